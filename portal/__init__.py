@@ -1,0 +1,1 @@
+"""Secure pharmacy messaging portal: end-to-end-encrypted threads with live medication and order context."""

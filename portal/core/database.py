@@ -1,0 +1,144 @@
+"""One database behind one small surface: SQLite (WAL, one write lock in one process) or PostgreSQL.
+
+All writing happens inside `Database.transaction()`. On SQLite it takes the process's write lock and begins
+IMMEDIATE, because a deferred transaction that wants to write later fails at once when another one writes.
+Reading outside of it uses `Database.reading()`, which sees one snapshot and never blocks.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import DateTime, LargeBinary, MetaData, String, create_engine, event, text
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeDecorator
+
+from portal.core.errors import Unavailable
+
+# How long one writer waits for another before the caller is told to try again.
+WRITE_WAIT_SECONDS = 10
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite has no zones, so there it is stored bare and given back as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Id = String(64)
+Bytes = LargeBinary
+
+
+class Base(DeclarativeBase):
+    """Parent of all tables; each subject declares its own in its `tables.py`."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Database:
+    """An engine and the two ways to use it."""
+
+    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+        self.sqlite = url.startswith("sqlite")
+        self._write_lock = threading.Lock()
+        if self.sqlite:
+            path = url.removeprefix("sqlite:///")
+            if path and path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_engine(
+                url,
+                connect_args={"check_same_thread": False, "timeout": WRITE_WAIT_SECONDS},
+                pool_size=pool_size,
+                max_overflow=512,
+            )
+            _tune_sqlite(self.engine)
+        else:
+            self.engine = create_engine(
+                url, pool_size=pool_size, max_overflow=16, pool_pre_ping=True, pool_timeout=WRITE_WAIT_SECONDS
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session in one write transaction: committed at the end, rolled back on any error.
+
+        Raises Unavailable when the database cannot be written now (locked, down, read-only, full).
+        """
+        if self.sqlite and not self._write_lock.acquire(timeout=WRITE_WAIT_SECONDS):
+            raise Unavailable("database-busy", retry_after=2)
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                if self.sqlite:
+                    session.connection(execution_options={"portal_write": True})
+                yield session
+        except OperationalError as problem:
+            raise Unavailable("database-down", retry_after=2) from problem
+        finally:
+            if self.sqlite:
+                self._write_lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reading one consistent snapshot; nothing it changes is kept."""
+        try:
+            with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+                yield session
+        except OperationalError as problem:
+            raise Unavailable("database-down", retry_after=2) from problem
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        # The driver must not begin transactions by itself: BEGIN below decides between deferred and immediate.
+        cast(Any, connection).isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={WRITE_WAIT_SECONDS * 1000}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        write = connection.get_execution_options().get("portal_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
