@@ -64,7 +64,7 @@ class NotFound(PortalError):
 
 
 class Conflict(PortalError):
-    """The state moved on: `moved-head`, `rekey`, `reset`, `already-accepted` (docs/protocol.md section 6) and others."""
+    """The state moved on: `moved-head`, `rekey`, `reset`, `already-accepted` (docs/protocol.md section 6) and more."""
 
     status = 409
     code = "conflict"

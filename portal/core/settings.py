@@ -100,7 +100,7 @@ class Settings:
             (not self.base_url.startswith("https://"), "PORTAL_BASE_URL must begin with https://"),
             (
                 not self.oidc_issuer.startswith("https://"),
-                "PORTAL_OIDC_ISSUER must be the https address of your provider",
+                "PORTAL_OIDC_ISSUER must begin with https://",
             ),
             (not self.oidc_client_secret, "PORTAL_OIDC_CLIENT_SECRET is empty"),
             (not self.staff_acr, "PORTAL_STAFF_ACR is empty: staff must sign in with a second factor"),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from babel import Locale
 
@@ -36,7 +37,7 @@ def catalogue(language: str) -> Mapping[str, Sentence]:
     return merged
 
 
-def get(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -> str:
+def get(key: str, language: str = DEFAULT_LANGUAGE, /, **values: Any) -> str:
     """The sentence `key` in `language` with its {named} places filled. Raises KeyError for an unknown key."""
     sentence = catalogue(language if language in (*LANGUAGES, PSEUDO_LANGUAGE) else DEFAULT_LANGUAGE)[key]
     if isinstance(sentence, dict):

@@ -1,0 +1,1 @@
+"""Accounts, patients, relations between them, policy, and the keys of persons."""

@@ -1,0 +1,184 @@
+"""Accounts, patients and the relations between them; the public keys, devices and recovery ways of accounts."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core.database import Base, Id, Moment
+
+
+class Account(Base):
+    """A person who signs in, known by (issuer, subject). Its id is also the person's id in the key directory."""
+
+    __tablename__ = "account"
+    __table_args__ = (UniqueConstraint("issuer", "subject"), Index("ix_account_pharmacy", "pharmacy_id", "role"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    pharmacy_id: Mapped[str | None] = mapped_column(Id)
+    display_name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str | None] = mapped_column(String(254))
+    email_verified: Mapped[bool] = mapped_column(default=False)
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    large_text: Mapped[bool] = mapped_column(default=False)
+    notify_mail: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    last_login_at: Mapped[datetime | None] = mapped_column(Moment)
+    disabled_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Patient(Base):
+    """A person who is cared for. Names and birth dates stay in the EHR."""
+
+    __tablename__ = "patient"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    status: Mapped[str] = mapped_column(String(12), default="active")
+    merged_into: Mapped[str | None] = mapped_column(Id)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class PatientRecord(Base):
+    """The patient's id in one EHR."""
+
+    __tablename__ = "patient_record"
+    __table_args__ = (UniqueConstraint("connection_id", "fhir_id"),)
+
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patient.id"), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    fhir_id: Mapped[str] = mapped_column(String(64))
+
+
+class Relation(Base):
+    """An account acts for a patient: as self, child, parent or carer, with a scope, from … until."""
+
+    __tablename__ = "relation"
+    __table_args__ = (Index("ix_relation_account", "account_id"), Index("ix_relation_patient", "patient_id"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patient.id"))
+    kind: Mapped[str] = mapped_column(String(12))
+    scope: Mapped[str] = mapped_column(String(24), default="all")
+    starts_at: Mapped[datetime] = mapped_column(Moment)
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Invitation(Base):
+    """A code given by hand that binds an account to a patient of a pharmacy: once, within seven days."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id, index=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    connection_id: Mapped[str] = mapped_column(Id)
+    fhir_id: Mapped[str] = mapped_column(String(64))
+    created_by: Mapped[str | None] = mapped_column(Id)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    used_at: Mapped[datetime | None] = mapped_column(Moment)
+    used_by: Mapped[str | None] = mapped_column(Id)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RedeemFailure(Base):
+    """Failed tries for one code or from one address (hashed); five close it for fifteen minutes."""
+
+    __tablename__ = "redeem_failure"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer)
+    since: Mapped[datetime] = mapped_column(Moment)
+
+
+class DirectoryEntry(Base):
+    """One signed entry of a key chain of a person or a team (docs/protocol.md section 3), as exact bytes."""
+
+    __tablename__ = "directory_entry"
+    __table_args__ = (Index("ix_directory_entry_gen", "id", "gen"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True)
+    role: Mapped[str] = mapped_column(String(12))
+    gen: Mapped[int] = mapped_column(Integer)
+    kid: Mapped[str] = mapped_column(String(32))
+    reset: Mapped[bool] = mapped_column(default=False)
+    # The whole entry as received: {h, sig, …, prevseed}.
+    entry: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Device(Base):
+    """A certified device of a person. `share` is the server's half of the key over its seeds at rest."""
+
+    __tablename__ = "device"
+    __table_args__ = (Index("ix_device_account", "account_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    name: Mapped[str] = mapped_column(String(60))
+    ed: Mapped[str] = mapped_column(String(64), unique=True)
+    # {h, sig, pop} as received, and the entry number of the identity that signed it.
+    certificate: Mapped[dict[str, Any]] = mapped_column(JSON)
+    signed_by: Mapped[int] = mapped_column(Integer)
+    # {h, sig} once the device was ended by its owner.
+    revocation: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    share: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    seen_at: Mapped[datetime] = mapped_column(Moment)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RecoveryWrap(Base):
+    """The user root key wrapped under one recovery way; the server can open none of them."""
+
+    __tablename__ = "recovery_wrap"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    method: Mapped[str] = mapped_column(String(12), primary_key=True)
+    wrap: Mapped[dict[str, Any]] = mapped_column(JSON)
+    set_at: Mapped[datetime] = mapped_column(Moment)
+    tried_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RecoveryRead(Base):
+    """Each time wraps were handed to a device without a certificate; five a day by default."""
+
+    __tablename__ = "recovery_read"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), index=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class KeyVault(Base):
+    """A person's seeds under the user root key (docs/protocol.md section 2); replaced by compare-and-swap on rev."""
+
+    __tablename__ = "key_vault"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    rev: Mapped[int] = mapped_column(Integer)
+    vault: Mapped[dict[str, Any]] = mapped_column(JSON)
+    set_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SealedObject(Base):
+    """A draft, pin list, kept head or setting under its owner's key (docs/protocol.md section 8)."""
+
+    __tablename__ = "sealed_object"
+    __table_args__ = (Index("ix_sealed_object_updated", "owner", "kind", "updated_at"),)
+
+    owner: Mapped[str] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(24), primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    rev: Mapped[int] = mapped_column(Integer)
+    h: Mapped[str] = mapped_column(Text)
+    sig: Mapped[str] = mapped_column(String(128))
+    ct: Mapped[bytes] = mapped_column(LargeBinary)
+    updated_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,1 @@
+"""Medicines, orders and allergies of a patient, as the panel shows them."""

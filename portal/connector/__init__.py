@@ -1,0 +1,1 @@
+"""A Python member of a thread: library and command line that seal and open."""

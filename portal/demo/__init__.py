@@ -1,0 +1,1 @@
+"""The demo: embedded identity provider, FHIR sandbox, demo world, control room."""

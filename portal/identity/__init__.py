@@ -1,0 +1,1 @@
+"""Who is signed in: OpenID Connect client and server-side sessions."""

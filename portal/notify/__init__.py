@@ -1,0 +1,1 @@
+"""Everything that leaves for people outside the portal: content-free mail."""

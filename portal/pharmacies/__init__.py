@@ -1,0 +1,1 @@
+"""Pharmacies: profile, hours, teams and their keys, patients in care."""

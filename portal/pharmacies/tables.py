@@ -1,0 +1,95 @@
+"""Pharmacies with their profiles, teams, EHR connections, and the patients in their care."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Date, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core.database import Base, Id, Moment
+
+
+class Pharmacy(Base):
+    """What people need to know to reach a pharmacy. The id is a short word, part of its teams' ids."""
+
+    __tablename__ = "pharmacy"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    address: Mapped[str] = mapped_column(String(200))
+    phone: Mapped[str] = mapped_column(String(32))
+    on_call_phone: Mapped[str | None] = mapped_column(String(32))
+    country: Mapped[str] = mapped_column(String(2))
+    time_zone: Mapped[str] = mapped_column(String(64))
+    languages: Mapped[list[str]] = mapped_column(JSON)
+    # {"mon": [["08:00", "19:00"]], …} in the pharmacy's zone; null: hours not set yet; "24:00" ends a day.
+    hours: Mapped[dict[str, list[list[str]]] | None] = mapped_column(JSON)
+    licence: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Holiday(Base):
+    """A day, in the pharmacy's zone, on which it is closed."""
+
+    __tablename__ = "holiday"
+
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+
+
+class EhrConnection(Base):
+    """A FHIR R4 server that a pharmacy reads from."""
+
+    __tablename__ = "ehr_connection"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"), index=True)
+    base_url: Mapped[str] = mapped_column(String(300))
+    auth: Mapped[str] = mapped_column(String(12), default="none")
+    client_id: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class CareRelation(Base):
+    """The one thing that gives a pharmacy sight of a patient; ended by either side, seen by both."""
+
+    __tablename__ = "care_relation"
+    __table_args__ = (Index("ix_care_relation_patient", "patient_id", "ends_at"),)
+
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"), primary_key=True)
+    patient_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    starts_at: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    source: Mapped[str] = mapped_column(String(16))
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+    ended_by: Mapped[str | None] = mapped_column(String(16))
+
+
+class TeamRecord(Base):
+    """One signed generation of a team's key (docs/protocol.md section 3), as exact bytes."""
+
+    __tablename__ = "team_record"
+    __table_args__ = (Index("ix_team_record_pharmacy", "pharmacy_id", "team_id"),)
+
+    team_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    gen: Mapped[int] = mapped_column(Integer, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"))
+    signer: Mapped[str] = mapped_column(Id)
+    # {h, w, prev, sig} as received.
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class TeamSeat(Base):
+    """Where a person stands in a team: waiting, member or left (transitions in pharmacies/teams.py)."""
+
+    __tablename__ = "team_seat"
+    __table_args__ = (Index("ix_team_seat_account", "account_id", "state"),)
+
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    state: Mapped[str] = mapped_column(String(12))
+    since: Mapped[datetime] = mapped_column(Moment)
+    decided_by: Mapped[str | None] = mapped_column(Id)
+    note: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,1 @@
+"""Encrypted threads: posting, inboxes, receipts, attachments."""

@@ -1,0 +1,157 @@
+"""Threads: their signed records, who has them in the inbox, who read how far, and their attachments."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core.database import Base, Id, Moment
+
+
+class Thread(Base):
+    """A thread about one patient with one pharmacy. `state` is what the verifier needs to accept the next record."""
+
+    __tablename__ = "thread"
+    __table_args__ = (Index("ix_thread_patient", "pharmacy_id", "patient_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    patient_id: Mapped[str] = mapped_column(Id)
+    topic: Mapped[str] = mapped_column(String(16))
+    created_by: Mapped[str] = mapped_column(Id)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    urgent_at: Mapped[datetime | None] = mapped_column(Moment)
+    head_seq: Mapped[int] = mapped_column(Integer)
+    head: Mapped[str] = mapped_column(String(64))
+    epoch: Mapped[int] = mapped_column(Integer)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # Set while the patient has no keys yet: the team wrote, and waits for her to enrol.
+    waits_for_keys: Mapped[bool] = mapped_column(default=False)
+
+
+class Record(Base):
+    """One signed record of a thread, as exact bytes: header and signature as sent, the body apart."""
+
+    __tablename__ = "record"
+
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    thread_id: Mapped[str] = mapped_column(ForeignKey("thread.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    h: Mapped[str] = mapped_column(Text)
+    sig: Mapped[str] = mapped_column(String(128))
+    # Messages: the ciphertext. Epoch and history records: their wraps. Neither for redact, nor once retracted.
+    ct: Mapped[bytes | None] = mapped_column(LargeBinary)
+    w: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    wh: Mapped[str | None] = mapped_column(String(64))
+    account_id: Mapped[str] = mapped_column(Id)
+    received_at: Mapped[datetime] = mapped_column(Moment)
+    urgent: Mapped[bool] = mapped_column(default=False)
+    retracted_by: Mapped[int | None] = mapped_column(Integer)
+
+
+class AcceptedKey(Base):
+    """An Idempotency-Key that was accepted: the same bytes get the same answer (docs/protocol.md section 6)."""
+
+    __tablename__ = "accepted_key"
+
+    account_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    thread_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    key: Mapped[str] = mapped_column(Id, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    seq: Mapped[int] = mapped_column(Integer)
+    accepted_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class InboxRow(Base):
+    """One thread in the inbox of one reader: a person or a team, by directory id."""
+
+    __tablename__ = "inbox_row"
+    __table_args__ = (
+        Index("ix_inbox_row_newest", "pharmacy_id", "reader_id", "last_at", "thread_id"),
+        Index("ix_inbox_row_change", "pharmacy_id", "reader_id", "change_no"),
+        Index("ix_inbox_row_awaiting", "pharmacy_id", "reader_id", "awaiting", "last_at", "thread_id"),
+        Index("ix_inbox_row_thread", "thread_id"),
+    )
+
+    pharmacy_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    reader_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    thread_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    last_at: Mapped[datetime] = mapped_column(Moment)
+    last_seq: Mapped[int] = mapped_column(Integer)
+    # The other side wrote last: this reader is expected to answer or read.
+    awaiting: Mapped[bool] = mapped_column(default=False)
+    urgent: Mapped[bool] = mapped_column(default=False)
+    change_no: Mapped[int] = mapped_column(Integer)
+
+
+class InboxCounter(Base):
+    """Counts the changes of a reader's inbox. Taken under its row lock, so numbers become visible in order."""
+
+    __tablename__ = "inbox_counter"
+
+    pharmacy_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    reader_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    change_no: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class ReadPosition(Base):
+    """How far a person has got in a thread."""
+
+    __tablename__ = "read_position"
+
+    account_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    thread_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    delivered_seq: Mapped[int] = mapped_column(Integer, default=0)
+    read_seq: Mapped[int] = mapped_column(Integer, default=0)
+    read_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Receipt(Base):
+    """The latest signed receipt of a person and kind (docs/protocol.md section 4)."""
+
+    __tablename__ = "receipt"
+
+    thread_id: Mapped[str] = mapped_column(ForeignKey("thread.id"), primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12), primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    seq: Mapped[int] = mapped_column(Integer)
+    epoch: Mapped[int] = mapped_column(Integer)
+    h: Mapped[str] = mapped_column(Text)
+    sig: Mapped[str] = mapped_column(String(128))
+    received_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Attachment(Base):
+    """An encrypted file. Belongs to the uploader until a message names it; removed after 24 hours without one."""
+
+    __tablename__ = "attachment"
+    __table_args__ = (
+        Index("ix_attachment_orphan", "seq", "created_at"),
+        Index("ix_attachment_account", "account_id", "created_at"),
+        Index("ix_attachment_thread", "thread_id", "seq"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    thread_id: Mapped[str] = mapped_column(Id)
+    account_id: Mapped[str] = mapped_column(Id)
+    size: Mapped[int] = mapped_column(Integer)
+    received: Mapped[int] = mapped_column(Integer, default=0)
+    cth: Mapped[str] = mapped_column(String(64))
+    complete_at: Mapped[datetime | None] = mapped_column(Moment)
+    seq: Mapped[int | None] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class AttachmentPart(Base):
+    """At most 1 MiB of an attachment's ciphertext."""
+
+    __tablename__ = "attachment_part"
+    __table_args__ = (ForeignKeyConstraint(["attachment_id"], ["attachment.id"], ondelete="CASCADE"),)
+
+    attachment_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    start: Mapped[int] = mapped_column(Integer, primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,1 @@
+"""The interface layer: pages, JSON routes and the event stream."""
