@@ -1,0 +1,153 @@
+// Device certificates and revocations (docs/protocol.md section 3): a user's identity vouches for a device key, the device
+// shows that it holds it, and the identity takes it back.
+
+import { type Signer, acceptablePoint, verify as verifyEd25519 } from "./ed25519.ts";
+import { type Bytes, b64, pae, unb64, utf8 } from "./encoding.ts";
+import { bytes, headerObject, id, integer, onlyMembers, optional, text, versionAndType } from "./form.ts";
+import { type IdentityKeys, type IdentitySeeds, sign as signHybrid, verify as verifyHybrid } from "./hybrid.ts";
+import { Refused, attemptAsync } from "./reasons.ts";
+
+/** A certificate as it travels. */
+export interface CertificateText {
+  readonly h: string;
+  readonly sig: string;
+  readonly pop: string;
+}
+
+/** A revocation as it travels. */
+export interface RevocationText {
+  readonly h: string;
+  readonly sig: string;
+}
+
+/** A device whose certificate holds. */
+export interface VerifiedDevice {
+  readonly dev: string;
+  readonly user: string;
+  readonly ed: Bytes;
+  /** When the certificate was made, as it claims; Unix milliseconds. */
+  readonly ts: number | undefined;
+  readonly text: CertificateText;
+}
+
+interface Facts {
+  readonly text: CertificateText;
+  readonly h: Bytes;
+  readonly user: string;
+  readonly dev: string;
+  readonly ed: Bytes;
+  readonly ts: number | undefined;
+  readonly claimed: { readonly user: string; readonly dev: string };
+  readonly identities: readonly IdentityKeys[];
+}
+
+/** One check of a certificate by name; false refuses. */
+export interface CertificateStep {
+  readonly name: string;
+  readonly holds: (facts: Facts) => boolean | Promise<boolean>;
+}
+
+/** The checks of a certificate, in their order. */
+export const CERTIFICATE_STEPS: readonly CertificateStep[] = [
+  { name: "certificate device", holds: ({ dev, claimed }) => dev === claimed.dev },
+  { name: "certificate user", holds: ({ user, claimed }) => user === claimed.user },
+  { name: "certificate key", holds: ({ ed }) => acceptablePoint(ed) },
+  { name: "certificate signature", holds: underAnyIdentity },
+  {
+    name: "certificate possession",
+    holds: async ({ user, dev, ed, text: { pop } }) => {
+      const signature = unb64(pop, 64);
+      return verifyEd25519(ed, signature, popBytes(user, dev, ed));
+    },
+  },
+];
+
+async function underAnyIdentity({ identities, text: { sig }, h }: Facts): Promise<boolean> {
+  for (const keys of identities) {
+    if (await verifyHybrid(keys, sig, pae("dev", h))) return true;
+  }
+  return false;
+}
+
+function popBytes(user: string, dev: string, ed: Bytes): Bytes {
+  return pae("dev-pop", user, dev, ed);
+}
+
+/**
+ * Verifies that `certificate` stands for this device of this user, under one of the identities of the user's verified chain.
+ * Every fault has the reason `certificate`.
+ */
+export async function verifyCertificate(
+  certificate: CertificateText, claimed: { readonly user: string; readonly dev: string },
+  identities: readonly IdentityKeys[], steps: readonly CertificateStep[] = CERTIFICATE_STEPS,
+): Promise<VerifiedDevice | Refused> {
+  const result = await attemptAsync(async () => {
+    const h = unb64(certificate.h);
+    const members = headerObject(h);
+    versionAndType(members, ["dev"]);
+    onlyMembers(members, ["v", "t", "user", "dev", "ed", "ts"]);
+    const facts: Facts = {
+      text: certificate, h, claimed, identities,
+      user: id(members.get("user")),
+      dev: id(members.get("dev")),
+      ed: bytes(32)(members.get("ed")),
+      ts: optional(members.get("ts"), integer),
+    };
+    if (typeof certificate.sig !== "string") throw new Refused("form");
+    for (const step of steps) {
+      if (!(await step.holds(facts))) throw new Refused("certificate", step.name);
+    }
+    return { dev: facts.dev, user: facts.user, ed: facts.ed, ts: facts.ts, text: certificate };
+  });
+  if (!(result instanceof Refused) || result.reason === "certificate") return result;
+  return new Refused("certificate", result.message);
+}
+
+/** Makes the certificate of a device: the identity signs, the device shows possession. */
+export async function makeCertificate(
+  identity: IdentitySeeds, device: Signer, facts: { readonly user: string; readonly dev: string; readonly ts: number },
+): Promise<CertificateText> {
+  const { user, dev, ts } = facts;
+  const h = utf8(JSON.stringify({ v: 1, t: "dev", user, dev, ed: b64(device.publicKey), ts }));
+  return {
+    h: b64(h),
+    sig: await signHybrid(identity, pae("dev", h)),
+    pop: b64(await device.sign(popBytes(user, dev, device.publicKey))),
+  };
+}
+
+/** What a revocation says. */
+export interface Revocation {
+  readonly user: string;
+  readonly dev: string;
+  readonly ts: number;
+}
+
+/** Verifies a revocation of `dev` by its user. Every fault has the reason `revocation`. */
+export async function verifyRevocation(
+  revocation: RevocationText, claimed: { readonly user: string; readonly dev: string },
+  identities: readonly IdentityKeys[],
+): Promise<Revocation | Refused> {
+  const result = await attemptAsync(async () => {
+    const h = unb64(revocation.h);
+    const members = headerObject(h);
+    versionAndType(members, ["devrev"]);
+    onlyMembers(members, ["v", "t", "user", "dev", "ts"]);
+    const said = { user: id(members.get("user")), dev: id(members.get("dev")), ts: integer(members.get("ts")) };
+    if (said.user !== claimed.user || said.dev !== claimed.dev) throw new Refused("revocation", "of another device");
+    const sig = text(revocation.sig as string);
+    for (const keys of identities) {
+      if (await verifyHybrid(keys, sig, pae("devrev", h))) return said;
+    }
+    throw new Refused("revocation", "signature");
+  });
+  if (!(result instanceof Refused) || result.reason === "revocation") return result;
+  return new Refused("revocation", result.message);
+}
+
+/** Makes the revocation of a device. */
+export async function makeRevocation(identity: IdentitySeeds, facts: Revocation): Promise<RevocationText> {
+  const { user, dev, ts } = facts;
+  const h = utf8(JSON.stringify({ v: 1, t: "devrev", user, dev, ts }));
+  return { h: b64(h), sig: await signHybrid(identity, pae("devrev", h)) };
+}
