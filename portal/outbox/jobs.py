@@ -1,0 +1,74 @@
+"""Putting jobs into the outbox, in the transaction that makes them necessary."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from portal.core import clock, ids
+from portal.outbox.tables import OutboxJob
+
+_TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
+# A job says what is to be done by ids; whoever wants to send more has the wrong tool.
+LARGEST_PAYLOAD = 16_384
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as its handler sees it. `attempt` counts from 1."""
+
+    id: str
+    kind: str
+    payload: Mapping[str, Any]
+    pharmacy_id: str | None
+    attempt: int
+    created_at: datetime
+
+
+def enqueue(
+    session: Session,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    due_at: datetime | None = None,
+    dedupe: str | None = None,
+    pharmacy_id: str | None = None,
+) -> None:
+    """Add a job to the caller's transaction: it runs once that is committed, at `due_at` (now) or later.
+
+    A job runs at least once; its handler must bear a second run. With `dedupe` (at most 120 characters) the call
+    does nothing while a job of that name waits for its first run: the first one's time and payload stand. The name
+    is free again as soon as that run begins, since what happens then may need another one.
+    Payloads hold ids, never text of people. Raises ValueError for one that is too large.
+    """
+    if len(json.dumps(payload)) > LARGEST_PAYLOAD:
+        raise ValueError(f"the payload of a {kind} job is larger than {LARGEST_PAYLOAD} characters")
+    row = {
+        "id": ids.random_id(),
+        "pharmacy_id": pharmacy_id,
+        "kind": kind,
+        "payload": payload,
+        "dedupe": dedupe,
+        "created_at": clock.now(),
+        "due_at": due_at or clock.now(),
+        "attempts": 0,
+    }
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.execute(dialect.insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]), row)
+
+
+def cancel(session: Session, dedupe: str) -> None:
+    """Take back the open job named `dedupe`, if there is one and nobody is at it."""
+    session.execute(
+        _TABLE.delete().where(
+            _TABLE.c.dedupe == dedupe,
+            _TABLE.c.done_at.is_(None),
+            _TABLE.c.dead_at.is_(None),
+            _TABLE.c.lease_owner.is_(None),
+        )
+    )
