@@ -1,0 +1,111 @@
+"""The portal as a Flask app: wiring and nothing else."""
+
+import logging
+from time import perf_counter
+
+from flask import Flask, Response, g, redirect, request
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.core import ids, resources
+from portal.core.bus import Bus, open_bus
+from portal.core.database import Database
+from portal.core.settings import Settings, UnsafeSettings
+from portal.identity import flask_session
+from portal.web import api, auth, clinic, errors, events, health, limits, openapi, pages, patient, public, security
+from portal.web.wiring import Services
+
+log = logging.getLogger(__name__)
+# A part of an attachment is the largest thing a request may carry (1 MiB and its frame).
+REQUEST_LIMIT = 2 * 1024 * 1024
+
+
+def create_app(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    bus: Bus | None = None,
+    adapters: dict[str, object] | None = None,
+) -> Flask:
+    """Make the app. Raises UnsafeSettings when production settings would endanger people."""
+    if reasons := settings.unsafe():
+        raise UnsafeSettings(reasons)
+    app = Flask(
+        "portal",
+        template_folder=str(resources.directory("templates")),
+        static_folder=None,
+    )
+    app.config.update(
+        SECRET_KEY=settings.secret_key or ids.token(),
+        SECRET_KEY_FALLBACKS=[settings.secret_key_previous] if settings.secret_key_previous else [],
+        MAX_CONTENT_LENGTH=REQUEST_LIMIT,
+        MAX_FORM_PARTS=100,
+        MAX_FORM_MEMORY_SIZE=256 * 1024,
+        TRUSTED_HOSTS=[*settings.hosts, "127.0.0.1"],
+        WTF_CSRF_HEADERS=["X-CSRF-Token"],
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,
+    )
+    app.extensions["portal"] = Services(
+        settings=settings,
+        database=database or Database(settings.database_url),
+        bus=bus or open_bus(settings),
+        adapters=dict(adapters or {}),
+    )
+    _watch(app)
+    _one_address(app, settings)
+    security.protect(app, settings)
+    flask_session.attach(app, settings)
+    csrf = CSRFProtect(app)
+    limits.limit(app, settings)
+    errors.handle(app)
+    pages.prepare(app)
+    for blueprint in (
+        health.blueprint,
+        openapi.blueprint,
+        *auth.blueprints,
+        *api.blueprints,
+        *events.blueprints,
+        *public.blueprints,
+        *patient.blueprints,
+        *clinic.blueprints,
+    ):
+        app.register_blueprint(blueprint)
+    for endpoint in auth.CSRF_EXEMPT:
+        csrf.exempt(app.view_functions[endpoint])
+    app.wsgi_app = security.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    return app
+
+
+def _watch(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.request_id = ids.random_id()
+        g.began = perf_counter()
+
+    @app.after_request
+    def end(answer: Response) -> Response:
+        answer.headers["X-Request-Id"] = g.request_id
+        # The route, never the path: paths carry ids of threads and patients.
+        log.info(
+            "request",
+            extra={
+                "request_id": g.request_id,
+                "method": request.method,
+                "route": request.url_rule.rule if request.url_rule else None,
+                "status": answer.status_code,
+                "milliseconds": round((perf_counter() - g.began) * 1000, 1),
+            },
+        )
+        return answer
+
+
+def _one_address(app: Flask, settings: Settings) -> None:
+    """Pages asked for under 127.0.0.1 are sent to the address that keys and cookies belong to."""
+
+    @app.before_request
+    def to_the_real_address() -> AnyResponse | None:
+        host = request.host.rsplit(":", 1)[0]
+        if host != "127.0.0.1" or host in settings.hosts or request.path in security.MACHINE_PATHS:
+            return None
+        return redirect(settings.base_url + request.full_path.rstrip("?"), 308)

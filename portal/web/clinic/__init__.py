@@ -1,0 +1,5 @@
+"""Pages of the pharmacy staff."""
+
+from flask import Blueprint
+
+blueprints: tuple[Blueprint, ...] = ()

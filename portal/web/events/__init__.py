@@ -1,0 +1,5 @@
+"""The event stream."""
+
+from flask import Blueprint
+
+blueprints: tuple[Blueprint, ...] = ()

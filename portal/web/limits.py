@@ -1,0 +1,36 @@
+"""Rate limits per account and address, by Flask-Limiter: memory for one process, Redis for several.
+
+A whole pharmacy or family can sit behind one address, so signed-in people are counted by account and an address
+alone only where nobody is signed in.
+"""
+
+from flask import Flask
+from flask_limiter import Limiter
+from flask_login import current_user
+
+from portal.core.settings import Settings
+from portal.web.wiring import client_address
+
+PER_ACCOUNT = "1200 per minute"
+PER_ADDRESS = "1200 per minute"
+LOGIN_PER_ADDRESS = "120 per minute"
+REDEEM_PER_ACCOUNT = "20 per hour"
+SEND_PER_ACCOUNT = "300 per minute"
+UPLOAD_PER_ACCOUNT = "600 per minute"
+
+
+def who_counts() -> str:
+    """The key a request is counted under."""
+    if current_user.is_authenticated:
+        return f"account:{current_user.get_id()}"
+    return f"address:{client_address()}"
+
+
+limiter = Limiter(key_func=who_counts, default_limits=[PER_ACCOUNT], headers_enabled=False, swallow_errors=False)
+
+
+def limit(app: Flask, settings: Settings) -> None:
+    """Count the requests of this app."""
+    app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
+    app.config["RATELIMIT_STRATEGY"] = "fixed-window"
+    limiter.init_app(app)

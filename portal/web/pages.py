@@ -1,0 +1,72 @@
+"""What every Jinja page can use: texts, language, dates in the reader's zone, hashed assets."""
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date as babel_date
+from babel.dates import format_datetime as babel_datetime
+from flask import Flask, Response, g, make_response, render_template, request
+
+from portal.core import texts
+from portal.web.assets import Assets
+
+LANGUAGE_COOKIE = "portal_language"
+LARGE_TEXT_COOKIE = "portal_text"
+
+
+def language() -> str:
+    """The reader's language: chosen before (account or cookie), else the best of what the browser asks for."""
+    chosen = g.get("language") or request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in (*texts.LANGUAGES, texts.PSEUDO_LANGUAGE):
+        return str(chosen)
+    return request.accept_languages.best_match(texts.LANGUAGES) or texts.DEFAULT_LANGUAGE
+
+
+def zone() -> ZoneInfo:
+    """The reader's time zone: the account's, else that of the pharmacy in view, else UTC."""
+    return ZoneInfo(g.get("time_zone") or "UTC")
+
+
+def translate(key: str, **values: object) -> str:
+    """The sentence `key` for the reader."""
+    return texts.get(key, language(), **values)
+
+
+def format_moment(moment: datetime) -> str:
+    """A moment as date and time in the reader's zone."""
+    return babel_datetime(moment.astimezone(zone()), "EEE d MMM y, HH:mm zzz", locale=_locale())
+
+
+def format_date(day: date | datetime) -> str:
+    """A day for the reader."""
+    if isinstance(day, datetime):
+        day = day.astimezone(zone()).date()
+    return babel_date(day, "d MMMM y", locale=_locale())
+
+
+def key_page(name: str) -> Response:
+    """A static shell of the browser client: the same bytes for everyone, no data inside."""
+    page = make_response(render_template("shell.html", page=name))
+    page.key_page = True  # type: ignore[attr-defined]
+    return page
+
+
+def prepare(app: Flask) -> None:
+    """Give the templates what they need."""
+    assets = Assets()
+    app.jinja_env.globals.update(
+        t=translate,
+        asset_url=assets.url,
+        asset_integrity=assets.integrity,
+        format_moment=format_moment,
+        format_date=format_date,
+    )
+    app.context_processor(lambda: {"lang": language(), "large_text": _large_text()})
+
+
+def _locale() -> str:
+    return "en" if language() == texts.PSEUDO_LANGUAGE else language()
+
+
+def _large_text() -> bool:
+    return bool(g.get("large_text")) or request.cookies.get(LARGE_TEXT_COOKIE) == "large"

@@ -1,0 +1,5 @@
+"""Pages of a patient."""
+
+from flask import Blueprint
+
+blueprints: tuple[Blueprint, ...] = ()

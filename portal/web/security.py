@@ -1,0 +1,107 @@
+"""Headers, origin and host checks that hold on every route (design decision 3)."""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal.core.errors import Forbidden
+from portal.core.settings import Settings
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Answered for machines on the same host under 127.0.0.1; people are sent to the real address (WebAuthn needs it).
+MACHINE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+# The identity provider calls this one; it proves itself by a signed token, not by a cookie.
+SERVER_TO_SERVER = frozenset({"/login/backchannel"})
+
+_COMMON = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "font-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "manifest-src": "'self'",
+    "base-uri": "'none'",
+    "object-src": "'none'",
+    "frame-src": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+}
+
+
+def content_security_policy(settings: Settings, *, key_page: bool) -> str:
+    """The policy of a page; key pages also get WebAssembly (Argon2), workers and blob images. Never a nonce."""
+    provider = urlsplit(settings.oidc_issuer)
+    sources = dict(_COMMON)
+    sources["form-action"] = f"'self' {provider.scheme}://{provider.netloc}" if provider.netloc else "'self'"
+    sources["trusted-types"] = "'none'"
+    if key_page:
+        sources["script-src"] = "'self' 'wasm-unsafe-eval'"
+        sources["img-src"] = "'self' blob:"
+        sources["worker-src"] = "'self'"
+        sources["trusted-types"] = "portal-worker"
+    return "; ".join(f"{name} {value}" for name, value in sources.items())
+
+
+def protect(app: Flask, settings: Settings) -> None:
+    """Put the headers on every answer and refuse foreign origins before any view runs."""
+    policies = {kind: content_security_policy(settings, key_page=kind) for kind in (False, True)}
+
+    @app.before_request
+    def refuse_foreign_origin() -> None:
+        if request.method in SAFE_METHODS or request.path in SERVER_TO_SERVER:
+            return
+        origin = request.headers.get("Origin")
+        if request.path.startswith("/api/") and origin != settings.origin:
+            raise Forbidden("origin")
+        if origin is not None and origin != settings.origin:
+            raise Forbidden("origin")
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            raise Forbidden("origin")
+
+    @app.after_request
+    def put_headers(answer: Response) -> Response:
+        key_page = getattr(answer, "key_page", False)
+        headers = answer.headers
+        headers.setdefault("Content-Security-Policy", policies[key_page])
+        headers.setdefault("Cache-Control", "no-store")
+        headers["Integrity-Policy"] = "blocked-destinations=(script)"
+        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["X-Frame-Options"] = "DENY"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers["Permissions-Policy"] = "geolocation=(), microphone=(), camera=(), payment=(), usb=()"
+        if request.path.startswith("/api/"):
+            headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
+        return answer
+
+
+class TrustedProxies:
+    """Believe X-Forwarded-* only from the listed peers; anyone else's are removed before the app sees them."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], listed: str) -> None:
+        self._direct = application
+        self._behind = ProxyFix(application, x_for=1, x_proto=1, x_host=1)
+        self._networks = [ipaddress.ip_network(part.strip()) for part in listed.split(",") if part.strip()]
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self._trusted(environ.get("REMOTE_ADDR", "")):
+            return self._behind(environ, start_response)
+        for name in [
+            name for name in environ if name.startswith(("HTTP_X_FORWARDED", "HTTP_X_REAL", "HTTP_FORWARDED"))
+        ]:
+            del environ[name]
+        return self._direct(environ, start_response)
+
+    def _trusted(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)

@@ -1,0 +1,36 @@
+"""What a view may reach: the services of this app, and who is asking."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from flask import current_app, g, request
+
+from portal.core.bus import Bus
+from portal.core.database import Database
+from portal.core.settings import Settings
+
+
+@dataclass
+class Services:
+    """Everything that outlives a request. Made once by `portal.app.create_app`."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    # Adapters put in by the app or the demo, by name: "ehr", "mailer", "oidc".
+    adapters: dict[str, Any] = field(default_factory=dict)
+
+
+def services() -> Services:
+    """The services of the running app."""
+    return cast(Services, current_app.extensions["portal"])
+
+
+def client_address() -> str:
+    """The address of the person's machine, already freed of what untrusted proxies claim (`web.proxies`)."""
+    return request.remote_addr or "unknown"
+
+
+def request_id() -> str:
+    """The id under which this request is logged and audited."""
+    return cast(str, g.request_id)
