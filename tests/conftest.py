@@ -12,7 +12,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from portal.app import create_app
 from portal.core import clock, ids, migrating
 from portal.core.database import Database
 from portal.core.settings import Settings
@@ -81,11 +80,13 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, database: Database) -> Iterator[Flask]:
+def app(settings: Settings, database: Database) -> Flask:
     """The whole portal as a Flask app."""
+    from portal.app import create_app  # only tests of the web layer pay for importing it
+
     made = create_app(settings, database=database)
     made.testing = True
-    yield made
+    return made
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""Tells open event streams that something changed. Events hold ids only, and losing one loses nothing:
+"""Tells open event streams that something changed.
 
-a stream that missed an event finds it again by its cursor. Memory serves one process, PostgreSQL NOTIFY or Redis several.
+Events hold ids only, and losing one loses nothing: a stream that missed an event finds it again by its cursor.
+Memory serves one process, PostgreSQL NOTIFY or Redis several.
 """
 
 import contextlib
