@@ -1,1 +1,1 @@
-"""RFC 6962 Merkle trees and C2SP signed notes: the log under the audit record."""
+"""Transparency logs: RFC 6962 Merkle trees, signed notes and checkpoints."""
