@@ -1,5 +1,6 @@
 """Jobs that follow from a transaction: leases, retry with back-off, dead letters."""
 
 from portal.outbox.jobs import Job, cancel, enqueue
+from portal.outbox.runner import Dead, Retry, Runner
 
-__all__ = ["Job", "cancel", "enqueue"]
+__all__ = ["Dead", "Job", "Retry", "Runner", "cancel", "enqueue"]
