@@ -1,0 +1,119 @@
+"""Who acts: the account behind a request with everything policy asks about it, loaded in two queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from portal.accounts.roles import STAFF, Kind, Role, Scope
+from portal.accounts.tables import Account, Relation
+from portal.audit import Agent
+from portal.core import clock
+from portal.core.errors import NotSignedIn
+
+
+@dataclass(frozen=True)
+class ActingFor:
+    """A patient the actor acts for now, how the two are related, and what the relation reaches."""
+
+    patient_id: str
+    kind: str
+    scope: str
+
+    def reaches(self, scope: Scope) -> bool:
+        """Whether acts of `scope` are covered."""
+        return self.scope in (Scope.ALL, scope)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The first argument of every domain act. Relations that have ended or not begun are not in `acting`."""
+
+    account_id: str
+    role: Role
+    pharmacy_id: str | None
+    acting: tuple[ActingFor, ...]
+    agent: Agent
+    auth_time: datetime | None
+    device_id: str | None
+    language: str
+    name: str = ""
+
+    @property
+    def staff(self) -> bool:
+        """Whether the actor works at a pharmacy."""
+        return self.role in STAFF and self.pharmacy_id is not None
+
+    def relation(self, patient_id: str) -> ActingFor | None:
+        """How the actor may act for a patient now; None when not at all."""
+        return next((acting for acting in self.acting if acting.patient_id == patient_id), None)
+
+    def on_behalf(self, patient_id: str | None) -> str | None:
+        """The relation's kind for the audit record when the actor acts for somebody else; None for oneself."""
+        relation = self.relation(patient_id) if patient_id else None
+        return relation.kind if relation is not None and relation.kind != Kind.SELF else None
+
+
+class Login(Protocol):
+    """What a session knows of its login (portal/identity); `ref` names the session, never its secret id."""
+
+    @property
+    def ref(self) -> str: ...
+    @property
+    def auth_time(self) -> datetime | None: ...
+    @property
+    def device_id(self) -> str | None: ...
+
+
+def load_actor(
+    session: Session,
+    account_id: str,
+    *,
+    login: Login | None = None,
+    address: str | None = None,
+    request_id: str | None = None,
+) -> Actor:
+    """The actor behind an account, in two queries. Raises NotSignedIn when the account is unknown or disabled."""
+    account = session.get(Account, account_id)
+    if account is None or account.disabled_at is not None:
+        raise NotSignedIn("session-ended")
+    moment = clock.now()
+    rows = session.execute(
+        select(Relation.patient_id, Relation.kind, Relation.scope)
+        .where(
+            Relation.account_id == account_id,
+            Relation.starts_at <= moment,
+            or_(Relation.ends_at.is_(None), Relation.ends_at > moment),
+        )
+        .order_by(Relation.starts_at, Relation.id)
+    )
+    return Actor(
+        account_id=account.id,
+        role=Role(account.role),
+        pharmacy_id=account.pharmacy_id,
+        acting=_one_each(ActingFor(*row) for row in rows),
+        agent=Agent(
+            account_id=account.id,
+            role=account.role,
+            session_ref=login.ref if login is not None else None,
+            address=address,
+            request_id=request_id,
+        ),
+        auth_time=login.auth_time if login is not None else None,
+        device_id=login.device_id if login is not None else None,
+        language=account.language,
+        name=account.display_name,
+    )
+
+
+def _one_each(relations: Iterable[ActingFor]) -> tuple[ActingFor, ...]:
+    # Oneself comes first, then the order of beginning; a second relation to the same patient adds nothing.
+    first: dict[str, ActingFor] = {}
+    for relation in sorted(relations, key=lambda one: one.kind != Kind.SELF):
+        known = first.get(relation.patient_id)
+        if known is None or (known.scope != Scope.ALL and relation.scope == Scope.ALL):
+            first[relation.patient_id] = relation
+    return tuple(first.values())

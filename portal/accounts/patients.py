@@ -1,0 +1,100 @@
+"""Patients: one row for each person who is cared for, and the person's id in each EHR. Nothing else is kept here."""
+
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts.tables import Patient, PatientRecord
+from portal.core import clock, ids
+from portal.core.errors import Conflict, NotFound
+
+
+class Status(StrEnum):
+    """Whether a patient can be written to. Learned from the EHR; nothing is ever sent unless `active`."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    DECEASED = "deceased"
+    MERGED = "merged"
+
+
+def known_as(session: Session, *, connection_id: str, fhir_id: str) -> Patient | None:
+    """The patient an EHR knows by `fhir_id`; None when the portal does not know that record yet."""
+    return session.scalar(
+        select(Patient)
+        .join(PatientRecord, PatientRecord.patient_id == Patient.id)
+        .where(PatientRecord.connection_id == connection_id, PatientRecord.fhir_id == fhir_id)
+    )
+
+
+def ensure(session: Session, *, connection_id: str, fhir_id: str) -> Patient:
+    """The patient an EHR knows by `fhir_id`, made now when new."""
+    known = known_as(session, connection_id=connection_id, fhir_id=fhir_id)
+    if known is not None:
+        return known
+    patient = Patient(id=ids.random_id(), status=Status.ACTIVE.value, created_at=clock.now())
+    session.add(patient)
+    session.flush()
+    add_record(session, patient_id=patient.id, connection_id=connection_id, fhir_id=fhir_id)
+    return patient
+
+
+def add_record(session: Session, *, patient_id: str, connection_id: str, fhir_id: str) -> None:
+    """Note the id under which one more EHR knows a patient.
+
+    Raises Conflict when that EHR knows the patient by another id, or the id belongs to another patient.
+    """
+    owner = known_as(session, connection_id=connection_id, fhir_id=fhir_id)
+    here = session.get(PatientRecord, (patient_id, connection_id))
+    if owner is not None and owner.id == patient_id:
+        return
+    if owner is not None or here is not None:
+        raise Conflict("patient-record")
+    session.add(PatientRecord(patient_id=patient_id, connection_id=connection_id, fhir_id=fhir_id))
+    session.flush()
+
+
+def record_id(session: Session, *, patient_id: str, connection_id: str) -> str | None:
+    """The patient's FHIR id at one connection; None when that EHR does not know the patient."""
+    return session.scalar(
+        select(PatientRecord.fhir_id).where(
+            PatientRecord.patient_id == patient_id, PatientRecord.connection_id == connection_id
+        )
+    )
+
+
+def record_ids(session: Session, *, patient_ids: list[str], connection_id: str) -> dict[str, str]:
+    """Many patients' FHIR ids at one connection; those it does not know are left out."""
+    rows = session.execute(
+        select(PatientRecord.patient_id, PatientRecord.fhir_id).where(
+            PatientRecord.connection_id == connection_id, PatientRecord.patient_id.in_(patient_ids)
+        )
+    )
+    return dict(rows.all())
+
+
+def learn_status(session: Session, *, patient_id: str, status: Status, merged_into: str | None = None) -> None:
+    """Keep what the EHR says about a patient's record. `merged_into`: the portal's id of the patient that stays.
+
+    Raises NotFound for an unknown patient.
+    """
+    patient = session.get(Patient, patient_id)
+    if patient is None:
+        raise NotFound()
+    patient.status = status.value
+    patient.merged_into = merged_into if status is Status.MERGED else None
+
+
+def status_of(session: Session, patient_id: str) -> Status:
+    """Whether the patient can be written to. Raises NotFound for an unknown patient."""
+    patient = session.get(Patient, patient_id)
+    if patient is None:
+        raise NotFound()
+    return Status(patient.status)
+
+
+def is_active(session: Session, patient_id: str) -> bool:
+    """Whether anything may be sent to the patient. An unknown patient is not active."""
+    patient = session.get(Patient, patient_id)
+    return patient is not None and patient.status == Status.ACTIVE

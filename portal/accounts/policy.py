@@ -1,0 +1,225 @@
+"""Who may what: one pure function for each act, asked first by every domain function.
+
+The facts that need the database (in care? sits in the team?) are looked up by the caller and given here, so that
+every rule can be read and tested without one. A rule raises NotFound where the thing must look as if it did not
+exist (anything about a patient the actor has no business with), Forbidden where its existence is no secret, and
+Unprocessable where the actor may do such things but not in this state. An operator, who runs the server, sees no
+patient: every line below ends in NotFound for that role.
+
+| act                       | patient's side                     | pharmacy's side                              |
+| ------------------------- | ---------------------------------- | -------------------------------------------- |
+| read the context          | acting, scope context              | in care; pharmacist and supervisor whole,    |
+|                           |                                    | technician without medicines                 |
+| start a thread            | acting, scope messages, active     | in care, in the topic's team, active         |
+| read a thread             | member of it, acting               | own pharmacy, in care, in a member team      |
+| write in a thread         | as reading, and the patient active | as reading, and the patient active           |
+| make a history record     | never                              | as reading                                   |
+| read the directory        | shares thread or care              | shares thread, pharmacy or care              |
+| see a pharmacy's teams    | never                              | own pharmacy                                 |
+| sit in a team             | never                              | own pharmacy, role fits the team             |
+| read the audit record     | of the patients one acts for       | privacy officer, own pharmacy                |
+| list patients             | never                              | own pharmacy, not the privacy officer        |
+| invite, start or end care | end and start own                  | own pharmacy, end: pharmacist and supervisor |
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from portal.accounts.actor import Actor
+from portal.accounts.roles import CLINICAL, Role, Scope
+from portal.core import clock
+from portal.core.errors import Forbidden, NotFound, StepUpNeeded, Unprocessable
+
+STEP_UP_MINUTES = 5
+STEP_UP_AGE = timedelta(minutes=STEP_UP_MINUTES)
+
+
+class Sight(StrEnum):
+    """How much of a patient's context a person sees. `desk`: who it is, allergies and orders, but no medicines."""
+
+    WHOLE = "whole"
+    DESK = "desk"
+
+
+def needs_step_up(actor: Actor, *, at: datetime | None = None) -> None:
+    """Raises StepUpNeeded unless the actor logged in at most five minutes ago."""
+    if not fresh_login(actor, at=at):
+        raise StepUpNeeded()
+
+
+def fresh_login(actor: Actor, *, at: datetime | None = None) -> bool:
+    """Whether the actor's login is at most five minutes old. A login from the future is not fresh."""
+    if actor.auth_time is None:
+        return False
+    age = (at or clock.now()) - actor.auth_time
+    return timedelta(seconds=-30) <= age <= STEP_UP_AGE
+
+
+def allow_context(actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: bool) -> Sight:
+    """Reading the medication and order context of a patient through a pharmacy's connection."""
+    if _acts_for(actor, patient_id, Scope.CONTEXT):
+        return Sight.WHOLE
+    _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
+    if actor.role in CLINICAL:
+        return Sight.WHOLE
+    if actor.role is Role.TECHNICIAN:
+        return Sight.DESK
+    raise Forbidden("context-not-for-role")
+
+
+def allow_start_thread(
+    actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: bool, in_team: bool, patient_active: bool
+) -> None:
+    """Starting a thread about a patient with a pharmacy; `in_team`: the actor sits in the team the topic names.
+
+    A patient may write to any pharmacy of the portal: writing is what begins the care relation.
+    """
+    if not _acts_for(actor, patient_id, Scope.MESSAGES):
+        _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
+        if not in_team:
+            raise Forbidden("not-in-team")
+    _may_be_sent_to(patient_active)
+
+
+def allow_read_thread(
+    actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: bool, is_member: bool, in_team: bool
+) -> None:
+    """Reading a thread: its records, receipts and attachments.
+
+    `is_member`: the actor's own id is in the thread's last epoch. `in_team`: the actor sits, in the newest
+    generation, in a team that is in the thread's last epoch. A key the actor does not hold is never replaced by a
+    role: a supervisor outside the team reads nothing.
+    """
+    if actor.role is Role.PATIENT:
+        if is_member and _acts_for(actor, patient_id, Scope.MESSAGES):
+            return
+        raise NotFound()
+    _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
+    if not (is_member or in_team):
+        raise NotFound()
+
+
+def allow_post(
+    actor: Actor,
+    *,
+    patient_id: str,
+    pharmacy_id: str,
+    in_care: bool,
+    is_member: bool,
+    in_team: bool,
+    patient_active: bool,
+) -> None:
+    """Appending to a thread. Nothing is ever sent to a patient who is deceased, inactive or merged."""
+    allow_read_thread(
+        actor,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        in_care=in_care,
+        is_member=is_member,
+        in_team=in_team,
+    )
+    _may_be_sent_to(patient_active)
+
+
+def allow_history(actor: Actor) -> None:
+    """Handing the keys of earlier epochs to a member: only staff, who have checked who it is."""
+    if not actor.staff:
+        raise Forbidden("history-by-staff-only")
+
+
+def allow_directory(actor: Actor, *, owner: str, shares_thread: bool, shares_pharmacy: bool, shares_care: bool) -> None:
+    """Reading the public keys of a person or a team."""
+    if owner == actor.account_id:
+        return
+    if actor.role is Role.OPERATOR or not (shares_thread or shares_pharmacy or shares_care):
+        raise NotFound()
+
+
+def allow_see_teams(actor: Actor, *, pharmacy_id: str) -> None:
+    """Seeing who sits in the teams of a pharmacy."""
+    _works_at(actor, pharmacy_id)
+
+
+def allow_team_act(actor: Actor, *, pharmacy_id: str, role_fits: bool) -> None:
+    """Asking for a seat, founding, approving, removing or leaving; `role_fits`: the team's kind takes this role."""
+    _works_at(actor, pharmacy_id)
+    if not role_fits:
+        raise Forbidden("team-not-for-role")
+
+
+def allow_patients(actor: Actor, *, pharmacy_id: str) -> None:
+    """Listing the patients in a pharmacy's care."""
+    _works_at(actor, pharmacy_id)
+    if actor.role is Role.PRIVACY:
+        raise Forbidden("patients-not-for-role")
+
+
+def allow_invite(actor: Actor, *, pharmacy_id: str) -> None:
+    """Making an invitation that binds an account to a patient of the pharmacy."""
+    allow_patients(actor, pharmacy_id=pharmacy_id)
+
+
+def allow_start_care(actor: Actor, *, patient_id: str) -> None:
+    """Putting a patient into a pharmacy's care from the patient's side: by picking the pharmacy."""
+    if not _acts_for(actor, patient_id, Scope.ALL):
+        raise NotFound()
+
+
+def allow_end_care(actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: bool) -> None:
+    """Ending a care relation, by either side."""
+    if _acts_for(actor, patient_id, Scope.ALL):
+        if not in_care:
+            raise NotFound()
+        return
+    _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
+    if actor.role not in CLINICAL:
+        raise Forbidden("end-care-not-for-role")
+
+
+def allow_see_care(actor: Actor, *, patient_id: str) -> None:
+    """Seeing which pharmacies have a patient in their care."""
+    if actor.relation(patient_id) is None:
+        raise NotFound()
+
+
+def allow_patient_audit(actor: Actor, *, patient_id: str, pharmacy_ids: frozenset[str] = frozenset()) -> None:
+    """Reading who looked at a patient's data. `pharmacy_ids`: the pharmacies that have had the patient in care."""
+    if actor.relation(patient_id) is not None:
+        return
+    if actor.role is Role.PRIVACY and actor.pharmacy_id is not None and actor.pharmacy_id in pharmacy_ids:
+        return
+    raise NotFound()
+
+
+def allow_pharmacy_audit(actor: Actor, *, pharmacy_id: str) -> None:
+    """Searching the audit record of a pharmacy: its privacy officer only."""
+    _works_at(actor, pharmacy_id)
+    if actor.role is not Role.PRIVACY:
+        raise Forbidden("audit-not-for-role")
+
+
+def allow_sealed_objects(actor: Actor, *, owner: str, in_team: bool) -> None:
+    """Reading and writing sealed objects of an owner: oneself, or a team one sits in."""
+    if owner != actor.account_id and not in_team:
+        raise NotFound()
+
+
+def _acts_for(actor: Actor, patient_id: str, scope: Scope) -> bool:
+    relation = actor.relation(patient_id)
+    return actor.role is Role.PATIENT and relation is not None and relation.reaches(scope)
+
+
+def _works_at(actor: Actor, pharmacy_id: str) -> None:
+    if not actor.staff or actor.pharmacy_id != pharmacy_id:
+        raise NotFound()
+
+
+def _pharmacy_cares(actor: Actor, *, pharmacy_id: str, in_care: bool) -> None:
+    _works_at(actor, pharmacy_id)
+    if not in_care:
+        raise NotFound()
+
+
+def _may_be_sent_to(patient_active: bool) -> None:
+    if not patient_active:
+        raise Unprocessable("patient-not-active")

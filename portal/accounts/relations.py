@@ -1,0 +1,113 @@
+"""Relations between accounts and patients: who may act for whom, in what scope, from when until when."""
+
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from portal.accounts.roles import Kind, Scope
+from portal.accounts.tables import Account, Patient, Relation
+from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.core import clock, ids
+from portal.core.errors import BadInput, NotFound
+
+
+def bind(
+    session: Session,
+    *,
+    agent: Agent,
+    account_id: str,
+    patient_id: str,
+    kind: Kind,
+    scope: Scope = Scope.ALL,
+    until: datetime | None = None,
+    pharmacy_id: str | None = None,
+) -> Relation:
+    """Let an account act for a patient from now on; a live relation of the two is replaced, an equal one kept.
+
+    Raises NotFound for an unknown account or patient, BadInput for an end that is not ahead.
+    """
+    if session.get(Account, account_id) is None or session.get(Patient, patient_id) is None:
+        raise NotFound()
+    if until is not None and until <= clock.now():
+        raise BadInput("until")
+    for known in live(session, account_id=account_id, patient_id=patient_id):
+        if (known.kind, known.scope, known.ends_at) == (kind, scope, until):
+            return known
+        _end(session, known, agent=agent, pharmacy_id=pharmacy_id)
+    relation = Relation(
+        id=ids.random_id(),
+        account_id=account_id,
+        patient_id=patient_id,
+        kind=kind.value,
+        scope=scope.value,
+        starts_at=clock.now(),
+        ends_at=until,
+    )
+    session.add(relation)
+    record(
+        session,
+        Action.RELATION_BOUND,
+        agent=agent,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        entity=Entity("Account", account_id),
+        purpose=Purpose.PATRQT,
+        detail={"kind": kind.value, "scope": scope.value},
+    )
+    return relation
+
+
+def end(session: Session, *, agent: Agent, relation_id: str, pharmacy_id: str | None = None) -> None:
+    """End a relation now. Raises NotFound when there is none that lives."""
+    relation = session.get(Relation, relation_id)
+    if relation is None or (relation.ends_at is not None and relation.ends_at <= clock.now()):
+        raise NotFound()
+    _end(session, relation, agent=agent, pharmacy_id=pharmacy_id)
+
+
+def live(session: Session, *, account_id: str | None = None, patient_id: str | None = None) -> list[Relation]:
+    """The relations that hold now, of an account, of a patient, or of both."""
+    moment = clock.now()
+    wanted = select(Relation).where(
+        Relation.starts_at <= moment, or_(Relation.ends_at.is_(None), Relation.ends_at > moment)
+    )
+    if account_id is not None:
+        wanted = wanted.where(Relation.account_id == account_id)
+    if patient_id is not None:
+        wanted = wanted.where(Relation.patient_id == patient_id)
+    return list(session.scalars(wanted.order_by(Relation.starts_at, Relation.id)))
+
+
+def accounts_of(session: Session, patient_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """For each patient the (account id, kind) of everyone who acts for them now and may sign in. One query."""
+    moment = clock.now()
+    rows = session.execute(
+        select(Relation.patient_id, Relation.account_id, Relation.kind)
+        .join(Account, Account.id == Relation.account_id)
+        .where(
+            Relation.patient_id.in_(patient_ids),
+            Relation.starts_at <= moment,
+            or_(Relation.ends_at.is_(None), Relation.ends_at > moment),
+            Account.disabled_at.is_(None),
+        )
+        .order_by(Relation.starts_at, Relation.id)
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for patient_id, account_id, kind in rows:
+        found.setdefault(patient_id, []).append((account_id, kind))
+    return found
+
+
+def _end(session: Session, relation: Relation, *, agent: Agent, pharmacy_id: str | None) -> None:
+    relation.ends_at = clock.now()
+    record(
+        session,
+        Action.RELATION_ENDED,
+        agent=agent,
+        patient_id=relation.patient_id,
+        pharmacy_id=pharmacy_id,
+        entity=Entity("Account", relation.account_id),
+        purpose=Purpose.PATRQT,
+        detail={"kind": relation.kind},
+    )

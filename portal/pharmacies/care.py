@@ -1,0 +1,155 @@
+"""Care relations: the one thing that gives a pharmacy sight of a patient (design decision 14).
+
+It begins when the patient picks or writes to the pharmacy, takes its invitation, or the EHR names it as dispenser;
+either side ends it, both see it.
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import Session
+
+from portal.accounts import policy
+from portal.accounts.actor import Actor
+from portal.accounts.tables import Patient
+from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.core import clock
+from portal.core.errors import NotFound
+from portal.pharmacies.tables import CareRelation, Pharmacy
+
+
+class Source(StrEnum):
+    """What began a care relation."""
+
+    PATIENT = "patient"
+    INVITATION = "invitation"
+    DISPENSER = "dispenser"
+
+
+def start(
+    session: Session,
+    *,
+    agent: Agent,
+    patient_id: str,
+    pharmacy_id: str,
+    source: Source,
+    on_behalf: str | None = None,
+) -> None:
+    """Put a patient into the care of a pharmacy from now on; one that is in care stays so.
+
+    Raises NotFound for an unknown patient or pharmacy.
+    """
+    if session.get(Pharmacy, pharmacy_id) is None or session.get(Patient, patient_id) is None:
+        raise NotFound()
+    if in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id):
+        return
+    session.add(
+        CareRelation(pharmacy_id=pharmacy_id, patient_id=patient_id, starts_at=clock.now(), source=source.value)
+    )
+    session.flush()
+    record(
+        session,
+        Action.CARE_STARTED,
+        agent=agent,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        on_behalf=on_behalf,
+        entity=Entity("Patient", patient_id),
+        detail={"source": source.value},
+    )
+
+
+def choose(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
+    """The patient's side picks a pharmacy. Raises NotFound for a foreign patient or an unknown pharmacy."""
+    policy.allow_start_care(actor, patient_id=patient_id)
+    start(
+        session,
+        agent=actor.agent,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        source=Source.PATIENT,
+        on_behalf=actor.on_behalf(patient_id),
+    )
+
+
+def end(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
+    """End the care relation, from either side. Raises NotFound when there is none, or none of the actor's business."""
+    caring = in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id)
+    policy.allow_end_care(actor, patient_id=patient_id, pharmacy_id=pharmacy_id, in_care=caring)
+    session.execute(
+        update(CareRelation)
+        .where(_now(), CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id == patient_id)
+        .values(ends_at=clock.now(), ended_by="pharmacy" if actor.staff else "patient")
+    )
+    record(
+        session,
+        Action.CARE_ENDED,
+        agent=actor.agent,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        on_behalf=actor.on_behalf(patient_id),
+        entity=Entity("Patient", patient_id),
+        purpose=Purpose.HOPERAT if actor.staff else Purpose.PATRQT,
+    )
+
+
+def in_care(session: Session, *, patient_id: str, pharmacy_id: str) -> bool:
+    """Whether the pharmacy has the patient in its care now."""
+    found = session.scalar(
+        select(CareRelation.pharmacy_id).where(
+            _now(), CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id == patient_id
+        )
+    )
+    return found is not None
+
+
+def in_care_of(session: Session, *, pharmacy_id: str, patient_ids: list[str]) -> frozenset[str]:
+    """Those of many patients that a pharmacy has in its care now. One query."""
+    return frozenset(
+        session.scalars(
+            select(CareRelation.patient_id).where(
+                _now(), CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id.in_(patient_ids)
+            )
+        )
+    )
+
+
+def pharmacies_of(session: Session, patient_ids: list[str]) -> dict[str, list[str]]:
+    """For each patient the pharmacies that care for them now, the longest first. One query."""
+    rows = session.execute(
+        select(CareRelation.patient_id, CareRelation.pharmacy_id)
+        .where(_now(), CareRelation.patient_id.in_(patient_ids))
+        .order_by(CareRelation.starts_at, CareRelation.pharmacy_id)
+    )
+    found: dict[str, list[str]] = {patient_id: [] for patient_id in patient_ids}
+    for patient_id, pharmacy_id in rows:
+        found[patient_id].append(pharmacy_id)
+    return found
+
+
+def ever_cared(session: Session, patient_id: str) -> frozenset[str]:
+    """All pharmacies that have had the patient in care at any time."""
+    return frozenset(
+        session.scalars(select(CareRelation.pharmacy_id).where(CareRelation.patient_id == patient_id).distinct())
+    )
+
+
+def patients_in_care(
+    session: Session, *, actor: Actor, pharmacy_id: str, after: str | None = None, limit: int = 100
+) -> list[Patient]:
+    """The pharmacy's patients in the order of their ids, `limit` at most, behind the id `after`."""
+    policy.allow_patients(actor, pharmacy_id=pharmacy_id)
+    wanted = (
+        select(Patient)
+        .join(CareRelation, and_(CareRelation.patient_id == Patient.id, _now()))
+        .where(CareRelation.pharmacy_id == pharmacy_id)
+        .order_by(Patient.id)
+        .limit(limit)
+    )
+    if after is not None:
+        wanted = wanted.where(Patient.id > after)
+    return list(session.scalars(wanted))
+
+
+def _now() -> ColumnElement[bool]:
+    return CareRelation.ends_at.is_(None)

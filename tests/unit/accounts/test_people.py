@@ -1,0 +1,291 @@
+"""Actors, relations, patients and invitations: who may act for whom, and how that begins."""
+
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import event, select
+from world import NOBODY, World, add_account, build
+
+from portal.accounts import invitations, patients, relations
+from portal.accounts.actor import load_actor
+from portal.accounts.roles import Kind, Role, Scope
+from portal.accounts.tables import Account, RedeemFailure
+from portal.audit.tables import AuditEvent
+from portal.core import clock
+from portal.core.database import Database
+from portal.core.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    NotFound,
+    NotSignedIn,
+    TooMany,
+    Unavailable,
+    Unprocessable,
+)
+from portal.pharmacies import care
+
+BORN = date(1974, 3, 9)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return build(database)
+
+
+def actions(database: Database, **wanted: str) -> list[str]:
+    with database.reading() as session:
+        rows = session.scalars(select(AuditEvent).filter_by(**wanted).order_by(AuditEvent.seq))
+        return [row.action for row in rows]
+
+
+def test_an_actor_is_loaded_in_two_queries(world: World) -> None:
+    statements: list[str] = []
+    event.listen(world.database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    judy = world.actor("judy")
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
+    assert [(one.patient_id, one.kind) for one in judy.acting] == [(world.patients["rosa"], "child")]
+    assert judy.on_behalf(world.patients["rosa"]) == "child"
+    assert judy.on_behalf(world.patients["alice"]) is None
+    assert judy.agent.session_ref == "session-judy"
+    assert not judy.staff
+
+
+def test_a_disabled_account_is_nobody(world: World) -> None:
+    with world.database.transaction() as session:
+        account = session.get(Account, world.accounts["bob"])
+        assert account is not None
+        account.disabled_at = clock.now()
+    with pytest.raises(NotSignedIn):
+        world.actor("bob")
+    with world.database.reading() as session, pytest.raises(NotSignedIn):
+        load_actor(session, "0" * 32)
+
+
+def test_a_relation_ends_at_its_time(world: World) -> None:
+    with world.database.transaction() as session:
+        relations.bind(
+            session,
+            agent=NOBODY,
+            account_id=world.accounts["judy"],
+            patient_id=world.patients["ann"],
+            kind=Kind.CARER,
+            scope=Scope.MESSAGES,
+            until=clock.now() + timedelta(days=1),
+        )
+    ann = world.patients["ann"]
+    relation = world.actor("judy").relation(ann)
+    assert relation is not None
+    assert relation.reaches(Scope.MESSAGES)
+    assert not relation.reaches(Scope.CONTEXT)
+    clock.shift(timedelta(days=1, seconds=1))
+    assert world.actor("judy").relation(ann) is None
+
+
+def test_binding_again_replaces_and_leaves_one_living_relation(world: World) -> None:
+    judy, rosa = world.accounts["judy"], world.patients["rosa"]
+    with world.database.transaction() as session:
+        first = relations.live(session, account_id=judy, patient_id=rosa)
+        same = relations.bind(session, agent=NOBODY, account_id=judy, patient_id=rosa, kind=Kind.CHILD)
+        assert [same.id] == [one.id for one in first]
+        relations.bind(session, agent=NOBODY, account_id=judy, patient_id=rosa, kind=Kind.CHILD, scope=Scope.CONTEXT)
+        assert [one.scope for one in relations.live(session, account_id=judy, patient_id=rosa)] == ["context"]
+        everyone = relations.accounts_of(session, [rosa])
+        assert everyone == {rosa: [(world.accounts["rosa"], "self"), (judy, "child")]}
+    assert actions(world.database, patient_id=rosa)[-2:] == ["relation.ended", "relation.bound"]
+
+
+def test_a_relation_is_ended_once_and_cannot_end_in_the_past(world: World) -> None:
+    judy, rosa = world.accounts["judy"], world.patients["rosa"]
+    with world.database.transaction() as session:
+        (relation,) = relations.live(session, account_id=judy)
+        relations.end(session, agent=NOBODY, relation_id=relation.id)
+        with pytest.raises(NotFound):
+            relations.end(session, agent=NOBODY, relation_id=relation.id)
+        with pytest.raises(BadInput):
+            relations.bind(session, agent=NOBODY, account_id=judy, patient_id=rosa, kind=Kind.CHILD, until=clock.now())
+        with pytest.raises(NotFound):
+            relations.bind(session, agent=NOBODY, account_id=judy, patient_id="unknown", kind=Kind.CHILD)
+    assert world.actor("judy").acting == ()
+
+
+def test_a_patient_has_one_id_in_each_ehr(world: World) -> None:
+    alice, dave = world.patients["alice"], world.patients["dave"]
+    with world.database.transaction() as session:
+        patients.add_record(session, patient_id=alice, connection_id="harbor-ehr", fhir_id="a-17")
+        patients.add_record(session, patient_id=alice, connection_id="harbor-ehr", fhir_id="a-17")
+        with pytest.raises(Conflict):
+            patients.add_record(session, patient_id=dave, connection_id="harbor-ehr", fhir_id="a-17")
+        with pytest.raises(Conflict):
+            patients.add_record(session, patient_id=alice, connection_id="harbor-ehr", fhir_id="a-18")
+        assert patients.record_id(session, patient_id=alice, connection_id="harbor-ehr") == "a-17"
+        assert patients.record_id(session, patient_id=dave, connection_id="harbor-ehr") is None
+        found = patients.record_ids(session, patient_ids=[alice, dave], connection_id="riverside-ehr")
+        assert found == {alice: "alice", dave: "dave"}
+
+
+def test_what_the_ehr_says_about_a_patient_is_kept(world: World) -> None:
+    alice, dave = world.patients["alice"], world.patients["dave"]
+    with world.database.transaction() as session:
+        assert patients.is_active(session, alice)
+        patients.learn_status(session, patient_id=alice, status=patients.Status.MERGED, merged_into=dave)
+        assert patients.status_of(session, alice) == patients.Status.MERGED
+        assert not patients.is_active(session, alice)
+        patients.learn_status(session, patient_id=alice, status=patients.Status.ACTIVE)
+        assert patients.is_active(session, alice)
+        assert not patients.is_active(session, "unknown")
+        for ask in (
+            lambda: patients.status_of(session, "unknown"),
+            lambda: patients.learn_status(session, patient_id="unknown", status=patients.Status.ACTIVE),
+        ):
+            with pytest.raises(NotFound):
+                ask()
+
+
+class TestInvitations:
+    """Pat has just made an account; Riverside's EHR knows a patient `pat`."""
+
+    @pytest.fixture
+    def pat(self, world: World) -> str:
+        with world.database.transaction() as session:
+            world.accounts["pat"] = add_account(session, "pat", Role.PATIENT)
+        return world.accounts["pat"]
+
+    @pytest.fixture
+    def code(self, world: World, pat: str) -> str:
+        with world.database.transaction() as session:
+            _, code = invitations.invite(
+                session,
+                actor=world.actor("bob"),
+                pharmacy_id="riverside",
+                connection_id="riverside-ehr",
+                fhir_id="pat",
+            )
+        return code
+
+    @staticmethod
+    def redeem(world: World, code: str, birth_date: date = BORN, *, name: str = "pat", ehr=None, **more):
+        def begin_care(session, redeemed) -> None:
+            care.start(
+                session,
+                agent=NOBODY,
+                patient_id=redeemed.patient_id,
+                pharmacy_id=redeemed.pharmacy_id,
+                source=care.Source.INVITATION,
+            )
+
+        return invitations.redeem(
+            world.database,
+            actor=world.actor(name),
+            code=code,
+            birth_date=birth_date,
+            birth_date_from_ehr=ehr or (lambda connection, fhir_id: BORN if fhir_id == "pat" else None),
+            also=begin_care,
+            **more,
+        )
+
+    def test_the_code_and_the_birth_date_bind_pat_once(self, world: World, code: str) -> None:
+        redeemed = self.redeem(world, code.lower().replace("-", " "))
+        relation = world.actor("pat").relation(redeemed.patient_id)
+        assert relation is not None
+        assert relation.kind == "self"
+        with world.database.reading() as session:
+            assert care.in_care(session, patient_id=redeemed.patient_id, pharmacy_id="riverside")
+        assert actions(world.database, patient_id=redeemed.patient_id) == [
+            "relation.bound",
+            "invitation.redeemed",
+            "care.started",
+        ]
+        with pytest.raises(Unprocessable):
+            self.redeem(world, code)
+
+    def test_a_wrong_birth_date_an_old_and_an_unknown_code_get_the_same_answer(self, world: World, code: str) -> None:
+        asked: list[str] = []
+
+        def ehr(connection: str, fhir_id: str) -> date:
+            asked.append(fhir_id)
+            return BORN
+
+        refusals = []
+        for typed, born in ((code, date(1974, 9, 3)), ("0000-0000-0000-0000", BORN), ("", BORN)):
+            with pytest.raises(Unprocessable) as refusal:
+                self.redeem(world, typed, born, ehr=ehr)
+            refusals.append((refusal.value.code, refusal.value.extra))
+        clock.shift(timedelta(days=7, seconds=1))
+        with pytest.raises(Unprocessable) as refusal:
+            self.redeem(world, code, ehr=ehr)
+        refusals.append((refusal.value.code, refusal.value.extra))
+        assert refusals == [("invitation-refused", {})] * 4
+        # The EHR is asked each time, so that time does not tell an unknown code from a known one.
+        assert asked == ["pat"] * 4
+        assert actions(world.database, outcome="8") == ["invitation.refused"] * 4
+
+    def test_five_tries_close_the_code_for_fifteen_minutes(self, world: World, code: str) -> None:
+        for _ in range(5):
+            with pytest.raises(Unprocessable):
+                self.redeem(world, code, date(2000, 1, 1))
+        with pytest.raises(TooMany) as closed:
+            self.redeem(world, code)
+        assert 0 < (closed.value.retry_after or 0) <= 15 * 60 + 1
+        # Another code from the same address is closed too, and Pat's session works on.
+        with pytest.raises(TooMany):
+            self.redeem(world, "0000-0000-0000-0000")
+        assert world.actor("pat").account_id == world.accounts["pat"]
+        clock.shift(timedelta(minutes=15, seconds=1))
+        assert self.redeem(world, code).pharmacy_id == "riverside"
+
+    def test_a_silent_ehr_does_not_use_up_a_try(self, world: World, code: str) -> None:
+        def down(connection: str, fhir_id: str) -> date:
+            raise Unavailable("ehr-down")
+
+        for _ in range(7):
+            with pytest.raises(Unavailable):
+                self.redeem(world, code, ehr=down)
+        with world.database.reading() as session:
+            assert {failure.failures for failure in session.scalars(select(RedeemFailure))} == {0}
+        self.redeem(world, code)
+
+    def test_staff_do_not_redeem_and_strangers_do_not_invite(self, world: World, code: str) -> None:
+        with pytest.raises(Forbidden):
+            self.redeem(world, code, name="frank")
+        for stranger in ("carol", "alice", "ivan"):
+            with world.database.transaction() as session, pytest.raises(NotFound):
+                invitations.invite(
+                    session,
+                    actor=world.actor(stranger),
+                    pharmacy_id="riverside",
+                    connection_id="riverside-ehr",
+                    fhir_id="pat",
+                )
+
+    def test_a_taken_back_invitation_is_worth_nothing(self, world: World, pat: str) -> None:
+        with world.database.transaction() as session:
+            invitation, code = invitations.create(
+                session, agent=NOBODY, pharmacy_id="riverside", connection_id="riverside-ehr", fhir_id="pat"
+            )
+            with pytest.raises(NotFound):
+                invitations.revoke(session, actor=world.actor("carol"), invitation_id=invitation)
+            invitations.revoke(session, actor=world.actor("bob"), invitation_id=invitation)
+            with pytest.raises(NotFound):
+                invitations.revoke(session, actor=world.actor("bob"), invitation_id=invitation)
+            with pytest.raises(NotFound):
+                invitations.revoke(session, actor=world.actor("bob"), invitation_id="unknown")
+        with pytest.raises(Unprocessable):
+            self.redeem(world, code)
+
+    def test_alice_cannot_become_pat_as_herself_but_can_as_her_parent(self, world: World, code: str) -> None:
+        with pytest.raises(Conflict):
+            self.redeem(world, code, name="alice")
+        redeemed = self.redeem(world, code, name="alice", kind=Kind.PARENT)
+        assert world.actor("alice").on_behalf(redeemed.patient_id) == "parent"
+
+    def test_a_second_pharmacy_adds_its_record_to_the_same_patient(self, world: World, pat: str, code: str) -> None:
+        first = self.redeem(world, code)
+        with world.database.transaction() as session:
+            _, harbors = invitations.create(
+                session, agent=NOBODY, pharmacy_id="harbor", connection_id="harbor-ehr", fhir_id="p-9"
+            )
+        second = self.redeem(world, harbors, ehr=lambda connection, fhir_id: BORN)
+        assert second.patient_id == first.patient_id
+        with world.database.reading() as session:
+            assert care.pharmacies_of(session, [first.patient_id]) == {first.patient_id: ["riverside", "harbor"]}
