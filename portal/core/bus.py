@@ -61,6 +61,9 @@ class Bus(Protocol):
     def subscribe(self, topics: frozenset[str]) -> Subscription:
         """Receive the events of `topics` from now on."""
 
+    def deliver(self, topic: str, event: Event) -> None:
+        """Tell the subscribers of this process only."""
+
     def close(self) -> None:
         """Let go of connections."""
 
@@ -105,6 +108,9 @@ class MemoryBus:
     def subscribe(self, topics: frozenset[str]) -> Subscription:
         return self._hub.subscribe(topics)
 
+    def deliver(self, topic: str, event: Event) -> None:
+        self._hub.deliver(topic, event)
+
     def close(self) -> None:
         return None
 
@@ -127,6 +133,9 @@ class _ListeningBus:
                 self._thread.start()
         self._ready.wait(5)
         return self._hub.subscribe(topics)
+
+    def deliver(self, topic: str, event: Event) -> None:
+        self._hub.deliver(topic, event)
 
     def close(self) -> None:
         self._stopping.set()

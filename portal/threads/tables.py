@@ -24,7 +24,11 @@ class Thread(Base):
     urgent_at: Mapped[datetime | None] = mapped_column(Moment)
     head_seq: Mapped[int] = mapped_column(Integer)
     head: Mapped[str] = mapped_column(String(64))
+    # The newest message, which the inbox shows.
+    last_message_seq: Mapped[int] = mapped_column(Integer, default=0)
     epoch: Mapped[int] = mapped_column(Integer)
+    # The members of the current epoch: [{id, role, gen}].
+    members: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
     # Set while the patient has no keys yet: the team wrote, and waits for her to enrol.
     waits_for_keys: Mapped[bool] = mapped_column(default=False)
@@ -43,6 +47,7 @@ class Record(Base):
     sig: Mapped[str] = mapped_column(String(128))
     # Messages: the ciphertext. Epoch and history records: their wraps. Neither for redact, nor once retracted.
     ct: Mapped[bytes | None] = mapped_column(LargeBinary)
+    cth: Mapped[str | None] = mapped_column(String(64))
     w: Mapped[dict[str, str] | None] = mapped_column(JSON)
     wh: Mapped[str | None] = mapped_column(String(64))
     account_id: Mapped[str] = mapped_column(Id)

@@ -1,5 +1,5 @@
 """The event stream."""
 
-from flask import Blueprint
+from portal.web.events import stream
 
-blueprints: tuple[Blueprint, ...] = ()
+blueprints = (stream.blueprint,)

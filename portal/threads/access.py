@@ -1,0 +1,81 @@
+"""Finding a thread for somebody: policy first, and foreign looks like unknown."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts import policy
+from portal.accounts.actor import Actor
+from portal.accounts.tables import Patient
+from portal.core.errors import NotFound
+from portal.pharmacies import care, teams
+from portal.threads.tables import InboxRow, Thread
+
+
+@dataclass(frozen=True)
+class Access:
+    """A thread its reader may see, and under which of its members' ids: the own one, teams, or both."""
+
+    thread: Thread
+    voices: frozenset[str]
+    patient_active: bool
+
+
+def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: bool = False) -> Access:
+    """The thread `thread_id`, if the actor may read it (with `to_write`: post in it), its row then locked.
+
+    Raises NotFound for unknown and foreign threads alike, Unprocessable when its patient may not be written to.
+    """
+    query = select(Thread).where(Thread.id == thread_id)
+    if to_write:
+        query = query.with_for_update()
+    thread = session.execute(query).scalar_one_or_none()
+    if thread is None:
+        # The same statements as for a foreign thread, so that the two take the same time.
+        care.in_care(session, pharmacy_id="", patient_id="")
+        teams.seats_of(session, account_id=actor.account_id)
+        raise NotFound()
+    return check(session, actor=actor, thread=thread, to_write=to_write)
+
+
+def check(session: Session, *, actor: Actor, thread: Thread, to_write: bool = False) -> Access:
+    """Whether the actor may read (or post in) a thread that is already loaded. Raises like `open_thread`."""
+    members = {member["id"] for member in thread.members}
+    seats = teams.seats_of(session, account_id=actor.account_id)
+    patient = session.get(Patient, thread.patient_id)
+    active = patient is not None and patient.status == "active"
+    # A patient for whom the thread waits is no member yet, but may know that it waits.
+    waiting = thread.waits_for_keys and actor.relation(thread.patient_id) is not None
+    facts = {
+        "patient_id": thread.patient_id,
+        "pharmacy_id": thread.pharmacy_id,
+        "in_care": care.in_care(session, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id),
+        "is_member": actor.account_id in members or (waiting and not to_write),
+        "in_team": bool(members & seats),
+    }
+    if to_write:
+        policy.allow_post(actor, patient_active=active, **facts)
+    else:
+        policy.allow_read_thread(actor, **facts)
+    return Access(thread, frozenset(({actor.account_id} | seats) & members), active)
+
+
+def readers(actor: Actor, seats: Collection[str]) -> tuple[str, ...]:
+    """The inboxes that are the actor's: the own one, and those of the teams the actor sits in."""
+    return (actor.account_id, *sorted(seats))
+
+
+def shares_thread(session: Session, *, actor: Actor, other: str) -> bool:
+    """Whether the actor and another person or team are readers of a common thread (for directory reads)."""
+    seats = teams.seats_of(session, account_id=actor.account_id)
+    mine = InboxRow.__table__.alias("mine")
+    theirs = InboxRow.__table__.alias("theirs")
+    query = (
+        select(mine.c.thread_id)
+        .join(theirs, theirs.c.thread_id == mine.c.thread_id)
+        .where(mine.c.reader_id.in_(readers(actor, seats)), theirs.c.reader_id == other)
+        .limit(1)
+    )
+    return session.execute(query).first() is not None

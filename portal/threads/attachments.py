@@ -1,0 +1,217 @@
+"""Encrypted files: uploaded in parts, claimed by the message that names them, removed after a day without one."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.accounts.actor import Actor
+from portal.audit import Action, Entity, Purpose
+from portal.core import clock, ids
+from portal.core.errors import BadInput, Conflict, NotFound, TooLarge, Unprocessable
+from portal.e2ee.encoding import b64
+from portal.threads.access import open_thread
+from portal.threads.tables import Attachment, AttachmentPart, Thread
+
+# 25 MiB of content, and what padding and chunking add to it.
+LARGEST = 27 * 1024 * 1024
+LARGEST_PART = 1024 * 1024
+MOST_OPEN = 40
+ORPHAN_AGE = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Named:
+    """An attachment as a message header names it (docs/protocol.md section 4)."""
+
+    id: str
+    size: int
+    cth: str
+
+
+def begin(
+    session: Session,
+    *,
+    actor: Actor,
+    attachment_id: str,
+    thread_id: str,
+    pharmacy_id: str,
+    size: int,
+    cth: str,
+    quota: int,
+) -> Attachment:
+    """Announce an upload; the same announcement again answers with how much has arrived, so that it can go on.
+
+    The thread may not exist yet (its first message will name the file). Raises TooLarge beyond the size or the
+    account's quota in bytes, Conflict when the id is taken by other content.
+    """
+    if not ids.is_id(attachment_id) or not ids.is_id(thread_id):
+        raise BadInput("bad-field", extra={"field": "id"})
+    if not 0 < size <= LARGEST:
+        raise TooLarge("attachment-too-large")
+    known = session.get(Attachment, attachment_id)
+    if known is not None:
+        if (known.account_id, known.thread_id, known.size, known.cth) != (actor.account_id, thread_id, size, cth):
+            raise Conflict("attachment-exists")
+        return known
+    thread = session.get(Thread, thread_id)
+    if thread is not None:
+        open_thread(session, actor=actor, thread_id=thread_id, to_write=True)
+        pharmacy_id = thread.pharmacy_id
+    used, waiting = session.execute(
+        select(func.coalesce(func.sum(Attachment.size), 0), func.count()).where(
+            Attachment.account_id == actor.account_id, Attachment.created_at > clock.now() - ORPHAN_AGE
+        )
+    ).one()
+    if used + size > quota or waiting >= MOST_OPEN * 10:
+        raise TooLarge("attachment-quota")
+    made = Attachment(
+        id=attachment_id,
+        pharmacy_id=pharmacy_id,
+        thread_id=thread_id,
+        account_id=actor.account_id,
+        size=size,
+        received=0,
+        cth=cth,
+        created_at=clock.now(),
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+def put_part(session: Session, *, actor: Actor, attachment_id: str, start: int, data: bytes) -> int:
+    """Store the next part; returns how many bytes have arrived. A part that came before is answered, not doubled."""
+    upload = _own_upload(session, actor, attachment_id)
+    if not 0 < len(data) <= LARGEST_PART:
+        raise TooLarge("part-too-large")
+    if start < upload.received:
+        return upload.received
+    if start > upload.received:
+        raise Conflict("part-out-of-order", extra={"received": upload.received})
+    if start + len(data) > upload.size:
+        raise TooLarge("part-too-large")
+    session.add(AttachmentPart(attachment_id=attachment_id, start=start, data=data))
+    upload.received = start + len(data)
+    return upload.received
+
+
+def complete(session: Session, *, actor: Actor, attachment_id: str) -> None:
+    """All parts are there: check the hash the sender announced. Raises Unprocessable `ciphertext-hash` otherwise."""
+    upload = _own_upload(session, actor, attachment_id)
+    if upload.complete_at is not None:
+        return
+    if upload.received != upload.size:
+        raise Conflict("part-missing", extra={"received": upload.received})
+    hashed = hashlib.sha256()
+    for start in _starts(session, attachment_id):
+        hashed.update(session.get_one(AttachmentPart, (attachment_id, start)).data)
+    if b64(hashed.digest()) != upload.cth:
+        session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id == attachment_id))
+        upload.received = 0
+        raise Unprocessable("ciphertext-hash")
+    upload.complete_at = clock.now()
+
+
+def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: Iterable[Named]) -> None:
+    """A message names its files: they must be the sender's own complete uploads for this thread, unclaimed."""
+    for name in named:
+        upload = session.get(Attachment, name.id)
+        if (
+            upload is None
+            or upload.account_id != actor.account_id
+            or upload.thread_id != thread.id
+            or upload.complete_at is None
+            or upload.seq is not None
+            or (upload.size, upload.cth) != (name.size, name.cth)
+        ):
+            raise Unprocessable("attachment", extra={"attachment": name.id[:64]})
+        upload.seq = seq
+        upload.pharmacy_id = thread.pharmacy_id
+        audit.record(
+            session,
+            Action.ATTACHMENT_STORED,
+            agent=actor.agent,
+            patient_id=thread.patient_id,
+            pharmacy_id=thread.pharmacy_id,
+            on_behalf=actor.on_behalf(thread.patient_id),
+            entity=Entity("Media", name.id),
+            purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        )
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A stored file for somebody who may read its thread."""
+
+    id: str
+    size: int
+    cth: str
+    starts: tuple[int, ...]
+
+
+def open_for_reading(session: Session, *, actor: Actor, attachment_id: str, first: bool) -> Readable:
+    """The file, if the actor may read the thread that names it; the first range of a download is recorded."""
+    upload = session.get(Attachment, attachment_id)
+    if upload is None or upload.seq is None:
+        raise NotFound()
+    thread = open_thread(session, actor=actor, thread_id=upload.thread_id).thread
+    if first:
+        audit.record(
+            session,
+            Action.ATTACHMENT_READ,
+            agent=actor.agent,
+            patient_id=thread.patient_id,
+            pharmacy_id=thread.pharmacy_id,
+            on_behalf=actor.on_behalf(thread.patient_id),
+            entity=Entity("Media", attachment_id),
+            purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        )
+    return Readable(upload.id, upload.size, upload.cth, tuple(_starts(session, attachment_id)))
+
+
+def read_range(session: Session, readable: Readable, start: int, end: int) -> bytes:
+    """Bytes start..end (exclusive) of a stored file, reading only the parts they lie in."""
+    out = bytearray()
+    for index, offset in enumerate(readable.starts):
+        after = readable.starts[index + 1] if index + 1 < len(readable.starts) else readable.size
+        if after <= start or offset >= end:
+            continue
+        data = session.get_one(AttachmentPart, (readable.id, offset)).data
+        out += data[max(0, start - offset) : end - offset]
+    return bytes(out)
+
+
+def remove_of_message(session: Session, *, thread_id: str, seq: int) -> None:
+    """Delete the files of a message whose ciphertext goes too."""
+    _remove(session, select(Attachment.id).where(Attachment.thread_id == thread_id, Attachment.seq == seq))
+
+
+def remove_orphans(session: Session) -> int:
+    """Delete uploads no message named within a day; returns how many. Run by the worker."""
+    orphans = select(Attachment.id).where(Attachment.seq.is_(None), Attachment.created_at < clock.now() - ORPHAN_AGE)
+    return _remove(session, orphans.limit(200))
+
+
+def _remove(session: Session, query: Select[tuple[str]]) -> int:
+    found = list(session.scalars(query))
+    if found:
+        session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id.in_(found)))
+        session.execute(delete(Attachment).where(Attachment.id.in_(found)))
+    return len(found)
+
+
+def _own_upload(session: Session, actor: Actor, attachment_id: str) -> Attachment:
+    upload = session.get(Attachment, attachment_id, with_for_update=True)
+    if upload is None or upload.account_id != actor.account_id or upload.seq is not None:
+        raise NotFound()
+    return upload
+
+
+def _starts(session: Session, attachment_id: str) -> list[int]:
+    query = select(AttachmentPart.start).where(AttachmentPart.attachment_id == attachment_id)
+    return list(session.scalars(query.order_by(AttachmentPart.start)))

@@ -1,0 +1,266 @@
+"""Inboxes: one row for each reader and thread, paged by keyset, with what the browser needs to show a subject."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.accounts.actor import Actor
+from portal.accounts.roles import Kind
+from portal.accounts.tables import Account, Relation
+from portal.audit import Action, Entity, Purpose
+from portal.core import ids
+from portal.core.errors import BadInput, NotFound
+from portal.e2ee.encoding import b64
+from portal.pharmacies import care, teams
+from portal.threads.access import readers
+from portal.threads.tables import InboxCounter, InboxRow, ReadPosition, Record, Thread
+
+PAGE = 25
+MOST = 100
+BADGE_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Head:
+    """One line of an inbox. `first` and `last` are records as transported; `epochs` those they need to be opened."""
+
+    row: InboxRow
+    thread: Thread
+    patient_name: str | None
+    unread: int
+    first: tuple[Mapping[str, Any], ...]
+    last: Mapping[str, Any] | None
+    epochs: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of an inbox; `next` is the cursor of the page after it."""
+
+    items: tuple[Head, ...]
+    next: str | None
+
+
+def my_readers(session: Session, *, actor: Actor) -> tuple[str, ...]:
+    """The ids whose inboxes are the actor's."""
+    return readers(actor, teams.seats_of(session, account_id=actor.account_id))
+
+
+def page(
+    session: Session,
+    *,
+    actor: Actor,
+    reader: str | None,
+    pharmacy_id: str | None,
+    after: str | None,
+    limit: int = PAGE,
+    awaiting_only: bool = False,
+) -> Page:
+    """The newest threads of one inbox (or all of the actor's), `after` a cursor. Recorded once for each patient.
+
+    Raises NotFound for an inbox that is not the actor's, BadInput for a malformed cursor.
+    """
+    mine = my_readers(session, actor=actor)
+    if reader is not None and reader not in mine:
+        raise NotFound()
+    query = (
+        select(InboxRow, Thread)
+        .join(Thread, Thread.id == InboxRow.thread_id)
+        .where(
+            InboxRow.reader_id.in_([reader] if reader else mine),
+            care.sees(actor, Thread.pharmacy_id, Thread.patient_id),
+        )
+        .order_by(InboxRow.last_at.desc(), InboxRow.thread_id.desc())
+        .limit(min(limit, MOST) + 1)
+    )
+    pharmacy = actor.pharmacy_id if actor.staff else pharmacy_id
+    if pharmacy is not None:
+        query = query.where(InboxRow.pharmacy_id == pharmacy)
+    if awaiting_only:
+        query = query.where(InboxRow.awaiting)
+    if after is not None:
+        moment, thread_id = _cursor(after)
+        query = query.where(
+            or_(InboxRow.last_at < moment, and_(InboxRow.last_at == moment, InboxRow.thread_id < thread_id))
+        )
+    rows = session.execute(query).tuples().all()
+    more = len(rows) > min(limit, MOST)
+    rows = rows[: min(limit, MOST)]
+    heads = _heads(session, actor, rows)
+    return Page(heads, _cursor_text(rows[-1][0]) if more else None)
+
+
+def changes(
+    session: Session, *, actor: Actor, since: Mapping[str, int], limit: int = MOST
+) -> tuple[Page, dict[str, int]]:
+    """The lines that changed after the given change numbers, with the new numbers; ask again while `next` is set.
+
+    An inbox that `since` does not name starts at its present state: nothing of it is reported.
+    """
+    mine = my_readers(session, actor=actor)
+    cursor = dict(since_now(session, mine))
+    conditions = [
+        and_(InboxRow.reader_id == reader, InboxRow.change_no > number)
+        for reader, number in since.items()
+        if reader in mine
+    ]
+    if not conditions:
+        return Page((), None), cursor
+    rows = (
+        session.execute(
+            select(InboxRow, Thread)
+            .join(Thread, Thread.id == InboxRow.thread_id)
+            .where(or_(*conditions), care.sees(actor, Thread.pharmacy_id, Thread.patient_id))
+            .order_by(InboxRow.change_no)
+            .limit(limit + 1)
+        )
+        .tuples()
+        .all()
+    )
+    more = len(rows) > limit
+    rows = rows[:limit]
+    if more:
+        reached = {row.reader_id: row.change_no for row, _ in rows}
+        cursor = {reader: reached.get(reader, since.get(reader, cursor[reader])) for reader in cursor}
+    return Page(_heads(session, actor, rows), "more" if more else None), cursor
+
+
+def changed_since(session: Session, *, mine: Sequence[str], since: Mapping[str, int], limit: int) -> list[InboxRow]:
+    """Bare rows changed after the cursor, for the event stream: ids and numbers, no content, so no audit row."""
+    conditions = [
+        and_(InboxRow.reader_id == reader, InboxRow.change_no > since[reader]) for reader in mine if reader in since
+    ]
+    if not conditions:
+        return []
+    return list(session.scalars(select(InboxRow).where(or_(*conditions)).order_by(InboxRow.change_no).limit(limit)))
+
+
+def since_now(session: Session, mine: Sequence[str]) -> dict[str, int]:
+    """The present change number of each inbox."""
+    rows = session.execute(
+        select(InboxCounter.reader_id, func.max(InboxCounter.change_no))
+        .where(InboxCounter.reader_id.in_(mine))
+        .group_by(InboxCounter.reader_id)
+    )
+    return dict.fromkeys(mine, 0) | dict(rows.tuples().all())
+
+
+def awaiting_count(session: Session, *, actor: Actor) -> int:
+    """How many threads wait for the actor, counted to 100: the badge shows "99+" from there."""
+    rows = (
+        select(InboxRow.thread_id)
+        .where(InboxRow.reader_id.in_(my_readers(session, actor=actor)), InboxRow.awaiting)
+        .limit(BADGE_LIMIT)
+        .subquery()
+    )
+    return session.execute(select(func.count()).select_from(rows)).scalar_one()
+
+
+def transported(record: Record, *, with_text: bool = True) -> dict[str, Any]:
+    """A stored record as it travels: {h, sig, w?, wh?, cth?, ct?}."""
+    out: dict[str, Any] = {"h": record.h, "sig": record.sig}
+    if record.kind in ("epoch", "history"):
+        out |= {"w": record.w, "wh": record.wh}
+    elif record.kind == "msg":
+        out["cth"] = record.cth
+        if record.ct is not None and with_text:
+            out["ct"] = b64(record.ct)
+    return out
+
+
+def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread]]) -> tuple[Head, ...]:
+    """Everything the lines need in a constant number of queries, and one audit row for each patient they show."""
+    if not rows:
+        return ()
+    threads = {thread.id: thread for _, thread in rows}
+    records = _records_for(session, threads.values())
+    positions = {
+        position.thread_id: position
+        for position in session.scalars(
+            select(ReadPosition).where(ReadPosition.account_id == actor.account_id, ReadPosition.thread_id.in_(threads))
+        )
+    }
+    names = _names(session, {thread.patient_id for thread in threads.values()})
+    for pharmacy_id, patient_id in sorted({(thread.pharmacy_id, thread.patient_id) for thread in threads.values()}):
+        audit.record(
+            session,
+            Action.THREAD_LISTED,
+            agent=actor.agent,
+            patient_id=patient_id,
+            pharmacy_id=pharmacy_id,
+            on_behalf=actor.on_behalf(patient_id),
+            entity=Entity("Patient", patient_id),
+            purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        )
+    return tuple(_head(row, thread, records[thread.id], positions.get(thread.id), names, actor) for row, thread in rows)
+
+
+def _head(
+    row: InboxRow,
+    thread: Thread,
+    records: Mapping[int, Record],
+    position: ReadPosition | None,
+    names: Mapping[str, str],
+    actor: Actor,
+) -> Head:
+    last = records.get(thread.head_seq)
+    if last is None or last.kind != "msg":
+        last = max((record for record in records.values() if record.kind == "msg"), key=lambda r: r.seq, default=None)
+    shown = [record for record in (records.get(1), records.get(2)) if record is not None]
+    return Head(
+        row=row,
+        thread=thread,
+        patient_name=names.get(thread.patient_id),
+        unread=max(0, row.last_seq - (position.read_seq if position else 0)),
+        first=tuple(_visible(record, actor) for record in shown),
+        last=_visible(last, actor) if last is not None and last.seq > 2 else None,
+        epochs=tuple(
+            transported(record)
+            for record in sorted(records.values(), key=lambda r: r.seq)
+            if record.kind in ("epoch", "history")
+        ),
+    )
+
+
+def _visible(record: Record, actor: Actor) -> dict[str, Any]:
+    return transported(record, with_text=record.retracted_by is None or actor.staff)
+
+
+def _records_for(session: Session, threads: Iterable[Thread]) -> dict[str, dict[int, Record]]:
+    """Epochs and histories, the first message and the newest record of each thread."""
+    threads = list(threads)
+    wanted = or_(
+        Record.kind.in_(("epoch", "history")),
+        Record.seq == 2,
+        *[and_(Record.thread_id == thread.id, Record.seq == thread.last_message_seq) for thread in threads],
+    )
+    found: dict[str, dict[int, Record]] = {thread.id: {} for thread in threads}
+    for record in session.scalars(select(Record).where(Record.thread_id.in_(list(found)), wanted)):
+        found[record.thread_id][record.seq] = record
+    return found
+
+
+def _names(session: Session, patient_ids: Iterable[str]) -> dict[str, str]:
+    """What patients with an account call themselves; for the others the panel asks the EHR."""
+    rows = session.execute(
+        select(Relation.patient_id, Account.display_name)
+        .join(Account, Account.id == Relation.account_id)
+        .where(Relation.patient_id.in_(list(patient_ids)), Relation.kind == Kind.SELF, Relation.ends_at.is_(None))
+    )
+    return dict(rows.tuples().all())
+
+
+def _cursor_text(row: InboxRow) -> str:
+    return f"{int(row.last_at.timestamp() * 1_000_000)}.{row.thread_id}"
+
+
+def _cursor(text: str) -> tuple[datetime, str]:
+    micros, _, thread_id = text.partition(".")
+    if not (micros.isascii() and micros.isdigit() and len(micros) < 18 and ids.is_id(thread_id)):
+        raise BadInput("bad-field", extra={"field": "after"})
+    return datetime.fromtimestamp(int(micros) // 1_000_000, UTC).replace(microsecond=int(micros) % 1_000_000), thread_id

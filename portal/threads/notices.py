@@ -1,0 +1,90 @@
+"""Who is told that a message waits, and who has read it."""
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
+
+from portal import notify
+from portal.accounts.roles import STAFF, Kind
+from portal.accounts.tables import Account, Patient, Relation
+from portal.core import clock
+from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
+
+
+def message_came(session: Session, *, thread: Thread, author: str, from_pharmacy: bool) -> None:
+    """Plan the one content-free mail for each person who should know, should the message stay unread.
+
+    A message of the pharmacy concerns the people on the patient's side; a message of the patient those members of
+    staff who have written in the thread (the others have the queue).
+    """
+    if from_pharmacy:
+        people = {member["id"] for member in thread.members if member["role"] in ("patient", "proxy")}
+        if thread.waits_for_keys:
+            people |= set(accounts_of(session, thread.patient_id))
+    else:
+        people = set(
+            session.scalars(
+                select(Record.account_id)
+                .join(Account, Account.id == Record.account_id)
+                .where(Record.thread_id == thread.id, Record.kind == "msg", Account.role.in_(STAFF))
+                .distinct()
+                .limit(20)
+            )
+        )
+    for account_id in sorted(people - {author}):
+        notify.message_waits(session, account_id, thread.id)
+
+
+def still_unread(session: Session, *, account_id: str, thread_id: str) -> bool:
+    """Whether a person still has something unread in a thread, may be told of it, and the patient may be written to."""
+    thread = session.get(Thread, thread_id)
+    if thread is None:
+        return False
+    patient = session.get(Patient, thread.patient_id)
+    if patient is None or patient.status != "active":
+        return False
+    row = session.execute(
+        select(InboxRow.last_seq).where(InboxRow.thread_id == thread_id).limit(1)
+    ).scalar_one_or_none()
+    position = session.get(ReadPosition, (account_id, thread_id))
+    return row is not None and (position is None or position.read_seq < row)
+
+
+def accounts_of(session: Session, patient_id: str) -> list[str]:
+    """The accounts of the patient in person."""
+    moment = clock.now()
+    return list(
+        session.scalars(
+            select(Relation.account_id).where(
+                Relation.patient_id == patient_id,
+                Relation.kind == Kind.SELF,
+                Relation.starts_at <= moment,
+                (Relation.ends_at.is_(None)) | (Relation.ends_at > moment),
+            )
+        )
+    )
+
+
+def staff_has_read(session: Session, *, thread: Thread, seq: int, author: str) -> bool:
+    """Whether a signed read receipt of staff other than the author covers the message `seq`."""
+    query = select(
+        exists().where(
+            Receipt.thread_id == thread.id,
+            Receipt.kind == "read",
+            Receipt.seq >= seq,
+            Receipt.account_id == Account.id,
+            Account.role.in_(STAFF),
+            Account.id != author,
+        )
+    )
+    return bool(session.execute(query).scalar())
+
+
+def leave(session: Session, *, thread: Thread, reader_id: str) -> None:
+    """A reader is no member any more: the thread goes out of that inbox."""
+    session.execute(
+        delete(InboxRow).where(
+            InboxRow.pharmacy_id == thread.pharmacy_id,
+            InboxRow.reader_id == reader_id,
+            InboxRow.thread_id == thread.id,
+        )
+    )

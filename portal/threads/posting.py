@@ -1,0 +1,400 @@
+"""Appending to a thread: the checks of docs/protocol.md section 6, then one transaction for everything that follows.
+
+Message, audit row, outbox row and inbox rows are written together or not at all (design decision 6).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.accounts import policy
+from portal.accounts.actor import Actor
+from portal.accounts.roles import Kind
+from portal.accounts.tables import Patient, Relation
+from portal.audit import Action, Entity, Purpose
+from portal.core import clock, ids
+from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
+from portal.e2ee import padding, records, verify
+from portal.e2ee.reasons import Refused
+from portal.pharmacies import care, teams
+from portal.pharmacies.topics import Topic, team_of
+from portal.threads import attachments, notices, rekey, tell
+from portal.threads.access import open_thread
+from portal.threads.keys import ServerDirectory
+from portal.threads.tables import AcceptedKey, Record, Thread
+
+# One request carries at most an epoch, histories for those who join, and one message.
+MOST_RECORDS = 12
+LARGEST_CIPHERTEXT = 256 * 1024
+CIPHERTEXT_OVERHEAD = 32 + 16
+
+_RECORDS: Table = Record.__table__  # type: ignore[assignment]
+_ACCEPTED: Table = AcceptedKey.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Posted:
+    """An accepted append. `told` is None for a repetition, which changes nothing and tells nobody."""
+
+    thread_id: str
+    sequence: int
+    received_at: datetime
+    told: tell.Told | None
+
+
+@dataclass(frozen=True)
+class Birth:
+    """What a new thread is, beside its first records."""
+
+    thread_id: str
+    pharmacy_id: str
+    patient_id: str
+    topic: Topic
+
+
+def start_thread(
+    session: Session, *, actor: Actor, birth: Birth, sealed: Sequence[Mapping[str, Any]], key: str, urgent: bool
+) -> Posted:
+    """Begin a thread with epoch 1 and message 2, in one transaction.
+
+    A patient's first thread with a pharmacy begins the care relation. Raises what `append` raises, and Conflict
+    `thread-exists` for an id that is taken.
+    """
+    if not ids.is_id(birth.thread_id):
+        raise BadInput("form", extra={"field": "thread"})
+    digest = _digest(sealed)
+    if repeated := _repeated(session, actor, birth.thread_id, key, digest):
+        return repeated
+    in_care = care.in_care(session, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
+    team = team_of(birth.pharmacy_id, birth.topic)
+    policy.allow_start_thread(
+        actor,
+        patient_id=birth.patient_id,
+        pharmacy_id=birth.pharmacy_id,
+        in_care=in_care,
+        in_team=team in teams.seats_of(session, account_id=actor.account_id),
+        patient_active=_patient_active(session, birth.patient_id),
+    )
+    if session.get(Thread, birth.thread_id) is not None:
+        raise Conflict("thread-exists")
+    if not teams.is_founded(session, team=team):
+        raise Unprocessable("pharmacy-not-open")
+    if not in_care:
+        care.start(
+            session, actor=actor, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id, source="patient-wrote"
+        )
+    moment = clock.now()
+    thread = Thread(
+        id=birth.thread_id,
+        pharmacy_id=birth.pharmacy_id,
+        patient_id=birth.patient_id,
+        topic=birth.topic.value,
+        created_by=actor.account_id,
+        created_at=moment,
+        urgent_at=moment if urgent else None,
+        head_seq=0,
+        head="",
+        last_message_seq=0,
+        epoch=0,
+        members=[],
+        state=verify.ThreadState.start(birth.thread_id).to_json(),
+        waits_for_keys=False,
+    )
+    session.add(thread)
+    try:
+        session.flush()
+    except IntegrityError as taken:
+        raise Conflict("thread-exists") from taken
+    audit.record(
+        session,
+        Action.THREAD_CREATED,
+        agent=actor.agent,
+        patient_id=birth.patient_id,
+        pharmacy_id=birth.pharmacy_id,
+        on_behalf=actor.on_behalf(birth.patient_id),
+        entity=Entity("Thread", birth.thread_id),
+        purpose=_purpose(actor),
+    )
+    posted = _append(session, actor, thread, sealed, key, digest, urgent)
+    if team not in {member["id"] for member in thread.members}:
+        raise Unprocessable("membership-policy")
+    label = records.parse(sealed[-1]).label_topic
+    if label != birth.topic.value:
+        raise Unprocessable("label")
+    return posted
+
+
+def append(
+    session: Session, *, actor: Actor, thread_id: str, sealed: Sequence[Mapping[str, Any]], key: str, urgent: bool
+) -> Posted:
+    """Append records to a thread: `[epoch?, history…, message or redact?]`, verified one by one.
+
+    The same key with the same bytes gives the first answer again. Raises Conflict `already-accepted`, `moved-head`
+    (with the head), `rekey` or `reset`; BadInput `form`; Unprocessable with the verifier's reason; NotFound.
+    """
+    digest = _digest(sealed)
+    thread = open_thread(session, actor=actor, thread_id=thread_id, to_write=True).thread
+    if repeated := _repeated(session, actor, thread_id, key, digest):
+        return repeated
+    return _append(session, actor, thread, sealed, key, digest, urgent)
+
+
+def _append(
+    session: Session,
+    actor: Actor,
+    thread: Thread,
+    sealed: Sequence[Mapping[str, Any]],
+    key: str,
+    digest: bytes,
+    urgent: bool,
+) -> Posted:
+    parsed = _parse(sealed)
+    directory = ServerDirectory(session)
+    _check_sender(actor, thread, parsed, directory)
+    _check_head(thread, parsed[0])
+    state = verify.ThreadState.from_json(thread.state)
+    rekey.demand(session, actor=actor, thread=thread, state=state, has_epoch=parsed[0].kind == "epoch")
+    try:
+        for record in parsed:
+            state = verify.advance(state, record, directory)
+    except Refused as refused:
+        raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
+    moment = clock.now()
+    for record, raw in zip(parsed, sealed, strict=True):
+        if record.kind == "epoch":
+            _check_members(session, actor, thread, record)
+            _new_epoch(session, actor, thread, record)
+        elif record.kind == "history":
+            policy.allow_history(actor)
+        _store(session, actor, thread, record, raw, moment, urgent)
+        if record.kind == "msg":
+            attachments.claim(session, actor=actor, thread=thread, seq=record.seq, named=record.attachments)
+        elif record.kind == "redact":
+            retract(session, thread=thread, record=record)
+    thread.head_seq = state.seq
+    thread.head = state.head
+    thread.state = state.to_json()
+    last = parsed[-1]
+    if last.kind == "msg":
+        thread.last_message_seq = last.seq
+        if urgent:
+            thread.urgent_at = moment
+    session.execute(
+        insert(_ACCEPTED),
+        {
+            "account_id": actor.account_id,
+            "thread_id": thread.id,
+            "key": key,
+            "digest": digest,
+            "seq": last.seq,
+            "accepted_at": moment,
+        },
+    )
+    _audit_append(session, actor, thread, parsed)
+    told = _tell(session, actor, thread, last, moment)
+    return Posted(thread.id, last.seq, moment, told)
+
+
+def retract(session: Session, *, thread: Thread, record: records.Record) -> None:
+    """Take the text of a retracted message away, unless a member of staff had read it before.
+
+    Then the ciphertext stays, and staff may open it as "retracted, read before by …"; patients never get it again.
+    """
+    target = session.get(Record, (thread.id, record.target))
+    if target is None:
+        raise Unprocessable("redact")
+    target.retracted_by = record.seq
+    if not notices.staff_has_read(session, thread=thread, seq=target.seq, author=target.account_id):
+        target.ct = None
+        attachments.remove_of_message(session, thread_id=thread.id, seq=target.seq)
+
+
+def _parse(sealed: Sequence[Mapping[str, Any]]) -> list[records.Record]:
+    if not 1 <= len(sealed) <= MOST_RECORDS:
+        raise BadInput("form", extra={"field": "records"})
+    try:
+        parsed = [records.parse(raw) for raw in sealed]
+    except Refused as refused:
+        raise BadInput(refused.reason.value) from refused
+    kinds = [record.kind for record in parsed]
+    order = {"epoch": 0, "history": 1, "msg": 2, "redact": 2}
+    if [order[kind] for kind in kinds] != sorted(order[kind] for kind in kinds):
+        raise BadInput("form", extra={"field": "records"})
+    if kinds.count("epoch") > 1 or kinds.count("msg") + kinds.count("redact") > 1:
+        raise BadInput("form", extra={"field": "records"})
+    for record in parsed:
+        if record.kind == "msg":
+            if record.ct is None or len(record.ct) > LARGEST_CIPHERTEXT:
+                raise BadInput("form", extra={"field": "ct"})
+            if not padding.is_padded(len(record.ct) - CIPHERTEXT_OVERHEAD):
+                raise Unprocessable("padding")
+        elif record.kind in ("epoch", "history") and record.w is None:
+            raise BadInput("form", extra={"field": "w"})
+    return parsed
+
+
+def _check_sender(actor: Actor, thread: Thread, parsed: Iterable[records.Record], directory: ServerDirectory) -> None:
+    for record in parsed:
+        if record.thread != thread.id:
+            raise Unprocessable("thread")
+        if record.user != actor.account_id or record.dev != actor.device_id or not directory.active(record.dev):
+            raise Forbidden("device")
+
+
+def _check_head(thread: Thread, first: records.Record) -> None:
+    if first.seq != thread.head_seq + 1 or (thread.head_seq > 0 and first.prev_text != thread.head):
+        raise Conflict("moved-head", extra={"head": thread.head, "seq": thread.head_seq})
+
+
+def _check_members(session: Session, actor: Actor, thread: Thread, record: records.Record) -> None:
+    """Members of an epoch are what policy allows: the pharmacy's own teams, and accounts that act for the patient."""
+    people = [member for member in record.members if member.role != "team"]
+    for member in record.members:
+        if member.role == "team" and not teams.belongs_to(session, team=member.id, pharmacy_id=thread.pharmacy_id):
+            raise Unprocessable("membership-policy")
+    if not people:
+        return
+    moment = clock.now()
+    rows = session.execute(
+        select(Relation.account_id, Relation.kind).where(
+            Relation.patient_id == thread.patient_id,
+            Relation.account_id.in_([member.id for member in people]),
+            Relation.starts_at <= moment,
+            (Relation.ends_at.is_(None)) | (Relation.ends_at > moment),
+        )
+    ).all()
+    kinds: dict[str, set[str]] = {}
+    for account_id, kind in rows:
+        kinds.setdefault(account_id, set()).add(kind)
+    for member in people:
+        known = kinds.get(member.id, set())
+        fits = Kind.SELF in known if member.role == "patient" else bool(known - {Kind.SELF})
+        if member.role not in ("patient", "proxy") or not fits:
+            raise Unprocessable("membership-policy")
+
+
+def _new_epoch(session: Session, actor: Actor, thread: Thread, record: records.Record) -> None:
+    before = {member["id"] for member in thread.members}
+    thread.members = [{"id": member.id, "role": member.role, "gen": member.gen} for member in record.members]
+    thread.epoch = record.epoch
+    now = {member["id"] for member in thread.members}
+    thread.waits_for_keys = not any(member["role"] in ("patient", "proxy") for member in thread.members)
+    for gone in before - now:
+        notices.leave(session, thread=thread, reader_id=gone)
+    if before != now and before:
+        audit.record(
+            session,
+            Action.THREAD_MEMBERS_CHANGED,
+            agent=actor.agent,
+            patient_id=thread.patient_id,
+            pharmacy_id=thread.pharmacy_id,
+            on_behalf=actor.on_behalf(thread.patient_id),
+            entity=Entity("Thread", thread.id),
+            purpose=_purpose(actor),
+            detail={"added": sorted(now - before), "removed": sorted(before - now), "epoch": record.epoch},
+        )
+
+
+def _store(
+    session: Session,
+    actor: Actor,
+    thread: Thread,
+    record: records.Record,
+    raw: Mapping[str, Any],
+    moment: datetime,
+    urgent: bool,
+) -> None:
+    session.execute(
+        insert(_RECORDS),
+        {
+            "pharmacy_id": thread.pharmacy_id,
+            "thread_id": thread.id,
+            "seq": record.seq,
+            "kind": record.kind,
+            "h": raw["h"],
+            "sig": raw["sig"],
+            "ct": record.ct if record.kind == "msg" else None,
+            "cth": raw.get("cth") if record.kind == "msg" else None,
+            "w": raw.get("w"),
+            "wh": raw.get("wh"),
+            "account_id": actor.account_id,
+            "received_at": moment,
+            "urgent": urgent and record.kind == "msg",
+            "retracted_by": None,
+        },
+    )
+
+
+def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequence[records.Record]) -> None:
+    last = parsed[-1]
+    words = {"msg": Action.MESSAGE_SENT, "redact": Action.MESSAGE_RETRACTED}
+    if last.kind in words:
+        audit.record(
+            session,
+            words[last.kind],
+            agent=actor.agent,
+            patient_id=thread.patient_id,
+            pharmacy_id=thread.pharmacy_id,
+            on_behalf=actor.on_behalf(thread.patient_id),
+            entity=Entity("Communication", f"{thread.id}.{last.seq}"),
+            purpose=_purpose(actor),
+        )
+
+
+def _tell(session: Session, actor: Actor, thread: Thread, last: records.Record, moment: datetime) -> tell.Told:
+    """Inbox rows for all readers, and the delayed notice for those who are to be told by mail."""
+    from_pharmacy = actor.staff
+    lines = [
+        tell.Line(member["id"], awaiting=last.kind == "msg" and (member["role"] == "team") != from_pharmacy)
+        for member in thread.members
+    ]
+    if thread.waits_for_keys:
+        lines += [tell.Line(account, awaiting=True) for account in notices.accounts_of(session, thread.patient_id)]
+    if last.kind == "msg":
+        notices.message_came(session, thread=thread, author=actor.account_id, from_pharmacy=from_pharmacy)
+    return tell.write_inbox(
+        session,
+        pharmacy_id=thread.pharmacy_id,
+        thread_id=thread.id,
+        sequence=last.seq,
+        at=moment,
+        urgent=thread.urgent_at is not None,
+        lines=lines,
+        keep_place=last.kind != "msg",
+    )
+
+
+def _repeated(session: Session, actor: Actor, thread_id: str, key: str, digest: bytes) -> Posted | None:
+    if not ids.is_id(key):
+        raise BadInput("idempotency-key")
+    accepted = session.get(AcceptedKey, (actor.account_id, thread_id, key))
+    if accepted is None:
+        return None
+    if accepted.digest != digest:
+        raise Conflict("already-accepted", extra={"seq": accepted.seq})
+    return Posted(thread_id, accepted.seq, accepted.accepted_at, None)
+
+
+def _digest(sealed: Sequence[Mapping[str, Any]]) -> bytes:
+    """What makes two requests the same: the signed header and signature of every record."""
+    if not all(isinstance(raw.get("h"), str) and isinstance(raw.get("sig"), str) for raw in sealed):
+        raise BadInput("form", extra={"field": "records"})
+    return hashlib.sha256("\n".join(f"{raw['h']}.{raw['sig']}" for raw in sealed).encode()).digest()
+
+
+def _patient_active(session: Session, patient_id: str) -> bool:
+    patient = session.get(Patient, patient_id)
+    if patient is None:
+        raise NotFound()
+    return patient.status == "active"
+
+
+def _purpose(actor: Actor) -> Purpose:
+    return Purpose.TREAT if actor.staff else Purpose.PATRQT

@@ -1,0 +1,118 @@
+"""Reading a thread: what a browser needs to verify and open it, page by page. Every reading is recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.accounts.actor import Actor
+from portal.audit import Action, Entity, Purpose
+from portal.core.errors import BadInput
+from portal.threads.access import Access, open_thread
+from portal.threads.inbox import transported
+from portal.threads.tables import Receipt, Record, Thread
+
+PAGE = 50
+MOST = 200
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A thread as its reader gets it first: all epoch and history records, and the signed receipts."""
+
+    thread: Thread
+    voices: frozenset[str]
+    patient_active: bool
+    epochs: tuple[tuple[int, Mapping[str, Any]], ...]
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record in its place. `read_before` names the staff who had read a message before it was retracted."""
+
+    seq: int
+    received_at: str
+    urgent: bool
+    retracted_by: int | None
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of records in ascending order; `next` is the sequence to go on from, None at the end."""
+
+    items: tuple[Entry, ...]
+    next: int | None
+
+
+def open_for_reading(session: Session, *, actor: Actor, thread_id: str) -> Opened:
+    """The thread without its messages. Raises NotFound like `access.open_thread`."""
+    access = open_thread(session, actor=actor, thread_id=thread_id)
+    epochs = session.scalars(
+        select(Record).where(Record.thread_id == thread_id, Record.kind.in_(("epoch", "history"))).order_by(Record.seq)
+    )
+    receipts = session.scalars(select(Receipt).where(Receipt.thread_id == thread_id))
+    _record_reading(session, actor, access, Action.THREAD_READ, thread_id)
+    return Opened(
+        thread=access.thread,
+        voices=access.voices,
+        patient_active=access.patient_active,
+        epochs=tuple((record.seq, transported(record)) for record in epochs),
+        receipts=tuple(receipts),
+    )
+
+
+def page(
+    session: Session, *, actor: Actor, thread_id: str, before: int | None, after: int | None, limit: int = PAGE
+) -> Page:
+    """Records before a sequence (default: the newest) or after one, ascending. One audit row for the page.
+
+    The text of a retracted message goes to staff only, and only where it was kept.
+    """
+    if before is not None and after is not None:
+        raise BadInput("bad-field", extra={"field": "before"})
+    access = open_thread(session, actor=actor, thread_id=thread_id)
+    limit = min(limit, MOST)
+    query = select(Record).where(Record.thread_id == thread_id).limit(limit + 1)
+    if after is not None:
+        found = list(session.scalars(query.where(Record.seq > after).order_by(Record.seq)))
+        following = found[limit - 1].seq if len(found) > limit else None
+        found = found[:limit]
+    else:
+        if before is not None:
+            query = query.where(Record.seq < before)
+        found = list(session.scalars(query.order_by(Record.seq.desc())))
+        following = found[limit - 1].seq if len(found) > limit else None
+        found = found[:limit][::-1]
+    entity = f"{thread_id}.{found[0].seq}-{found[-1].seq}" if found else thread_id
+    _record_reading(session, actor, access, Action.MESSAGE_READ, entity)
+    return Page(tuple(_entry(record, actor) for record in found), following)
+
+
+def _entry(record: Record, actor: Actor) -> Entry:
+    with_text = record.retracted_by is None or actor.staff
+    return Entry(
+        seq=record.seq,
+        received_at=record.received_at.isoformat(),
+        urgent=record.urgent,
+        retracted_by=record.retracted_by,
+        record=transported(record, with_text=with_text),
+    )
+
+
+def _record_reading(session: Session, actor: Actor, access: Access, action: Action, entity: str) -> None:
+    thread = access.thread
+    audit.record(
+        session,
+        action,
+        agent=actor.agent,
+        patient_id=thread.patient_id,
+        pharmacy_id=thread.pharmacy_id,
+        on_behalf=actor.on_behalf(thread.patient_id),
+        entity=Entity("Communication", entity),
+        purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+    )

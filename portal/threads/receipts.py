@@ -1,0 +1,92 @@
+"""Signed receipts (delivered, read, unreadable; docs/protocol.md section 4) and the positions that follow from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from portal import audit, notify
+from portal.accounts.actor import Actor
+from portal.audit import Action, Entity, Purpose
+from portal.core import clock
+from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
+from portal.e2ee import receipts as signed
+from portal.e2ee.reasons import Refused
+from portal.threads import tell
+from portal.threads.access import open_thread
+from portal.threads.keys import ServerDirectory
+from portal.threads.tables import InboxRow, ReadPosition, Receipt
+
+_RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
+
+
+def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping[str, Any]) -> tell.Told:
+    """Keep the newest receipt of a person and kind. Going back is refused with Conflict `receipt-older`.
+
+    An `unreadable` receipt counts once per person and epoch; the next sender then makes a new epoch.
+    """
+    thread = open_thread(session, actor=actor, thread_id=thread_id).thread
+    try:
+        receipt = signed.parse(raw)
+    except Refused as refused:
+        raise BadInput(refused.reason.value) from refused
+    directory = ServerDirectory(session)
+    if receipt.thread != thread.id:
+        raise Unprocessable("thread")
+    if receipt.dev != actor.device_id or not directory.active(receipt.dev):
+        raise Forbidden("device")
+    device = directory.device(receipt.dev)
+    if device is None or not signed.verify(receipt, device.ed_bytes):
+        raise Unprocessable("signature")
+    if not 0 < receipt.seq <= thread.head_seq:
+        raise Unprocessable("sequence")
+    known = session.get(Receipt, (thread_id, actor.account_id, receipt.kind))
+    if known is not None and known.seq > receipt.seq:
+        raise Conflict("receipt-older", extra={"seq": known.seq})
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = {
+        "pharmacy_id": thread.pharmacy_id,
+        "seq": receipt.seq,
+        "epoch": thread.epoch,
+        "h": raw["h"],
+        "sig": raw["sig"],
+        "received_at": clock.now(),
+    }
+    session.execute(
+        dialect.insert(_RECEIPTS)
+        .values(thread_id=thread_id, account_id=actor.account_id, kind=receipt.kind, **row)
+        .on_conflict_do_update(index_elements=["thread_id", "account_id", "kind"], set_=row)
+    )
+    _move_position(session, actor, thread_id, receipt.kind, receipt.seq)
+    audit.record(
+        session,
+        Action.RECEIPT_SENT,
+        agent=actor.agent,
+        patient_id=thread.patient_id,
+        pharmacy_id=thread.pharmacy_id,
+        on_behalf=actor.on_behalf(thread.patient_id),
+        entity=Entity("Communication", f"{thread_id}.{receipt.seq}"),
+        purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        detail={"kind": receipt.kind},
+    )
+    return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)
+
+
+def _move_position(session: Session, actor: Actor, thread_id: str, kind: str, seq: int) -> None:
+    position = session.get(ReadPosition, (actor.account_id, thread_id))
+    if position is None:
+        position = ReadPosition(account_id=actor.account_id, thread_id=thread_id, delivered_seq=0, read_seq=0)
+        session.add(position)
+    if kind == "delivered":
+        position.delivered_seq = max(position.delivered_seq, seq)
+    elif kind == "read":
+        position.delivered_seq = max(position.delivered_seq, seq)
+        position.read_seq = max(position.read_seq, seq)
+        position.read_at = clock.now()
+        notify.has_read(session, actor.account_id, thread_id)
+        if not actor.staff:
+            own = session.query(InboxRow).filter_by(reader_id=actor.account_id, thread_id=thread_id).one_or_none()
+            if own is not None and own.last_seq <= seq:
+                own.awaiting = False

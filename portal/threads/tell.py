@@ -1,0 +1,107 @@
+"""Telling the members of a thread that something changed: inbox rows in the transaction, the bus after it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from portal.core.bus import Bus
+from portal.threads.tables import InboxCounter, InboxRow
+
+_ROWS: Table = InboxRow.__table__  # type: ignore[assignment]
+_COUNTERS: Table = InboxCounter.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What happened in a thread, for the bus: who is to hear of it under which change number."""
+
+    thread_id: str
+    sequence: int
+    # reader id -> change number of that reader's inbox
+    changes: dict[str, int]
+
+    def publish(self, bus: Bus) -> None:
+        """Tell open streams; call it after the commit."""
+        for reader, change in self.changes.items():
+            bus.publish(
+                f"reader:{reader}",
+                {"kind": "thread", "thread": self.thread_id, "sequence": self.sequence, "reader": reader, "no": change},
+            )
+
+
+@dataclass(frozen=True)
+class Line:
+    """The state of one reader's inbox row after an append."""
+
+    reader_id: str
+    awaiting: bool
+
+
+def write_inbox(
+    session: Session,
+    *,
+    pharmacy_id: str,
+    thread_id: str,
+    sequence: int,
+    at: datetime,
+    urgent: bool,
+    lines: Iterable[Line],
+    keep_place: bool = False,
+) -> Told:
+    """Set the inbox rows of all readers and count the change for each.
+
+    With `keep_place` (no new message: a re-key, a retraction) known rows keep their place and what they await.
+
+    Taken last in a transaction and in the order of reader ids: the counter's row lock is what makes change numbers
+    visible in order, and it is held only until the commit.
+    """
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    changes: dict[str, int] = {}
+    for line in sorted(lines, key=lambda line: line.reader_id):
+        key = {"pharmacy_id": pharmacy_id, "reader_id": line.reader_id}
+        counted = (
+            dialect.insert(_COUNTERS)
+            .values(**key, change_no=1)
+            .on_conflict_do_update(
+                index_elements=["pharmacy_id", "reader_id"], set_={"change_no": _COUNTERS.c.change_no + 1}
+            )
+            .returning(_COUNTERS.c.change_no)
+        )
+        change = session.execute(counted).scalar_one()
+        row = {"last_at": at, "last_seq": sequence, "awaiting": line.awaiting, "urgent": urgent, "change_no": change}
+        changed = {"last_seq": sequence, "change_no": change} if keep_place else row
+        session.execute(
+            dialect.insert(_ROWS)
+            .values(**key, thread_id=thread_id, **row)
+            .on_conflict_do_update(index_elements=["pharmacy_id", "reader_id", "thread_id"], set_=changed)
+        )
+        changes[line.reader_id] = change
+    return Told(thread_id, sequence, changes)
+
+
+def touch(session: Session, *, pharmacy_id: str, thread_id: str) -> Told:
+    """Count a change that brings no new record (a receipt, a retraction's effect) for all readers of the thread."""
+    changes: dict[str, int] = {}
+    sequence = 0
+    rows = session.execute(
+        select(_ROWS.c.reader_id, _ROWS.c.last_seq).where(_ROWS.c.thread_id == thread_id).order_by(_ROWS.c.reader_id)
+    ).all()
+    for reader_id, last_seq in rows:
+        change = session.execute(
+            update(_COUNTERS)
+            .where(_COUNTERS.c.pharmacy_id == pharmacy_id, _COUNTERS.c.reader_id == reader_id)
+            .values(change_no=_COUNTERS.c.change_no + 1)
+            .returning(_COUNTERS.c.change_no)
+        ).scalar_one()
+        session.execute(
+            update(_ROWS)
+            .where(_ROWS.c.pharmacy_id == pharmacy_id, _ROWS.c.reader_id == reader_id, _ROWS.c.thread_id == thread_id)
+            .values(change_no=change)
+        )
+        changes[reader_id] = change
+        sequence = last_seq
+    return Told(thread_id, sequence, changes)
