@@ -4,7 +4,7 @@
 //
 // Reads  pages/*.ts(x), worker/*.ts, styles/*.css, assets/**, ../portal/core/texts/<language>/*.json
 // Writes portal/static/<name>-<hash>.<ext>, a .gz beside what compresses, and manifest.json:
-//        {"thread.js": {"file", "integrity", "bytes", "gz"}, "worker-crypto.js": …, "app.css": …, "texts-en.json": …}
+//        {"thread.js": {"file", "integrity", "bytes", "gz"}, "worker-crypto.js": …, "portal.css": …, "texts-en.json": …}
 //
 // Constants a bundle may name (declare them where they are used):
 //   __WORKER_<NAME>_URL__   string, for each worker/<name>.ts (in pages only: workers are built first)
@@ -64,7 +64,7 @@ function everyFile(folder) {
   });
 }
 
-/** One file out of one entry. Raises when the bundle would load anything else at run time. */
+/** One file out of one entry, and which files went into it. Raises when the bundle would load anything else at run time. */
 async function bundle(entry, options) {
   const result = await build({
     entryPoints: [entry], bundle: true, minify: true, write: false, format: "esm", target: "es2022", charset: "utf8",
@@ -78,7 +78,8 @@ async function bundle(entry, options) {
     const loads = output.imports.filter((one) => one.kind !== "url-token");
     if (loads.length > 0) throw new Error(`${name} would load ${loads.map((one) => one.path).join(", ")} by itself`);
   }
-  return Buffer.from(result.outputFiles[0].contents);
+  const inputs = Object.keys(result.metafile.inputs).map((input) => path.resolve(here, input));
+  return { bytes: Buffer.from(result.outputFiles[0].contents), inputs };
 }
 
 /** All areas of a language in one object; the same rules as portal/core/texts.py. */
@@ -140,16 +141,24 @@ async function buildAll() {
     const name = path.relative(path.join(here, "assets"), file).split(path.sep).join("/");
     assetUrls[name] = keep(name, readFileSync(file));
   }
+  const sheets = new Map();
   for (const file of sources("styles", /\.css$/)) {
-    keep(path.basename(file), await bundle(file, { plugins: [hashedAssets(assetUrls)] }));
+    sheets.set(file, await bundle(file, { plugins: [hashedAssets(assetUrls)] }));
+  }
+  for (const [file, { bytes }] of sheets) {
+    // A sheet that another one imports is a part of that one, not a file of its own.
+    const part = [...sheets].some(([other, { inputs }]) => other !== file && inputs.includes(file));
+    if (!part) keep(path.basename(file), bytes);
   }
   const define = { "process.env.NODE_ENV": '"production"', __TEXTS__: JSON.stringify(keepTexts()) };
   for (const file of sources("worker", /\.ts$/)) {
     const name = path.basename(file, ".ts");
-    const url = keep(`worker-${name}.js`, await bundle(file, { define }));
+    const url = keep(`worker-${name}.js`, (await bundle(file, { define })).bytes);
     define[`__WORKER_${name.replaceAll("-", "_").toUpperCase()}_URL__`] = JSON.stringify(url);
   }
-  for (const file of pages) keep(path.basename(file).replace(/\.tsx?$/, ".js"), await bundle(file, { define }));
+  for (const file of pages) {
+    keep(path.basename(file).replace(/\.tsx?$/, ".js"), (await bundle(file, { define })).bytes);
+  }
 }
 
 function report() {
