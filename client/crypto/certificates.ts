@@ -4,7 +4,8 @@
 import { type Signer, acceptablePoint, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, pae, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, onlyMembers, optional, text, versionAndType } from "./form.ts";
-import { type IdentityKeys, type IdentitySeeds, sign as signHybrid, verify as verifyHybrid } from "./hybrid.ts";
+import { type KnownIdentity } from "./directory.ts";
+import { type IdentitySeeds, sign as signHybrid, verify as verifyHybrid } from "./hybrid.ts";
 import { Refused, attemptAsync } from "./reasons.ts";
 
 /** A certificate as it travels. */
@@ -27,18 +28,41 @@ export interface VerifiedDevice {
   readonly ed: Bytes;
   /** When the certificate was made, as it claims; Unix milliseconds. */
   readonly ts: number | undefined;
+  /** The newest generation of the entries whose identity signed the certificate. */
+  readonly gen: number;
   readonly text: CertificateText;
 }
 
-interface Facts {
-  readonly text: CertificateText;
+/** What a certificate says, not yet verified. */
+export interface CertificateHeader {
   readonly h: Bytes;
   readonly user: string;
   readonly dev: string;
   readonly ed: Bytes;
   readonly ts: number | undefined;
+}
+
+/** Reads what a certificate says. Throws `Refused` with form, version or type. */
+export function certificateHeader(certificate: CertificateText): CertificateHeader {
+  const h = unb64(certificate.h);
+  const members = headerObject(h);
+  versionAndType(members, ["dev"]);
+  onlyMembers(members, ["v", "t", "user", "dev", "ed", "ts"]);
+  return {
+    h,
+    user: id(members.get("user")),
+    dev: id(members.get("dev")),
+    ed: bytes(32)(members.get("ed")),
+    ts: optional(members.get("ts"), integer),
+  };
+}
+
+interface Facts extends CertificateHeader {
+  readonly text: CertificateText;
   readonly claimed: { readonly user: string; readonly dev: string };
-  readonly identities: readonly IdentityKeys[];
+  readonly identities: readonly KnownIdentity[];
+  /** Set by the step that finds the identity. */
+  gen: number;
 }
 
 /** One check of a certificate by name; false refuses. */
@@ -62,9 +86,12 @@ export const CERTIFICATE_STEPS: readonly CertificateStep[] = [
   },
 ];
 
-async function underAnyIdentity({ identities, text: { sig }, h }: Facts): Promise<boolean> {
-  for (const keys of identities) {
-    if (await verifyHybrid(keys, sig, pae("dev", h))) return true;
+async function underAnyIdentity(facts: Facts): Promise<boolean> {
+  for (const { keys, gen } of facts.identities) {
+    if (await verifyHybrid(keys, facts.text.sig, pae("dev", facts.h))) {
+      facts.gen = gen;
+      return true;
+    }
   }
   return false;
 }
@@ -79,25 +106,15 @@ function popBytes(user: string, dev: string, ed: Bytes): Bytes {
  */
 export async function verifyCertificate(
   certificate: CertificateText, claimed: { readonly user: string; readonly dev: string },
-  identities: readonly IdentityKeys[], steps: readonly CertificateStep[] = CERTIFICATE_STEPS,
+  identities: readonly KnownIdentity[], steps: readonly CertificateStep[] = CERTIFICATE_STEPS,
 ): Promise<VerifiedDevice | Refused> {
   const result = await attemptAsync(async () => {
-    const h = unb64(certificate.h);
-    const members = headerObject(h);
-    versionAndType(members, ["dev"]);
-    onlyMembers(members, ["v", "t", "user", "dev", "ed", "ts"]);
-    const facts: Facts = {
-      text: certificate, h, claimed, identities,
-      user: id(members.get("user")),
-      dev: id(members.get("dev")),
-      ed: bytes(32)(members.get("ed")),
-      ts: optional(members.get("ts"), integer),
-    };
-    if (typeof certificate.sig !== "string") throw new Refused("form");
+    const facts: Facts = { text: certificate, claimed, identities, gen: 0, ...certificateHeader(certificate) };
+    if (typeof certificate.sig !== "string") throw new Refused("form", "no signature");
     for (const step of steps) {
       if (!(await step.holds(facts))) throw new Refused("certificate", step.name);
     }
-    return { dev: facts.dev, user: facts.user, ed: facts.ed, ts: facts.ts, text: certificate };
+    return { dev: facts.dev, user: facts.user, ed: facts.ed, ts: facts.ts, gen: facts.gen, text: certificate };
   });
   if (!(result instanceof Refused) || result.reason === "certificate") return result;
   return new Refused("certificate", result.message);
@@ -126,7 +143,7 @@ export interface Revocation {
 /** Verifies a revocation of `dev` by its user. Every fault has the reason `revocation`. */
 export async function verifyRevocation(
   revocation: RevocationText, claimed: { readonly user: string; readonly dev: string },
-  identities: readonly IdentityKeys[],
+  identities: readonly KnownIdentity[],
 ): Promise<Revocation | Refused> {
   const result = await attemptAsync(async () => {
     const h = unb64(revocation.h);
@@ -136,7 +153,7 @@ export async function verifyRevocation(
     const said = { user: id(members.get("user")), dev: id(members.get("dev")), ts: integer(members.get("ts")) };
     if (said.user !== claimed.user || said.dev !== claimed.dev) throw new Refused("revocation", "of another device");
     const sig = text(revocation.sig as string);
-    for (const keys of identities) {
+    for (const { keys } of identities) {
       if (await verifyHybrid(keys, sig, pae("devrev", h))) return said;
     }
     throw new Refused("revocation", "signature");

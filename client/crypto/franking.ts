@@ -2,9 +2,9 @@
 // (docs/protocol.md section 4).
 
 import { type CertificateText, verifyCertificate } from "./certificates.ts";
+import { type KnownIdentity } from "./directory.ts";
 import { verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, hmac256, pae, sameBytes, unb64, utf8 } from "./encoding.ts";
-import { type IdentityKeys } from "./hybrid.ts";
 import { Refused, attemptAsync, refused } from "./reasons.ts";
 import { type MessageHeader, type MessageRecord, memberOf, readHeader, signedBytes } from "./records.ts";
 
@@ -38,7 +38,7 @@ export function makeReport(record: MessageRecord, body: string, frankingKey: Byt
 /** What verifying a report needs to know of the directory. */
 export interface ReportDirectory {
   device(dev: string): CertificateText | undefined;
-  identities(user: string): readonly IdentityKeys[];
+  identities(user: string): readonly KnownIdentity[];
 }
 
 /** Verifies a report: sender, device and text. */
@@ -49,12 +49,12 @@ export function verifyReport(
     const member = (name: string): unknown => memberOf(report as never, name);
     const h = unb64(member("h"));
     const header = readHeader(h);
-    if (header.t !== "msg") throw new Refused("report", "not a message");
+    if (header.t !== "msg") throw new Refused("type", "not a message");
     const bodyHash = unb64(member("cth"), 32);
     const sig = unb64(member("sig"), 64);
     const frankingKey = unb64(member("fk"), FRANKING_KEY_BYTES);
     const body = member("body");
-    if (typeof body !== "string" || !body.isWellFormed()) throw new Refused("report", "no body");
+    if (typeof body !== "string" || !body.isWellFormed()) throw new Refused("form", "no body");
     const shown = directory.device(header.dev);
     if (shown === undefined) throw new Refused("unknown device");
     const device = await verifyCertificate(shown, header, directory.identities(header.user));

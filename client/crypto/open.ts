@@ -114,7 +114,7 @@ export const OPEN_STEPS: readonly OpenStep[] = [
 
 function takeContent(opening: Opening, checked: boolean): ReaderReason | undefined {
   const content = attempt(() => unpad(opening.padded, { checked }));
-  if (refused(content)) return "padding";
+  if (refused(content) || (checked && content.length < FRANKING_KEY_BYTES)) return "padding";
   opening.content = content;
   return undefined;
 }

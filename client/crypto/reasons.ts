@@ -13,11 +13,8 @@ export const READER_REASONS = [
   "wrap", "epoch commitment", "key commitment", "aead", "padding", "frank", "body",
 ] as const;
 
-/** Faults of what lies beside the threads: directory, teams, objects, recovery, attachments, receipts. */
-export const OTHER_REASONS = [
-  "entry", "reset", "pin", "team", "revocation", "receipt", "prevseed", "object", "inbound", "urk", "code",
-  "passphrase", "attachment", "report", "session", "seed",
-] as const;
+/** Further faults of what lies beside the threads: revocations, objects, recovery, attachments. */
+export const OTHER_REASONS = ["revocation", "object", "parameters", "code", "attachment"] as const;
 
 export type EndingReason = (typeof ENDING_REASONS)[number];
 export type ReaderReason = (typeof READER_REASONS)[number];

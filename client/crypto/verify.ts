@@ -2,10 +2,9 @@
 // Each check is a named step in a table; the order of the tables is the order of docs/protocol.md sections 1, 4 and 5.
 
 import { type CertificateText, type VerifiedDevice, verifyCertificate } from "./certificates.ts";
-import { type Entry } from "./directory.ts";
+import { type Entry, type KnownIdentity } from "./directory.ts";
 import { verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, sameBytes, sha256 } from "./encoding.ts";
-import { type IdentityKeys } from "./hybrid.ts";
 import { type EndingReason, Refused, attempt, refused } from "./reasons.ts";
 import {
   type EpochRecord, type HistoryRecord, type Member, type MessageRecord, type RawRecord, type RedactRecord, type Role,
@@ -26,7 +25,7 @@ export interface DirectoryView {
   /** The entry of an id in a generation; without generation the newest. */
   user(id: string, gen?: number): Entry | undefined;
   /** The identities under which certificates of this user may stand, the newest first. */
-  identities(user: string): readonly IdentityKeys[];
+  identities(user: string): readonly KnownIdentity[];
   /** The certificate that the server shows for a device, not yet verified. */
   device(dev: string): CertificateText | undefined;
   /** Whether a user is listed in the record of that generation of a team. */
@@ -65,6 +64,8 @@ export class ThreadState {
   /** Author of each message, by sequence number. */
   readonly authors = new Map<number, string>();
   readonly redacted = new Set<number>();
+  /** The head after each record; at 0 the genesis. */
+  readonly heads = new Map<number, Bytes>();
   /** Messages seen without their sealed body. */
   readonly withoutBody = new Set<number>();
   readonly devices = new Map<string, VerifiedDevice>();
@@ -78,6 +79,7 @@ export class ThreadState {
     this.since = start?.seq ?? 0;
     this.seq = this.since;
     this.head = start?.head ?? genesisHash(thread);
+    this.heads.set(this.seq, this.head);
   }
 
   /** The current epoch. */
@@ -89,6 +91,11 @@ export class ThreadState {
   epochNumber(number: number): EpochInfo | undefined {
     const expected = this.epochs[number - 1];
     return expected?.epoch === number ? expected : this.epochs.find((known) => known.epoch === number);
+  }
+
+  /** The epoch in force at a place of the chain. */
+  epochAt(seq: number): EpochInfo | undefined {
+    return this.epochs.findLast((known) => known.seq <= seq);
   }
 
   /** Messages that have no body and that nobody took back: "withheld by the server". */
@@ -134,14 +141,17 @@ const signature: Step["check"] = async ({ record, device, signatures }) =>
   device !== undefined && (await signatures.holds(record, device.ed)) ? undefined : "signature";
 
 /** The ids under which the sender may act in an epoch with these members: its own and its teams'. */
-function voices(check: Check, members: Iterable<Member>): Set<string> {
-  const { directory, record } = check;
+export function voicesOf(user: string, members: Iterable<Member>, directory: Pick<DirectoryView, "speaksFor">): Set<string> {
   const ids = new Set<string>();
   for (const member of members) {
-    if (member.id === record.header.user) ids.add(member.id);
-    else if (member.role === "team" && directory.speaksFor(record.header.user, member.id, member.gen)) ids.add(member.id);
+    if (member.id === user) ids.add(member.id);
+    else if (member.role === "team" && directory.speaksFor(user, member.id, member.gen)) ids.add(member.id);
   }
   return ids;
+}
+
+function voices({ directory, record }: Check, members: Iterable<Member>): Set<string> {
+  return voicesOf(record.header.user, members, directory);
 }
 
 /** The epoch before this one; undefined for the first, and where a preview has a gap. */
@@ -164,6 +174,7 @@ export const COMMON_STEPS: readonly Step[] = [
     check: ({ directory, record }) => (directory.user(record.header.user) ? undefined : "unknown user"),
   },
   { name: "certificate", check: certificate },
+  { name: "certificate after a reset", check: certificateIsCurrent },
   {
     name: "revoked device",
     check: ({ state, record }) => (state.revoked.has(record.header.dev) ? "revoked" : undefined),
@@ -187,6 +198,13 @@ async function certificate(check: Check): Promise<Outcome> {
   if (owner !== undefined && owner !== user) return "certificate";
   check.device = device;
   return undefined;
+}
+
+/** Where the epoch names a generation of the sender, only identities of that generation or later count (section 3). */
+function certificateIsCurrent({ state, record, device }: Check): Outcome {
+  const members = isEpoch(record) ? record.header.members : [...(state.epoch?.members.values() ?? [])];
+  const own = members.find((member) => member.id === record.header.user);
+  return own === undefined || device === undefined || device.gen >= own.gen ? undefined : "certificate";
 }
 
 function sameText(left: CertificateText, right: CertificateText): boolean {
@@ -453,6 +471,7 @@ function isParsed(raw: RawRecord | ThreadRecord): raw is ThreadRecord {
 function accept({ state, record, device }: Check): void {
   state.seq = record.header.seq;
   state.head = chainHash(record);
+  state.heads.set(state.seq, state.head);
   if (device !== undefined) {
     state.devices.set(device.dev, device);
     state.keyOwners.set(b64(device.ed), device.user);

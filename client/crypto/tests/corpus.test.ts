@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 
-import { disagreement, objects, readCorpus, reportDisagreement, runCase } from "./corpus.ts";
+import { attachmentDisagreement, disagreement, objects, readCorpus, reportDisagreement, runCase } from "./corpus.ts";
 
 const corpus = readCorpus(readFileSync(path.join(process.env["PORTAL_ROOT"]!, "tests/vectors/corpus.json"), "utf8"));
 
@@ -20,5 +20,11 @@ describe("the shared corpus of threads", () => {
 describe("the shared corpus of franking reports", () => {
   for (const one of objects(corpus.whole.get("reports"))) {
     test(one.get("name") as string, async () => assert.equal(await reportDisagreement(corpus, one), undefined));
+  }
+});
+
+describe("the shared corpus of attachments", () => {
+  for (const one of objects(corpus.whole.get("atts"))) {
+    test(one.get("name") as string, async () => assert.equal(await attachmentDisagreement(one), undefined));
   }
 });

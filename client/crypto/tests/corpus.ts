@@ -1,12 +1,12 @@
 // Runs the shared corpus: threads, franking reports, attachments. The same code runs in Node and in Chromium.
 
+import { collect, openChunks } from "../attachments.ts";
 import { type CertificateText } from "../certificates.ts";
-import { type Entry } from "../directory.ts";
+import { type Entry, type KnownIdentity } from "../directory.ts";
 import { b64, sha256, unb64 } from "../encoding.ts";
 import { type Report, verifyReport } from "../franking.ts";
-import { type IdentityKeys } from "../hybrid.ts";
 import { Keys, OPEN_STEPS, type OpenStep, ThreadReader } from "../open.ts";
-import { type Reason, type ReaderReason, refused } from "../reasons.ts";
+import { type Reason, type ReaderReason, attemptAsync, refused } from "../reasons.ts";
 import { type RawRecord, isMessage, keyId } from "../records.ts";
 import { type Json, type JsonObject, readText } from "../strictjson.ts";
 import { type DirectoryView, type Head, type Maker, STEPS, type StepTables, ThreadState, verifyThread } from "../verify.ts";
@@ -53,10 +53,11 @@ export function directoryOf(one: JsonObject, certs: JsonObject = object(one.get(
       const kem = unb64(raw.get("kem"));
       return { id, role: raw.get("role") as Entry["role"], gen: raw.get("gen") as number, kem, kid: keyId(kem) };
     },
-    identities(user): IdentityKeys[] {
-      const raw = entries.get(user);
-      if (!(raw instanceof Map) || raw.get("ed") === undefined) return [];
-      return [{ ed: unb64(raw.get("ed")), ml: unb64(raw.get("ml")) }];
+    identities(user): KnownIdentity[] {
+      return [...entries].flatMap(([name, raw]) => {
+        if ((name !== user && !name.startsWith(`${user}/`)) || !(raw instanceof Map) || !raw.has("ed")) return [];
+        return [{ keys: { ed: unb64(raw.get("ed")), ml: unb64(raw.get("ml")) }, gen: raw.get("gen") as number }];
+      });
     },
     device(dev) {
       const raw = certs.get(dev);
@@ -165,7 +166,22 @@ export async function reportDisagreement(corpus: Corpus, one: JsonObject): Promi
   return outcome === one.get("expect") ? undefined : `${outcome} ${refused(result) ? result.message : ""}`;
 }
 
-/** The hash of a content as the corpus gives it. */
-export function contentHash(content: Uint8Array): string {
-  return b64(sha256(content));
+/** Undefined if an attachment comes out as expected, whole and in small pieces. */
+export async function attachmentDisagreement(one: JsonObject): Promise<string | undefined> {
+  for (const size of [1 << 20, 1000]) {
+    const opened = await attemptAsync(async () =>
+      collect(openChunks(unb64(one.get("key")), unb64(one.get("ctx")), cut(unb64(one.get("blob")), size))));
+    if (refused(opened)) {
+      if (one.get("expect") !== "reject") return `refused ${opened.message}`;
+      continue;
+    }
+    if (one.get("expect") !== "ok") return "opened";
+    if (opened.length !== one.get("size") || b64(sha256(opened)) !== one.get("sha")) return "another content";
+  }
+  return undefined;
+}
+
+/** Cuts bytes into parts, as a network does. */
+export function* cut(whole: Uint8Array, size: number): Generator<Uint8Array> {
+  for (let at = 0; at < whole.length; at += size) yield whole.subarray(at, at + size);
 }

@@ -1,0 +1,178 @@
+// Recovery of the user root key: by passphrase through Argon2id, by a printed code (docs/protocol.md section 2).
+
+import { argon2id } from "hash-wasm";
+
+import { type Bytes, aesOpen, aesSeal, b64, hkdf, pae, randomBytes, unb64, utf8 } from "./encoding.ts";
+import { id, oneOf, text } from "./form.ts";
+import { Refused, attempt, attemptAsync, refused } from "./reasons.ts";
+
+/** A wrap of the user root key as the server keeps it. */
+export interface UrkWrap {
+  readonly v: 1;
+  readonly t: "urk";
+  readonly user: string;
+  readonly method: "passphrase" | "code";
+  readonly salt: string;
+  readonly params: string;
+  readonly iv: string;
+  readonly ct: string;
+}
+
+export const URK_BYTES = 32;
+const NEW_PARAMETERS = { kib: 65_536, passes: 3, lanes: 1 };
+const BOUNDS = { kib: [65_536, 1_048_576], passes: [3, 16], lanes: [1, 4] } as const;
+const PARAMETERS = /^argon2id,v=19,m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,9}),p=([1-9][0-9]{0,9})$/;
+
+interface Argon2Parameters {
+  readonly kib: number;
+  readonly passes: number;
+  readonly lanes: number;
+}
+
+/** A fresh user root key. */
+export function generateUrk(): Bytes {
+  return randomBytes(URK_BYTES);
+}
+
+/** NFKC, each run of white space one space, none at either end. */
+export function normalPassphrase(passphrase: string): string {
+  return passphrase.normalize("NFKC").replace(/[ \t\r\n]+/g, " ").replace(/^ | $/g, "");
+}
+
+/** Wraps the root key under a passphrase. Takes a few hundred milliseconds and 64 MiB. */
+export async function wrapByPassphrase(user: string, urk: Bytes, passphrase: string): Promise<UrkWrap> {
+  const { kib, passes, lanes } = NEW_PARAMETERS;
+  const params = `argon2id,v=19,m=${kib},t=${passes},p=${lanes}`;
+  const salt = randomBytes(16);
+  return wrap(user, "passphrase", params, salt, await stretch(passphrase, salt, NEW_PARAMETERS), urk);
+}
+
+/** Wraps the root key under a recovery code. */
+export async function wrapByCode(user: string, urk: Bytes, code: string): Promise<UrkWrap | Refused> {
+  return attemptAsync(() => wrap(user, "code", "hkdf", randomBytes(16), utf8(readCode(code)), urk));
+}
+
+async function wrap(
+  user: string, method: UrkWrap["method"], params: string, salt: Bytes, ikm: Bytes, urk: Bytes,
+): Promise<UrkWrap> {
+  const iv = randomBytes(12);
+  const key = hkdf(ikm, salt, pae("urk-key", user, method), 32);
+  const ct = await aesSeal(key, iv, pae("urk", user, method, params), urk);
+  return { v: 1, t: "urk", user, method, salt: b64(salt), params, iv: b64(iv), ct: b64(ct) };
+}
+
+/**
+ * Opens the root key. `code` before anything is tried if a code is mistyped, `parameters` for Argon2 settings that are too weak
+ * or too costly, `aead` for a wrong passphrase or code, `object` for the wrap of another person.
+ */
+export function unwrapUrk(given: UrkWrap, user: string, secret: string): Promise<Bytes | Refused> {
+  return attemptAsync(async () => {
+    const method = readMethod(given);
+    const salt = unb64(given.salt, 16);
+    const params = text(given.params);
+    const iv = unb64(given.iv, 12);
+    const ct = unb64(given.ct, URK_BYTES + 16);
+    if (id(given.user) !== user) throw new Refused("object", "the wrap of another person");
+    const ikm = method === "passphrase"
+      ? await stretch(secret, salt, readParameters(params))
+      : utf8(codeWith(params, secret));
+    const key = hkdf(ikm, salt, pae("urk-key", user, method), 32);
+    const urk = await aesOpen(key, iv, pae("urk", user, method, params), ct);
+    if (urk === undefined) throw new Refused("aead", "wrong passphrase or code");
+    return urk;
+  });
+}
+
+function readMethod(given: UrkWrap): UrkWrap["method"] {
+  if (typeof given !== "object" || given === null || (given.v as unknown) === undefined) throw new Refused("form");
+  if (typeof given.v !== "number" || typeof given.t !== "string") throw new Refused("form");
+  if (given.v !== 1) throw new Refused("version");
+  if (given.t !== "urk") throw new Refused("type");
+  return oneOf("passphrase", "code")(given.method);
+}
+
+function codeWith(params: string, secret: string): string {
+  if (params !== "hkdf") throw new Refused("parameters");
+  return readCode(secret);
+}
+
+/** Reads Argon2 settings. Throws `Refused("parameters")` outside the bounds, before any work is done. */
+export function readParameters(params: string): Argon2Parameters {
+  const found = PARAMETERS.exec(params);
+  if (found === null) throw new Refused("parameters", "an unknown form");
+  const [kib, passes, lanes] = [Number(found[1]), Number(found[2]), Number(found[3])];
+  const within = (value: number, [least, most]: readonly [number, number]): boolean => value >= least && value <= most;
+  if (!within(kib, BOUNDS.kib) || !within(passes, BOUNDS.passes) || !within(lanes, BOUNDS.lanes)) {
+    throw new Refused("parameters", "too weak or too costly");
+  }
+  return { kib, passes, lanes };
+}
+
+async function stretch(passphrase: string, salt: Bytes, { kib, passes, lanes }: Argon2Parameters): Promise<Bytes> {
+  return (await argon2id({
+    password: utf8(normalPassphrase(passphrase)), salt, memorySize: kib, iterations: passes, parallelism: lanes,
+    hashLength: 32, outputType: "binary",
+  })) as Bytes;
+}
+
+const SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CHECK_SYMBOLS = `${SYMBOLS}*~$=U`;
+const CODE_SYMBOLS = 26;
+
+/** A fresh recovery code, in groups of four. */
+export function generateCode(): string {
+  const symbols = [...randomBytes(CODE_SYMBOLS)].map((byte) => SYMBOLS[byte & 31]!).join("");
+  return (symbols + checkSymbol(symbols)).match(/.{1,4}/g)!.join("-");
+}
+
+/** The 26 symbols of a typed code. Throws `Refused("code")` for a wrong length, symbol or check symbol. */
+export function readCode(typed: string): string {
+  const whole = typed.toUpperCase().replace(/[\s-]+/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
+  const symbols = whole.slice(0, CODE_SYMBOLS);
+  const valid = whole.length === CODE_SYMBOLS + 1 && [...symbols].every((symbol) => SYMBOLS.includes(symbol));
+  if (!valid || whole[CODE_SYMBOLS] !== checkSymbol(symbols)) throw new Refused("code");
+  return symbols;
+}
+
+/** Whether a code is complete and free of typing errors, for the page that asks for it. */
+export function codeIsWhole(typed: string): boolean {
+  return !refused(attempt(() => readCode(typed)));
+}
+
+function checkSymbol(symbols: string): string {
+  let rest = 0;
+  for (const symbol of symbols) rest = (rest * 32 + SYMBOLS.indexOf(symbol)) % 37;
+  return CHECK_SYMBOLS[rest]!;
+}
+
+/** Words of a generated passphrase; five of 7,776 make 64 bit. */
+export const PASSPHRASE_WORDS = 5;
+/** Characters of a passphrase of one's own. */
+export const OWN_PASSPHRASE_LENGTH = 20;
+
+/** Five words, each drawn evenly from the list. */
+export function generatePassphrase(words: readonly string[], count = PASSPHRASE_WORDS): string {
+  if (words.length < 7132) throw new RangeError("too few words for 64 bit");
+  const chosen: string[] = [];
+  const limit = Math.floor(2 ** 32 / words.length) * words.length;
+  while (chosen.length < count) {
+    const draw = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    if (draw < limit) chosen.push(words[draw % words.length]!);
+  }
+  return chosen.join(" ");
+}
+
+/** Why a passphrase of one's own is not taken; undefined if it is. */
+export type PassphraseFault = "too short" | "known";
+
+/** Judges a passphrase of one's own: at least 20 characters, not one that is known, not a few characters over and over. */
+export function passphraseFault(passphrase: string, known: readonly string[]): PassphraseFault | undefined {
+  const normal = normalPassphrase(passphrase);
+  if ([...normal].length < OWN_PASSPHRASE_LENGTH) return "too short";
+  const bare = bareText(normal);
+  return new Set(bare).size < 8 || known.some((other) => bareText(other) === bare) ? "known" : undefined;
+}
+
+function bareText(value: string): string {
+  return value.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "");
+}

@@ -1,0 +1,44 @@
+// Safety numbers: what two people compare, in person or on video, or against a poster at the counter (docs/protocol.md section 9).
+
+import { type UserChain } from "./directory.ts";
+import { type Bytes, b64, pae, sameBytes, sha256 } from "./encoding.ts";
+import { type TeamChain } from "./teams.ts";
+
+export interface SafetyNumber {
+  /** Twelve groups of five digits. */
+  readonly groups: readonly string[];
+  /** What a QR code holds. */
+  readonly qr: string;
+}
+
+/** The header that stands for a person: the first entry with the present identity. */
+export function identityHeader(chain: UserChain): Bytes {
+  const { ed, ml } = chain.newest.keys;
+  let first = chain.newest;
+  for (const entry of chain.entries.toReversed()) {
+    if (!sameBytes(entry.keys.ed, ed) || !sameBytes(entry.keys.ml, ml)) break;
+    first = entry;
+  }
+  return first.h;
+}
+
+/** The header that stands for a team: that of its first record. It never changes. */
+export function teamHeader(chain: TeamChain): Bytes {
+  return chain.records[0]!.h;
+}
+
+/** The number over one or more headers, in whatever order they are given. */
+export function safetyNumber(headers: readonly Bytes[]): SafetyNumber {
+  const digest = sha256(pae("safety", ...headers.toSorted(compareBytes))).slice(0, 30);
+  let number = 0n;
+  for (const byte of digest) number = (number << 8n) | BigInt(byte);
+  const digits = (number % 10n ** 60n).toString().padStart(60, "0");
+  return { groups: digits.match(/.{5}/g)!, qr: `rxe2ee:1:${b64(digest)}` };
+}
+
+function compareBytes(left: Bytes, right: Bytes): number {
+  for (let index = 0; index < Math.min(left.length, right.length); index += 1) {
+    if (left[index]! !== right[index]!) return left[index]! - right[index]!;
+  }
+  return left.length - right.length;
+}

@@ -1,0 +1,248 @@
+// Teams with keys of their own (docs/protocol.md section 3): a chain of records, each signed by a member of the one before,
+// the team's key sealed to each member, the key before under the new one. Who joins reads all history with one seal.
+
+import { type Entry, type KnownIdentity, type Pin, checkPin, openPrevSeed, sealPrevSeed } from "./directory.ts";
+import { type Bytes, b64, pae, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
+import { LIST_LIMIT, bytes, bytesOrNone, headerObject, id, integer, list, object, oneOf, onlyMembers, versionAndType } from "./form.ts";
+import { OVERHEAD_BYTES, PUBLIC_KEY_BYTES, SEED_BYTES, TAG_BYTES, generateSeed, open, publicKeyOf, seal } from "./hpke.ts";
+import { type IdentitySeeds, sign, verify as verifyHybrid } from "./hybrid.ts";
+import { type Keyring } from "./open.ts";
+import { type Reason, Refused, attemptAsync } from "./reasons.ts";
+import { keyId, wrapsHash } from "./records.ts";
+import { type Json } from "./strictjson.ts";
+
+/** A team record as it travels. */
+export interface TeamText {
+  readonly h: string;
+  readonly w: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
+  /** The seed of the generation before, under this one; empty in the first. */
+  readonly prev: string;
+  readonly sig: string;
+  /** Who signed. */
+  readonly by: string;
+}
+
+export const TEAM_ROLES = ["pharmacist", "staff"] as const;
+
+export interface TeamMember {
+  readonly id: string;
+  readonly role: (typeof TEAM_ROLES)[number];
+}
+
+/** A verified record of a team; also the team's directory entry in that generation. */
+export interface TeamEntry extends Entry {
+  readonly role: "team";
+  readonly members: readonly TeamMember[];
+  readonly by: string;
+  readonly h: Bytes;
+  readonly hash: Bytes;
+  readonly wraps: ReadonlyMap<string, Bytes>;
+  readonly prev: Bytes;
+}
+
+/** A chain whose records all hold. */
+export class TeamChain {
+  constructor(readonly records: readonly TeamEntry[]) {}
+
+  get newest(): TeamEntry {
+    return this.records.at(-1)!;
+  }
+
+  get id(): string {
+    return this.newest.id;
+  }
+
+  /** The record of a generation; without generation the newest. */
+  entry(gen?: number): TeamEntry | undefined {
+    return gen === undefined ? this.newest : this.records[gen - 1];
+  }
+
+  /** Whether a user is listed in that generation. */
+  lists(user: string, gen: number): boolean {
+    return this.entry(gen)?.members.some((member) => member.id === user) ?? false;
+  }
+
+  /** The pin that remembers this chain; `n` is the generation. */
+  pin(): Pin {
+    return { n: this.newest.gen, hash: this.newest.hash };
+  }
+}
+
+interface TeamStepFacts {
+  readonly entry: TeamEntry;
+  readonly before: TeamEntry | undefined;
+  readonly earlier: readonly TeamEntry[];
+  readonly prevrec: Bytes | undefined;
+  readonly id: string;
+  readonly sig: string;
+  readonly identities: readonly KnownIdentity[];
+}
+
+/** One check of a team record by name, with the reason of refusal. */
+export interface TeamStep {
+  readonly name: string;
+  readonly reason: Reason;
+  readonly holds: (facts: TeamStepFacts) => boolean | Promise<boolean>;
+}
+
+/** The checks of each record of a team's chain, in their order. */
+export const TEAM_STEPS: readonly TeamStep[] = [
+  { name: "team generation", reason: "sequence", holds: ({ entry, before }) => entry.gen === (before?.gen ?? 0) + 1 },
+  {
+    name: "team prevrec", reason: "chain",
+    holds: ({ prevrec, before }) =>
+      before === undefined ? prevrec === undefined : prevrec !== undefined && sameBytes(prevrec, before.hash),
+  },
+  { name: "team id", reason: "chain", holds: ({ entry, id: wanted }) => entry.id === wanted },
+  { name: "team has members", reason: "form", holds: ({ entry }) => entry.members.length > 0 },
+  {
+    name: "team duplicate", reason: "duplicate",
+    holds: ({ entry: { members } }) => new Set(members.map((member) => member.id)).size === members.length,
+  },
+  {
+    name: "team key is new", reason: "member key",
+    holds: ({ entry, earlier }) => !earlier.some((record) => sameBytes(record.kem, entry.kem)),
+  },
+  {
+    name: "team signer", reason: "creator",
+    holds: ({ entry, before }) => (before ?? entry).members.some((member) => member.id === entry.by),
+  },
+  { name: "team signer is known", reason: "unknown user", holds: ({ identities }) => identities.length > 0 },
+  {
+    name: "team wrap list", reason: "wrap list",
+    holds: ({ entry: { members, wraps } }) =>
+      wraps.size === members.length && members.every((member) => wraps.has(member.id)),
+  },
+  { name: "team signature", reason: "certificate", holds: teamSignature },
+];
+
+async function teamSignature({ entry, sig, identities }: TeamStepFacts): Promise<boolean> {
+  const message = pae("team", entry.h, wrapsHash(entry.wraps), entry.prev);
+  for (const { keys } of identities) {
+    if (await verifyHybrid(keys, sig, message)) return true;
+  }
+  return false;
+}
+
+/**
+ * Verifies the whole chain of a team. `identities` gives the verified identities of a person, none if it is not known. A chain
+ * that ends before the pin is `rollback`, another record at its place `fork`.
+ */
+export function verifyTeamChain(
+  wanted: string, texts: readonly TeamText[], identities: (user: string) => readonly KnownIdentity[], pin?: Pin,
+  steps: readonly TeamStep[] = TEAM_STEPS,
+): Promise<TeamChain | Refused> {
+  return attemptAsync(async () => {
+    const records: TeamEntry[] = [];
+    for (const one of texts) {
+      const { entry, prevrec } = readTeam(one);
+      const facts: TeamStepFacts = {
+        entry, prevrec, before: records.at(-1), earlier: records, id: wanted, sig: one.sig, identities: identities(entry.by),
+      };
+      for (const step of steps) {
+        if (!(await step.holds(facts))) throw new Refused(step.reason, step.name, entry.gen);
+      }
+      records.push(entry);
+    }
+    if (records.length === 0) throw new Refused(pin === undefined ? "unknown user" : "rollback", "no records");
+    checkPin(pin, (gen) => records[gen - 1]?.hash);
+    return new TeamChain(records);
+  });
+}
+
+function readTeam(one: TeamText): { entry: TeamEntry; prevrec: Bytes | undefined } {
+  const h = unb64(one.h);
+  const members = headerObject(h);
+  versionAndType(members, ["team"]);
+  onlyMembers(members, ["v", "t", "id", "gen", "kem", "members", "prevrec"]);
+  const kem = bytes(PUBLIC_KEY_BYTES)(members.get("kem"));
+  const gen = integer(members.get("gen"));
+  if (typeof one.sig !== "string") throw new Refused("form", "no signature");
+  const entry: TeamEntry = {
+    id: id(members.get("id")), role: "team", gen, kem, kid: keyId(kem),
+    members: list(readMember)(members.get("members")), by: id(one.by), h, hash: sha256(h), wraps: readWraps(one.w),
+    prev: unb64(one.prev, gen === 1 ? 0 : SEED_BYTES + TAG_BYTES),
+  };
+  return { entry, prevrec: bytesOrNone(32)(members.get("prevrec")) };
+}
+
+function readWraps(given: TeamText["w"]): ReadonlyMap<string, Bytes> {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) throw new Refused("form", "wraps are an object");
+  const entries: Iterable<[string, string]> = given instanceof Map ? given : Object.entries(given as Record<string, string>);
+  const wraps = new Map<string, Bytes>();
+  for (const [name, wrap] of entries) wraps.set(id(name), unb64(wrap, OVERHEAD_BYTES + SEED_BYTES));
+  if (wraps.size > LIST_LIMIT) throw new Refused("form", "too many wraps");
+  return wraps;
+}
+
+function readMember(value: Json | undefined): TeamMember {
+  const member = object(value);
+  onlyMembers(member, ["id", "role"]);
+  return { id: id(member.get("id")), role: oneOf(...TEAM_ROLES)(member.get("role")) };
+}
+
+/** A member of a new record, with its newest encryption key. */
+export interface TeamSeat extends TeamMember {
+  readonly kem: Bytes;
+}
+
+/** Makes the next record of a team (the first without `before`), with a fresh key, and gives its seed. */
+export async function makeTeamRecord(
+  team: string, seats: readonly TeamSeat[], signer: { readonly user: string; readonly identity: IdentitySeeds },
+  before?: { readonly entry: TeamEntry; readonly seed: Bytes },
+): Promise<{ readonly text: TeamText; readonly seed: Bytes }> {
+  const seed = generateSeed();
+  const gen = (before?.entry.gen ?? 0) + 1;
+  const h = utf8(JSON.stringify({
+    v: 1, t: "team", id: team, gen, kem: b64(publicKeyOf(seed)),
+    members: seats.map(({ id: member, role }) => ({ id: member, role })),
+    prevrec: before === undefined ? "" : b64(before.entry.hash),
+  }));
+  const wraps = new Map<string, Bytes>();
+  for (const seat of seats) wraps.set(seat.id, await seal(seat.kem, teamWrapInfo(h, seat.id, gen), seed));
+  const prev = before === undefined ? new Uint8Array(0) : await sealPrevSeed("team-prev", h, seed, before.seed);
+  const w = Object.create(null) as Record<string, string>;
+  for (const [member, wrap] of wraps) w[member] = b64(wrap);
+  const sig = await sign(signer.identity, pae("team", h, wrapsHash(wraps), prev));
+  return { text: { h: b64(h), w, prev: b64(prev), sig, by: signer.user }, seed };
+}
+
+/** `gen` is that of the team. */
+function teamWrapInfo(h: Bytes, member: string, gen: number): Bytes {
+  return pae("team-wrap", h, member, gen);
+}
+
+/**
+ * Opens the team's seeds for one member: its wrap in the newest record that lists it, then back through every generation before.
+ * `newest` is the highest generation of the member's own key. Undefined if the member is not listed anywhere.
+ */
+export function openTeam(
+  chain: TeamChain, member: string, newest: number, keyring: Keyring,
+): Promise<ReadonlyMap<number, Bytes> | Refused | undefined> {
+  return attemptAsync(async () => {
+    const last = chain.records.findLast((record) => record.wraps.has(member));
+    if (last === undefined) return undefined;
+    const seeds = new Map<number, Bytes>();
+    let seed = await ownWrap(last, member, newest, keyring);
+    if (seed === undefined) throw new Refused("wrap", `team generation ${last.gen}`);
+    for (let gen = last.gen; ; gen -= 1) {
+      const record = chain.entry(gen)!;
+      if (!sameBytes(publicKeyOf(seed), record.kem)) throw new Refused("wrap", `team generation ${gen}`);
+      seeds.set(gen, seed);
+      if (gen === 1) return seeds;
+      const before = await openPrevSeed("team-prev", record.h, seed, record.prev);
+      if (before === undefined) throw new Refused("wrap", `team generation ${gen}`);
+      seed = before;
+    }
+  });
+}
+
+async function ownWrap(record: TeamEntry, member: string, newest: number, keyring: Keyring): Promise<Bytes | undefined> {
+  for (let gen = newest; gen >= 1; gen -= 1) {
+    const own = keyring.seed(member, gen);
+    if (own === undefined) continue;
+    const seed = await open(own, teamWrapInfo(record.h, member, record.gen), record.wraps.get(member)!);
+    if (seed?.length === SEED_BYTES) return seed;
+  }
+  return undefined;
+}
