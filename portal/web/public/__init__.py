@@ -1,5 +1,9 @@
-"""Pages for everyone, signed in or not."""
+"""Pages for everyone, signed in or not, and what stands around every page."""
 
 from flask import Blueprint
 
-blueprints: tuple[Blueprint, ...] = ()
+from portal.web.public import frame, views
+
+views.blueprint.record_once(lambda setup: frame.prepare(setup.app))
+
+blueprints: tuple[Blueprint, ...] = (views.blueprint,)

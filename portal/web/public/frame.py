@@ -1,0 +1,198 @@
+"""What stands around every page: whose pharmacy it is, how to reach it, where one can go, and the emergency line.
+
+It never fails: an error page needs it most when something else is down. Then the pharmacies last seen are shown.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+from flask import Flask, current_app, g, request
+
+from portal.accounts.actor import Actor
+from portal.accounts.roles import Role
+from portal.core import clock, resources, strict_json
+from portal.core.errors import PortalError
+from portal.core.texts import PSEUDO_LANGUAGE
+from portal.pharmacies import care, emergency, profiles
+from portal.pharmacies.profiles import Profile
+from portal.web import pages
+from portal.web.acting import current_actor
+from portal.web.public import opening
+from portal.web.wiring import services
+
+PHARMACY_COOKIE = "portal_pharmacy"
+LANGUAGE_NAMES = (("en", "English"), ("es", "Español"))
+_LAST_SEEN = "portal.last-seen-pharmacies"
+_PATIENT = (
+    ("/home", "home", "home"),
+    ("/messages", "message", "messages"),
+    ("/medicines", "pill", "medicines"),
+    ("/orders", "box", "orders"),
+    ("/record", "eye", "record"),
+    ("/account", "person", "account"),
+)
+_PHARMACY = (
+    ("/inbox", "message", "inbox"),
+    ("/patients", "people", "patients"),
+    ("/team", "key", "team"),
+    ("/account", "person", "account"),
+)
+_MENUS = {
+    Role.PATIENT: _PATIENT,
+    Role.PHARMACIST: _PHARMACY,
+    Role.TECHNICIAN: _PHARMACY,
+    Role.SUPERVISOR: _PHARMACY,
+    Role.PRIVACY: (("/privacy-office", "eye", "privacy-office"), *_PHARMACY[:1], *_PHARMACY[2:]),
+    Role.OPERATOR: (("/operator", "device", "operator"), ("/account", "person", "account")),
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place in the menu."""
+
+    href: str
+    icon: str
+    text: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How to reach a pharmacy, in one line each."""
+
+    id: str
+    name: str
+    phone: str
+    hours_line: str
+    open_now: bool | None
+
+
+class Frame:
+    """Read by templates/base.html; each part is made when it is first asked for."""
+
+    contact = "/contact"
+    help = "/help"
+    privacy = "/privacy-policy"
+    preferences = "/preferences"
+    signin = "/login"
+    signout = "/logout"
+    languages = LANGUAGE_NAMES
+
+    @cached_property
+    def account(self) -> Actor | None:
+        """The person signed in; None for anyone else and whenever that cannot be known now."""
+        try:
+            return current_actor()
+        except PortalError:
+            return None
+
+    @cached_property
+    def profile(self) -> Profile | None:
+        """The pharmacy in view: of staff their own, of others the one chosen, else the only one there is."""
+        known = {profile.id: profile for profile in known_pharmacies()}
+        if self.account is not None and self.account.pharmacy_id:
+            return known.get(self.account.pharmacy_id)
+        wanted = chosen_pharmacy(self.account)
+        if wanted in known:
+            return known[wanted]
+        return next(iter(known.values())) if len(known) == 1 else None
+
+    @cached_property
+    def pharmacy(self) -> Reach | None:
+        """The pharmacy in view as the header shows it."""
+        return None if self.profile is None else reach(self.profile)
+
+    @cached_property
+    def emergency(self) -> emergency.Numbers | None:
+        """The numbers of the pharmacy's country."""
+        return None if self.profile is None else emergency.numbers(self.profile.country)
+
+    @property
+    def audience(self) -> str:
+        """`patient` reads larger text than `staff`."""
+        return "staff" if self.account is not None and self.account.role is not Role.PATIENT else "patient"
+
+    @property
+    def home(self) -> str:
+        """Where the name of the pharmacy leads."""
+        return "/" if self.account is None else _MENUS[self.account.role][0][0]
+
+    @property
+    def here(self) -> str:
+        """This page, to come back to after a switch; the first page when it was the answer to a form."""
+        return request.full_path.rstrip("?") if request.method == "GET" else "/"
+
+    @property
+    def menu(self) -> list[Link]:
+        """The places of a person's role."""
+        if self.account is None:
+            return []
+        return [
+            Link(href, icon, pages.translate(f"common.nav.{name}"), current=request.path == href)
+            for href, icon, name in _MENUS[self.account.role]
+        ]
+
+
+def reach(profile: Profile) -> Reach:
+    """How to reach a pharmacy now."""
+    now = clock.now()
+    return Reach(
+        id=profile.id,
+        name=profile.name,
+        phone=profile.phone,
+        hours_line=opening.line(profile.opening, now, language=_spoken()),
+        open_now=profile.opening.is_open(now),
+    )
+
+
+def known_pharmacies() -> list[Profile]:
+    """All pharmacies; those last seen while the database is down."""
+    if "pharmacies" not in g:
+        try:
+            with services().database.reading() as session:
+                current_app.extensions[_LAST_SEEN] = profiles.everyone(session)
+        except PortalError:
+            current_app.extensions.setdefault(_LAST_SEEN, [])
+        g.pharmacies = current_app.extensions[_LAST_SEEN]
+    return cast(list[Profile], g.pharmacies)
+
+
+def chosen_pharmacy(actor: Actor | None) -> str | None:
+    """The pharmacy a person chose in this browser, else the one that has cared for them longest."""
+    cookie = request.cookies.get(PHARMACY_COOKIE)
+    if cookie is not None or actor is None or not actor.acting:
+        return cookie
+    patients = [acting.patient_id for acting in actor.acting]
+    try:
+        with services().database.reading() as session:
+            caring = care.pharmacies_of(session, patients)
+    except PortalError:
+        return None
+    return next((pharmacy for patient in patients for pharmacy in caring[patient]), None)
+
+
+def prepare(app: Flask) -> None:
+    """Give templates the frame, the icons and the phone filter."""
+    drawing = icon_reader()
+    app.jinja_env.globals["icon_path"] = drawing
+    app.jinja_env.filters["phone_uri"] = phone_uri
+    app.context_processor(lambda: {"frame": Frame()})
+
+
+def icon_reader() -> Callable[[str], str]:
+    """Reads templates/icons.json once; the browser client is built from the same file."""
+    drawn = strict_json.loads((resources.directory("templates") / "icons.json").read_bytes())
+    return lambda name: cast(str, drawn[name])
+
+
+def phone_uri(phone: str) -> str:
+    """A phone number as the path of a tel: link (RFC 3966): digits and a leading plus."""
+    return ("+" if phone.startswith("+") else "") + "".join(digit for digit in phone if digit.isdigit())
+
+
+def _spoken() -> str:
+    spoken = pages.language()
+    return "en" if spoken == PSEUDO_LANGUAGE else spoken

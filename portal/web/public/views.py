@@ -1,0 +1,106 @@
+"""The pages of the portal that everyone may read: first page, phone and hours, privacy, help."""
+
+from datetime import date
+from typing import Any
+
+from babel import Locale
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.core import clock, texts
+from portal.core.errors import BadInput
+from portal.pharmacies import emergency
+from portal.pharmacies.profiles import Profile
+from portal.web import pages
+from portal.web.public import opening
+from portal.web.public.frame import PHARMACY_COOKIE, Frame, known_pharmacies, reach
+from portal.web.wiring import services
+
+blueprint = Blueprint("public", __name__)
+
+# The newest first. A change of what the server sees is a new version with a sentence privacy.change.<n>.
+PRIVACY_VERSIONS = ((1, date(2026, 11, 22)),)
+_YEAR_SECONDS = 365 * 24 * 3600
+
+
+@blueprint.get("/")
+def landing() -> AnyResponse | str:
+    """The first page; whoever is signed in goes on to the own one."""
+    frame = Frame()
+    if frame.account is not None:
+        return redirect(frame.home)
+    return render_template("public/landing.html", pharmacies=[reach(one) for one in known_pharmacies()])
+
+
+@blueprint.get("/contact")
+def contact() -> str:
+    """Phone, hours, address and licence of all pharmacies."""
+    return render_template("public/contact.html", pharmacies=[details(one) for one in known_pharmacies()])
+
+
+@blueprint.get("/privacy-policy")
+def privacy_policy() -> str:
+    """What the server sees and what it cannot see."""
+    return render_template("public/privacy.html", versions=PRIVACY_VERSIONS)
+
+
+@blueprint.get("/help")
+def help_page() -> str:
+    """Ways on for whoever is stuck."""
+    return render_template("public/help.html", pharmacies=[reach(one) for one in known_pharmacies()])
+
+
+@blueprint.post("/preferences")
+def preferences() -> AnyResponse:
+    """Language, text size or pharmacy of this browser, from the switches in the header."""
+    back = redirect(_way_back(), 303)
+    if "language" in request.form:
+        _remember(back, pages.LANGUAGE_COOKIE, request.form["language"], texts.LANGUAGES)
+    if "text" in request.form:
+        _remember(back, pages.LARGE_TEXT_COOKIE, request.form["text"], ("normal", "large"))
+    if "pharmacy" in request.form:
+        _remember(back, PHARMACY_COOKIE, request.form["pharmacy"], [one.id for one in known_pharmacies()])
+    return back
+
+
+def details(profile: Profile) -> dict[str, Any]:
+    """Everything the contact page says about a pharmacy."""
+    language, now = _spoken(), clock.now()
+    return {
+        "reach": reach(profile),
+        "profile": profile,
+        "table": opening.table(profile.opening, now, language=language),
+        "holidays": opening.holidays(dict(profile.holidays or {}), now, profile.time_zone, language=language),
+        "languages": [_language_name(code, language) for code in profile.languages],
+        "emergency": emergency.numbers(profile.country),
+    }
+
+
+def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        raise BadInput("bad-field")
+    answer.set_cookie(
+        cookie,
+        value,
+        max_age=_YEAR_SECONDS,
+        secure=services().settings.production,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _way_back() -> str:
+    """The page the switch was on; never another site's."""
+    wanted = request.form.get("next", "/")
+    safe = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
+    return wanted if safe else "/"
+
+
+def _language_name(code: str, language: str) -> str:
+    return (Locale.parse(code).get_language_name(language) or code).capitalize()
+
+
+def _spoken() -> str:
+    spoken = pages.language()
+    return texts.DEFAULT_LANGUAGE if spoken == texts.PSEUDO_LANGUAGE else spoken
+
