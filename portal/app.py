@@ -12,7 +12,21 @@ from portal.core.bus import Bus, open_bus
 from portal.core.database import Database
 from portal.core.settings import Settings, UnsafeSettings
 from portal.identity import flask_session
-from portal.web import api, auth, clinic, errors, events, health, limits, openapi, pages, patient, public, security
+from portal.web import (
+    api,
+    assets,
+    auth,
+    clinic,
+    errors,
+    events,
+    health,
+    limits,
+    openapi,
+    pages,
+    patient,
+    public,
+    security,
+)
 from portal.web.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -62,6 +76,7 @@ def create_app(
     pages.prepare(app)
     for blueprint in (
         health.blueprint,
+        assets.blueprint,
         openapi.blueprint,
         *auth.blueprints,
         *api.blueprints,
