@@ -1,0 +1,316 @@
+"""Flask's session over the database, so that Flask-Login and Flask-WTF work on rows that can be ended.
+
+The row is read when something first asks for it, once a request; pages that never ask (health, public pages) go on
+working while the database is down. A cookie is written only when its value changes.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from urllib.parse import quote
+
+from flask import Flask, Request, Response, current_app, g, redirect, request, session
+from flask.sessions import SessionInterface, SessionMixin
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, UserMixin, login_user, logout_user
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from portal.core import clock, ids
+from portal.core.bus import Bus
+from portal.core.database import Database
+from portal.core.errors import NotSignedIn, StepUpNeeded
+from portal.core.settings import Settings
+from portal.identity import sessions
+from portal.identity.sessions import CurrentSession, State
+
+STEP_UP_MINUTES = 5
+# How long a form may lie open in a browser that is not signed in.
+VISITOR_SECONDS = 4 * 3600
+# Blueprints whose pages are the same for everybody: they answer without a session and while it is locked.
+PUBLIC_BLUEPRINTS = frozenset({"health", "openapi", "public"})
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Services(Protocol):
+    settings: Settings
+    database: Database
+    bus: Bus
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]
+    """The account of the session, as Flask-Login wants to see it."""
+
+    def __init__(self, current: CurrentSession) -> None:
+        self.id = current.account_id
+        self.role = current.role
+
+
+class PortalSession(SessionMixin):
+    """What Flask, Flask-Login and Flask-WTF keep in a session; `current` is the row behind it.
+
+    A visitor who is not signed in has no row: the token of a form lies in a signed cookie of its own.
+    """
+
+    def __init__(self, cookie: str | None, visitor: dict[str, Any]) -> None:
+        self._cookie = cookie
+        self._loaded = cookie is None
+        self._values = visitor
+        self._current: CurrentSession | None = None
+        self.modified = False
+        self.accessed = False
+        # The value to set, "" to remove the cookie, None to leave it as it is.
+        self.new_cookie: str | None = None
+
+    @property
+    def current(self) -> CurrentSession | None:
+        """The session's row, also one that has ended; None for a browser without one."""
+        self._load()
+        return self._current
+
+    def adopt(self, cookie: str, current: CurrentSession) -> None:
+        """Go on under a new cookie value; the old one is dead."""
+        self._loaded, self._current, self.new_cookie = True, current, cookie
+        self._values, self.modified = dict(current.web), False
+
+    def drop(self) -> None:
+        """The session has ended: forget it, and tell the browser to."""
+        self._loaded, self._current, self.new_cookie = True, None, ""
+        self._values, self.modified = {}, False
+
+    def values_to_keep(self) -> dict[str, Any]:
+        """What is to be written."""
+        return dict(self._values)
+
+    def _load(self) -> None:
+        self.accessed = True
+        if self._loaded or self._cookie is None:
+            return
+        with _services().database.reading() as rows:
+            found = sessions.find(rows, self._cookie)
+        self._loaded, self._current = True, found
+        if found is not None and found.signed_in:
+            self._values = dict(found.web)
+
+    def __getitem__(self, key: str) -> Any:
+        self._load()
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._load()
+        self._values[key] = value
+        self.modified = True
+
+    def __delitem__(self, key: str) -> None:
+        self._load()
+        del self._values[key]
+        self.modified = True
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._values)
+
+
+class DatabaseSessions(SessionInterface):
+    """Opens and saves `PortalSession`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._secure = settings.origin.startswith("https://")
+        self._cookie = cookie_name("portal_session", settings)
+        # Apart from the session's, so that a late answer to a visitor never replaces the cookie of a login.
+        self._visitor = cookie_name("portal_visitor", settings)
+
+    def open_session(self, app: Flask, request: Request) -> PortalSession:
+        cookie = request.cookies.get(self._cookie)
+        return PortalSession(cookie if cookie and len(cookie) <= 128 else None, self._read_visitor(app, request))
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        kept = cast(PortalSession, session)
+        if kept.modified:
+            self._write(app, kept, response)
+        if kept.accessed:
+            response.vary.add("Cookie")
+        if kept.new_cookie:
+            self._set(response, self._cookie, kept.new_cookie)
+        elif kept.new_cookie == "":
+            response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="Lax")
+
+    def _write(self, app: Flask, kept: PortalSession, response: Response) -> None:
+        current = kept.current
+        if current is not None and current.signed_in:
+            with _services().database.transaction() as rows:
+                sessions.keep_web(rows, current, kept.values_to_keep())
+        else:
+            self._set(response, self._visitor, str(_signer(app).dumps(kept.values_to_keep())), VISITOR_SECONDS)
+
+    def _set(self, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+        response.set_cookie(name, value, max_age=seconds, path="/", secure=self._secure, httponly=True, samesite="Lax")
+
+    def _read_visitor(self, app: Flask, request: Request) -> dict[str, Any]:
+        cookie = request.cookies.get(self._visitor)
+        if not cookie or len(cookie) > 1024:
+            return {}
+        try:
+            values = _signer(app).loads(cookie, max_age=VISITOR_SECONDS)
+        except BadData:
+            return {}
+        return dict(values) if isinstance(values, dict) else {}
+
+
+def cookie_name(plain: str, settings: Settings) -> str:
+    """The cookie's name: with __Host- over TLS (no other host or path can set it), plain on http loopback."""
+    return f"__Host-{plain}" if settings.origin.startswith("https://") else plain
+
+
+def attach(app: Flask, settings: Settings) -> None:
+    """Put sessions, Flask-Login and the guard into the app; its services are expected in `extensions["portal"]`."""
+    app.session_interface = DatabaseSessions(settings)
+    manager = LoginManager()
+    # The address of a phone changes all day; what protects the session is the cookie, its hash and its ends.
+    manager.session_protection = None
+    manager.user_loader(_load_user)
+    manager.unauthorized_handler(_refuse)
+    manager.init_app(app)
+    app.before_request(guard)
+
+
+def browser_session() -> CurrentSession | None:
+    """The session this browser's cookie names, also one that has ended; None without one."""
+    return _session().current
+
+
+def current_login() -> CurrentSession | None:
+    """The session of this request's signed-in person, active or locked; None for anybody else."""
+    current = _session().current
+    return current if current is not None and current.signed_in else None
+
+
+def require_login() -> CurrentSession:
+    """The session of a signed-in person who may act. Raises NotSignedIn (`locked`, `session-ended`)."""
+    current = _session().current
+    if current is None:
+        raise NotSignedIn()
+    if current.state is State.ENDED:
+        raise NotSignedIn("session-ended")
+    if current.state is State.LOCKED:
+        raise NotSignedIn("locked")
+    return current
+
+
+def guard() -> ResponseReturnValue | None:
+    """Runs before every view: a locked session gets nothing but what leads out of the lock; acts are noted.
+
+    Raises NotSignedIn("locked"); a page asked for while locked leads to unlocking instead.
+    """
+    if request.endpoint is None or request.blueprint in PUBLIC_BLUEPRINTS or _open_when_locked():
+        return None
+    current = _session().current
+    if current is None:
+        return None
+    if current.state is State.ENDED:
+        _settle(current)
+        return None
+    if current.state is State.LOCKED:
+        _settle(current)
+        if _is_navigation() and request.method == "GET":
+            return redirect("/unlock?next=" + quote(request.full_path.rstrip("?"), safe=""), 303)
+        raise NotSignedIn("locked")
+    g.language, g.time_zone, g.large_text = current.language, current.time_zone, current.large_text
+    if _is_navigation() and clock.now() - current.active_at >= sessions.TOUCH_EVERY:
+        with _services().database.transaction() as rows:
+            sessions.touch(rows, current)
+    return None
+
+
+def open_when_locked(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view that answers whatever the session's state is: login, logout, unlocking, the session's own state."""
+    view.open_when_locked = True  # type: ignore[attr-defined]
+    return view
+
+
+def recent_login(*, minutes: int = STEP_UP_MINUTES) -> bool:
+    """Whether the person proved who they are at most `minutes` ago, as the provider states it."""
+    current = require_login()
+    return current.auth_time is not None and clock.now() - current.auth_time <= timedelta(minutes=minutes)
+
+
+def require_recent_login(*, minutes: int = STEP_UP_MINUTES) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a view that needs a fresh login (step-up): StepUpNeeded, or for a page the way to sign in again."""
+
+    def around(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if recent_login(minutes=minutes):
+                return view(*args, **kwargs)
+            if request.method == "GET" and _is_navigation():
+                return cast(R, redirect("/step-up?next=" + quote(request.full_path.rstrip("?"), safe=""), 303))
+            raise StepUpNeeded()
+
+        return checked
+
+    return around
+
+
+def sign_in(cookie: str, current: CurrentSession) -> None:
+    """This browser goes on as the session that `sessions.begin` or `sessions.confirm` just made."""
+    kept = _session()
+    kept.adopt(cookie, current)
+    login_user(SignedIn(current))
+    # One token for the session's life: two tabs that ask for the first time at once must not get different ones.
+    kept.setdefault("csrf_token", ids.random_id())
+
+
+def sign_out() -> None:
+    """This browser forgets its session, which `sessions.end` just ended."""
+    logout_user()
+    _session().drop()
+
+
+def _load_user(account_id: str) -> SignedIn | None:
+    current = _session().current
+    if current is None or current.state is not State.ACTIVE or current.account_id != account_id:
+        return None
+    return SignedIn(current)
+
+
+def _refuse() -> ResponseReturnValue:
+    require_login()
+    raise NotSignedIn()
+
+
+def _settle(current: CurrentSession) -> None:
+    services = _services()
+    if not current.settled:
+        with services.database.transaction() as rows:
+            sessions.settle(rows, services.bus, current, request_id=g.get("request_id"))
+
+
+def _open_when_locked() -> bool:
+    return getattr(current_app.view_functions.get(request.endpoint or ""), "open_when_locked", False) is True
+
+
+def _is_navigation() -> bool:
+    """Whether a person moved: a page or a form, never a fetch, a stream or a beacon of a script."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode is not None:
+        return mode == "navigate"
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
+
+
+def _signer(app: Flask) -> URLSafeTimedSerializer:
+    keys = [*reversed(app.config.get("SECRET_KEY_FALLBACKS") or []), app.config["SECRET_KEY"]]
+    return URLSafeTimedSerializer(keys, salt="portal-visitor")
+
+
+def _session() -> PortalSession:
+    return cast(PortalSession, session._get_current_object())  # type: ignore[attr-defined]
+
+
+def _services() -> _Services:
+    return cast(_Services, current_app.extensions["portal"])

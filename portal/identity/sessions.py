@@ -1,0 +1,496 @@
+"""Sessions in the database: a browser's cookie is a random value that is known here only as its hash.
+
+A session is active, then locked after idle time, then active again after a fresh login, and ends once:
+
+    state      after                         becomes
+    –          sign-in                       active
+    active     idle time without an act      locked
+    active     lock                          locked
+    locked     fresh login, same account     active (new cookie value)
+    active     step-up, same account         active (new cookie value)
+    any        logout, revocation, account disabled, role changed, absolute limit   ended
+
+Whoever reads a session computes its state from the row and the account, so nothing waits for a sweep. Times: ASVS 5.0
+V7.3; streams and polling never move `active_at`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, String, column, delete, event, func, select, table, update
+from sqlalchemy.orm import Session
+
+from portal.audit import Action, Agent, Entity, record
+from portal.core import clock, ids
+from portal.core.bus import Bus
+from portal.core.database import Database, Moment
+from portal.identity.tables import LoginSession
+
+PATIENT = "patient"
+IDLE = {"patient": timedelta(minutes=30), "staff": timedelta(minutes=15)}
+ABSOLUTE = {"patient": timedelta(hours=24), "staff": timedelta(hours=12)}
+WARN_BEFORE = timedelta(minutes=2)
+# `active_at` is written at most this often, so that a person at work does not cost a write a click.
+TOUCH_EVERY = timedelta(minutes=1)
+# How long an ended session stays in the list and in the table.
+KEEP_ENDED = timedelta(days=30)
+
+# Accounts live one layer above; a session needs only to see whether its account may still be signed in.
+_account = table(
+    "account",
+    column("id", String),
+    column("role", String),
+    column("pharmacy_id", String),
+    column("language", String),
+    column("time_zone", String),
+    column("large_text", Boolean),
+    column("disabled_at", Moment),
+)
+
+
+class State(StrEnum):
+    """What a session allows now."""
+
+    ACTIVE = "active"
+    LOCKED = "locked"
+    ENDED = "ended"
+
+
+class EndedBy(StrEnum):
+    """Why a session ended."""
+
+    LOGOUT = "logout"
+    PERSON = "person"
+    PROVIDER = "provider"
+    OPERATOR = "operator"
+    OTHER_ACCOUNT = "other-account"
+    DISABLED = "disabled"
+    ROLE = "role"
+    EXPIRED = "expired"
+
+
+_ACTIONS = {EndedBy.LOGOUT: Action.SESSION_ENDED, EndedBy.EXPIRED: Action.SESSION_EXPIRED}
+
+
+@dataclass(frozen=True)
+class CurrentSession:
+    """A session as one request sees it. `state` is computed, never stale."""
+
+    ref: str
+    state: State
+    ended_by: EndedBy | None
+    # Whether the row already says what `state` says; if not, `settle` writes it.
+    settled: bool
+    account_id: str
+    role: str
+    pharmacy_id: str | None
+    language: str | None
+    time_zone: str | None
+    large_text: bool
+    device_id: str | None
+    auth_time: datetime | None
+    acr: str | None
+    amr: tuple[str, ...]
+    idp_sid: str | None
+    id_token: bytes | None
+    created_at: datetime
+    active_at: datetime
+    lock_at: datetime
+    ends_at: datetime
+    address: str | None
+    user_agent: str | None
+    # What Flask keeps in its session, and the challenge a device answers to be bound (docs/protocol.md section 2).
+    web: dict[str, Any]
+    device_challenge: str | None
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether it has not ended."""
+        return self.state is not State.ENDED
+
+    def agent(self, *, address: str | None = None, request_id: str | None = None) -> Agent:
+        """Who acts, for the audit record."""
+        return Agent(
+            account_id=self.account_id,
+            role=self.role,
+            session_ref=self.ref,
+            address=address or self.address,
+            request_id=request_id,
+        )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a login proved, as far as the session keeps it."""
+
+    auth_time: datetime | None
+    acr: str | None
+    amr: tuple[str, ...]
+    idp_sid: str | None
+    id_token: bytes | None
+
+
+def idle_limit(role: str) -> timedelta:
+    """How long a session of this role stays open without an act."""
+    return IDLE["patient" if role == PATIENT else "staff"]
+
+
+def absolute_limit(role: str) -> timedelta:
+    """How long a session of this role lasts at most."""
+    return ABSOLUTE["patient" if role == PATIENT else "staff"]
+
+
+def find(session: Session, cookie: str) -> CurrentSession | None:
+    """The session a cookie value belongs to, also when it has ended; None for a value never given out."""
+    return _one(session, LoginSession.id_hash == ids.digest(cookie))
+
+
+def by_ref(session: Session, ref: str) -> CurrentSession | None:
+    """The session with this public reference."""
+    return _one(session, LoginSession.ref == ref)
+
+
+def state(session: Session, ref: str) -> State:
+    """What a session allows now; an unknown one has ended. For open streams, which look again every few seconds."""
+    found = by_ref(session, ref)
+    return State.ENDED if found is None else found.state
+
+
+def own(session: Session, account_id: str) -> list[CurrentSession]:
+    """The sessions of an account that have not ended, the one used last first."""
+    rows = session.execute(
+        _query()
+        .where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))
+        .order_by(LoginSession.active_at.desc(), LoginSession.ref)
+    )
+    return [found for row in rows if (found := _read(row)).state is not State.ENDED]
+
+
+def begin(
+    session: Session,
+    *,
+    account_id: str,
+    role: str,
+    proof: Proof,
+    address: str | None = None,
+    user_agent: str | None = None,
+    request_id: str | None = None,
+) -> tuple[str, CurrentSession]:
+    """A new session for an account that has just signed in. Returns the cookie value, given out only here, and it."""
+    cookie, ref, now = ids.token(32), ids.random_id(), clock.now()
+    session.add(
+        LoginSession(
+            id_hash=ids.digest(cookie),
+            ref=ref,
+            account_id=account_id,
+            data=_data(role, {}),
+            created_at=now,
+            active_at=now,
+            ends_at=now + absolute_limit(role),
+            auth_time=proof.auth_time,
+            acr=proof.acr,
+            amr=list(proof.amr),
+            idp_sid=proof.idp_sid,
+            id_token=proof.id_token,
+            address=address,
+            user_agent=user_agent[:200] if user_agent else None,
+        )
+    )
+    session.flush()
+    current = _known(session, ref)
+    record(
+        session,
+        Action.LOGIN_SUCCEEDED,
+        agent=current.agent(request_id=request_id),
+        pharmacy_id=current.pharmacy_id,
+        entity=Entity("Session", current.ref),
+    )
+    return cookie, current
+
+
+def confirm(
+    session: Session,
+    bus: Bus,
+    current: CurrentSession,
+    *,
+    proof: Proof,
+    unlocked: bool,
+    request_id: str | None = None,
+) -> tuple[str, CurrentSession]:
+    """The same person has just signed in again: unlocks, or steps up. Returns the new cookie value; the old is dead."""
+    cookie, now = ids.token(32), clock.now()
+    data = _data(current.role, current.web)
+    session.execute(
+        update(LoginSession)
+        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
+        .values(
+            id_hash=ids.digest(cookie),
+            locked_at=None,
+            active_at=now,
+            auth_time=proof.auth_time,
+            acr=proof.acr,
+            amr=list(proof.amr),
+            idp_sid=proof.idp_sid,
+            id_token=proof.id_token,
+            data=data,
+        )
+    )
+    record(
+        session,
+        Action.SESSION_UNLOCKED if unlocked else Action.LOGIN_STEPPED_UP,
+        agent=current.agent(request_id=request_id),
+        pharmacy_id=current.pharmacy_id,
+        entity=Entity("Session", current.ref),
+    )
+    _announce(session, bus, current.ref, State.ACTIVE)
+    return cookie, _known(session, current.ref)
+
+
+def keep_web(session: Session, current: CurrentSession, web: dict[str, Any]) -> None:
+    """Write what Flask keeps in its session; an ended session keeps nothing more."""
+    session.execute(
+        update(LoginSession)
+        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
+        .values(data=_data(current.role, web, current.device_challenge))
+    )
+
+
+def touch(session: Session, current: CurrentSession) -> datetime:
+    """The person did something: moves the moment of locking. Returns that moment."""
+    now = clock.now()
+    session.execute(
+        update(LoginSession)
+        .where(
+            LoginSession.ref == current.ref,
+            LoginSession.ended_at.is_(None),
+            LoginSession.locked_at.is_(None),
+            LoginSession.active_at <= now - TOUCH_EVERY,
+        )
+        .values(active_at=now)
+    )
+    # Within the minute nothing is written, and the lock comes up to a minute early rather than late.
+    moved = now if current.active_at <= now - TOUCH_EVERY else current.active_at
+    return min(moved + idle_limit(current.role), current.ends_at)
+
+
+def bind_device(session: Session, ref: str, device_id: str) -> None:
+    """The session's browser proved to hold the keys of a certified device. The caller checks the proof and records."""
+    session.execute(
+        update(LoginSession).where(LoginSession.ref == ref, LoginSession.ended_at.is_(None)).values(device_id=device_id)
+    )
+
+
+def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
+    """Lock: the session answers nothing but login, logout and its own state until a fresh login."""
+    changed = session.execute(
+        update(LoginSession)
+        .where(
+            LoginSession.ref == current.ref,
+            LoginSession.locked_at.is_(None),
+            LoginSession.ended_at.is_(None),
+        )
+        .values(locked_at=clock.now())
+        .returning(LoginSession.ref)
+    ).one_or_none()
+    if changed is None:
+        return
+    record(
+        session,
+        Action.SESSION_LOCKED,
+        agent=current.agent(request_id=request_id),
+        pharmacy_id=current.pharmacy_id,
+        entity=Entity("Session", current.ref),
+    )
+    _announce(session, bus, current.ref, State.LOCKED)
+
+
+def end(
+    session: Session,
+    bus: Bus,
+    current: CurrentSession,
+    by: EndedBy,
+    *,
+    agent: Agent | None = None,
+) -> bool:
+    """End one session; its cookie is dead from the commit on. False when it had ended before.
+
+    `agent` is who ended it, where that is not the session's own person.
+    """
+    changed = session.execute(
+        update(LoginSession)
+        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
+        .values(ended_at=clock.now(), ended_by=by.value, id_token=None, data=_data(current.role, {}))
+        .returning(LoginSession.ref)
+    ).one_or_none()
+    if changed is None:
+        return False
+    record(
+        session,
+        _ACTIONS.get(by, Action.SESSION_REVOKED),
+        agent=agent or current.agent(),
+        pharmacy_id=current.pharmacy_id,
+        entity=Entity("Session", current.ref),
+        reason=by.value,
+    )
+    _announce(session, bus, current.ref, State.ENDED)
+    return True
+
+
+def end_others(session: Session, bus: Bus, current: CurrentSession, *, agent: Agent) -> int:
+    """End all sessions of the person but this one. Returns how many."""
+    others = own(session, current.account_id)
+    return sum(end(session, bus, one, EndedBy.PERSON, agent=agent) for one in others if one.ref != current.ref)
+
+
+def end_all(session: Session, bus: Bus, account_id: str, by: EndedBy, *, agent: Agent) -> int:
+    """End all sessions of an account: disabled, role changed, or on an operator's word. Returns how many."""
+    count = sum(end(session, bus, one, by, agent=agent) for one in _unended(session, account_id))
+    _after_commit(session, bus, f"account:{account_id}", {"account": account_id, "state": State.ENDED.value})
+    return count
+
+
+def end_by_provider(session: Session, bus: Bus, *, account_id: str | None, sid: str | None, agent: Agent) -> int:
+    """End what the provider ended: one of its sessions (`sid`), else all of the account. Returns how many."""
+    if sid is not None:
+        condition: ColumnElement[bool] = LoginSession.idp_sid == sid
+        if account_id is not None:
+            condition = condition & (LoginSession.account_id == account_id)
+    elif account_id is not None:
+        condition = LoginSession.account_id == account_id
+    else:
+        return 0
+    rows = session.execute(_query().where(condition, LoginSession.ended_at.is_(None)))
+    return sum(end(session, bus, _read(row), EndedBy.PROVIDER, agent=agent) for row in rows.all())
+
+
+def settle(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
+    """Write down what time or the account has already done to a session: locked, or ended."""
+    if current.state is State.LOCKED:
+        lock(session, bus, current, request_id=request_id)
+    elif current.state is State.ENDED and current.ended_by is not None:
+        end(session, bus, current, current.ended_by)
+
+
+def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
+    """Settle sessions that nobody asks for, so that their streams close, and forget old ones. Returns how many.
+
+    The worker calls it every few seconds; it writes only when there is something to write.
+    """
+    now = clock.now()
+    staff = func.coalesce(_account.c.role, "") != PATIENT
+    with database.reading() as session:
+        rows = session.execute(
+            _query()
+            .where(
+                LoginSession.ended_at.is_(None),
+                (LoginSession.ends_at <= now)
+                | _account.c.disabled_at.is_not(None)
+                | (
+                    LoginSession.locked_at.is_(None)
+                    & (
+                        (staff & (LoginSession.active_at <= now - IDLE["staff"]))
+                        | (LoginSession.active_at <= now - IDLE["patient"])
+                    )
+                ),
+            )
+            .limit(limit)
+        ).all()
+        old = session.execute(
+            select(LoginSession.ref).where(LoginSession.ends_at < now - KEEP_ENDED).limit(1)
+        ).one_or_none()
+    due = [found for row in rows if (found := _read(row)).state in (State.LOCKED, State.ENDED)]
+    if due or old:
+        with database.transaction() as session:
+            for current in due:
+                settle(session, bus, current)
+            session.execute(delete(LoginSession).where(LoginSession.ends_at < now - KEEP_ENDED))
+    return len(due)
+
+
+def _query() -> Any:
+    return select(LoginSession, *(part.label(f"account_{part.name}") for part in _account.c)).outerjoin(
+        _account, _account.c.id == LoginSession.account_id
+    )
+
+
+def _one(session: Session, condition: ColumnElement[bool]) -> CurrentSession | None:
+    row = session.execute(_query().where(condition)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def _known(session: Session, ref: str) -> CurrentSession:
+    return _read(session.execute(_query().where(LoginSession.ref == ref)).one())
+
+
+def _unended(session: Session, account_id: str) -> Sequence[CurrentSession]:
+    rows = session.execute(_query().where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))).all()
+    return [_read(row) for row in rows]
+
+
+def _read(row: Any) -> CurrentSession:
+    kept: LoginSession = row[0]
+    # A row outlives its account only as an ended one; the role at login then stands in.
+    role = row.account_role or kept.data["role"]
+    lock_at = min(kept.active_at + idle_limit(role), kept.ends_at)
+    found, ended_by = _state(kept, row, lock_at)
+    return CurrentSession(
+        ref=kept.ref,
+        state=found,
+        ended_by=ended_by,
+        settled=(found is not State.ENDED or kept.ended_at is not None)
+        and (found is not State.LOCKED or kept.locked_at is not None),
+        account_id=kept.account_id or "",
+        role=role,
+        pharmacy_id=row.account_pharmacy_id,
+        language=row.account_language,
+        time_zone=row.account_time_zone,
+        large_text=bool(row.account_large_text),
+        device_id=kept.device_id,
+        auth_time=kept.auth_time,
+        acr=kept.acr,
+        amr=tuple(kept.amr or ()),
+        idp_sid=kept.idp_sid,
+        id_token=kept.id_token,
+        created_at=kept.created_at,
+        active_at=kept.active_at,
+        lock_at=lock_at,
+        ends_at=kept.ends_at,
+        address=kept.address,
+        user_agent=kept.user_agent,
+        web=dict(kept.data.get("web", {})),
+        device_challenge=kept.data.get("device_challenge"),
+    )
+
+
+def _state(kept: LoginSession, row: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
+    now = clock.now()
+    if kept.ended_at is not None:
+        return State.ENDED, EndedBy(kept.ended_by) if kept.ended_by else None
+    if now >= kept.ends_at:
+        return State.ENDED, EndedBy.EXPIRED
+    if row.account_id is None or row.account_disabled_at is not None:
+        return State.ENDED, EndedBy.DISABLED
+    if row.account_role != kept.data.get("role"):
+        return State.ENDED, EndedBy.ROLE
+    if kept.locked_at is not None or now >= lock_at:
+        return State.LOCKED, None
+    return State.ACTIVE, None
+
+
+def _data(role: str, web: dict[str, Any], challenge: str | None = None) -> dict[str, Any]:
+    # The role at login is kept beside Flask's part, so that a change of the account's role ends the session.
+    return {"role": role, "web": web, "device_challenge": challenge or ids.token(32)}
+
+
+def _announce(session: Session, bus: Bus, ref: str, became: State) -> None:
+    _after_commit(session, bus, f"session:{ref}", {"session": ref, "state": became.value})
+
+
+def _after_commit(session: Session, bus: Bus, topic: str, said: dict[str, str]) -> None:
+    # Streams must not hear of what may still be rolled back.
+    @event.listens_for(session, "after_commit", once=True)
+    def publish(_: Session) -> None:
+        bus.publish(topic, said)

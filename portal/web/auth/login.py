@@ -1,0 +1,193 @@
+"""To the provider and back: signing in, unlocking, step-up."""
+
+import logging
+
+from flask import Blueprint, g, make_response, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from portal.accounts import signing_in
+from portal.accounts.signing_in import SignIn
+from portal.audit import Action, record_refusal
+from portal.core import ids
+from portal.core.errors import NotSignedIn, PortalError, Unavailable
+from portal.identity import flask_session, sessions
+from portal.identity.errors import LoginFailed, LoginRefused, ProviderDown, reason_of
+from portal.identity.flask_session import cookie_name, open_when_locked
+from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
+from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
+from portal.pharmacies import profiles
+from portal.pharmacies.tables import Pharmacy
+from portal.web.auth.next import HOME, safe_next
+from portal.web.auth.patients import bind_claimed_patient
+from portal.web.auth.wiring import BROWSER_COOKIE, chosen_language, id_token_box, login_flow, stranger
+from portal.web.limits import LOGIN_PER_ADDRESS, limiter
+from portal.web.wiring import client_address, request_id, services
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("login", __name__)
+
+
+@blueprint.get("/login")
+@open_when_locked
+@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+def start() -> ResponseReturnValue:
+    """Send the browser to the provider. A locked session is unlocked, not quietly replaced."""
+    current = flask_session.current_login()
+    if current is not None and current.state is State.LOCKED:
+        return _begin(Purpose.UNLOCK, current)
+    return _begin(Purpose.LOGIN, None)
+
+
+@blueprint.get("/unlock")
+@open_when_locked
+@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+def unlock() -> ResponseReturnValue:
+    """A fresh login as the same account; without a session it is a login like any other."""
+    current = flask_session.current_login()
+    return _begin(Purpose.UNLOCK if current is not None else Purpose.LOGIN, current)
+
+
+@blueprint.get("/step-up")
+@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+def step_up() -> ResponseReturnValue:
+    """A fresh login before something that must not be done from a chair left warm."""
+    return _begin(Purpose.STEP_UP, flask_session.require_login())
+
+
+@blueprint.get("/login/callback")
+@open_when_locked
+@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+def callback() -> ResponseReturnValue:
+    """The browser comes back from the provider."""
+    browser = request.cookies.get(cookie_name(BROWSER_COOKIE, services().settings))
+    try:
+        finished = login_flow().finish(request.args.to_dict(flat=False), browser=browser)
+        return _come_in(finished)
+    except (LoginRefused, NotSignedIn, ProviderDown) as problem:
+        return _refuse(problem)
+    except PortalError as problem:
+        if isinstance(problem, Unavailable):
+            raise
+        return _refuse(problem)
+
+
+def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnValue:
+    settings = services().settings
+    name = cookie_name(BROWSER_COOKIE, settings)
+    known = request.cookies.get(name, "")
+    browser = known if len(known) == 43 else ids.token(32)
+    try:
+        url = login_flow().begin(
+            purpose,
+            browser=browser,
+            next_path=safe_next(request.args.get("next")),
+            language=chosen_language(request.args.get("language")),
+            account_id=current.account_id if current is not None else None,
+            second_factor=request.args.get("factor") == "2",
+        )
+    except ProviderDown as problem:
+        return _page(problem)
+    answer = redirect(url, 303)
+    # Kept from one attempt to the next, so that two tabs can sign in at the same time.
+    answer.set_cookie(
+        name,
+        browser,
+        max_age=ATTEMPT_MINUTES * 60,
+        path="/",
+        secure=settings.origin.startswith("https://"),
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
+
+
+def _come_in(finished: Finished) -> ResponseReturnValue:
+    before = flask_session.current_login()
+    g.language = finished.language
+    if before is not None and before.state is State.LOCKED and finished.purpose is Purpose.LOGIN:
+        # Begun before the lock and without max_age: it does not prove that the person is back.
+        return redirect("/unlock", 303)
+    with services().database.transaction() as rows:
+        came = _find_account(rows, finished)
+        cookie, current = _go_on(rows, came, _proof(came, finished), before)
+    flask_session.sign_in(cookie, current)
+    log.info("signed in", extra={"request_id": request_id(), "purpose": finished.purpose.value})
+    as_agreed = finished.account_id in (None, came.account_id)
+    return redirect(finished.next_path if as_agreed else HOME, 303)
+
+
+def _find_account(rows: Session, finished: Finished) -> SignIn:
+    person = finished.person
+    came = signing_in.sign_in(
+        rows,
+        person,
+        agent=stranger(),
+        staff_acr=services().settings.staff_acr,
+        pharmacy_known=person.pharmacy is not None and rows.get(Pharmacy, person.pharmacy) is not None,
+        language=finished.language,
+    )
+    bind_claimed_patient(rows, came, person.patient, agent=stranger())
+    return came
+
+
+def _go_on(rows: Session, came: SignIn, proof: Proof, before: CurrentSession | None) -> tuple[str, CurrentSession]:
+    bus = services().bus
+    if before is not None and before.account_id == came.account_id:
+        unlocked = before.state is State.LOCKED
+        return sessions.confirm(rows, bus, before, proof=proof, unlocked=unlocked, request_id=request_id())
+    if before is not None:
+        sessions.end(rows, bus, before, EndedBy.OTHER_ACCOUNT)
+    return sessions.begin(
+        rows,
+        account_id=came.account_id,
+        role=came.role.value,
+        proof=proof,
+        address=client_address(),
+        user_agent=request.user_agent.string,
+        request_id=request_id(),
+    )
+
+
+def _proof(came: SignIn, finished: Finished) -> Proof:
+    person = finished.person
+    return Proof(
+        auth_time=person.auth_time,
+        acr=person.acr,
+        amr=person.amr,
+        idp_sid=person.sid,
+        id_token=id_token_box().seal(person.id_token, came.account_id, person.issuer),
+    )
+
+
+def _refuse(problem: PortalError) -> Response:
+    reason = reason_of(problem)
+    record_refusal(services().database, Action.LOGIN_FAILED, agent=stranger(), reason=reason)
+    log.warning("login refused", extra={"request_id": request_id(), "reason": reason})
+    return _page(problem)
+
+
+def _page(problem: PortalError) -> Response:
+    """What happened, what to do next, and whom to call; the provider's own words are never shown."""
+    page = make_response(
+        render_template(
+            "auth/problem.html",
+            code=problem.code,
+            failed=isinstance(problem, LoginFailed),
+            pharmacies=_pharmacies(),
+            reference=request_id(),
+        ),
+        problem.status,
+    )
+    if problem.retry_after is not None:
+        page.headers["Retry-After"] = str(problem.retry_after)
+    return page
+
+
+def _pharmacies() -> list[profiles.Profile]:
+    try:
+        with services().database.reading() as rows:
+            return profiles.everyone(rows)
+    except Unavailable:
+        return []

@@ -1,0 +1,173 @@
+"""A person's own sessions: the state of this one for the client, and the list of all, with and without JavaScript."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, jsonify, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import generate_csrf
+
+from portal.accounts.tables import Account
+from portal.core import clock
+from portal.core.errors import NotFound
+from portal.identity import flask_session, sessions
+from portal.identity.flask_session import open_when_locked
+from portal.identity.sessions import CurrentSession, EndedBy, State
+from portal.web.acting import current_actor
+from portal.web.auth.browsers import describe
+from portal.web.json import takes
+from portal.web.wiring import client_address, request_id, services
+
+blueprint = Blueprint("sessions", __name__)
+api = Blueprint("sessions_api", __name__, url_prefix="/api")
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A body without members."""
+
+
+@api.get("/session")
+@open_when_locked
+def this_session() -> ResponseReturnValue:
+    """Who is signed in here and until when."""
+    current = flask_session.current_login()
+    if current is None:
+        return jsonify(_nobody())
+    with services().database.reading() as rows:
+        account = rows.get_one(Account, current.account_id)
+    acting = current_actor().acting if current.state is State.ACTIVE else ()
+    return jsonify(
+        {
+            "state": current.state.value,
+            "csrf": generate_csrf(),
+            "now": _stamp(clock.now()),
+            "account": _account(account),
+            "patients": [{"patient": one.patient_id, "kind": one.kind, "scope": one.scope} for one in acting],
+            "device": current.device_id,
+            "device_challenge": current.device_challenge,
+            "lock_at": _stamp(current.lock_at),
+            "ends_at": _stamp(current.ends_at),
+            "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
+        }
+    )
+
+
+@api.post("/session/activity")
+@takes(Nothing)
+def activity(_: Nothing) -> ResponseReturnValue:
+    """The person did something; streams and polling never call this."""
+    current = flask_session.require_login()
+    with services().database.transaction() as rows:
+        lock_at = sessions.touch(rows, current)
+    return jsonify({"lock_at": _stamp(lock_at), "ends_at": _stamp(current.ends_at)})
+
+
+@api.get("/sessions")
+def listed() -> ResponseReturnValue:
+    """All sessions of the person that have not ended, the one used last first."""
+    current = flask_session.require_login()
+    return jsonify({"items": [_line(one, current) for one in _own(current)], "next": None})
+
+
+@api.post("/sessions/<ref>/end")
+@takes(Nothing)
+def end_one(_: Nothing, ref: str) -> ResponseReturnValue:
+    """End one of the person's own sessions."""
+    _end_one(flask_session.require_login(), ref)
+    return "", 204
+
+
+@api.post("/sessions/end-others")
+@takes(Nothing)
+def end_others(_: Nothing) -> ResponseReturnValue:
+    """End all of the person's sessions but this one."""
+    return jsonify({"ended": _end_others(flask_session.require_login())})
+
+
+@blueprint.get("/account/sessions")
+def page() -> ResponseReturnValue:
+    """Where I am signed in."""
+    current = flask_session.require_login()
+    lines = [(one, describe(one.user_agent), one.ref == current.ref) for one in _own(current)]
+    return render_template("auth/sessions.html", lines=lines, done=request.args.get("done"))
+
+
+@blueprint.post("/account/sessions")
+def change() -> ResponseReturnValue:
+    """The buttons of that page."""
+    current = flask_session.require_login()
+    ref = request.form.get("ref")
+    if ref is None:
+        _end_others(current)
+        return redirect("/account/sessions?done=others", 303)
+    _end_one(current, ref)
+    return redirect("/logged-out" if ref == current.ref else "/account/sessions?done=one", 303)
+
+
+def _own(current: CurrentSession) -> list[CurrentSession]:
+    with services().database.reading() as rows:
+        return sessions.own(rows, current.account_id)
+
+
+def _end_one(current: CurrentSession, ref: str) -> None:
+    agent = current.agent(address=client_address(), request_id=request_id())
+    with services().database.transaction() as rows:
+        found = sessions.by_ref(rows, ref)
+        if found is None or found.account_id != current.account_id:
+            raise NotFound()
+        sessions.end(rows, services().bus, found, EndedBy.PERSON, agent=agent)
+    if ref == current.ref:
+        flask_session.sign_out()
+
+
+def _end_others(current: CurrentSession) -> int:
+    agent = current.agent(address=client_address(), request_id=request_id())
+    with services().database.transaction() as rows:
+        return sessions.end_others(rows, services().bus, current, agent=agent)
+
+
+def _line(one: CurrentSession, current: CurrentSession) -> dict[str, Any]:
+    return {
+        "ref": one.ref,
+        "current": one.ref == current.ref,
+        "state": one.state.value,
+        "browser": describe(one.user_agent),
+        "address": one.address,
+        "created_at": _stamp(one.created_at),
+        "active_at": _stamp(one.active_at),
+        "ends_at": _stamp(one.ends_at),
+    }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "role": account.role,
+        "name": account.display_name,
+        "language": account.language,
+        "time_zone": account.time_zone,
+        "large_text": account.large_text,
+        "pharmacy": account.pharmacy_id,
+        "notify_mail": account.notify_mail,
+    }
+
+
+def _nobody() -> dict[str, Any]:
+    return {
+        "state": "anonymous",
+        "csrf": generate_csrf(),
+        "now": _stamp(clock.now()),
+        "account": None,
+        "patients": [],
+        "device": None,
+        "device_challenge": None,
+        "lock_at": None,
+        "ends_at": None,
+        "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
+    }
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,36 @@
+"""What the views of this package share: the client of the provider, the box for ID tokens, who is at the door."""
+
+from flask import current_app
+
+from portal.audit import Agent
+from portal.core import texts
+from portal.core.secrets_box import SecretsBox
+from portal.identity.flow import LoginFlow
+from portal.web.pages import language
+from portal.web.wiring import client_address, request_id, services
+
+BROWSER_COOKIE = "portal_login"
+
+
+def login_flow() -> LoginFlow:
+    """The client of the identity provider, made once per app."""
+    adapters = services().adapters
+    if "oidc" not in adapters:
+        adapters.setdefault("oidc", LoginFlow(services().settings, services().database))
+    flow: LoginFlow = adapters["oidc"]
+    return flow
+
+
+def id_token_box() -> SecretsBox:
+    """Seals ID tokens for the session's row, bound to (account id, issuer)."""
+    return SecretsBox(services().settings.secret_keys or (current_app.config["SECRET_KEY"],), "id-token")
+
+
+def stranger() -> Agent:
+    """Somebody who is not signed in, or not yet."""
+    return Agent(account_id=None, role=None, address=client_address(), request_id=request_id())
+
+
+def chosen_language(asked: str | None) -> str:
+    """The language somebody asks for in the address, else the one the page would have."""
+    return asked if asked in texts.LANGUAGES else language()
