@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.database import Base, Id, Moment
+from portal.core.database import APPEND_ONLY, Base, Id, Moment
 
 # SQLite counts up by itself only in a column of type INTEGER.
 Counter = BigInteger().with_variant(Integer, "sqlite")
@@ -20,6 +20,7 @@ class AuditEvent(Base):
         Index("ix_audit_event_patient", "patient_id", "seq"),
         Index("ix_audit_event_pharmacy", "pharmacy_id", "seq"),
         Index("ix_audit_event_account", "account_id", "seq"),
+        {"info": APPEND_ONLY},
     )
 
     seq: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
@@ -48,6 +49,7 @@ class AuditLeaf(Base):
     """The place of an event in the Merkle log; written by the sealer, never by the transaction of the act."""
 
     __tablename__ = "audit_leaf"
+    __table_args__ = {"info": APPEND_ONLY}  # noqa: RUF012
 
     index: Mapped[int] = mapped_column("leaf_index", BigInteger, primary_key=True, autoincrement=False)
     event_seq: Mapped[int] = mapped_column(ForeignKey("audit_event.seq"), unique=True)
@@ -58,6 +60,7 @@ class AuditCheckpoint(Base):
     """A signed tree head (C2SP signed note) and the compact range that lets the sealer go on from it."""
 
     __tablename__ = "audit_checkpoint"
+    __table_args__ = {"info": APPEND_ONLY}  # noqa: RUF012
 
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     root: Mapped[bytes] = mapped_column(LargeBinary(32))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import DateTime, LargeBinary, MetaData, String, create_engine, event, text
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -48,6 +48,10 @@ class Moment(TypeDecorator[datetime]):
 
 Id = String(64)
 Bytes = LargeBinary
+
+# `info` of a table whose rows are only ever added (`__table_args__ = {"info": APPEND_ONLY}`): triggers of migration
+# 0002 refuse everything else, and `portal.core.granting` gives the portal's role no right to it.
+APPEND_ONLY: Final = {"append_only": True}
 
 
 class Base(DeclarativeBase):

@@ -30,6 +30,7 @@ class Settings:
 
     env: str = _setting("development", "PORTAL_ENV")
     database_url: str = _setting("sqlite:///var/portal.sqlite3", "PORTAL_DATABASE_URL")
+    database_owner_url: str = _setting("", "PORTAL_DATABASE_OWNER_URL")
     redis_url: str = _setting("", "PORTAL_REDIS_URL")
     secret_key: str = _setting("", "PORTAL_SECRET_KEY")
     secret_key_previous: str = _setting("", "PORTAL_SECRET_KEY_PREVIOUS")
@@ -50,6 +51,8 @@ class Settings:
     smtp_url: str = _setting("", "PORTAL_SMTP_URL")
     mail_from: str = _setting("portal@localhost", "PORTAL_MAIL_FROM")
     data_dir: str = _setting("var", "PORTAL_DATA_DIR")
+    audit_signing_key: str = _setting("", "PORTAL_AUDIT_SIGNING_KEY")
+    audit_signing_key_previous: str = _setting("", "PORTAL_AUDIT_SIGNING_KEY_PREVIOUS")
     attachment_quota_mib: int = _setting(500, "PORTAL_ATTACHMENT_QUOTA_MIB")
     recovery_reads_per_day: int = _setting(5, "PORTAL_RECOVERY_READS_PER_DAY")
     stream_limit: int = _setting(224, "PORTAL_STREAM_LIMIT")

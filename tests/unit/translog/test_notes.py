@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal.translog.checkpoints import Checkpoint, open_checkpoint
@@ -136,6 +136,7 @@ def test_names_with_blanks_and_texts_without_an_end_are_not_signed() -> None:
         CHECKPOINT.signed(SigningKey("other", bytes(32)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.characters())
 def test_no_single_character_can_be_exchanged(place: int, sign: str) -> None:
     note = GOOD[:place] + sign + GOOD[place + 1 :]
