@@ -1,0 +1,312 @@
+"""Devices of a person: certified by the person's identity, bound to sessions, ended by the person.
+
+The server keeps for each device a share, half of the key over the seeds in that browser: a copied browser profile opens
+nothing without a session, and nothing at all once the device is ended (docs/protocol.md section 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts import directory, policy, vault
+from portal.accounts.actor import Actor
+from portal.accounts.forms import answering_refusals, text_of_bytes, wrong
+from portal.accounts.recovery import NOTICE_JOB
+from portal.accounts.tables import Device
+from portal.audit import Action, Entity, Purpose, record
+from portal.core import clock, ids
+from portal.core.bus import Bus
+from portal.core.errors import Conflict, Forbidden, NotFound, Unprocessable
+from portal.core.lives import Life, Step
+from portal.core.secrets_box import CannotOpen, SecretsBox
+from portal.e2ee import certificates, form
+from portal.e2ee.certificates import VerifiedDevice
+from portal.e2ee.directory import Entry, identity_entry
+from portal.e2ee.encoding import b64, unb64
+from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.reasons import Reason, Refused
+from portal.identity import sessions
+from portal.identity.sessions import EndedBy
+from portal.outbox import enqueue
+
+SHARE_BYTES = 32
+SHARE_PURPOSE = "device share"
+MOST_DEVICES = 20
+MOST_NAME = 60
+
+
+class State(StrEnum):
+    """Where the key of a device stands. `stale`: certified by an identity the person has since replaced."""
+
+    ACTIVE = "active"
+    STALE = "stale"
+    ENDED = "ended"
+
+
+class Event(StrEnum):
+    """What happens to the key of a device."""
+
+    CERTIFIED = "certified"
+    NEW_IDENTITY = "new identity"
+    ENDED = "ended by its owner"
+
+
+LIFE: Life[State, Event] = Life(
+    "device key",
+    (
+        Step(None, Event.CERTIFIED, State.ACTIVE),
+        Step(State.ACTIVE, Event.CERTIFIED, State.ACTIVE),
+        Step(State.ACTIVE, Event.NEW_IDENTITY, State.STALE),
+        Step(State.STALE, Event.CERTIFIED, State.ACTIVE),
+        Step(State.STALE, Event.NEW_IDENTITY, State.STALE),
+        Step(State.ACTIVE, Event.ENDED, State.ENDED),
+        Step(State.STALE, Event.ENDED, State.ENDED),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A device and the share that only its own session gets."""
+
+    device: str
+    share: bytes
+
+
+def share_box(secret_keys: Sequence[str]) -> SecretsBox:
+    """What seals shares at rest (`Settings.secret_keys`)."""
+    return SecretsBox(secret_keys, SHARE_PURPOSE)
+
+
+def enrol(
+    session: Session,
+    *,
+    actor: Actor,
+    entry: dict[str, Any],
+    certificate: dict[str, Any],
+    sealed: dict[str, Any],
+    name: str,
+    box: SecretsBox,
+) -> Given:
+    """The actor's first keys, in one act: first entry, first device, first vault; the session is bound to the device.
+
+    Raises Conflict `already-enrolled`, BadInput, Unprocessable.
+    """
+    first = directory.add_first(session, actor=actor, entry=entry)
+    vault.put(session, actor=actor, rev=1, vault=sealed)
+    return _certify(session, actor, [first], certificate, name, box)
+
+
+def add(session: Session, *, actor: Actor, certificate: dict[str, Any], name: str, box: SecretsBox) -> Given:
+    """One more device of the actor, or an own living device certified anew by a new identity (same key, same share).
+
+    Asks for a fresh login. Binds the session to it. Raises StepUpNeeded, Conflict, BadInput, Unprocessable.
+    """
+    policy.needs_step_up(actor)
+    chain = directory.chains(session, [actor.account_id]).get(actor.account_id)
+    if not chain:
+        raise Conflict("not-enrolled")
+    given = _certify(session, actor, chain, certificate, name, box)
+    enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "device-added"})
+    return given
+
+
+def bind(
+    session: Session, *, actor: Actor, device_id: str, signature: str, challenge: str | None, box: SecretsBox
+) -> Given:
+    """Bind the session to a device that signs the session's challenge: only then is the share handed over.
+
+    Raises NotFound for a foreign, ended or unknown device, Forbidden `device-stale`, BadInput, Unprocessable, Conflict
+    `share-gone` when the operator's key that sealed the share is gone.
+    """
+    row = session.get(Device, device_id)
+    if row is None or row.account_id != actor.account_id or row.ended_at is not None or actor.agent.session_ref is None:
+        raise NotFound()
+    device = verified(session, row)
+    if device is None:
+        raise Forbidden("device-stale")
+    if challenge is None:
+        raise Forbidden("no-challenge")
+    with answering_refusals():
+        certificates.verify_session(device, unb64(challenge), signature)
+    share = _open_share(row, box)
+    row.seen_at = clock.now()
+    sessions.bind_device(session, actor.agent.session_ref, device_id)
+    _note(session, actor, Action.KEY_DEVICE_BOUND, device_id)
+    return Given(device_id, share)
+
+
+def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str, Any], bus: Bus) -> None:
+    """End an own device: its share goes, its sessions end, the revocation is shown to everybody from now on.
+
+    Asks for a fresh login. Raises StepUpNeeded, NotFound, BadInput, Unprocessable.
+    """
+    policy.needs_step_up(actor)
+    row = session.get(Device, device_id, with_for_update=True)
+    if row is None or row.account_id != actor.account_id or row.ended_at is not None:
+        raise NotFound()
+    chain = directory.chains(session, [actor.account_id])[actor.account_id]
+    with answering_refusals():
+        certificates.verify_revocation(revocation, actor.account_id, device_id, directory.newest_identity(chain))
+    row.revocation = {"h": revocation["h"], "sig": revocation["sig"]}
+    row.ended_at, row.share = clock.now(), None
+    for other in sessions.own(session, actor.account_id):
+        if other.device_id == device_id:
+            sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
+    _note(session, actor, Action.KEY_DEVICE_ENDED, device_id)
+    enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "device-ended"})
+    enqueue(session, directory.CHANGED_JOB, {"account": actor.account_id, "what": "device-ended"})
+
+
+@dataclass(frozen=True)
+class OwnDevice:
+    """A device as its owner sees it."""
+
+    id: str
+    name: str
+    state: State
+    certificate: dict[str, Any]
+    revocation: dict[str, Any] | None
+    created_at: datetime
+    seen_at: datetime
+    ended_at: datetime | None
+    current: bool
+
+
+def own(session: Session, *, actor: Actor) -> list[OwnDevice]:
+    """All devices of the actor, ended ones too, the oldest first."""
+    chain = directory.chains(session, [actor.account_id]).get(actor.account_id, [])
+    rows = session.scalars(
+        select(Device).where(Device.account_id == actor.account_id).order_by(Device.created_at, Device.id)
+    )
+    return [
+        OwnDevice(
+            id=row.id,
+            name=row.name,
+            state=state_of(row, chain),
+            certificate=row.certificate,
+            revocation=row.revocation,
+            created_at=row.created_at,
+            seen_at=row.seen_at,
+            ended_at=row.ended_at,
+            current=row.id == actor.device_id,
+        )
+        for row in rows
+    ]
+
+
+def active(session: Session, *, actor: Actor) -> VerifiedDevice:
+    """The device this session is bound to, verified under the person's newest identity: what may sign now.
+
+    Raises Forbidden `device-needed` without one, or when it was ended or is stale.
+    """
+    row = session.get(Device, actor.device_id) if actor.device_id is not None else None
+    device = verified(session, row) if row is not None and row.account_id == actor.account_id else None
+    if row is None or row.ended_at is not None or device is None:
+        raise Forbidden("device-needed")
+    return device
+
+
+def verified(session: Session, row: Device) -> VerifiedDevice | None:
+    """The device of a row if its certificate holds under its owner's newest identity; else None."""
+    chain = directory.chains(session, [row.account_id]).get(row.account_id, [])
+    try:
+        return certificates.verify_certificate(
+            row.certificate, row.account_id, row.id, directory.newest_identity(chain)
+        )
+    except Refused:
+        return None
+
+
+def state_of(row: Device, chain: Sequence[Entry]) -> State:
+    """Where the key of a device stands, by its row and its owner's chain."""
+    if row.ended_at is not None:
+        return State.ENDED
+    return State.ACTIVE if chain and row.signed_by >= identity_entry(chain).n else State.STALE
+
+
+def _certify(
+    session: Session,
+    actor: Actor,
+    chain: Sequence[Entry],
+    certificate: dict[str, Any],
+    name: str,
+    box: SecretsBox,
+) -> Given:
+    device = _verify(actor, certificate, directory.newest_identity(chain))
+    kept = {member: certificate[member] for member in ("h", "sig", "pop")}
+    row = session.get(Device, device.dev, with_for_update=True)
+    if row is not None and row.account_id == actor.account_id and row.ended_at is None and row.ed == device.ed.hex():
+        row.certificate, row.signed_by = kept, chain[-1].n
+        share = _open_share(row, box)
+    else:
+        _refuse_used(session, actor, device, row)
+        share = ids.random_bytes(SHARE_BYTES)
+        session.add(
+            Device(
+                id=device.dev,
+                account_id=actor.account_id,
+                name=_clean_name(name),
+                ed=device.ed.hex(),
+                certificate=kept,
+                signed_by=chain[-1].n,
+                share=box.seal(b64(share), actor.account_id, device.dev),
+                created_at=clock.now(),
+                seen_at=clock.now(),
+            )
+        )
+    if actor.agent.session_ref is not None:
+        sessions.bind_device(session, actor.agent.session_ref, device.dev)
+    _note(session, actor, Action.KEY_DEVICE_ADDED, device.dev)
+    return Given(device.dev, share)
+
+
+def _verify(actor: Actor, certificate: dict[str, Any], identities: list[IdentityKeys]) -> VerifiedDevice:
+    with answering_refusals():
+        header = unb64(certificate.get("h"))
+        _, members = form.read_header(header, certificates.FORMS)
+        device = certificates.verify_certificate(certificate, actor.account_id, members["dev"], identities)
+    if not ids.is_id(device.dev):
+        wrong("certificate")
+    return device
+
+
+def _refuse_used(session: Session, actor: Actor, device: VerifiedDevice, row: Device | None) -> None:
+    # A device id and a key belong to one person, once (docs/protocol.md section 3).
+    if row is not None or session.scalar(select(Device.id).where(Device.ed == device.ed.hex())) is not None:
+        raise Unprocessable("refused", extra={"reason": Reason.CERTIFICATE.value})
+    living = select(Device.id).where(Device.account_id == actor.account_id, Device.ended_at.is_(None))
+    if len(session.scalars(living).all()) >= MOST_DEVICES:
+        raise Conflict("too-many-devices")
+
+
+def _clean_name(name: str) -> str:
+    cleaned = " ".join(name.split())
+    if not 0 < len(cleaned) <= MOST_NAME or not cleaned.isprintable():
+        wrong("device_name")
+    return cleaned
+
+
+def _open_share(row: Device, box: SecretsBox) -> bytes:
+    try:
+        if row.share is None:
+            raise CannotOpen("no share")
+        return text_of_bytes(box.open(row.share, row.account_id, row.id), "share", length=SHARE_BYTES)
+    except CannotOpen as problem:
+        raise Conflict("share-gone") from problem
+
+
+def _note(session: Session, actor: Actor, action: Action, device_id: str) -> None:
+    record(
+        session,
+        action,
+        agent=actor.agent,
+        pharmacy_id=actor.pharmacy_id,
+        entity=Entity("Device", device_id),
+        purpose=Purpose.HSYSADMIN,
+    )

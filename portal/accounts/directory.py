@@ -1,0 +1,196 @@
+"""Key chains of persons: signed entries that are only ever added, and looked up for many at once.
+
+Every entry is verified with its chain before it is stored (docs/protocol.md section 3); clients verify it again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from portal.accounts import policy, vault
+from portal.accounts.actor import Actor
+from portal.accounts.forms import answering_refusals
+from portal.accounts.recovery import NOTICE_JOB
+from portal.accounts.tables import Account, Device, DirectoryEntry, RecoveryWrap
+from portal.audit import Action, Entity, Purpose, record
+from portal.core import clock
+from portal.core.errors import Conflict, Forbidden, Unprocessable
+from portal.e2ee.directory import Entry, EntryRole, SignedEntry, read_entry, verify_chain
+from portal.e2ee.hybrid import IdentityKeys
+from portal.outbox import enqueue
+
+# The outbox job for what others do when somebody's keys change (threads that wait for them); payload {account, what}.
+CHANGED_JOB = "keys.changed"
+
+
+@dataclass(frozen=True)
+class Person:
+    """What others may know of a person in the directory."""
+
+    id: str
+    role: str
+    pharmacy_id: str | None
+    name: str
+    disabled: bool
+    entries: tuple[dict[str, Any], ...]
+    devices: tuple["PublicDevice", ...]
+
+
+@dataclass(frozen=True)
+class PublicDevice:
+    """A device as others see it: no name, no times of use."""
+
+    id: str
+    certificate: dict[str, Any]
+    revocation: dict[str, Any] | None
+    signed_by: int
+
+
+def add_first(session: Session, *, actor: Actor, entry: dict[str, Any]) -> Entry:
+    """Store the first entry of the actor. Raises Conflict `already-enrolled`, BadInput, Unprocessable."""
+    if _rows(session, [actor.account_id]):
+        raise Conflict("already-enrolled")
+    with answering_refusals():
+        signed = verify_chain([entry])[-1]
+    _store(session, actor, signed)
+    _note(session, actor, Action.KEY_ENROLLED, signed.entry)
+    return signed.entry
+
+
+def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: dict[str, Any], rev: int) -> Entry:
+    """Store the next entry (a new generation or identity) together with the vault that holds its seeds.
+
+    Asks for a fresh login; but for a `reset`, for a certified device too. A reset starts again without the old
+    identity: the recovery ways lead to the old keys and go. Raises StepUpNeeded, Forbidden, Conflict `moved-chain` with
+    the newest number, BadInput, Unprocessable.
+    """
+    policy.needs_step_up(actor)
+    there = [row.entry for row in _rows(session, [actor.account_id], lock=True)]
+    if not there:
+        raise Conflict("not-enrolled")
+    with answering_refusals():
+        new = read_entry(entry)
+    if new.entry.n != len(there) + 1:
+        raise Conflict("moved-chain", extra={"n": len(there)})
+    if actor.device_id is None and not new.entry.reset:
+        raise Forbidden("device-needed")
+    with answering_refusals():
+        signed = verify_chain([*there, entry])[-1]
+    _store(session, actor, signed)
+    vault.put(session, actor=actor, rev=rev, vault=sealed)
+    if signed.entry.reset:
+        session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
+        enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "reset"})
+    _note(session, actor, Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED, signed.entry)
+    return signed.entry
+
+
+def chains(session: Session, ids: Iterable[str]) -> dict[str, list[Entry]]:
+    """The verified chains of many persons, oldest entry first; who has no keys is left out. One query.
+
+    Raises Unprocessable when what is stored does not verify: then nothing may be built on it.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(session, list(ids)):
+        found.setdefault(row.id, []).append(row.entry)
+    with answering_refusals():
+        return {id: [signed.entry for signed in verify_chain(entries)] for id, entries in found.items()}
+
+
+def identities(chain: Sequence[Entry]) -> list[IdentityKeys]:
+    """All identities of a chain, the newest first."""
+    return list(dict.fromkeys(entry.identity for entry in reversed(chain) if entry.identity is not None))
+
+
+def newest_identity(chain: Sequence[Entry]) -> list[IdentityKeys]:
+    """The one identity under which certificates are accepted on append (docs/protocol.md section 3)."""
+    return identities(chain)[:1]
+
+
+def have_keys(session: Session, ids: Iterable[str]) -> frozenset[str]:
+    """Those who have enrolled. One query."""
+    return frozenset(
+        session.scalars(select(DirectoryEntry.id).where(DirectoryEntry.id.in_(list(ids)), DirectoryEntry.n == 1))
+    )
+
+
+def generations(session: Session, ids: Iterable[str]) -> dict[str, int]:
+    """The newest key generation of each person who has keys. One query, nothing verified."""
+    rows = session.execute(
+        select(DirectoryEntry.id, DirectoryEntry.gen)
+        .where(DirectoryEntry.id.in_(list(ids)))
+        .order_by(DirectoryEntry.id, DirectoryEntry.n)
+    )
+    return dict(rows.all())
+
+
+def people(session: Session, ids: Iterable[str]) -> dict[str, Person]:
+    """Persons with their entries and devices, by id. Three queries, whatever their number; policy is the caller's."""
+    wanted = list(ids)
+    accounts = session.scalars(select(Account).where(Account.id.in_(wanted))).all()
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(session, wanted):
+        entries.setdefault(row.id, []).append(row.entry)
+    devices: dict[str, list[PublicDevice]] = {}
+    for device in session.scalars(
+        select(Device).where(Device.account_id.in_(wanted)).order_by(Device.created_at, Device.id)
+    ):
+        shown = PublicDevice(device.id, device.certificate, device.revocation, device.signed_by)
+        devices.setdefault(device.account_id, []).append(shown)
+    return {
+        account.id: Person(
+            id=account.id,
+            role=account.role,
+            pharmacy_id=account.pharmacy_id,
+            name=account.display_name,
+            disabled=account.disabled_at is not None,
+            entries=tuple(entries.get(account.id, ())),
+            devices=tuple(devices.get(account.id, ())),
+        )
+        for account in accounts
+    }
+
+
+def own_entries(session: Session, account_id: str) -> list[dict[str, Any]]:
+    """The chain of one person as it travels."""
+    return [row.entry for row in _rows(session, [account_id])]
+
+
+def _rows(session: Session, ids: list[str], *, lock: bool = False) -> list[DirectoryEntry]:
+    wanted = select(DirectoryEntry).where(DirectoryEntry.id.in_(ids)).order_by(DirectoryEntry.id, DirectoryEntry.n)
+    return list(session.scalars(wanted.with_for_update() if lock else wanted))
+
+
+def _store(session: Session, actor: Actor, signed: SignedEntry) -> None:
+    entry = signed.entry
+    if entry.id != actor.account_id or entry.role is not EntryRole.PERSON:
+        raise Unprocessable("refused", extra={"reason": "unknown user"})
+    session.add(
+        DirectoryEntry(
+            id=entry.id,
+            n=entry.n,
+            role=entry.role.value,
+            gen=entry.gen,
+            kid=entry.kid.hex(),
+            reset=entry.reset,
+            entry=signed.to_json(),
+            created_at=clock.now(),
+        )
+    )
+    session.flush()
+    enqueue(session, CHANGED_JOB, {"account": actor.account_id, "what": "reset" if entry.reset else "entry"})
+
+
+def _note(session: Session, actor: Actor, action: Action, entry: Entry) -> None:
+    record(
+        session,
+        action,
+        agent=actor.agent,
+        pharmacy_id=actor.pharmacy_id,
+        entity=Entity("Account", actor.account_id),
+        purpose=Purpose.HSYSADMIN,
+        detail={"n": entry.n, "gen": entry.gen},
+    )

@@ -1,0 +1,146 @@
+"""Ways back to a person's keys: the user root key wrapped by a recovery code or passphrase the server never sees.
+
+Wraps are what an attacker with the login would try passphrases on, so they are given only within 5 minutes of a login,
+to browsers without a certified device only a few times a day, and the person hears of it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from portal.accounts import policy
+from portal.accounts.actor import Actor
+from portal.accounts.forms import exact_members, text_of_bytes, wrong
+from portal.accounts.tables import RecoveryRead, RecoveryWrap
+from portal.audit import Action, Entity, Purpose, record
+from portal.core import clock, ids
+from portal.core.errors import Forbidden, NotFound, TooMany
+from portal.outbox import enqueue
+
+DAY = timedelta(days=1)
+# The outbox job that tells a person about something that happened to the own keys; payload {account, what}.
+NOTICE_JOB = "notice.keys"
+
+
+class Method(StrEnum):
+    """How the user root key is wrapped."""
+
+    CODE = "code"
+    PASSPHRASE = "passphrase"  # noqa: S105 - the name of a way, not a secret
+
+
+@dataclass(frozen=True)
+class Way:
+    """A recovery way that was set, and whether the person has tried it out."""
+
+    method: Method
+    set_at: datetime
+    tried_at: datetime | None
+
+
+def ways(session: Session, account_id: str) -> list[Way]:
+    """The recovery ways of an account."""
+    rows = session.scalars(
+        select(RecoveryWrap).where(RecoveryWrap.account_id == account_id).order_by(RecoveryWrap.method)
+    )
+    return [Way(Method(row.method), row.set_at, row.tried_at) for row in rows]
+
+
+def has_way(session: Session, account_id: str) -> bool:
+    """Whether the person can get back to the own keys at all."""
+    return bool(ways(session, account_id))
+
+
+def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, Any]) -> None:
+    """Set or replace a recovery way. The first one asks for nothing, a change for a fresh login (step-up).
+
+    Raises Forbidden without a certified device, StepUpNeeded, BadInput for another form, user or method.
+    """
+    if actor.device_id is None:
+        raise Forbidden("device-needed")
+    known = ways(session, actor.account_id)
+    if known:
+        policy.needs_step_up(actor)
+    _check(actor.account_id, method, wrap)
+    row = session.get(RecoveryWrap, (actor.account_id, method.value))
+    if row is None:
+        row = RecoveryWrap(account_id=actor.account_id, method=method.value)
+        session.add(row)
+    row.wrap, row.set_at, row.tried_at = wrap, clock.now(), None
+    _note(session, actor, Action.KEY_RECOVERY_SET, method)
+    if known:
+        _tell(session, actor, "recovery-set")
+
+
+def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[str, dict[str, Any]]:
+    """The wraps by method. Raises StepUpNeeded without a fresh login, TooMany for too many reads without a device."""
+    policy.needs_step_up(actor)
+    if actor.device_id is None:
+        _count_read(session, actor, reads_per_day)
+        _tell(session, actor, "recovery-read")
+    _note(session, actor, Action.KEY_RECOVERY_READ, None)
+    rows = session.scalars(select(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
+    return {row.method: row.wrap for row in rows}
+
+
+def confirm_reads(session: Session, *, actor: Actor) -> None:
+    """Another session of the person, on a certified device, says "that is me": the day's reads count anew."""
+    if actor.device_id is None:
+        raise Forbidden("device-needed")
+    session.execute(delete(RecoveryRead).where(RecoveryRead.account_id == actor.account_id))
+    _note(session, actor, Action.KEY_RECOVERY_READ, None, confirmed=True)
+
+
+def tried(session: Session, *, actor: Actor, method: Method) -> None:
+    """The person tried a way out and it opened. Raises NotFound when that way is not set."""
+    row = session.get(RecoveryWrap, (actor.account_id, method.value))
+    if row is None:
+        raise NotFound()
+    row.tried_at = clock.now()
+    _note(session, actor, Action.KEY_RECOVERY_TRIED, method)
+
+
+def _count_read(session: Session, actor: Actor, reads_per_day: int) -> None:
+    moment = clock.now()
+    today = (RecoveryRead.account_id == actor.account_id) & (RecoveryRead.at > moment - DAY)
+    count, first = session.execute(select(func.count(), func.min(RecoveryRead.at)).where(today)).one()
+    if count >= reads_per_day:
+        left = first + DAY - moment
+        raise TooMany("recovery-reads", retry_after=int(left.total_seconds()) + 1)
+    session.execute(delete(RecoveryRead).where(RecoveryRead.at <= moment - DAY))
+    session.add(RecoveryRead(id=ids.random_id(), account_id=actor.account_id, at=moment))
+
+
+def _note(session: Session, actor: Actor, action: Action, method: Method | None, *, confirmed: bool = False) -> None:
+    detail: dict[str, Any] = {"device": actor.device_id}
+    if method is not None:
+        detail["method"] = method.value
+    if confirmed:
+        detail["confirmed"] = True
+    record(
+        session,
+        action,
+        agent=actor.agent,
+        pharmacy_id=actor.pharmacy_id,
+        entity=Entity("Account", actor.account_id),
+        purpose=Purpose.HSYSADMIN,
+        detail=detail,
+    )
+
+
+def _tell(session: Session, actor: Actor, what: str) -> None:
+    enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": what})
+
+
+def _check(account_id: str, method: Method, wrap: dict[str, Any]) -> None:
+    exact_members(wrap, {"v", "t", "user", "method", "salt", "params", "iv", "ct"}, "wrap")
+    if (wrap["v"], wrap["t"], wrap["user"], wrap["method"]) != (1, "urk", account_id, method.value):
+        wrong("wrap")
+    text_of_bytes(wrap["salt"], "wrap.salt", length=16)
+    text_of_bytes(wrap["iv"], "wrap.iv", length=12)
+    # 32 bytes of key and the tag.
+    text_of_bytes(wrap["ct"], "wrap.ct", length=48)

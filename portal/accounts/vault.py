@@ -1,0 +1,91 @@
+"""The key vault: a person's seeds under the user root key, which the server never has (docs/protocol.md section 2)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from portal.accounts import policy
+from portal.accounts.actor import Actor
+from portal.accounts.forms import exact_members, text_of_bytes, whole_number
+from portal.accounts.tables import KeyVault
+from portal.audit import Action, Entity, Purpose, record
+from portal.core import clock
+from portal.core.errors import BadInput, Conflict, Forbidden, TooLarge
+
+LARGEST_VAULT = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Vault:
+    """The sealed seeds, as the person's browser left them. `rev` counts from 1."""
+
+    rev: int
+    vault: dict[str, Any]
+
+
+def read(session: Session, *, actor: Actor) -> Vault | None:
+    """The actor's vault: only for a session bound to a certified device, or within 5 minutes of a login; else None.
+
+    Recorded, because with a passphrase it is what opens everything.
+    """
+    if actor.device_id is None and not policy.fresh_login(actor):
+        return None
+    row = session.get(KeyVault, actor.account_id)
+    if row is None:
+        return None
+    record(
+        session,
+        Action.KEY_VAULT_READ,
+        agent=actor.agent,
+        pharmacy_id=actor.pharmacy_id,
+        entity=Entity("Account", actor.account_id),
+        purpose=Purpose.HSYSADMIN,
+        detail={"rev": row.rev},
+    )
+    return Vault(row.rev, row.vault)
+
+
+def replace(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) -> int:
+    """Store revision `rev` of the vault, which must follow the one that is there. Returns it.
+
+    Raises Forbidden without a certified device, BadInput for another form or user, Conflict `moved-vault` with the
+    revision that is there.
+    """
+    if actor.device_id is None:
+        raise Forbidden("device-needed")
+    put(session, actor=actor, rev=rev, vault=vault)
+    return rev
+
+
+def put(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) -> None:
+    """As `replace`, for acts that have made sure of the person themselves (first keys, a new identity)."""
+    _check(actor.account_id, rev, vault)
+    row = session.get(KeyVault, actor.account_id, with_for_update=True)
+    there = row.rev if row is not None else 0
+    if rev != there + 1:
+        raise Conflict("moved-vault", extra={"rev": there})
+    if row is None:
+        session.add(KeyVault(account_id=actor.account_id, rev=rev, vault=vault, set_at=clock.now()))
+    else:
+        row.rev, row.vault, row.set_at = rev, vault, clock.now()
+    record(
+        session,
+        Action.KEY_VAULT_CHANGED,
+        agent=actor.agent,
+        pharmacy_id=actor.pharmacy_id,
+        entity=Entity("Account", actor.account_id),
+        purpose=Purpose.HSYSADMIN,
+        detail={"rev": rev},
+    )
+
+
+def _check(account_id: str, rev: int, vault: dict[str, Any]) -> None:
+    exact_members(vault, {"v", "t", "user", "rev", "iv", "ct"}, "vault")
+    if (vault["v"], vault["t"], vault["user"]) != (1, "vault", account_id):
+        raise BadInput("bad-field", extra={"field": "vault"})
+    if whole_number(vault["rev"], "vault.rev") != rev:
+        raise BadInput("bad-field", extra={"field": "vault.rev"})
+    text_of_bytes(vault["iv"], "vault.iv", length=12)
+    if len(text_of_bytes(vault["ct"], "vault.ct")) > LARGEST_VAULT:
+        raise TooLarge()

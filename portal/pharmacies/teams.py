@@ -1,0 +1,456 @@
+"""Teams with keys of their own: who asks, who sits, who leaves, and the signed generations that make it so.
+
+A seat is where a person stands in a team as the portal sees it; the newest signed record is where the keys are. The two
+change in one transaction: a record moves seats, an ask or a leave moves a seat and waits for the next record. Somebody who
+asked to leave, or whose account was disabled, is without access from that moment, and without new keys from the next
+record on (docs/protocol.md section 3, design decision 13).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.accounts import directory, policy, recovery
+from portal.accounts.actor import Actor
+from portal.accounts.forms import answering_refusals
+from portal.accounts.roles import Role, role_in_records
+from portal.accounts.tables import Account
+from portal.audit import Action, Entity, Purpose, record
+from portal.core import clock
+from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
+from portal.core.lives import Life, Step
+from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.teams import TeamRecord as SignedRecord
+from portal.e2ee.teams import read_team, verify_next, verify_team
+from portal.outbox import enqueue
+from portal.pharmacies.tables import Pharmacy, TeamRecord, TeamSeat
+from portal.pharmacies.topics import TeamKind, split_team_id, team_id
+
+# The outbox job that follows each new generation; payload {team, gen, joined, left}.
+CHANGED_JOB = "team.changed"
+
+
+class State(StrEnum):
+    """Where a person stands in a team. `leaving`: without access already, the key not yet changed."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    MEMBER = "member"
+    LEAVING = "leaving"
+    LEFT = "left"
+
+
+class Event(StrEnum):
+    """What moves a seat. `listed` and `unlisted` are what a signed record does."""
+
+    ASK = "asks"
+    APPROVE = "approved ahead"
+    DECLINE = "declined or withdrawn"
+    LISTED = "listed in a record"
+    UNLISTED = "no longer listed"
+    LEAVE = "leaves or is disabled"
+
+
+LIFE: Life[State, Event] = Life(
+    "team seat",
+    (
+        Step(None, Event.ASK, State.WAITING),
+        Step(None, Event.APPROVE, State.APPROVED),
+        Step(None, Event.LISTED, State.MEMBER),
+        Step(State.WAITING, Event.APPROVE, State.APPROVED),
+        Step(State.WAITING, Event.LISTED, State.MEMBER),
+        Step(State.WAITING, Event.DECLINE, State.LEFT),
+        Step(State.APPROVED, Event.LISTED, State.MEMBER),
+        Step(State.APPROVED, Event.DECLINE, State.LEFT),
+        Step(State.MEMBER, Event.LISTED, State.MEMBER),
+        Step(State.MEMBER, Event.LEAVE, State.LEAVING),
+        Step(State.MEMBER, Event.UNLISTED, State.LEFT),
+        Step(State.LEAVING, Event.UNLISTED, State.LEFT),
+        Step(State.LEFT, Event.ASK, State.WAITING),
+        Step(State.LEFT, Event.APPROVE, State.APPROVED),
+        Step(State.LEFT, Event.LISTED, State.MEMBER),
+    ),
+)
+
+# Who may sit where: medicines are for pharmacists; at the desk pharmacists sit too (design decision 13).
+ROLES: Mapping[TeamKind, frozenset[Role]] = {
+    TeamKind.PHARMACISTS: frozenset({Role.PHARMACIST}),
+    TeamKind.DESK: frozenset({Role.TECHNICIAN, Role.PHARMACIST}),
+    TeamKind.SUPERVISORS: frozenset({Role.SUPERVISOR}),
+    TeamKind.PRIVACY: frozenset({Role.PRIVACY}),
+}
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One person in the list of a team. `flagged`: listed in the newest record but to be taken out of the next one."""
+
+    account: str
+    name: str
+    role: str
+    state: State
+    since: datetime
+    has_keys: bool
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team as its pharmacy's staff see it. `gen` 0: not founded yet; `sole_member`: one lost code loses everything."""
+
+    id: str
+    pharmacy_id: str
+    kind: TeamKind
+    gen: int
+    seats: tuple[Seat, ...]
+    sole_member: bool
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A generation that now stands."""
+
+    team: str
+    gen: int
+    members: tuple[str, ...]
+    joined: tuple[str, ...]
+    left: tuple[str, ...]
+    sole_member: bool
+
+
+def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping[str, Any]) -> Appended:
+    """Store the next generation of a team, signed by the actor: founding, joining, leaving, a new key.
+
+    Asks for a fresh login, a certified device and a recovery way of the actor. Raises NotFound for a team of another
+    pharmacy, StepUpNeeded, Forbidden, Conflict `moved-generation` with the newest one, BadInput, Unprocessable with the
+    reason in `extra`.
+    """
+    pharmacy_id, kind = _of(session, team)
+    _may_act(actor, pharmacy_id, kind)
+    policy.needs_step_up(actor)
+    if actor.device_id is None:
+        raise Forbidden("device-needed")
+    if not recovery.has_way(session, actor.account_id):
+        raise Forbidden("recovery-first")
+    raw = {**record_, "by": actor.account_id}
+    with answering_refusals():
+        wanted = read_team(raw)
+    stored = _rows(session, [team], lock=True)
+    if wanted.gen != len(stored) + 1:
+        raise Conflict("moved-generation", extra={"gen": len(stored)})
+    earlier = _verified(session, stored)
+    with answering_refusals():
+        signed = verify_next(raw, earlier, _identities(session, {actor.account_id}))
+    if signed.id != team:
+        raise Unprocessable("refused", extra={"reason": "chain"})
+    _check_roster(session, signed, pharmacy_id, kind)
+    session.add(
+        TeamRecord(
+            team_id=team,
+            gen=signed.gen,
+            pharmacy_id=pharmacy_id,
+            signer=actor.account_id,
+            record=signed.to_json(),
+            created_at=clock.now(),
+        )
+    )
+    return _follow(session, actor, signed, earlier[-1] if earlier else None, pharmacy_id, kind)
+
+
+def ask(session: Session, *, actor: Actor, team: str) -> State:
+    """Ask for a seat. Raises NotFound, Forbidden when the team does not take the role, Conflict when it is moot."""
+    pharmacy_id, kind = _of(session, team)
+    _may_act(actor, pharmacy_id, kind)
+    state = _move(session, pharmacy_id, kind, actor.account_id, Event.ASK, actor)
+    _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": actor.account_id})
+    enqueue(session, CHANGED_JOB, {"team": team, "asked": actor.account_id}, pharmacy_id=pharmacy_id)
+    return state
+
+
+def approve_ahead(session: Session, *, actor: Actor, team: str, account_id: str) -> State:
+    """A member says yes to somebody who has no keys yet; a member's browser seals the key once there are some."""
+    pharmacy_id, kind = _of(session, team)
+    _may_act(actor, pharmacy_id, kind)
+    policy.needs_step_up(actor)
+    _member_only(session, actor, team)
+    wanted = session.get(Account, account_id)
+    if wanted is None or wanted.pharmacy_id != pharmacy_id or wanted.disabled_at is not None:
+        raise NotFound()
+    if Role(wanted.role) not in ROLES[kind]:
+        raise Unprocessable("team-not-for-role")
+    state = _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
+    _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
+    return state
+
+
+def decline(session: Session, *, actor: Actor, team: str, account_id: str) -> State:
+    """A member refuses an ask, or the asking person takes it back."""
+    pharmacy_id, kind = _of(session, team)
+    _may_act(actor, pharmacy_id, kind)
+    if account_id != actor.account_id:
+        _member_only(session, actor, team)
+    state = _move(session, pharmacy_id, kind, account_id, Event.DECLINE, actor)
+    _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": account_id, "declined": True})
+    return state
+
+
+def leave(session: Session, *, actor: Actor, team: str) -> State:
+    """Give up the own seat: without access at once, without keys from the next record on.
+
+    Raises Conflict `sole-member` for the last one: nobody would be left to open the team's threads.
+    """
+    pharmacy_id, kind = _of(session, team)
+    _may_act(actor, pharmacy_id, kind)
+    if len(members(session, team)) <= 1 and is_member(session, account_id=actor.account_id, team=team):
+        raise Conflict("sole-member")
+    state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
+    _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
+    enqueue(session, CHANGED_JOB, {"team": team, "leaving": actor.account_id}, pharmacy_id=pharmacy_id)
+    return state
+
+
+def account_disabled(session: Session, account_id: str) -> list[str]:
+    """Take the seats of a disabled account: no access from now on. Returns the teams that need a new generation."""
+    concerned = []
+    for seat in session.scalars(select(TeamSeat).where(TeamSeat.account_id == account_id)):
+        event = Event.LEAVE if seat.state == State.MEMBER else Event.DECLINE
+        after = LIFE.after(State(seat.state), event)
+        if after is None:
+            continue
+        if after is State.LEAVING:
+            concerned.append(team_id(seat.pharmacy_id, TeamKind(seat.kind)))
+        seat.state, seat.since, seat.note = after.value, clock.now(), "disabled"
+    return concerned
+
+
+def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Team]:
+    """All teams of a pharmacy with their seats, also those not founded yet. Four queries."""
+    policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
+    newest = newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
+    rows = session.execute(
+        select(TeamSeat, Account.display_name, Account.role, Account.disabled_at)
+        .join(Account, Account.id == TeamSeat.account_id)
+        .where(TeamSeat.pharmacy_id == pharmacy_id, TeamSeat.state != State.LEFT)
+        .order_by(TeamSeat.since, TeamSeat.account_id)
+    ).all()
+    keyed = directory.have_keys(session, {row[0].account_id for row in rows})
+    seats: dict[str, list[Seat]] = {kind.value: [] for kind in TeamKind}
+    for seat, name, role, disabled_at in rows:
+        seats[seat.kind].append(
+            Seat(
+                account=seat.account_id,
+                name=name,
+                role=role,
+                state=State(seat.state),
+                since=seat.since,
+                has_keys=seat.account_id in keyed,
+                flagged=seat.state == State.LEAVING or (seat.state == State.MEMBER and disabled_at is not None),
+            )
+        )
+    return [
+        Team(
+            id=team_id(pharmacy_id, kind),
+            pharmacy_id=pharmacy_id,
+            kind=kind,
+            gen=newest.get(team_id(pharmacy_id, kind), 0),
+            seats=tuple(seats[kind.value]),
+            sole_member=sum(seat.state is State.MEMBER for seat in seats[kind.value]) == 1,
+        )
+        for kind in TeamKind
+    ]
+
+
+def seats_of(session: Session, account_id: str) -> dict[str, State]:
+    """The teams a person stands in, by directory id, but for those left. One query."""
+    rows = session.scalars(select(TeamSeat).where(TeamSeat.account_id == account_id, TeamSeat.state != State.LEFT))
+    return {team_id(row.pharmacy_id, TeamKind(row.kind)): State(row.state) for row in rows}
+
+
+def teams_of(session: Session, account_id: str) -> frozenset[str]:
+    """The teams a person is a member of now: what policy means by "sits in the team". One query."""
+    return frozenset(team for team, state in seats_of(session, account_id).items() if state is State.MEMBER)
+
+
+def is_member(session: Session, *, account_id: str, team: str) -> bool:
+    """Whether a person sits in a team now."""
+    return team in teams_of(session, account_id)
+
+
+def members(session: Session, team: str) -> frozenset[str]:
+    """Who sits in a team now."""
+    split = split_team_id(team)
+    if split is None:
+        return frozenset()
+    return frozenset(
+        session.scalars(
+            select(TeamSeat.account_id).where(
+                TeamSeat.pharmacy_id == split[0], TeamSeat.kind == split[1], TeamSeat.state == State.MEMBER
+            )
+        )
+    )
+
+
+def newest_generations(session: Session, teams: Iterable[str]) -> dict[str, int]:
+    """The newest generation of each team that was founded. One query."""
+    rows = session.execute(
+        select(TeamRecord.team_id, func.max(TeamRecord.gen))
+        .where(TeamRecord.team_id.in_(list(teams)))
+        .group_by(TeamRecord.team_id)
+    )
+    return dict(rows.all())
+
+
+def founded(session: Session, pharmacy_ids: Iterable[str]) -> dict[str, dict[TeamKind, str]]:
+    """For each pharmacy the teams that can be written to, by kind: founded, and with somebody in them. One query."""
+    found: dict[str, dict[TeamKind, str]] = {pharmacy_id: {} for pharmacy_id in pharmacy_ids}
+    rows = session.execute(
+        select(TeamSeat.pharmacy_id, TeamSeat.kind)
+        .where(TeamSeat.pharmacy_id.in_(list(found)), TeamSeat.state == State.MEMBER)
+        .distinct()
+    )
+    for pharmacy_id, kind in rows:
+        found[pharmacy_id][TeamKind(kind)] = team_id(pharmacy_id, TeamKind(kind))
+    return found
+
+
+def chains(session: Session, teams: Iterable[str]) -> dict[str, list[SignedRecord]]:
+    """The verified generations of many teams, oldest first; a team without any is left out. Two queries.
+
+    Raises Unprocessable when what is stored does not verify.
+    """
+    rows = _rows(session, list(teams))
+    identities_of = _identities(session, {row.signer for row in rows})
+    found: dict[str, list[TeamRecord]] = {}
+    for row in rows:
+        found.setdefault(row.team_id, []).append(row)
+    with answering_refusals():
+        return {team: verify_team([row.record for row in own], identities_of) for team, own in found.items()}
+
+
+def records(session: Session, teams: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The generations of many teams as they travel, oldest first. One query."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(session, list(teams)):
+        found.setdefault(row.team_id, []).append(row.record)
+    return found
+
+
+def _of(session: Session, team: str) -> tuple[str, TeamKind]:
+    split = split_team_id(team)
+    if split is None or session.get(Pharmacy, split[0]) is None:
+        raise NotFound()
+    return split
+
+
+def _may_act(actor: Actor, pharmacy_id: str, kind: TeamKind) -> None:
+    policy.allow_team_act(actor, pharmacy_id=pharmacy_id, role_fits=actor.role in ROLES[kind])
+
+
+def _member_only(session: Session, actor: Actor, team: str) -> None:
+    if not is_member(session, account_id=actor.account_id, team=team):
+        raise Forbidden("not-in-team")
+
+
+def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[TeamRecord]:
+    wanted = select(TeamRecord).where(TeamRecord.team_id.in_(teams)).order_by(TeamRecord.team_id, TeamRecord.gen)
+    return list(session.scalars(wanted.with_for_update() if lock else wanted))
+
+
+def _verified(session: Session, rows: list[TeamRecord]) -> list[SignedRecord]:
+    with answering_refusals():
+        return verify_team([row.record for row in rows], _identities(session, {row.signer for row in rows}))
+
+
+def _identities(session: Session, accounts: set[str]) -> Any:
+    known = directory.chains(session, accounts)
+
+    def identities_of(user: str) -> list[IdentityKeys]:
+        return directory.identities(known.get(user, []))
+
+    return identities_of
+
+
+def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind: TeamKind) -> None:
+    listed = {member.id: member.role for member in signed.members}
+    accounts = {row.id: row for row in session.scalars(select(Account).where(Account.id.in_(list(listed))))}
+    keyed = directory.have_keys(session, listed)
+    gone = set(
+        session.scalars(
+            select(TeamSeat.account_id).where(
+                TeamSeat.pharmacy_id == pharmacy_id, TeamSeat.kind == kind, TeamSeat.state == State.LEAVING
+            )
+        )
+    )
+    for id, role in listed.items():
+        account = accounts.get(id)
+        if account is None or account.pharmacy_id != pharmacy_id or Role(account.role) not in ROLES[kind]:
+            raise Unprocessable("team-not-for-role")
+        if role.value != role_in_records(Role(account.role)):
+            raise BadInput("form", extra={"field": "members"})
+        if account.disabled_at is not None or id in gone:
+            raise Unprocessable("member-leaves", extra={"account": id})
+        if id not in keyed:
+            raise Unprocessable("member-without-keys", extra={"account": id})
+
+
+def _follow(
+    session: Session,
+    actor: Actor,
+    signed: SignedRecord,
+    before: SignedRecord | None,
+    pharmacy_id: str,
+    kind: TeamKind,
+) -> Appended:
+    was = {member.id for member in before.members} if before is not None else set()
+    now = {member.id for member in signed.members}
+    for id in sorted(now):
+        _move(session, pharmacy_id, kind, id, Event.LISTED, actor)
+    for id in sorted(was - now):
+        _move(session, pharmacy_id, kind, id, Event.UNLISTED, actor)
+    joined, left = tuple(sorted(now - was)), tuple(sorted(was - now))
+    if before is None:
+        _note(session, actor, Action.TEAM_FOUNDED, signed.id, pharmacy_id, {"gen": 1})
+    for action, people in ((Action.TEAM_JOINED, joined), (Action.TEAM_LEFT, left)):
+        for id in people:
+            _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "account": id})
+    if before is not None and not joined and not left:
+        _note(session, actor, Action.KEY_ROTATED, signed.id, pharmacy_id, {"gen": signed.gen})
+    enqueue(
+        session,
+        CHANGED_JOB,
+        {"team": signed.id, "gen": signed.gen, "joined": list(joined), "left": list(left)},
+        pharmacy_id=pharmacy_id,
+    )
+    return Appended(signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(now) == 1)
+
+
+def _move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, event: Event, actor: Actor) -> State:
+    seat = session.get(TeamSeat, (pharmacy_id, kind.value, account_id), with_for_update=True)
+    before = State(seat.state) if seat is not None else None
+    after = LIFE.after(before, event)
+    if after is None:
+        raise Conflict("seat", extra={"state": before.value if before is not None else None})
+    if seat is None:
+        seat = TeamSeat(pharmacy_id=pharmacy_id, kind=kind.value, account_id=account_id)
+        session.add(seat)
+    if before is not after:
+        seat.state, seat.since, seat.decided_by, seat.note = after.value, clock.now(), actor.account_id, None
+    session.flush()
+    return after
+
+
+def _note(session: Session, actor: Actor, action: Action, team: str, pharmacy_id: str, detail: dict[str, Any]) -> None:
+    record(
+        session,
+        action,
+        agent=actor.agent,
+        pharmacy_id=pharmacy_id,
+        entity=Entity("Team", team),
+        purpose=Purpose.HOPERAT,
+        detail=detail,
+    )
