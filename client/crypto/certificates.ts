@@ -2,11 +2,11 @@
 // shows that it holds it, and the identity takes it back.
 
 import { type Signer, acceptablePoint, verify as verifyEd25519 } from "./ed25519.ts";
-import { type Bytes, b64, pae, unb64, utf8 } from "./encoding.ts";
+import { type Bytes, b64, pae, sha256, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, onlyMembers, optional, text, versionAndType } from "./form.ts";
 import { type KnownIdentity } from "./directory.ts";
 import { type IdentitySeeds, sign as signHybrid, verify as verifyHybrid } from "./hybrid.ts";
-import { Refused, attemptAsync } from "./reasons.ts";
+import { Refused, attemptAsync, refused } from "./reasons.ts";
 
 /** A certificate as it travels. */
 export interface CertificateText {
@@ -100,24 +100,42 @@ function popBytes(user: string, dev: string, ed: Bytes): Bytes {
   return pae("dev-pop", user, dev, ed);
 }
 
+const remembered = new Map<string, VerifiedDevice>();
+const REMEMBERED_LIMIT = 1024;
+
+/** Forgets the certificates that were found to hold (for tests, and when keys are wiped). */
+export function forgetCertificates(): void {
+  remembered.clear();
+}
+
 /**
  * Verifies that `certificate` stands for this device of this user, under one of the identities of the user's verified chain.
- * Every fault has the reason `certificate`.
+ * Every fault has the reason `certificate`. What holds is remembered with all that it was held against, so that a certificate
+ * costs its three signatures once.
  */
 export async function verifyCertificate(
   certificate: CertificateText, claimed: { readonly user: string; readonly dev: string },
   identities: readonly KnownIdentity[], steps: readonly CertificateStep[] = CERTIFICATE_STEPS,
 ): Promise<VerifiedDevice | Refused> {
+  const { h, sig, pop } = certificate;
+  const against = identities.flatMap(({ keys, gen }) => [keys.ed, keys.ml, gen]);
+  const name = [h, sig, pop, claimed.user, claimed.dev, b64(sha256(pae(...against)))].join(" ");
+  const known = steps === CERTIFICATE_STEPS ? remembered.get(name) : undefined;
+  if (known !== undefined) return known;
   const result = await attemptAsync(async () => {
     const facts: Facts = { text: certificate, claimed, identities, gen: 0, ...certificateHeader(certificate) };
-    if (typeof certificate.sig !== "string") throw new Refused("form", "no signature");
+    if (typeof sig !== "string") throw new Refused("form", "no signature");
     for (const step of steps) {
       if (!(await step.holds(facts))) throw new Refused("certificate", step.name);
     }
     return { dev: facts.dev, user: facts.user, ed: facts.ed, ts: facts.ts, gen: facts.gen, text: certificate };
   });
-  if (!(result instanceof Refused) || result.reason === "certificate") return result;
-  return new Refused("certificate", result.message);
+  if (refused(result)) return result.reason === "certificate" ? result : new Refused("certificate", result.message);
+  if (steps === CERTIFICATE_STEPS) {
+    if (remembered.size >= REMEMBERED_LIMIT) remembered.clear();
+    remembered.set(name, result);
+  }
+  return result;
 }
 
 /** Makes the certificate of a device: the identity signs, the device shows possession. */

@@ -3,8 +3,8 @@
 
 import { acceptablePoint } from "./ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, b64, hkdf, pae, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
-import { bytes, bytesOrNone, headerObject, id, integer, oneOf, onlyMembers, versionAndType } from "./form.ts";
-import { PUBLIC_KEY_BYTES, SEED_BYTES, publicKeyOf } from "./hpke.ts";
+import { bytes, bytesOrNone, headerObject, id, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
+import { PUBLIC_KEY_BYTES, SEED_BYTES, TAG_BYTES, publicKeyOf } from "./hpke.ts";
 import { type IdentityKeys, type IdentitySeeds, ML_DSA_PUBLIC, identityKeys, sign, verify as verifyHybrid } from "./hybrid.ts";
 import { type Reason, Refused, attemptAsync } from "./reasons.ts";
 import { keyId } from "./records.ts";
@@ -173,19 +173,20 @@ function readEntry(one: EntryText): { entry: UserEntry; prev: Bytes | undefined 
   onlyMembers(members, ["v", "t", "id", "role", "ed", "ml", "gen", "kem", "n", "prev", "reset"]);
   if (members.has("reset") && members.get("reset") !== true) throw new Refused("form", "reset is true or absent");
   const reset = members.has("reset");
-  const n = integer(members.get("n"));
+  const n = positive(members.get("n"));
   const kem = bytes(PUBLIC_KEY_BYTES)(members.get("kem"));
   const entry: UserEntry = {
     id: id(members.get("id")),
     role: oneOf("person", "service")(members.get("role")),
     keys: { ed: bytes(32)(members.get("ed")), ml: bytes(ML_DSA_PUBLIC)(members.get("ml")) },
-    gen: integer(members.get("gen")),
+    gen: positive(members.get("gen")),
     n, kem, kid: keyId(kem), reset, h, hash: sha256(h), text: one,
   };
   const prev = bytesOrNone(32)(members.get("prev"));
-  if (typeof one.sig !== "string") throw new Refused("form", "no signature");
+  if (typeof one.sig !== "string" || typeof (one.prevsig ?? "") !== "string") throw new Refused("form", "no signature");
+  if ((one.prevseed ?? undefined) !== undefined) unb64(one.prevseed, SEED_BYTES + TAG_BYTES);
   const bySuccession = (one.prevsig ?? undefined) !== undefined;
-  if (n <= 1 ? reset || bySuccession : reset === bySuccession) {
+  if (n === 1 ? reset || bySuccession : reset === bySuccession) {
     throw new Refused("form", "a later entry has either a signature by the one before or a reset");
   }
   return { entry, prev };

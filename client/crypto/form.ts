@@ -53,6 +53,13 @@ export function integer(value: Json | undefined): number {
   return value;
 }
 
+/** A whole number from 1. */
+export function positive(value: Json | undefined): number {
+  const read = integer(value);
+  if (read === 0) throw new Refused("form", "counted from 1");
+  return read;
+}
+
 export function id(value: Json | undefined): string {
   const read = text(value);
   if (!ID.test(read)) throw new Refused("form", "not an id");

@@ -1,11 +1,11 @@
 // What lies sealed beside the threads: objects of a person or a team, root boxes with a person's own seeds, and inbound mail
 // (docs/protocol.md section 8).
 
-import { type CertificateText, verifyCertificate, certificateHeader } from "./certificates.ts";
+import { type CertificateText, certificateHeader, verifyCertificate } from "./certificates.ts";
 import { type UserChain } from "./directory.ts";
 import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, b64, concat, hkdf, pae, randomBytes, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
-import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, versionAndType } from "./form.ts";
+import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { open as openHpke, publicKeyOf, seal as sealHpke } from "./hpke.ts";
 import { type IdentitySeeds, identityKeys } from "./hybrid.ts";
 import { pad, unpad } from "./padding.ts";
@@ -133,8 +133,9 @@ export function openObject(
 ): Promise<OpenedObject | Refused> {
   return attemptAsync(async () => {
     const h = unb64(text.h);
-    const sig = unb64(text.sig, 64);
+    const sig = unb64(text.sig);
     const header = readObjectHeader(h);
+    if (sig.length !== 64) throw new Refused("form", "a signature has 64 bytes");
     const facts: ObjectFacts = { header, h, sig, ct: unb64(text.ct), wanted, directory, user: "", ed: undefined };
     for (const step of steps) {
       const reason = await step.check(facts);
@@ -153,18 +154,16 @@ function readObjectHeader(h: Bytes): ObjectHeader {
   const members = headerObject(h);
   versionAndType(members, ["obj"]);
   onlyMembers(members, ["v", "t", "owner", "kind", "id", "rev", "gen", "salt", "dev", "ts"]);
-  const header: ObjectHeader = {
+  return {
     owner: id(members.get("owner")),
     kind: id(members.get("kind")),
     id: id(members.get("id")),
-    rev: integer(members.get("rev")),
+    rev: positive(members.get("rev")),
     gen: integer(members.get("gen")),
     salt: bytes(16)(members.get("salt")),
     dev: id(members.get("dev")),
     ts: integer(members.get("ts")),
   };
-  if (header.rev === 0) throw new Refused("form", "revisions count from 1");
-  return header;
 }
 
 /** A root box as it travels: seeds under the user root key. */

@@ -1,10 +1,10 @@
 // Receipts: delivered, read, unreadable. Signed, outside the chain, latest per person and kind (docs/protocol.md section 4).
 
-import { type VerifiedDevice, certificateHeader, verifyCertificate } from "./certificates.ts";
+import { type VerifiedDevice, verifyCertificate } from "./certificates.ts";
 import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, pae, sameBytes, unb64, utf8 } from "./encoding.ts";
-import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, versionAndType } from "./form.ts";
-import { type EndingReason, Refused, attempt, attemptAsync, refused } from "./reasons.ts";
+import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
+import { type EndingReason, Refused, attemptAsync, refused } from "./reasons.ts";
 import { type DirectoryView, type ThreadState, voicesOf } from "./verify.ts";
 
 export const RECEIPT_KINDS = ["delivered", "read", "unreadable"] as const;
@@ -42,8 +42,8 @@ interface ReceiptFacts {
   readonly sig: Bytes;
   readonly state: ThreadState;
   readonly directory: DirectoryView;
-  /** Set by the steps that find them. */
-  user: string;
+  readonly user: string;
+  /** Set by the step that verifies it. */
   device: VerifiedDevice | undefined;
 }
 
@@ -66,31 +66,20 @@ export const RECEIPT_STEPS: readonly ReceiptStep[] = [
   },
   {
     name: "receipt device",
-    check: (facts) => {
-      const shown = facts.directory.device(facts.receipt.dev);
-      if (shown === undefined) return "unknown device";
-      const header = attempt(() => certificateHeader(shown));
-      if (refused(header)) return "certificate";
-      facts.user = header.user;
-      return undefined;
-    },
+    check: ({ receipt, directory }) => (directory.device(receipt.dev) ? undefined : "unknown device"),
   },
   { name: "receipt user", check: ({ directory, user }) => (directory.user(user) ? undefined : "unknown user") },
   {
     name: "receipt certificate",
     check: async (facts) => {
-      const { directory, user, receipt: { dev }, state } = facts;
+      const { directory, user, receipt: { dev, seq }, state } = facts;
       const verified = await verifyCertificate(directory.device(dev)!, { user, dev }, directory.identities(user));
-      if (refused(verified)) return "certificate";
+      if (refused(verified) || verified.gen < (state.epochAt(seq)?.members.get(user)?.gen ?? 0)) return "certificate";
       facts.device = verified;
-      return (state.keyOwners.get(b64(verified.ed)) ?? user) === user ? undefined : "certificate";
+      return undefined;
     },
   },
-  {
-    name: "receipt revoked",
-    check: ({ receipt, state }) =>
-      state.epochs.some((epoch) => epoch.seq <= receipt.seq && epoch.revoked.includes(receipt.dev)) ? "revoked" : undefined,
-  },
+  { name: "receipt revoked", check: ({ receipt, state }) => (state.revoked.has(receipt.dev) ? "revoked" : undefined) },
   {
     name: "receipt member",
     check: ({ receipt, state, directory, user }) => {
@@ -105,19 +94,21 @@ export const RECEIPT_STEPS: readonly ReceiptStep[] = [
   },
 ];
 
-/** Reads and verifies a receipt against a verified thread. */
+/** Reads and verifies a receipt of `user` against a verified thread. */
 export function verifyReceipt(
-  text: ReceiptText, state: ThreadState, directory: DirectoryView, steps: readonly ReceiptStep[] = RECEIPT_STEPS,
+  text: ReceiptText, user: string, state: ThreadState, directory: DirectoryView, steps: readonly ReceiptStep[] = RECEIPT_STEPS,
 ): Promise<VerifiedReceipt | Refused> {
   return attemptAsync(async () => {
     const h = unb64(text.h);
-    const sig = unb64(text.sig, 64);
-    const facts: ReceiptFacts = { receipt: readReceipt(h), h, sig, state, directory, user: "", device: undefined };
+    const sig = unb64(text.sig);
+    const receipt = readReceipt(h);
+    if (sig.length !== 64) throw new Refused("form", "a signature has 64 bytes");
+    const facts: ReceiptFacts = { receipt, h, sig, state, directory, user, device: undefined };
     for (const step of steps) {
       const reason = await step.check(facts);
       if (reason !== undefined) throw new Refused(reason, step.name);
     }
-    return { ...facts.receipt, user: facts.user };
+    return { ...receipt, user };
   });
 }
 
@@ -125,14 +116,12 @@ function readReceipt(h: Bytes): Receipt {
   const members = headerObject(h);
   versionAndType(members, ["receipt"]);
   onlyMembers(members, ["v", "t", "thread", "seq", "head", "kind", "dev", "ts"]);
-  const receipt: Receipt = {
+  return {
     thread: longId(members.get("thread")),
-    seq: integer(members.get("seq")),
+    seq: positive(members.get("seq")),
     head: bytes(32)(members.get("head")),
     kind: oneOf(...RECEIPT_KINDS)(members.get("kind")),
     dev: id(members.get("dev")),
     ts: integer(members.get("ts")),
   };
-  if (receipt.seq === 0) throw new Refused("form", "nothing was received yet");
-  return receipt;
 }

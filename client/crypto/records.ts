@@ -12,8 +12,8 @@ export const SUITE = "647a.11.2";
 export const ROLES = ["patient", "proxy", "team", "pharmacist", "staff", "service"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A record as the server gives it: parsed JSON of either shape, objects or Maps. */
-export type RawRecord = JsonObject | { readonly [member: string]: unknown };
+/** A record as the server gives it: parsed JSON of either shape, plain objects or Maps. */
+export type RawRecord = object;
 
 export interface Member {
   readonly id: string;
@@ -123,15 +123,16 @@ export function isRedact(record: ThreadRecord): record is RedactRecord {
 /** A member of an object that may be a Map or a plain object from JSON.parse; inherited names do not count. */
 export function memberOf(raw: RawRecord, name: string): unknown {
   if (raw instanceof Map) return raw.get(name);
-  return Object.hasOwn(raw, name) ? (raw as { [member: string]: unknown })[name] : undefined;
+  return Object.hasOwn(raw, name) ? (raw as Readonly<Record<string, unknown>>)[name] : undefined;
 }
 
 /** Reads a record. Throws `Refused` with form, version or type. */
 export function readRecord(raw: RawRecord): ThreadRecord {
   if (typeof raw !== "object" || raw === null) throw new Refused("form", "a record is an object");
   const h = unb64(memberOf(raw, "h"));
-  const sig = unb64(memberOf(raw, "sig"), 64);
+  const sig = unb64(memberOf(raw, "sig"));
   const header = readHeader(h);
+  if (sig.length !== 64) throw new Refused("form", "a signature has 64 bytes");
   switch (header.t) {
     case "epoch":
     case "history": {

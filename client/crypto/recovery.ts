@@ -145,14 +145,19 @@ function checkSymbol(symbols: string): string {
   return CHECK_SYMBOLS[rest]!;
 }
 
-/** Words of a generated passphrase; five of 7,776 make 64 bit. */
-export const PASSPHRASE_WORDS = 5;
+/** What a generated passphrase must at least hold. */
+const PASSPHRASE_BITS = 64;
 /** Characters of a passphrase of one's own. */
 export const OWN_PASSPHRASE_LENGTH = 20;
 
-/** Five words, each drawn evenly from the list. */
-export function generatePassphrase(words: readonly string[], count = PASSPHRASE_WORDS): string {
-  if (words.length < 7132) throw new RangeError("too few words for 64 bit");
+/** How many words of a list make 64 bit: five of the English one, six of the Spanish one. */
+export function wordsNeeded(words: readonly string[]): number {
+  return Math.ceil(PASSPHRASE_BITS / Math.log2(words.length));
+}
+
+/** As many words as 64 bit take, each drawn evenly from the list. */
+export function generatePassphrase(words: readonly string[]): string {
+  const count = wordsNeeded(words);
   const chosen: string[] = [];
   const limit = Math.floor(2 ** 32 / words.length) * words.length;
   while (chosen.length < count) {

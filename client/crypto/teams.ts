@@ -3,7 +3,7 @@
 
 import { type Entry, type KnownIdentity, type Pin, checkPin, openPrevSeed, sealPrevSeed } from "./directory.ts";
 import { type Bytes, b64, pae, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
-import { LIST_LIMIT, bytes, bytesOrNone, headerObject, id, integer, list, object, oneOf, onlyMembers, versionAndType } from "./form.ts";
+import { LIST_LIMIT, bytes, bytesOrNone, headerObject, id, list, object, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { OVERHEAD_BYTES, PUBLIC_KEY_BYTES, SEED_BYTES, TAG_BYTES, generateSeed, open, publicKeyOf, seal } from "./hpke.ts";
 import { type IdentitySeeds, sign, verify as verifyHybrid } from "./hybrid.ts";
 import { type Keyring } from "./open.ts";
@@ -94,7 +94,6 @@ export const TEAM_STEPS: readonly TeamStep[] = [
       before === undefined ? prevrec === undefined : prevrec !== undefined && sameBytes(prevrec, before.hash),
   },
   { name: "team id", reason: "chain", holds: ({ entry, id: wanted }) => entry.id === wanted },
-  { name: "team has members", reason: "form", holds: ({ entry }) => entry.members.length > 0 },
   {
     name: "team duplicate", reason: "duplicate",
     holds: ({ entry: { members } }) => new Set(members.map((member) => member.id)).size === members.length,
@@ -156,13 +155,14 @@ function readTeam(one: TeamText): { entry: TeamEntry; prevrec: Bytes | undefined
   versionAndType(members, ["team"]);
   onlyMembers(members, ["v", "t", "id", "gen", "kem", "members", "prevrec"]);
   const kem = bytes(PUBLIC_KEY_BYTES)(members.get("kem"));
-  const gen = integer(members.get("gen"));
+  const gen = positive(members.get("gen"));
   if (typeof one.sig !== "string") throw new Refused("form", "no signature");
   const entry: TeamEntry = {
     id: id(members.get("id")), role: "team", gen, kem, kid: keyId(kem),
     members: list(readMember)(members.get("members")), by: id(one.by), h, hash: sha256(h), wraps: readWraps(one.w),
     prev: unb64(one.prev, gen === 1 ? 0 : SEED_BYTES + TAG_BYTES),
   };
+  if (entry.members.length === 0) throw new Refused("form", "a team without members");
   return { entry, prevrec: bytesOrNone(32)(members.get("prevrec")) };
 }
 

@@ -1,7 +1,7 @@
 // What anyone can check of a thread without a secret: the chain, who speaks, who may, what they signed.
 // Each check is a named step in a table; the order of the tables is the order of docs/protocol.md sections 1, 4 and 5.
 
-import { type CertificateText, type VerifiedDevice, verifyCertificate } from "./certificates.ts";
+import { CERTIFICATE_STEPS, type CertificateStep, type CertificateText, type VerifiedDevice, verifyCertificate } from "./certificates.ts";
 import { type Entry, type KnownIdentity } from "./directory.ts";
 import { verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, sameBytes, sha256 } from "./encoding.ts";
@@ -112,6 +112,7 @@ export interface Check<R extends ThreadRecord = ThreadRecord> {
   /** Set by the step "certificate". */
   device: VerifiedDevice | undefined;
   readonly signatures: Signatures;
+  readonly certificateSteps: readonly CertificateStep[];
 }
 
 export type Outcome = EndingReason | undefined;
@@ -176,6 +177,11 @@ export const COMMON_STEPS: readonly Step[] = [
   { name: "certificate", check: certificate },
   { name: "certificate after a reset", check: certificateIsCurrent },
   {
+    name: "one user a device key",
+    check: ({ state, device }) =>
+      device === undefined || (state.keyOwners.get(b64(device.ed)) ?? device.user) === device.user ? undefined : "certificate",
+  },
+  {
     name: "revoked device",
     check: ({ state, record }) => (state.revoked.has(record.header.dev) ? "revoked" : undefined),
   },
@@ -187,15 +193,11 @@ async function certificate(check: Check): Promise<Outcome> {
   const shown = directory.device(dev);
   if (shown === undefined) return "certificate";
   let device = state.devices.get(dev);
-  if (device === undefined || !sameText(device.text, shown)) {
-    const verified = await verifyCertificate(shown, { user, dev }, directory.identities(user));
+  if (device === undefined || device.user !== user || !sameText(device.text, shown)) {
+    const verified = await verifyCertificate(shown, { user, dev }, directory.identities(user), check.certificateSteps);
     if (refused(verified)) return "certificate";
-    if (device !== undefined && device.user !== verified.user) return "certificate";
     device = verified;
   }
-  if (device.user !== user) return "certificate";
-  const owner = state.keyOwners.get(b64(device.ed));
-  if (owner !== undefined && owner !== user) return "certificate";
   check.device = device;
   return undefined;
 }
@@ -422,6 +424,7 @@ export const REDACT_STEPS: readonly Step<RedactRecord>[] = [
 
 /** All tables, in the order in which they are asked. */
 export interface StepTables {
+  readonly certificate: readonly CertificateStep[];
   readonly common: readonly Step[];
   readonly epoch: readonly Step<EpochRecord>[];
   readonly msg: readonly Step<MessageRecord>[];
@@ -430,14 +433,16 @@ export interface StepTables {
 }
 
 export const STEPS: StepTables = Object.freeze({
-  common: COMMON_STEPS, epoch: EPOCH_STEPS, msg: MESSAGE_STEPS, history: HISTORY_STEPS, redact: REDACT_STEPS,
+  certificate: CERTIFICATE_STEPS, common: COMMON_STEPS, epoch: EPOCH_STEPS, msg: MESSAGE_STEPS, history: HISTORY_STEPS, redact: REDACT_STEPS,
 });
 
 /** The tables without the steps of these names: for tests that show that each counts, and for pages not yet complete. */
 export function stepsWithout(names: readonly string[], tables: StepTables = STEPS): StepTables {
   const keep = (step: { name: string }): boolean => !names.includes(step.name);
+  // An untouched table stays the same one: only certificates that passed the whole of it are remembered.
+  const certificate = tables.certificate.every(keep) ? tables.certificate : tables.certificate.filter(keep);
   return {
-    common: tables.common.filter(keep), epoch: tables.epoch.filter(keep), msg: tables.msg.filter(keep),
+    certificate, common: tables.common.filter(keep), epoch: tables.epoch.filter(keep), msg: tables.msg.filter(keep),
     history: tables.history.filter(keep), redact: tables.redact.filter(keep),
   };
 }
@@ -453,7 +458,10 @@ export async function advance(
   const record = isParsed(raw) ? raw : attempt(() => readRecord(raw));
   if (refused(record)) return record.at(state.seq + 1);
   const tables = options.steps ?? STEPS;
-  const check: Check = { state, record, directory, device: undefined, signatures: options.signatures ?? new Signatures() };
+  const check: Check = {
+    state, record, directory, device: undefined, certificateSteps: tables.certificate,
+    signatures: options.signatures ?? new Signatures(),
+  };
   const steps = [...tables.common, ...(tables[record.header.t] as readonly Step[])];
   for (const step of steps) {
     const reason = await step.check(check);
@@ -463,8 +471,8 @@ export async function advance(
   return record;
 }
 
-function isParsed(raw: RawRecord | ThreadRecord): raw is ThreadRecord {
-  return !(raw instanceof Map) && "header" in raw && "bodyHash" in raw && raw.h instanceof Uint8Array;
+function isParsed(raw: RawRecord): raw is ThreadRecord {
+  return "bodyHash" in raw && raw.bodyHash instanceof Uint8Array;
 }
 
 /** Takes a record that passed all steps into the state. */
