@@ -35,7 +35,7 @@ def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: boo
     if thread is None:
         # The same statements as for a foreign thread, so that the two take the same time.
         care.in_care(session, pharmacy_id="", patient_id="")
-        teams.seats_of(session, account_id=actor.account_id)
+        teams.teams_of(session, actor.account_id)
         raise NotFound()
     return check(session, actor=actor, thread=thread, to_write=to_write)
 
@@ -43,22 +43,32 @@ def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: boo
 def check(session: Session, *, actor: Actor, thread: Thread, to_write: bool = False) -> Access:
     """Whether the actor may read (or post in) a thread that is already loaded. Raises like `open_thread`."""
     members = {member["id"] for member in thread.members}
-    seats = teams.seats_of(session, account_id=actor.account_id)
+    seats = teams.teams_of(session, actor.account_id)
     patient = session.get(Patient, thread.patient_id)
     active = patient is not None and patient.status == "active"
     # A patient for whom the thread waits is no member yet, but may know that it waits.
     waiting = thread.waits_for_keys and actor.relation(thread.patient_id) is not None
-    facts = {
-        "patient_id": thread.patient_id,
-        "pharmacy_id": thread.pharmacy_id,
-        "in_care": care.in_care(session, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id),
-        "is_member": actor.account_id in members or (waiting and not to_write),
-        "in_team": bool(members & seats),
-    }
+    in_care = care.in_care(session, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id)
+    is_member = actor.account_id in members or (waiting and not to_write)
     if to_write:
-        policy.allow_post(actor, patient_active=active, **facts)
+        policy.allow_post(
+            actor,
+            patient_id=thread.patient_id,
+            pharmacy_id=thread.pharmacy_id,
+            in_care=in_care,
+            is_member=is_member,
+            in_team=bool(members & seats),
+            patient_active=active,
+        )
     else:
-        policy.allow_read_thread(actor, **facts)
+        policy.allow_read_thread(
+            actor,
+            patient_id=thread.patient_id,
+            pharmacy_id=thread.pharmacy_id,
+            in_care=in_care,
+            is_member=is_member,
+            in_team=bool(members & seats),
+        )
     return Access(thread, frozenset(({actor.account_id} | seats) & members), active)
 
 
@@ -69,7 +79,7 @@ def readers(actor: Actor, seats: Collection[str]) -> tuple[str, ...]:
 
 def shares_thread(session: Session, *, actor: Actor, other: str) -> bool:
     """Whether the actor and another person or team are readers of a common thread (for directory reads)."""
-    seats = teams.seats_of(session, account_id=actor.account_id)
+    seats = teams.teams_of(session, actor.account_id)
     mine = InboxRow.__table__.alias("mine")
     theirs = InboxRow.__table__.alias("theirs")
     query = (

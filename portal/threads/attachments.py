@@ -14,6 +14,7 @@ from portal.audit import Action, Entity, Purpose
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooLarge, Unprocessable
 from portal.e2ee.encoding import b64
+from portal.e2ee.records import AttachmentName
 from portal.threads.access import open_thread
 from portal.threads.tables import Attachment, AttachmentPart, Thread
 
@@ -22,15 +23,6 @@ LARGEST = 27 * 1024 * 1024
 LARGEST_PART = 1024 * 1024
 MOST_OPEN = 40
 ORPHAN_AGE = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class Named:
-    """An attachment as a message header names it (docs/protocol.md section 4)."""
-
-    id: str
-    size: int
-    cth: str
 
 
 def begin(
@@ -117,7 +109,7 @@ def complete(session: Session, *, actor: Actor, attachment_id: str) -> None:
     upload.complete_at = clock.now()
 
 
-def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: Iterable[Named]) -> None:
+def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: Iterable[AttachmentName]) -> None:
     """A message names its files: they must be the sender's own complete uploads for this thread, unclaimed."""
     for name in named:
         upload = session.get(Attachment, name.id)
@@ -127,7 +119,7 @@ def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: It
             or upload.thread_id != thread.id
             or upload.complete_at is None
             or upload.seq is not None
-            or (upload.size, upload.cth) != (name.size, name.cth)
+            or (upload.size, upload.cth) != (name.size, b64(name.cth))
         ):
             raise Unprocessable("attachment", extra={"attachment": name.id[:64]})
         upload.seq = seq
@@ -197,7 +189,7 @@ def remove_orphans(session: Session) -> int:
     return _remove(session, orphans.limit(200))
 
 
-def _remove(session: Session, query: Select[tuple[str]]) -> int:
+def _remove(session: Session, query: Select[str]) -> int:
     found = list(session.scalars(query))
     if found:
         session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id.in_(found)))

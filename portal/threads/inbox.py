@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -13,10 +13,11 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
 from portal.accounts.tables import Account, Relation
 from portal.audit import Action, Entity, Purpose
-from portal.core import ids
+from portal.core import clock, ids
 from portal.core.errors import BadInput, NotFound
 from portal.e2ee.encoding import b64
-from portal.pharmacies import care, teams
+from portal.pharmacies import teams
+from portal.pharmacies.tables import CareRelation
 from portal.threads.access import readers
 from portal.threads.tables import InboxCounter, InboxRow, ReadPosition, Record, Thread
 
@@ -48,7 +49,7 @@ class Page:
 
 def my_readers(session: Session, *, actor: Actor) -> tuple[str, ...]:
     """The ids whose inboxes are the actor's."""
-    return readers(actor, teams.seats_of(session, account_id=actor.account_id))
+    return readers(actor, teams.teams_of(session, actor.account_id))
 
 
 def page(
@@ -73,7 +74,7 @@ def page(
         .join(Thread, Thread.id == InboxRow.thread_id)
         .where(
             InboxRow.reader_id.in_([reader] if reader else mine),
-            care.sees(actor, Thread.pharmacy_id, Thread.patient_id),
+            _may_see(actor),
         )
         .order_by(InboxRow.last_at.desc(), InboxRow.thread_id.desc())
         .limit(min(limit, MOST) + 1)
@@ -115,7 +116,7 @@ def changes(
         session.execute(
             select(InboxRow, Thread)
             .join(Thread, Thread.id == InboxRow.thread_id)
-            .where(or_(*conditions), care.sees(actor, Thread.pharmacy_id, Thread.patient_id))
+            .where(or_(*conditions), _may_see(actor))
             .order_by(InboxRow.change_no)
             .limit(limit + 1)
         )
@@ -243,6 +244,19 @@ def _records_for(session: Session, threads: Iterable[Thread]) -> dict[str, dict[
     for record in session.scalars(select(Record).where(Record.thread_id.in_(list(found)), wanted)):
         found[record.thread_id][record.seq] = record
     return found
+
+
+def _may_see(actor: Actor) -> ColumnElement[bool]:
+    """A line is shown while its patient is in the pharmacy's care, or acted for: membership alone is not enough."""
+    if not actor.staff:
+        return Thread.patient_id.in_([acting.patient_id for acting in actor.acting])
+    moment = clock.now()
+    return exists().where(
+        CareRelation.pharmacy_id == Thread.pharmacy_id,
+        CareRelation.patient_id == Thread.patient_id,
+        CareRelation.starts_at <= moment,
+        or_(CareRelation.ends_at.is_(None), CareRelation.ends_at > moment),
+    )
 
 
 def _names(session: Session, patient_ids: Iterable[str]) -> dict[str, str]:

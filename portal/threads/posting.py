@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.accounts import policy
+from portal.accounts import policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
-from portal.accounts.tables import Patient, Relation
+from portal.accounts.tables import Patient
 from portal.audit import Action, Entity, Purpose
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
-from portal.e2ee import padding, records, verify
+from portal.e2ee import padding
+from portal.e2ee.encoding import b64
 from portal.e2ee.reasons import Refused
+from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, RedactHeader, Role, read_record
+from portal.e2ee.verify import ThreadState, advance
 from portal.pharmacies import care, teams
-from portal.pharmacies.topics import Topic, team_of
+from portal.pharmacies.topics import Topic, split_team_id, team_of
 from portal.threads import attachments, notices, rekey, tell
 from portal.threads.access import open_thread
 from portal.threads.keys import ServerDirectory
@@ -79,17 +82,15 @@ def start_thread(
         patient_id=birth.patient_id,
         pharmacy_id=birth.pharmacy_id,
         in_care=in_care,
-        in_team=team in teams.seats_of(session, account_id=actor.account_id),
+        in_team=team in teams.teams_of(session, actor.account_id),
         patient_active=_patient_active(session, birth.patient_id),
     )
     if session.get(Thread, birth.thread_id) is not None:
         raise Conflict("thread-exists")
-    if not teams.is_founded(session, team=team):
+    if not teams.members(session, team):
         raise Unprocessable("pharmacy-not-open")
     if not in_care:
-        care.start(
-            session, actor=actor, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id, source="patient-wrote"
-        )
+        care.choose(session, actor=actor, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
     moment = clock.now()
     thread = Thread(
         id=birth.thread_id,
@@ -104,7 +105,7 @@ def start_thread(
         last_message_seq=0,
         epoch=0,
         members=[],
-        state=verify.ThreadState.start(birth.thread_id).to_json(),
+        state=ThreadState.new(birth.thread_id).to_json(),
         waits_for_keys=False,
     )
     session.add(thread)
@@ -125,8 +126,8 @@ def start_thread(
     posted = _append(session, actor, thread, sealed, key, digest, urgent)
     if team not in {member["id"] for member in thread.members}:
         raise Unprocessable("membership-policy")
-    label = records.parse(sealed[-1]).label_topic
-    if label != birth.topic.value:
+    first = read_record(sealed[-1]).header
+    if not isinstance(first, MessageHeader) or first.label is None or first.label.topic != birth.topic.value:
         raise Unprocessable("label")
     return posted
 
@@ -159,31 +160,33 @@ def _append(
     directory = ServerDirectory(session)
     _check_sender(actor, thread, parsed, directory)
     _check_head(thread, parsed[0])
-    state = verify.ThreadState.from_json(thread.state)
+    state = ThreadState.from_json(thread.state)
     rekey.demand(session, actor=actor, thread=thread, state=state, has_epoch=parsed[0].kind == "epoch")
     try:
         for record in parsed:
-            state = verify.advance(state, record, directory)
+            state = advance(state, record, directory, lambda seq: _author(session, thread.id, seq))
     except Refused as refused:
         raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
     moment = clock.now()
     for record, raw in zip(parsed, sealed, strict=True):
-        if record.kind == "epoch":
-            _check_members(session, actor, thread, record)
-            _new_epoch(session, actor, thread, record)
+        header = record.header
+        if isinstance(header, EpochHeader):
+            _check_members(session, thread, header)
+            _new_epoch(session, actor, thread, header)
+            rekey.newest_only(session, thread=thread)
         elif record.kind == "history":
             policy.allow_history(actor)
         _store(session, actor, thread, record, raw, moment, urgent)
-        if record.kind == "msg":
-            attachments.claim(session, actor=actor, thread=thread, seq=record.seq, named=record.attachments)
-        elif record.kind == "redact":
-            retract(session, thread=thread, record=record)
+        if isinstance(header, MessageHeader):
+            attachments.claim(session, actor=actor, thread=thread, seq=header.seq, named=header.att)
+        elif isinstance(header, RedactHeader):
+            _retract(session, thread, header)
     thread.head_seq = state.seq
-    thread.head = state.head
+    thread.head = b64(state.head)
     thread.state = state.to_json()
     last = parsed[-1]
     if last.kind == "msg":
-        thread.last_message_seq = last.seq
+        thread.last_message_seq = last.header.seq
         if urgent:
             thread.urgent_at = moment
     session.execute(
@@ -193,36 +196,34 @@ def _append(
             "thread_id": thread.id,
             "key": key,
             "digest": digest,
-            "seq": last.seq,
+            "seq": last.header.seq,
             "accepted_at": moment,
         },
     )
     _audit_append(session, actor, thread, parsed)
     told = _tell(session, actor, thread, last, moment)
-    return Posted(thread.id, last.seq, moment, told)
+    return Posted(thread.id, last.header.seq, moment, told)
 
 
-def retract(session: Session, *, thread: Thread, record: records.Record) -> None:
+def _retract(session: Session, thread: Thread, header: RedactHeader) -> None:
     """Take the text of a retracted message away, unless a member of staff had read it before.
 
     Then the ciphertext stays, and staff may open it as "retracted, read before by …"; patients never get it again.
     """
-    target = session.get(Record, (thread.id, record.target))
-    if target is None:
-        raise Unprocessable("redact")
-    target.retracted_by = record.seq
+    target = session.get_one(Record, (thread.id, header.target))
+    target.retracted_by = header.seq
     if not notices.staff_has_read(session, thread=thread, seq=target.seq, author=target.account_id):
         target.ct = None
         attachments.remove_of_message(session, thread_id=thread.id, seq=target.seq)
 
 
-def _parse(sealed: Sequence[Mapping[str, Any]]) -> list[records.Record]:
+def _parse(sealed: Sequence[Mapping[str, Any]]) -> list[AnyRecord]:
     if not 1 <= len(sealed) <= MOST_RECORDS:
         raise BadInput("form", extra={"field": "records"})
     try:
-        parsed = [records.parse(raw) for raw in sealed]
+        parsed = [read_record(raw) for raw in sealed]
     except Refused as refused:
-        raise BadInput(refused.reason.value) from refused
+        raise BadInput("form", extra={"reason": refused.reason.value}) from refused
     kinds = [record.kind for record in parsed]
     order = {"epoch": 0, "history": 1, "msg": 2, "redact": 2}
     if [order[kind] for kind in kinds] != sorted(order[kind] for kind in kinds):
@@ -233,57 +234,55 @@ def _parse(sealed: Sequence[Mapping[str, Any]]) -> list[records.Record]:
         if record.kind == "msg":
             if record.ct is None or len(record.ct) > LARGEST_CIPHERTEXT:
                 raise BadInput("form", extra={"field": "ct"})
-            if not padding.is_padded(len(record.ct) - CIPHERTEXT_OVERHEAD):
+            if not padding.is_bucket(len(record.ct) - CIPHERTEXT_OVERHEAD):
                 raise Unprocessable("padding")
-        elif record.kind in ("epoch", "history") and record.w is None:
+        elif record.kind in ("epoch", "history") and record.wraps is None:
             raise BadInput("form", extra={"field": "w"})
     return parsed
 
 
-def _check_sender(actor: Actor, thread: Thread, parsed: Iterable[records.Record], directory: ServerDirectory) -> None:
+def _check_sender(actor: Actor, thread: Thread, parsed: Iterable[AnyRecord], directory: ServerDirectory) -> None:
     for record in parsed:
-        if record.thread != thread.id:
+        header = record.header
+        if header.thread != thread.id:
             raise Unprocessable("thread")
-        if record.user != actor.account_id or record.dev != actor.device_id or not directory.active(record.dev):
-            raise Forbidden("device")
+        if header.user != actor.account_id or header.dev != actor.device_id or not directory.active(header.dev):
+            raise Forbidden("device-needed")
 
 
-def _check_head(thread: Thread, first: records.Record) -> None:
-    if first.seq != thread.head_seq + 1 or (thread.head_seq > 0 and first.prev_text != thread.head):
+def _check_head(thread: Thread, first: AnyRecord) -> None:
+    if first.header.seq != thread.head_seq + 1 or (thread.head_seq > 0 and b64(first.header.prev) != thread.head):
         raise Conflict("moved-head", extra={"head": thread.head, "seq": thread.head_seq})
 
 
-def _check_members(session: Session, actor: Actor, thread: Thread, record: records.Record) -> None:
+def _author(session: Session, thread_id: str, seq: int) -> str | None:
+    record = session.get(Record, (thread_id, seq))
+    return record.account_id if record is not None and record.kind == "msg" else None
+
+
+def _check_members(session: Session, thread: Thread, header: EpochHeader) -> None:
     """Members of an epoch are what policy allows: the pharmacy's own teams, and accounts that act for the patient."""
-    people = [member for member in record.members if member.role != "team"]
-    for member in record.members:
-        if member.role == "team" and not teams.belongs_to(session, team=member.id, pharmacy_id=thread.pharmacy_id):
+    for member in header.members:
+        split = split_team_id(member.id)
+        if member.role is Role.TEAM and (split is None or split[0] != thread.pharmacy_id):
             raise Unprocessable("membership-policy")
+    people = [member for member in header.members if member.role is not Role.TEAM]
     if not people:
         return
-    moment = clock.now()
-    rows = session.execute(
-        select(Relation.account_id, Relation.kind).where(
-            Relation.patient_id == thread.patient_id,
-            Relation.account_id.in_([member.id for member in people]),
-            Relation.starts_at <= moment,
-            (Relation.ends_at.is_(None)) | (Relation.ends_at > moment),
-        )
-    ).all()
     kinds: dict[str, set[str]] = {}
-    for account_id, kind in rows:
+    for account_id, kind in relations.accounts_of(session, [thread.patient_id])[thread.patient_id]:
         kinds.setdefault(account_id, set()).add(kind)
     for member in people:
         known = kinds.get(member.id, set())
-        fits = Kind.SELF in known if member.role == "patient" else bool(known - {Kind.SELF})
-        if member.role not in ("patient", "proxy") or not fits:
+        fits = Kind.SELF in known if member.role is Role.PATIENT else bool(known - {Kind.SELF})
+        if member.role not in (Role.PATIENT, Role.PROXY) or not fits:
             raise Unprocessable("membership-policy")
 
 
-def _new_epoch(session: Session, actor: Actor, thread: Thread, record: records.Record) -> None:
+def _new_epoch(session: Session, actor: Actor, thread: Thread, header: EpochHeader) -> None:
     before = {member["id"] for member in thread.members}
-    thread.members = [{"id": member.id, "role": member.role, "gen": member.gen} for member in record.members]
-    thread.epoch = record.epoch
+    thread.members = [{"id": seat.id, "role": seat.role.value, "gen": seat.gen} for seat in header.members]
+    thread.epoch = header.epoch
     now = {member["id"] for member in thread.members}
     thread.waits_for_keys = not any(member["role"] in ("patient", "proxy") for member in thread.members)
     for gone in before - now:
@@ -298,7 +297,7 @@ def _new_epoch(session: Session, actor: Actor, thread: Thread, record: records.R
             on_behalf=actor.on_behalf(thread.patient_id),
             entity=Entity("Thread", thread.id),
             purpose=_purpose(actor),
-            detail={"added": sorted(now - before), "removed": sorted(before - now), "epoch": record.epoch},
+            detail={"added": sorted(now - before), "removed": sorted(before - now), "epoch": header.epoch},
         )
 
 
@@ -306,7 +305,7 @@ def _store(
     session: Session,
     actor: Actor,
     thread: Thread,
-    record: records.Record,
+    record: AnyRecord,
     raw: Mapping[str, Any],
     moment: datetime,
     urgent: bool,
@@ -316,7 +315,7 @@ def _store(
         {
             "pharmacy_id": thread.pharmacy_id,
             "thread_id": thread.id,
-            "seq": record.seq,
+            "seq": record.header.seq,
             "kind": record.kind,
             "h": raw["h"],
             "sig": raw["sig"],
@@ -332,7 +331,7 @@ def _store(
     )
 
 
-def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequence[records.Record]) -> None:
+def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequence[AnyRecord]) -> None:
     last = parsed[-1]
     words = {"msg": Action.MESSAGE_SENT, "redact": Action.MESSAGE_RETRACTED}
     if last.kind in words:
@@ -343,12 +342,12 @@ def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequen
             patient_id=thread.patient_id,
             pharmacy_id=thread.pharmacy_id,
             on_behalf=actor.on_behalf(thread.patient_id),
-            entity=Entity("Communication", f"{thread.id}.{last.seq}"),
+            entity=Entity("Communication", f"{thread.id}.{last.header.seq}"),
             purpose=_purpose(actor),
         )
 
 
-def _tell(session: Session, actor: Actor, thread: Thread, last: records.Record, moment: datetime) -> tell.Told:
+def _tell(session: Session, actor: Actor, thread: Thread, last: AnyRecord, moment: datetime) -> tell.Told:
     """Inbox rows for all readers, and the delayed notice for those who are to be told by mail."""
     from_pharmacy = actor.staff
     lines = [
@@ -363,7 +362,7 @@ def _tell(session: Session, actor: Actor, thread: Thread, last: records.Record, 
         session,
         pharmacy_id=thread.pharmacy_id,
         thread_id=thread.id,
-        sequence=last.seq,
+        sequence=last.header.seq,
         at=moment,
         urgent=thread.urgent_at is not None,
         lines=lines,

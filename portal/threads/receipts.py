@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -12,12 +12,14 @@ from portal.accounts.actor import Actor
 from portal.audit import Action, Entity, Purpose
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
-from portal.e2ee import receipts as signed
 from portal.e2ee.reasons import Refused
+from portal.e2ee.records import EpochHeader, read_receipt, read_record
+from portal.e2ee.verify import Place, ThreadState, verify_receipt
 from portal.threads import tell
 from portal.threads.access import open_thread
+from portal.threads.inbox import transported
 from portal.threads.keys import ServerDirectory
-from portal.threads.tables import InboxRow, ReadPosition, Receipt
+from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
 
 _RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
 
@@ -29,19 +31,16 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
     """
     thread = open_thread(session, actor=actor, thread_id=thread_id).thread
     try:
-        receipt = signed.parse(raw)
+        receipt = read_receipt(raw)
     except Refused as refused:
-        raise BadInput(refused.reason.value) from refused
+        raise BadInput("form", extra={"reason": refused.reason.value}) from refused
     directory = ServerDirectory(session)
-    if receipt.thread != thread.id:
-        raise Unprocessable("thread")
     if receipt.dev != actor.device_id or not directory.active(receipt.dev):
-        raise Forbidden("device")
-    device = directory.device(receipt.dev)
-    if device is None or not signed.verify(receipt, device.ed_bytes):
-        raise Unprocessable("signature")
-    if not 0 < receipt.seq <= thread.head_seq:
-        raise Unprocessable("sequence")
+        raise Forbidden("device-needed")
+    try:
+        verify_receipt(raw, actor.account_id, lambda seq: _place(session, thread, seq), directory)
+    except Refused as refused:
+        raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
     known = session.get(Receipt, (thread_id, actor.account_id, receipt.kind))
     if known is not None and known.seq > receipt.seq:
         raise Conflict("receipt-older", extra={"seq": known.seq})
@@ -74,6 +73,24 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
     return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)
 
 
+def _place(session: Session, thread: Thread, seq: int) -> Place:
+    """What lay at the record `seq`: the hash of the chain after it, and the members of its epoch."""
+    state = ThreadState.from_json(thread.state)
+    if seq > thread.head_seq:
+        return Place(state, None, ())
+    if seq == thread.head_seq:
+        return Place(state, state.head, state.members)
+    there = read_record(transported(session.get_one(Record, (thread.id, seq))))
+    epoch = session.scalars(
+        select(Record)
+        .where(Record.thread_id == thread.id, Record.kind == "epoch", Record.seq <= seq)
+        .order_by(Record.seq.desc())
+        .limit(1)
+    ).one()
+    header = read_record(transported(epoch)).header
+    return Place(state, there.head, header.members if isinstance(header, EpochHeader) else ())
+
+
 def _move_position(session: Session, actor: Actor, thread_id: str, kind: str, seq: int) -> None:
     position = session.get(ReadPosition, (actor.account_id, thread_id))
     if position is None:
@@ -87,6 +104,8 @@ def _move_position(session: Session, actor: Actor, thread_id: str, kind: str, se
         position.read_at = clock.now()
         notify.has_read(session, actor.account_id, thread_id)
         if not actor.staff:
-            own = session.query(InboxRow).filter_by(reader_id=actor.account_id, thread_id=thread_id).one_or_none()
+            own = session.scalars(
+                select(InboxRow).where(InboxRow.reader_id == actor.account_id, InboxRow.thread_id == thread_id)
+            ).one_or_none()
             if own is not None and own.last_seq <= seq:
                 own.awaiting = False

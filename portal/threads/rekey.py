@@ -3,14 +3,14 @@
 No key is changed in the background: the next sender's browser posts epoch and message in one request.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts.actor import Actor
 from portal.accounts.tables import Device, DirectoryEntry
 from portal.core.errors import Conflict, Unprocessable
 from portal.e2ee.verify import ThreadState
-from portal.pharmacies.tables import TeamRecord
+from portal.pharmacies.teams import newest_generations
 from portal.threads.tables import Receipt, Thread
 
 
@@ -58,22 +58,15 @@ def _newest_generations(session: Session, thread: Thread) -> dict[str, tuple[int
             earlier = found.get(owner, (0, False))[1]
             found[owner] = (gen, earlier or (reset and gen > known[owner]))
     if teams:
-        rows = session.execute(
-            select(TeamRecord.team_id, func.max(TeamRecord.gen))
-            .where(TeamRecord.team_id.in_(teams))
-            .group_by(TeamRecord.team_id)
-        )
-        found.update({owner: (gen, False) for owner, gen in rows.tuples()})
+        found |= {team: (gen, False) for team, gen in newest_generations(session, teams).items()}
     return found
 
 
 def _revoked_devices(session: Session, thread: Thread, state: ThreadState) -> list[str]:
-    """Devices of the thread's members in person that were ended and are not yet named in the chain."""
+    """Devices of members in person, and of all who have spoken, that were ended and are not yet named in the chain."""
     people = [member["id"] for member in thread.members if member["role"] != "team"]
     rows = session.scalars(
-        select(Device.id).where(
-            Device.account_id.in_({*people, *state.authors_in_use()}), Device.revocation.is_not(None)
-        )
+        select(Device.id).where(Device.account_id.in_({*people, *state.keys.values()}), Device.revocation.is_not(None))
     )
     return sorted(set(rows) - set(state.revoked))
 

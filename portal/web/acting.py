@@ -5,7 +5,6 @@ from functools import wraps
 from typing import Any, cast
 
 from flask import g
-from flask_login import current_user
 
 from portal.accounts.actor import Actor, load_actor
 from portal.accounts.roles import Role
@@ -15,18 +14,20 @@ from portal.web.wiring import client_address, request_id, services
 
 
 def current_actor() -> Actor:
-    """The person of this request's session. Raises NotSignedIn (401) without one."""
+    """The person of this request's session. Raises NotSignedIn (401): no session, locked, ended, account disabled."""
     if "actor" not in g:
-        if not current_user.is_authenticated:
-            raise NotSignedIn()
+        login = flask_session.require_login()
         with services().database.reading() as session:
-            g.actor = load_actor(
+            actor = load_actor(
                 session,
-                current_user.get_id(),
-                login=flask_session.current_login(),
-                address=client_address(),
-                request_id=request_id(),
+                str(login.account_id),
+                agent=login.agent(address=client_address(), request_id=request_id()),
+                auth_time=login.auth_time,
+                device_id=login.device_id,
             )
+        if actor is None:
+            raise NotSignedIn("session-ended")
+        g.actor = actor
     return cast(Actor, g.actor)
 
 

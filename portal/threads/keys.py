@@ -1,0 +1,134 @@
+"""The key directory as the verifier asks for it, read from the database of this server.
+
+Chains, certificates and team records were verified when they were appended; what the verifier reads here again is
+remembered in the process by its exact bytes, so that a send costs about one signature.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts import devices
+from portal.accounts.tables import Device, DirectoryEntry
+from portal.e2ee.directory import Entry, Maker, verify_chain
+from portal.e2ee.reasons import Refused
+from portal.e2ee.teams import TeamRecord, read_team
+from portal.pharmacies import tables
+from portal.pharmacies.topics import split_team_id
+
+Value = TypeVar("Value")
+
+
+class _Memory(Generic[Value]):
+    """The last results of something that depends on nothing but its name."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._kept: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, name: Hashable, make: Callable[[], Value]) -> Value:
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+                return self._kept[name]
+        made = make()
+        with self._lock:
+            self._kept[name] = made
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made
+
+
+_chains: _Memory[tuple[Entry, ...]] = _Memory(4096)
+_teams: _Memory[TeamRecord] = _Memory(4096)
+
+
+class ServerDirectory:
+    """Implements `portal.e2ee.directory.Directory` for one transaction; each id is looked up once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._entries: dict[str, tuple[Entry, ...]] = {}
+        self._devices: dict[str, Device | None] = {}
+        self._records: dict[tuple[str, int], TeamRecord | None] = {}
+
+    def user(self, id: str, gen: int | None = None) -> Entry | None:
+        """The entry of a person or team in a generation; the newest without one."""
+        if split_team_id(id) is not None:
+            record = self._team(id, gen) if gen is not None else self._newest_team(id)
+            return record.entry if record is not None else None
+        chain = self.entries(id)
+        if gen is None:
+            return chain[-1] if chain else None
+        return next((entry for entry in reversed(chain) if entry.gen == gen), None)
+
+    def entries(self, user: str) -> Sequence[Entry]:
+        """The chain of a person, oldest first; empty for one without keys or whose chain does not verify."""
+        if user not in self._entries:
+            rows = self._session.execute(
+                select(DirectoryEntry.entry).where(DirectoryEntry.id == user).order_by(DirectoryEntry.n)
+            ).scalars()
+            self._entries[user] = _verified_chain(user, list(rows))
+        return self._entries[user]
+
+    def device(self, dev: str) -> Mapping[str, Any] | None:
+        """The certificate of a device, as it travels."""
+        row = self._device(dev)
+        return row.certificate if row is not None else None
+
+    def speaks_for(self, user: str, team: str, gen: int) -> bool:
+        """Whether a person is listed in that generation of a team."""
+        record = self._team(team, gen)
+        return record is not None and record.lists(user)
+
+    def revocation(self, dev: str, maker: Maker) -> bool:
+        """Whether the device's owner took it back; the record was verified when it was stored."""
+        row = self._device(dev)
+        return row is not None and row.revocation is not None
+
+    def active(self, dev: str | None) -> bool:
+        """Whether a device may sign now: not ended, and certified by its owner's newest identity."""
+        row = self._device(dev) if dev is not None else None
+        return row is not None and devices.state_of(row, self.entries(row.account_id)) is devices.State.ACTIVE
+
+    def owner(self, dev: str) -> str | None:
+        """The account a device belongs to."""
+        row = self._device(dev)
+        return row.account_id if row is not None else None
+
+    def _device(self, dev: str) -> Device | None:
+        if dev not in self._devices:
+            self._devices[dev] = self._session.get(Device, dev)
+        return self._devices[dev]
+
+    def _team(self, team: str, gen: int) -> TeamRecord | None:
+        if (team, gen) not in self._records:
+            row = self._session.get(tables.TeamRecord, (team, gen))
+            self._records[team, gen] = (
+                _teams.get((team, gen, row.record["h"]), lambda: read_team(row.record)) if row is not None else None
+            )
+        return self._records[team, gen]
+
+    def _newest_team(self, team: str) -> TeamRecord | None:
+        gen = self._session.scalar(
+            select(tables.TeamRecord.gen)
+            .where(tables.TeamRecord.team_id == team)
+            .order_by(tables.TeamRecord.gen.desc())
+            .limit(1)
+        )
+        return self._team(team, gen) if gen is not None else None
+
+
+def _verified_chain(user: str, entries: list[dict[str, Any]]) -> tuple[Entry, ...]:
+    if not entries:
+        return ()
+    name = (user, *(entry["h"] + entry["sig"] for entry in entries))
+    try:
+        return _chains.get(name, lambda: tuple(signed.entry for signed in verify_chain(entries)))
+    except Refused:
+        return ()
