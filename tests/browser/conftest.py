@@ -1,0 +1,182 @@
+"""A real Chromium for each test: one profile a person, and no complaint of the browser goes unnoticed.
+
+    def test_alice_reads(person): page = person("alice"); page.goto("/") …
+
+A console error, an uncaught exception, a broken content security policy or a request to anything but this machine
+fails the test, unless it said before that it would happen: `complaints.allow(r"status of 404")`.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from complaints import Complaints
+from playwright.sync_api import Browser, BrowserContext, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENS = ROOT / "var" / "screens"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Nothing but this machine has a name, whatever a page asks for.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
+WIDE = {"width": 1280, "height": 900}
+NARROW = {"width": 320, "height": 640}
+START_SECONDS = 90
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The machine's own Chromium where there is one, else Playwright's."""
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    return {**browser_type_launch_args, "args": list(FLAGS), **({"executable_path": found} if found else {})}
+
+
+@pytest.fixture
+def complaints() -> Iterator[Complaints]:
+    """The browsers' complaints of this test; any that was not announced fails it."""
+    kept = Complaints()
+    yield kept
+    assert kept.unexpected() == []
+
+
+@pytest.fixture
+def person(browser: Browser, complaints: Complaints, portal_url: str) -> Iterator[Callable[..., Page]]:
+    """`person("alice")`: a page in a browser profile of that person's own; the same name gives the same profile.
+
+    Further arguments are Playwright's context options (locale, viewport, color_scheme …) of a new profile.
+    """
+    profiles: dict[str, BrowserContext] = {}
+
+    def page_of(name: str, **options: Any) -> Page:
+        if name not in profiles:
+            settled = {"base_url": portal_url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
+            profiles[name] = browser.new_context(**{**settled, **options})
+            complaints.listen(profiles[name])
+        return profiles[name].new_page()
+
+    yield page_of
+    for context in profiles.values():
+        context.close()
+
+
+@pytest.fixture
+def screens() -> Callable[..., list[Path]]:
+    """`screens(page, "inbox")` keeps pictures in var/screens: wide, 320 px, dark, Spanish (that one loads anew)."""
+
+    def take(page: Page, name: str, *, spanish: bool = True) -> list[Path]:
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        before = page.viewport_size or WIDE
+        taken: list[Path] = []
+
+        def shot(kind: str) -> None:
+            taken.append(SCREENS / f"{name}-{kind}.png")
+            page.screenshot(path=taken[-1], full_page=True)
+
+        page.set_viewport_size(WIDE)
+        shot("wide")
+        page.set_viewport_size(NARROW)
+        shot("320")
+        page.set_viewport_size(before)
+        page.emulate_media(color_scheme="dark")
+        shot("dark")
+        page.emulate_media(color_scheme="light")
+        if spanish:
+            english = page.url
+            page.context.add_cookies([{"name": "portal_language", "value": "es", "url": english}])
+            page.reload()
+            shot("es")
+            page.context.clear_cookies(name="portal_language")
+            page.goto(english)
+        return taken
+
+    return take
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` free ports in a row on loopback."""
+    for _ in range(200):
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port = first.getsockname()[1]
+        if port + count > 65535:
+            continue
+        try:
+            held = [socket.create_server(("127.0.0.1", port + offset)) for offset in range(count)]
+        except OSError:
+            continue
+        for one in held:
+            one.close()
+        return port
+    raise RuntimeError("no free ports in a row")
+
+
+def start_portal(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start `portal demo` with data of its own in `folder`; gives the process and its address once it is ready.
+
+    Raises RuntimeError with the portal's last words when it is not ready in time.
+    """
+    port = free_ports(3)
+    log = folder / "portal.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
+    environment |= {"PORTAL_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    command = [str(Path(sys.executable).parent / "portal"), "demo", "--port", str(port), *options]
+    with log.open("wb") as words:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=words, stderr=subprocess.STDOUT)
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+                if answer.status == 200:
+                    return process, f"http://localhost:{port}"
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    stop_portal(process)
+    raise RuntimeError(f"the portal did not start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+
+
+def stop_portal(process: subprocess.Popen[bytes]) -> None:
+    """End a portal as Ctrl-C does, or harder when it does not listen."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+@pytest.fixture(scope="session")
+def portal_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running portal with the empty demo world: accounts and EHR data, but no keys, threads or team.
+
+    One for all tests of a worker; what one test leaves behind, the next one finds.
+    """
+    process, address = start_portal(tmp_path_factory.mktemp("portal"), "--empty")
+    yield address
+    stop_portal(process)
+
+
+@pytest.fixture(scope="session")
+def demo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running portal with the whole demo world."""
+    process, address = start_portal(tmp_path_factory.mktemp("demo"))
+    yield address
+    stop_portal(process)
