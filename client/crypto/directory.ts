@@ -1,7 +1,6 @@
 // The directory of people and services: chains of signed entries, each next one signed by the identity before it, and the pins
 // by which a client notices that the server shows another chain (docs/protocol.md section 3).
 
-import { acceptablePoint } from "./ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, b64, hkdf, pae, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
 import { bytes, bytesOrNone, headerObject, id, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { PUBLIC_KEY_BYTES, SEED_BYTES, TAG_BYTES, publicKeyOf } from "./hpke.ts";
@@ -114,7 +113,6 @@ export const ENTRY_STEPS: readonly ChainStep[] = [
     holds: ({ entry, before }) => before === undefined || entry.role === before.role,
   },
   { name: "entry generation", reason: "member key", holds: generationFits },
-  { name: "entry identity key", reason: "certificate", holds: ({ entry }) => acceptablePoint(entry.keys.ed) },
   {
     name: "entry signature", reason: "certificate",
     holds: ({ entry }) => verifyHybrid(entry.keys, entry.text.sig, pae("user", entry.h)),

@@ -133,7 +133,7 @@ describe("a thread", () => {
     await thread.add(sealHistory(thread.place(bob), 2, to, [{ epoch: 1, secret: thread.secrets[0]! }], bob.signer));
     assert.deepEqual(texts(await read(thread, world.keys(alice))), ["A note before Alice enrolled"]);
     const reader = new ThreadReader(new ThreadState(thread.thread), world.keys(alice), world.directory);
-    await reader.learn([thread.records[0], thread.records[2], thread.records[3]]);
+    await reader.learn([0, 2, 3].map((index) => thread.records[index]!));
     for await (const chunk of reader.read(thread.records.slice(0, 2))) {
       assert.equal(chunk.records[1]!.content!.kind, "body", "the secret is there before the history record's turn");
     }
