@@ -4,7 +4,7 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 
-import { type Bytes, aesKey, aesOpen, aesSeal, b64, concat, pae, randomBytes, sameBytes, utf8 } from "./encoding.ts";
+import { type Bytes, aesKey, aesOpen, aesSeal, concat, pae, randomBytes, sameBytes, utf8 } from "./encoding.ts";
 import { bucket } from "./padding.ts";
 import { Refused } from "./reasons.ts";
 
@@ -212,6 +212,8 @@ export interface AttachmentFacts {
   readonly size: number;
   /** SHA-256 of the stored bytes, from the signed header. */
   readonly cth: Bytes;
+  /** SHA-256 of the file itself, from the body. */
+  readonly hash: Bytes;
 }
 
 /**
@@ -227,6 +229,7 @@ export async function* openAttachment(facts: AttachmentFacts, source: Source): A
     }
   })();
   const context = attachmentContext(facts.thread, facts.id);
+  const plain = sha256.create();
   let seen = 0;
   const content = (async function* (): AsyncGenerator<Bytes> {
     for await (const chunk of openChunks(facts.key, context, hashed)) {
@@ -234,12 +237,14 @@ export async function* openAttachment(facts: AttachmentFacts, source: Source): A
       seen += chunk.length;
       const own = chunk.subarray(0, Math.max(0, Math.min(left, chunk.length)));
       if (chunk.subarray(own.length).some((byte) => byte !== 0)) throw new Refused("attachment", "padding");
+      plain.update(own);
       if (own.length > 0) yield own;
     }
   })();
   yield* inParts(content);
   if (seen !== bucket(facts.size)) throw new Refused("attachment", "another size than the message says");
-  if (!sameBytes(stored.digest(), facts.cth)) throw new Refused("attachment", `not the file ${b64(facts.cth)}`);
+  if (!sameBytes(stored.digest(), facts.cth)) throw new Refused("attachment", "not the stored bytes that the header names");
+  if (!sameBytes(plain.digest(), facts.hash)) throw new Refused("attachment", "not the content that the body names");
 }
 
 /** Collects a stream; for small files and tests. */

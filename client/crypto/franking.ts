@@ -1,12 +1,12 @@
 // Franking: what lets a reader report a message so that sender and text are proven without any epoch key
 // (docs/protocol.md section 4).
 
-import { type CertificateText, verifyCertificate } from "./certificates.ts";
-import { type KnownIdentity } from "./directory.ts";
+import { verifyCertificate } from "./certificates.ts";
 import { verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, hmac256, pae, sameBytes, unb64, utf8 } from "./encoding.ts";
 import { Refused, attemptAsync, refused } from "./reasons.ts";
 import { type MessageHeader, type MessageRecord, memberOf, readHeader, signedBytes } from "./records.ts";
+import { type DirectoryView } from "./verify.ts";
 
 export const FRANKING_KEY_BYTES = 32;
 
@@ -36,10 +36,7 @@ export function makeReport(record: MessageRecord, body: string, frankingKey: Byt
 }
 
 /** What verifying a report needs to know of the directory. */
-export interface ReportDirectory {
-  device(dev: string): CertificateText | undefined;
-  identities(user: string): readonly KnownIdentity[];
-}
+export type ReportDirectory = Pick<DirectoryView, "device" | "user" | "identities">;
 
 /** Verifies a report: sender, device and text. */
 export function verifyReport(
@@ -57,6 +54,7 @@ export function verifyReport(
     if (typeof body !== "string" || !body.isWellFormed()) throw new Refused("form", "no body");
     const shown = directory.device(header.dev);
     if (shown === undefined) throw new Refused("unknown device");
+    if (directory.user(header.user) === undefined) throw new Refused("unknown user");
     const device = await verifyCertificate(shown, header, directory.identities(header.user));
     if (refused(device)) throw device;
     if (!(await verifyEd25519(device.ed, sig, signedBytes({ header, h, bodyHash })))) throw new Refused("signature");

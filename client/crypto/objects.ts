@@ -99,10 +99,11 @@ export const OBJECT_STEPS: readonly ObjectStep[] = [
   {
     name: "object certificate",
     check: async (facts) => {
-      const { directory, user, header: { dev } } = facts;
+      const { directory, user, header: { dev, owner, gen } } = facts;
       const shown = directory.device(dev) as CertificateText;
       const device = await verifyCertificate(shown, { user, dev }, directory.identities(user));
-      if (refused(device)) return "certificate";
+      // An identity that was replaced before this generation of the owner's own key no longer counts.
+      if (refused(device) || (user === owner && device.gen < gen)) return "certificate";
       facts.ed = device.ed;
       return undefined;
     },
@@ -159,7 +160,7 @@ function readObjectHeader(h: Bytes): ObjectHeader {
     kind: id(members.get("kind")),
     id: id(members.get("id")),
     rev: positive(members.get("rev")),
-    gen: integer(members.get("gen")),
+    gen: positive(members.get("gen")),
     salt: bytes(16)(members.get("salt")),
     dev: id(members.get("dev")),
     ts: integer(members.get("ts")),
@@ -231,7 +232,7 @@ function readRoot(h: Bytes): { name: RootBoxName; salt: Bytes } {
   versionAndType(members, ["root"]);
   onlyMembers(members, ["v", "t", "user", "kind", "n", "salt", "ts"]);
   const name: RootBoxName = {
-    user: id(members.get("user")), kind: oneOf("uik", "puk")(members.get("kind")), n: integer(members.get("n")),
+    user: id(members.get("user")), kind: oneOf("uik", "puk")(members.get("kind")), n: positive(members.get("n")),
   };
   integer(members.get("ts"));
   return { name, salt: bytes(16)(members.get("salt")) };
@@ -288,7 +289,7 @@ function readInbound(h: Bytes): InboundHeader {
   onlyMembers(members, ["v", "t", "team", "gen", "kid", "id", "ts", "via"]);
   return {
     team: id(members.get("team")),
-    gen: integer(members.get("gen")),
+    gen: positive(members.get("gen")),
     kid: bytes(16)(members.get("kid")),
     id: longId(members.get("id")),
     ts: integer(members.get("ts")),

@@ -2,9 +2,10 @@
 
 import { argon2id } from "hash-wasm";
 
-import { type Bytes, aesOpen, aesSeal, b64, hkdf, pae, randomBytes, unb64, utf8 } from "./encoding.ts";
-import { id, oneOf, text } from "./form.ts";
+import { type Bytes, aesOpen, aesSeal, b64, hkdf, pae, randomBytes, utf8 } from "./encoding.ts";
+import { bytes, id, oneOf, onlyMembers, text, versionAndType } from "./form.ts";
 import { Refused, attempt, attemptAsync, refused } from "./reasons.ts";
+import { type JsonObject } from "./strictjson.ts";
 
 /** A wrap of the user root key as the server keeps it. */
 export interface UrkWrap {
@@ -19,6 +20,7 @@ export interface UrkWrap {
 }
 
 export const URK_BYTES = 32;
+const CODE_PARAMETERS = "hkdf";
 const NEW_PARAMETERS = { kib: 65_536, passes: 3, lanes: 1 };
 const BOUNDS = { kib: [65_536, 1_048_576], passes: [3, 16], lanes: [1, 4] } as const;
 const PARAMETERS = /^argon2id,v=19,m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,9}),p=([1-9][0-9]{0,9})$/;
@@ -49,7 +51,7 @@ export async function wrapByPassphrase(user: string, urk: Bytes, passphrase: str
 
 /** Wraps the root key under a recovery code. */
 export async function wrapByCode(user: string, urk: Bytes, code: string): Promise<UrkWrap | Refused> {
-  return attemptAsync(() => wrap(user, "code", "hkdf", randomBytes(16), utf8(readCode(code)), urk));
+  return attemptAsync(() => wrap(user, "code", CODE_PARAMETERS, randomBytes(16), utf8(readCode(code)), urk));
 }
 
 async function wrap(
@@ -67,15 +69,9 @@ async function wrap(
  */
 export function unwrapUrk(given: UrkWrap, user: string, secret: string): Promise<Bytes | Refused> {
   return attemptAsync(async () => {
-    const method = readMethod(given);
-    const salt = unb64(given.salt, 16);
-    const params = text(given.params);
-    const iv = unb64(given.iv, 12);
-    const ct = unb64(given.ct, URK_BYTES + 16);
-    if (id(given.user) !== user) throw new Refused("object", "the wrap of another person");
-    const ikm = method === "passphrase"
-      ? await stretch(secret, salt, readParameters(params))
-      : utf8(codeWith(params, secret));
+    const { user: named, method, salt, params, iv, ct } = readWrap(given);
+    if (named !== user) throw new Refused("object", "the wrap of another person");
+    const ikm = method === "passphrase" ? await stretch(secret, salt, readParameters(params)) : utf8(readCode(secret));
     const key = hkdf(ikm, salt, pae("urk-key", user, method), 32);
     const urk = await aesOpen(key, iv, pae("urk", user, method, params), ct);
     if (urk === undefined) throw new Refused("aead", "wrong passphrase or code");
@@ -83,17 +79,32 @@ export function unwrapUrk(given: UrkWrap, user: string, secret: string): Promise
   });
 }
 
-function readMethod(given: UrkWrap): UrkWrap["method"] {
-  if (typeof given !== "object" || given === null || (given.v as unknown) === undefined) throw new Refused("form");
-  if (typeof given.v !== "number" || typeof given.t !== "string") throw new Refused("form");
-  if (given.v !== 1) throw new Refused("version");
-  if (given.t !== "urk") throw new Refused("type");
-  return oneOf("passphrase", "code")(given.method);
+interface ReadWrap {
+  readonly user: string;
+  readonly method: UrkWrap["method"];
+  readonly salt: Bytes;
+  readonly params: string;
+  readonly iv: Bytes;
+  readonly ct: Bytes;
 }
 
-function codeWith(params: string, secret: string): string {
-  if (params !== "hkdf") throw new Refused("parameters");
-  return readCode(secret);
+/** Reads a wrap. Throws `Refused`: form, version, type, or parameters that are refused before any work. */
+function readWrap(given: UrkWrap): ReadWrap {
+  if (typeof given !== "object" || given === null) throw new Refused("form");
+  const members: JsonObject = new Map(Object.entries(given));
+  versionAndType(members, ["urk"]);
+  onlyMembers(members, ["v", "t", "user", "method", "salt", "params", "iv", "ct"]);
+  const wrap: ReadWrap = {
+    user: id(members.get("user")),
+    method: oneOf("passphrase", "code")(members.get("method")),
+    salt: bytes(16)(members.get("salt")),
+    params: text(members.get("params")),
+    iv: bytes(12)(members.get("iv")),
+    ct: bytes(URK_BYTES + 16)(members.get("ct")),
+  };
+  if (wrap.method === "passphrase") readParameters(wrap.params);
+  else if (wrap.params !== CODE_PARAMETERS) throw new Refused("parameters");
+  return wrap;
 }
 
 /** Reads Argon2 settings. Throws `Refused("parameters")` outside the bounds, before any work is done. */
@@ -164,7 +175,9 @@ export function generatePassphrase(words: readonly string[]): string {
     const draw = crypto.getRandomValues(new Uint32Array(1))[0]!;
     if (draw < limit) chosen.push(words[draw % words.length]!);
   }
-  return chosen.join(" ");
+  const passphrase = chosen.join(" ");
+  // One in some millions is so short that it would not pass for a passphrase of one's own: draw again.
+  return passphrase.length < OWN_PASSPHRASE_LENGTH ? generatePassphrase(words) : passphrase;
 }
 
 /** Why a passphrase of one's own is not taken; undefined if it is. */

@@ -389,11 +389,12 @@ describe("attachments", () => {
       assert.ok(parts.every((part) => part.length <= 1024 * 1024));
       assert.equal(parts.reduce((sum, part) => sum + part.length, 0), storedSize(size));
       assert.equal(made.stored, storedSize(size));
-      const facts = { thread: "0".repeat(32), id: "a1", key: made.key, size, cth: made.cth };
+      const facts = { thread: "0".repeat(32), id: "a1", key: made.key, size, cth: made.cth, hash: made.hash };
       assert.ok(sameBytes(await collect(openAttachment(facts, parts)), file));
       await assert.rejects(collect(openAttachment({ ...facts, id: "a2" }, parts)), Refused);
       await assert.rejects(collect(openAttachment({ ...facts, size: bucket(size) + 1 }, parts)), Refused);
       await assert.rejects(collect(openAttachment({ ...facts, cth: randomBytes(32) }, parts)), Refused);
+      await assert.rejects(collect(openAttachment({ ...facts, hash: randomBytes(32) }, parts)), Refused);
     });
   }
 });
