@@ -5,6 +5,7 @@ Every entry is verified with its chain before it is stored (docs/protocol.md sec
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -97,7 +98,7 @@ def chains(session: Session, ids: Iterable[str]) -> dict[str, list[Entry]]:
     for row in _rows(session, list(ids)):
         found.setdefault(row.id, []).append(row.entry)
     with answering_refusals():
-        return {id: [signed.entry for signed in verify_chain(entries)] for id, entries in found.items()}
+        return {id: list(_verified(tuple(map(_as_text, entries)))) for id, entries in found.items()}
 
 
 def identities(chain: Sequence[Entry]) -> list[IdentityKeys]:
@@ -157,6 +158,17 @@ def people(session: Session, ids: Iterable[str]) -> dict[str, Person]:
 def own_entries(session: Session, account_id: str) -> list[dict[str, Any]]:
     """The chain of one person as it travels."""
     return [row.entry for row in _rows(session, [account_id])]
+
+
+def _as_text(entry: dict[str, Any]) -> tuple[str, str, str | None]:
+    return entry["h"], entry["sig"], entry.get("prevsig")
+
+
+@lru_cache(maxsize=1024)
+def _verified(texts: tuple[tuple[str, str, str | None], ...]) -> tuple[Entry, ...]:
+    # A chain's verdict depends on its exact bytes alone, so it is found once in a process.
+    raws = [{"h": h, "sig": sig, "prevsig": prevsig} for h, sig, prevsig in texts]
+    return tuple(signed.entry for signed in verify_chain(raws))
 
 
 def _rows(session: Session, ids: list[str], *, lock: bool = False) -> list[DirectoryEntry]:

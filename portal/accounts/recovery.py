@@ -6,7 +6,6 @@ to browsers without a certified device only a few times a day, and the person he
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -14,23 +13,17 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import policy
 from portal.accounts.actor import Actor
-from portal.accounts.forms import exact_members, text_of_bytes, wrong
+from portal.accounts.forms import answering_refusals, wrong
 from portal.accounts.tables import RecoveryRead, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock, ids
 from portal.core.errors import Forbidden, NotFound, TooMany
+from portal.e2ee.recovery import Method, read_wrap
 from portal.outbox import enqueue
 
 DAY = timedelta(days=1)
 # The outbox job that tells a person about something that happened to the own keys; payload {account, what}.
 NOTICE_JOB = "notice.keys"
-
-
-class Method(StrEnum):
-    """How the user root key is wrapped."""
-
-    CODE = "code"
-    PASSPHRASE = "passphrase"  # noqa: S105 - the name of a way, not a secret
 
 
 @dataclass(frozen=True)
@@ -137,10 +130,8 @@ def _tell(session: Session, actor: Actor, what: str) -> None:
 
 
 def _check(account_id: str, method: Method, wrap: dict[str, Any]) -> None:
-    exact_members(wrap, {"v", "t", "user", "method", "salt", "params", "iv", "ct"}, "wrap")
-    if (wrap["v"], wrap["t"], wrap["user"], wrap["method"]) != (1, "urk", account_id, method.value):
+    # Weak stretching is refused here as in every browser (docs/protocol.md section 2).
+    with answering_refusals():
+        read = read_wrap(wrap)
+    if (read.user, read.method) != (account_id, method):
         wrong("wrap")
-    text_of_bytes(wrap["salt"], "wrap.salt", length=16)
-    text_of_bytes(wrap["iv"], "wrap.iv", length=12)
-    # 32 bytes of key and the tag.
-    text_of_bytes(wrap["ct"], "wrap.ct", length=48)

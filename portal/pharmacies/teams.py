@@ -1,15 +1,17 @@
 """Teams with keys of their own: who asks, who sits, who leaves, and the signed generations that make it so.
 
 A seat is where a person stands in a team as the portal sees it; the newest signed record is where the keys are. The two
-change in one transaction: a record moves seats, an ask or a leave moves a seat and waits for the next record. Somebody who
-asked to leave, or whose account was disabled, is without access from that moment, and without new keys from the next
-record on (docs/protocol.md section 3, design decision 13).
+change in one transaction: a record moves seats, an ask or a leave moves a seat and waits for the next record. Somebody
+who asked to leave, or whose account was disabled, is without access from that moment, and without new keys from the
+next record on (docs/protocol.md section 3, design decision 13).
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import func, select
@@ -25,8 +27,8 @@ from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.core.lives import Life, Step
 from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
 from portal.e2ee.teams import TeamRecord as SignedRecord
-from portal.e2ee.teams import read_team, verify_next, verify_team
 from portal.outbox import enqueue
 from portal.pharmacies.tables import Pharmacy, TeamRecord, TeamSeat
 from portal.pharmacies.topics import TeamKind, split_team_id, team_id
@@ -101,7 +103,7 @@ class Seat:
 
 @dataclass(frozen=True)
 class Team:
-    """A team as its pharmacy's staff see it. `gen` 0: not founded yet; `sole_member`: one lost code loses everything."""
+    """A team as its pharmacy's staff see it. `gen` 0: not founded yet; `sole_member`: one lost code loses it all."""
 
     id: str
     pharmacy_id: str
@@ -214,17 +216,20 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
     return state
 
 
-def account_disabled(session: Session, account_id: str) -> list[str]:
-    """Take the seats of a disabled account: no access from now on. Returns the teams that need a new generation."""
+def withdraw(session: Session, account_id: str, *, why: str) -> list[str]:
+    """Take away all seats of an account that was disabled or got another role: no access from now on.
+
+    Returns the teams that need a new generation, which the next member's browser makes.
+    """
     concerned = []
     for seat in session.scalars(select(TeamSeat).where(TeamSeat.account_id == account_id)):
-        event = Event.LEAVE if seat.state == State.MEMBER else Event.DECLINE
-        after = LIFE.after(State(seat.state), event)
+        before = State(seat.state)
+        after = LIFE.after(before, Event.LEAVE if before is State.MEMBER else Event.DECLINE)
         if after is None:
             continue
         if after is State.LEAVING:
             concerned.append(team_id(seat.pharmacy_id, TeamKind(seat.kind)))
-        seat.state, seat.since, seat.note = after.value, clock.now(), "disabled"
+        seat.state, seat.since, seat.note = after.value, clock.now(), why
     return concerned
 
 
@@ -329,7 +334,7 @@ def chains(session: Session, teams: Iterable[str]) -> dict[str, list[SignedRecor
     for row in rows:
         found.setdefault(row.team_id, []).append(row)
     with answering_refusals():
-        return {team: verify_team([row.record for row in own], identities_of) for team, own in found.items()}
+        return {team: _chain(own, identities_of) for team, own in found.items()}
 
 
 def records(session: Session, teams: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
@@ -363,16 +368,26 @@ def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[Tea
 
 def _verified(session: Session, rows: list[TeamRecord]) -> list[SignedRecord]:
     with answering_refusals():
-        return verify_team([row.record for row in rows], _identities(session, {row.signer for row in rows}))
+        return _chain(rows, _identities(session, {row.signer for row in rows}))
 
 
-def _identities(session: Session, accounts: set[str]) -> Any:
+def _chain(rows: list[TeamRecord], identities_of: IdentitiesOf) -> list[SignedRecord]:
+    keys = tuple((signer, tuple(identities_of(signer))) for signer in sorted({row.signer for row in rows}))
+    return list(_remembered(tuple(json.dumps(row.record, sort_keys=True) for row in rows), keys))
+
+
+@lru_cache(maxsize=128)
+def _remembered(
+    texts: tuple[str, ...], keys: tuple[tuple[str, tuple[IdentityKeys, ...]], ...]
+) -> tuple[SignedRecord, ...]:
+    # A verdict depends on the exact records and the signers' identities alone, so it is found once in a process.
+    known = dict(keys)
+    return tuple(verify_team([json.loads(text) for text in texts], lambda user: known.get(user, ())))
+
+
+def _identities(session: Session, accounts: set[str]) -> IdentitiesOf:
     known = directory.chains(session, accounts)
-
-    def identities_of(user: str) -> list[IdentityKeys]:
-        return directory.identities(known.get(user, []))
-
-    return identities_of
+    return lambda user: directory.identities(known.get(user, []))
 
 
 def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind: TeamKind) -> None:

@@ -1,0 +1,212 @@
+"""The key directory as the server reads it: for people who have something in common, and for verifying records."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts import devices, directory, policy, relations
+from portal.accounts.actor import Actor
+from portal.accounts.directory import Person
+from portal.accounts.tables import Device
+from portal.audit import Action, Purpose, record
+from portal.core.errors import NotFound
+from portal.e2ee import certificates
+from portal.e2ee.directory import Entry, Maker
+from portal.e2ee.reasons import Refused
+from portal.e2ee.teams import TeamRecord
+from portal.pharmacies import care, teams
+from portal.pharmacies.tables import TeamSeat
+from portal.pharmacies.topics import TeamKind, split_team_id
+
+MOST_IDS = 100
+
+# Those among some ids with whom the actor shares a thread; given by the threads package, which lies above.
+SharesThread = Callable[[Session, Actor, frozenset[str]], frozenset[str]]
+
+
+@dataclass(frozen=True)
+class TeamKeys:
+    """A team in the directory: its generations as they travel, oldest first."""
+
+    id: str
+    pharmacy_id: str
+    kind: TeamKind
+    records: tuple[dict[str, Any], ...]
+
+
+def look_up(
+    session: Session, *, actor: Actor, ids: Iterable[str], shares_thread: SharesThread
+) -> list[Person | TeamKeys]:
+    """The keys of those among `ids` whom the actor may know, in the order asked; the others are left out.
+
+    A constant number of queries, whatever the number of ids. One row in the audit record.
+    """
+    wanted = list(dict.fromkeys(ids))[:MOST_IDS]
+    people = directory.people(session, [id for id in wanted if split_team_id(id) is None])
+    allowed = _allowed(session, actor, wanted, people, shares_thread)
+    records = teams.records(session, [id for id in allowed if split_team_id(id) is not None])
+    found: list[Person | TeamKeys] = []
+    for id in wanted:
+        if id in allowed and id in people:
+            found.append(people[id])
+        split = split_team_id(id)
+        if id in allowed and split is not None and id in records:
+            found.append(TeamKeys(id, split[0], split[1], tuple(records[id])))
+    record(
+        session,
+        Action.DIRECTORY_READ,
+        agent=actor.agent,
+        pharmacy_id=actor.pharmacy_id,
+        purpose=Purpose.HSYSADMIN,
+        detail={"asked": len(wanted), "found": len(found)},
+    )
+    return found
+
+
+def look_up_one(session: Session, *, actor: Actor, id: str, shares_thread: SharesThread) -> Person | TeamKeys:
+    """As `look_up` for one. Raises NotFound for unknown and foreign ids alike."""
+    found = look_up(session, actor=actor, ids=[id], shares_thread=shares_thread)
+    if not found:
+        raise NotFound()
+    return found[0]
+
+
+def _allowed(
+    session: Session, actor: Actor, ids: list[str], people: Mapping[str, Person], shares_thread: SharesThread
+) -> frozenset[str]:
+    acting = [one.patient_id for one in actor.acting]
+    near = {pharmacy for found in care.pharmacies_of(session, acting).values() for pharmacy in found}
+    kin = {account for found in relations.accounts_of(session, acting).values() for account, _ in found}
+    works_at = _pharmacies(session, ids, people)
+    patients = _patients_in_care(session, actor, list(people)) if actor.staff else frozenset()
+    in_care = {id for id in ids if id in kin or id in patients or works_at[id] & near}
+    colleagues = {id for id in ids if actor.staff and actor.pharmacy_id in works_at[id]}
+    unsure = frozenset(ids) - in_care - colleagues - {actor.account_id}
+    in_thread = shares_thread(session, actor, unsure) if unsure else frozenset()
+    allowed = set()
+    for id in ids:
+        try:
+            policy.allow_directory(
+                actor,
+                owner=id,
+                shares_thread=id in in_thread,
+                shares_pharmacy=id in colleagues,
+                shares_care=id in in_care,
+            )
+        except NotFound:
+            continue
+        allowed.add(id)
+    return frozenset(allowed)
+
+
+def _pharmacies(session: Session, ids: list[str], people: Mapping[str, Person]) -> dict[str, set[str]]:
+    # Where each works or has sat in a team: whoever signed a team's record is looked up long after leaving it.
+    found: dict[str, set[str]] = {id: set() for id in ids}
+    for id, person in people.items():
+        if person.pharmacy_id is not None:
+            found[id].add(person.pharmacy_id)
+    for account_id, pharmacy_id in session.execute(
+        select(TeamSeat.account_id, TeamSeat.pharmacy_id).where(
+            TeamSeat.account_id.in_(list(people)),
+            TeamSeat.state.in_([teams.State.MEMBER, teams.State.LEAVING, teams.State.LEFT]),
+        )
+    ):
+        found[account_id].add(pharmacy_id)
+    for id in ids:
+        split = split_team_id(id)
+        if split is not None:
+            found[id].add(split[0])
+    return found
+
+
+def _patients_in_care(session: Session, actor: Actor, accounts: list[str]) -> frozenset[str]:
+    acting = relations.patients_of(session, accounts)
+    cared = care.in_care_of(
+        session,
+        pharmacy_id=actor.pharmacy_id or "",
+        patient_ids=[patient for patients in acting.values() for patient in patients],
+    )
+    return frozenset(account for account, patients in acting.items() if cared & patients)
+
+
+class ServerDirectory:
+    """What verifiers of records and sealed objects ask (`portal.e2ee.directory.Directory`), answered from the database.
+
+    Chains and team records are verified when first asked for and kept for the life of this object: one transaction.
+    `prefetch` fetches many at once.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._people: dict[str, list[Entry]] = {}
+        self._teams: dict[str, list[TeamRecord]] = {}
+        self._devices: dict[str, Device | None] = {}
+
+    def prefetch(self, ids: Iterable[str], keys: Iterable[str] = ()) -> None:
+        """Fetch persons and teams (`ids`) and devices (`keys`) that will be asked for, in four queries at most."""
+        wanted = set(ids)
+        people = {id for id in wanted if split_team_id(id) is None} - self._people.keys()
+        team_ids = {id for id in wanted if split_team_id(id) is not None} - self._teams.keys()
+        device_ids = set(keys) - self._devices.keys()
+        if people:
+            self._people |= {id: [] for id in people} | directory.chains(self._session, people)
+        if team_ids:
+            self._teams |= {id: [] for id in team_ids} | teams.chains(self._session, team_ids)
+        if device_ids:
+            rows = self._session.scalars(select(Device).where(Device.id.in_(device_ids)))
+            self._devices |= dict.fromkeys(device_ids) | {row.id: row for row in rows}
+
+    def user(self, id: str, gen: int | None = None) -> Entry | None:
+        """The entry of a person or team in a generation; without generation the newest."""
+        self.prefetch([id])
+        if split_team_id(id) is not None:
+            chain = [generation.entry for generation in self._teams[id]]
+        else:
+            chain = self._people[id]
+        return next((entry for entry in reversed(chain) if gen is None or entry.gen == gen), None)
+
+    def entries(self, user: str) -> Sequence[Entry]:
+        """The newest entry of a person: on append only certificates of the newest identity are accepted."""
+        self.prefetch([user])
+        return self._people[user][-1:] if split_team_id(user) is None else []
+
+    def device(self, dev: str) -> Mapping[str, Any] | None:
+        """The certificate of a device, also of one that was ended."""
+        row = self.device_row(dev)
+        return None if row is None else row.certificate
+
+    def device_row(self, dev: str) -> Device | None:
+        """Everything known of a device; None for an unknown one."""
+        self.prefetch([], [dev])
+        return self._devices[dev]
+
+    def active(self, dev: str | None) -> bool:
+        """Whether a device may sign now: not ended, and certified by its owner's newest identity."""
+        row = self.device_row(dev) if dev is not None else None
+        if row is None:
+            return False
+        self.prefetch([row.account_id])
+        return devices.state_of(row, self._people[row.account_id]) is devices.State.ACTIVE
+
+    def speaks_for(self, user: str, team: str, gen: int) -> bool:
+        """Whether a person is listed in the team's record of that generation."""
+        if split_team_id(team) is None:
+            return False
+        self.prefetch([team])
+        return any(generation.gen == gen and generation.lists(user) for generation in self._teams[team])
+
+    def revocation(self, dev: str, maker: Maker) -> bool:
+        """Whether a verified revocation of the device is known."""
+        row = self.device_row(dev)
+        if row is None or row.revocation is None:
+            return False
+        self.prefetch([row.account_id])
+        identities = directory.identities(self._people[row.account_id])
+        try:
+            certificates.verify_revocation(row.revocation, row.account_id, dev, identities)
+        except Refused:
+            return False
+        return True

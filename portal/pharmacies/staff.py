@@ -1,0 +1,168 @@
+"""Accounts as an operator keeps them: listed, disabled, given another role, their sessions ended, patients invited.
+
+Disabling and a change of role act at once: sessions end, seats in teams are without access, and the teams' keys are
+changed by the next member's browser.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts import invitations
+from portal.accounts.roles import STAFF, Role
+from portal.accounts.tables import Account
+from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.core import clock
+from portal.core.bus import Bus
+from portal.core.errors import BadInput, NotFound
+from portal.identity import sessions
+from portal.identity.sessions import EndedBy
+from portal.pharmacies import teams
+from portal.pharmacies.tables import EhrConnection, Pharmacy
+
+# Who acts when a command does: the machine's operator, whose name the portal does not know.
+OPERATOR = Agent(account_id=None, role=Role.OPERATOR.value, address="command-line")
+
+
+@dataclass(frozen=True)
+class Row:
+    """An account in the operator's list: how it signs in, never whom it is about."""
+
+    id: str
+    issuer: str
+    subject: str
+    role: Role
+    pharmacy_id: str | None
+    last_login_at: datetime | None
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What followed: how many sessions ended, and which teams need a new generation of their key."""
+
+    sessions: int
+    teams: tuple[str, ...]
+
+
+def accounts(session: Session, *, pharmacy_id: str | None = None) -> list[Row]:
+    """All accounts, or those of a pharmacy's staff."""
+    wanted = select(Account).order_by(Account.role, Account.subject, Account.id)
+    if pharmacy_id is not None:
+        wanted = wanted.where(Account.pharmacy_id == pharmacy_id)
+    return [
+        Row(row.id, row.issuer, row.subject, Role(row.role), row.pharmacy_id, row.last_login_at, row.disabled_at)
+        for row in session.scalars(wanted)
+    ]
+
+
+def find(session: Session, name: str) -> str:
+    """The id of the account with this id or subject. Raises NotFound, BadInput when two subjects are the same."""
+    found = list(session.scalars(select(Account.id).where((Account.id == name) | (Account.subject == name))))
+    if not found:
+        raise NotFound("unknown-account")
+    if len(found) > 1:
+        raise BadInput("account-not-unique")
+    return found[0]
+
+
+def disable(session: Session, *, bus: Bus, account_id: str, agent: Agent = OPERATOR) -> Ended:
+    """Close an account: it cannot sign in, its sessions end, its seats are without access. Raises NotFound."""
+    account = _account(session, account_id)
+    if account.disabled_at is None:
+        account.disabled_at = clock.now()
+        _note(session, agent, Action.ACCOUNT_DISABLED, account)
+    return _end(session, bus, account, EndedBy.DISABLED, agent)
+
+
+def enable(session: Session, *, account_id: str, agent: Agent = OPERATOR) -> None:
+    """Open a closed account again; seats in teams have to be asked for anew. Raises NotFound."""
+    account = _account(session, account_id)
+    account.disabled_at = None
+    _note(session, agent, Action.ACCOUNT_ENABLED, account)
+
+
+def change_role(
+    session: Session, *, bus: Bus, account_id: str, role: Role, pharmacy_id: str | None, agent: Agent = OPERATOR
+) -> Ended:
+    """Give an account another role or pharmacy. Raises NotFound, BadInput when staff would have no pharmacy."""
+    account = _account(session, account_id)
+    if (role in STAFF) != (pharmacy_id is not None):
+        raise BadInput("role-pharmacy")
+    if pharmacy_id is not None and session.get(Pharmacy, pharmacy_id) is None:
+        raise NotFound("unknown-pharmacy")
+    account.role, account.pharmacy_id = role.value, pharmacy_id
+    session.flush()
+    _note(session, agent, Action.ROLE_CHANGED, account)
+    return _end(session, bus, account, EndedBy.ROLE, agent)
+
+
+def end_sessions(session: Session, *, bus: Bus, account_id: str, agent: Agent = OPERATOR) -> int:
+    """End all sessions of an account; it may sign in again. Returns how many. Raises NotFound."""
+    _account(session, account_id)
+    return sessions.end_all(session, bus, account_id, EndedBy.OPERATOR, agent=agent)
+
+
+def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = OPERATOR) -> str:
+    """A code for a patient of a pharmacy, through its first EHR connection. Raises NotFound without one."""
+    connection = connection_of(session, pharmacy_id)
+    if connection is None:
+        raise NotFound("no-ehr-connection")
+    _, code = invitations.create(
+        session, agent=agent, pharmacy_id=pharmacy_id, connection_id=connection.id, fhir_id=fhir_id
+    )
+    return code
+
+
+def connection_of(session: Session, pharmacy_id: str) -> EhrConnection | None:
+    """The EHR connection a pharmacy reads from: its first; None without one."""
+    return session.scalar(
+        select(EhrConnection)
+        .where(EhrConnection.pharmacy_id == pharmacy_id)
+        .order_by(EhrConnection.created_at, EhrConnection.id)
+        .limit(1)
+    )
+
+
+def add_connection(
+    session: Session, *, pharmacy_id: str, connection_id: str, base_url: str, auth: str, client_id: str | None = None
+) -> None:
+    """Give a pharmacy an EHR to read from; `auth` is `none` or `backend`. One that is there is changed.
+
+    Raises NotFound for an unknown pharmacy, BadInput for an address that is no http(s) one.
+    """
+    if session.get(Pharmacy, pharmacy_id) is None:
+        raise NotFound("unknown-pharmacy")
+    if not base_url.startswith(("http://", "https://")) or auth not in ("none", "backend"):
+        raise BadInput("ehr-connection")
+    row = session.get(EhrConnection, connection_id)
+    if row is None:
+        row = EhrConnection(id=connection_id, pharmacy_id=pharmacy_id, created_at=clock.now())
+        session.add(row)
+    row.base_url, row.auth, row.client_id = base_url.rstrip("/"), auth, client_id
+
+
+def _account(session: Session, account_id: str) -> Account:
+    account = session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise NotFound("unknown-account")
+    return account
+
+
+def _end(session: Session, bus: Bus, account: Account, by: EndedBy, agent: Agent) -> Ended:
+    ended = sessions.end_all(session, bus, account.id, by, agent=agent)
+    return Ended(ended, tuple(teams.withdraw(session, account.id, why=by.value)))
+
+
+def _note(session: Session, agent: Agent, action: Action, account: Account) -> None:
+    record(
+        session,
+        action,
+        agent=agent,
+        pharmacy_id=account.pharmacy_id,
+        entity=Entity("Account", account.id),
+        purpose=Purpose.HOPERAT,
+        detail={"role": account.role},
+    )
