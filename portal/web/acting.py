@@ -21,9 +21,9 @@ def current_actor() -> Actor:
             actor = load_actor(
                 session,
                 str(login.account_id),
-                agent=login.agent(address=client_address(), request_id=request_id()),
-                auth_time=login.auth_time,
-                device_id=login.device_id,
+                login=login,
+                address=client_address(),
+                request_id=request_id(),
             )
         if actor is None:
             raise NotSignedIn("session-ended")
