@@ -37,7 +37,10 @@ _WIDTHS = {
 
 @dataclass(frozen=True)
 class Agent:
-    """Who acted, from where: ids and references, never a name, a session id or a token itself."""
+    """Who acted, from where: ids and references, never a name, a session id or a token itself.
+
+    `token_ref` is `jti:<id>` of a token that names itself, otherwise the last 32 characters of it (IHE BALP).
+    """
 
     account_id: str | None
     role: str | None
@@ -71,7 +74,8 @@ def record(
 ) -> None:
     """Write one row into the caller's transaction. Who touches several patients records each (`record_each`).
 
-    `reason` and the values of `detail` are codes, ids, numbers or lists of them. Raises ValueError for anything
+    `reason` and the values of `detail` are codes, ids, numbers or lists of them; `ehr.fetched` says there which
+    `connection` was asked which `query`, and no act ever says what came back. Raises ValueError for anything
     with blanks or beyond the column's width: that is a fault in the caller, and the act must not go through.
     """
     session.execute(

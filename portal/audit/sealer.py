@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from portal.audit import canonical
 from portal.audit.keys import LogKeys
 from portal.audit.tables import AuditCheckpoint, AuditEvent, AuditLeaf
-from portal.core import clock
+from portal.core import clock, ids
 from portal.core.database import Database
 from portal.translog.checkpoints import Checkpoint, open_checkpoint
 from portal.translog.merkle import CompactRange
@@ -157,7 +157,7 @@ def _read(path: Path) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".new")
+    beside = path.with_name(f"{path.name}.{ids.random_id()}")
     with beside.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

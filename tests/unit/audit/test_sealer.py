@@ -142,6 +142,8 @@ def test_two_sealers_at_once_seal_each_row_once(
     for thread in threads:
         thread.join()
     assert len(sealed_rows(database)) == 50
+    names = {path.name for path in (settings.data_path / "checkpoints").iterdir()}
+    assert names == {"50.txt", "latest"}
     assert verify_audit(database, log_keys.verifiers).finding is Finding.GOOD
 
 
