@@ -53,7 +53,7 @@ class Assets:
         self._given = folder
 
     def url(self, name: str) -> str:
-        """The address of `name` as the manifest knows it: "thread.js", "portal.css", "worker-crypto.js", "texts-en.json".
+        """The address of `name`, one of the manifest: "thread.js", "portal.css", "worker-crypto.js", "texts-en.json".
 
         Raises UnknownAsset, or FileNotFoundError when the client was never built.
         """
