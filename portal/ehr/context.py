@@ -1,0 +1,196 @@
+"""Everything the panel beside a thread shows, read in one go and kept for at most five minutes in memory.
+
+One batch (or a few searches side by side) for each patient; the same question asked twice at once is asked of the EHR
+once. When the EHR is down, what it said within the last five minutes is given again and says that it is stale.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from portal.core import clock
+from portal.ehr import projection
+from portal.ehr.cache import BoundedCache
+from portal.ehr.client import EhrClient, SearchResult
+from portal.ehr.contract import observation_names
+from portal.ehr.errors import EhrNotFound, EhrProtocolError, EhrUnavailable, ProtocolFault
+from portal.ehr.model import (
+    AllergyState,
+    Dropped,
+    Identifier,
+    Json,
+    Patient,
+    PatientContext,
+    PharmacyRef,
+    SectionState,
+)
+from portal.ehr.reading import is_fhir_id
+from portal.ehr.transport import Deadline
+
+FRESH_SECONDS = 15.0
+LABS_EACH = 5
+VITALS_EACH = 90
+_PAGE = ("_count", "200")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One search of a context: its name in `sections`, the type it must answer with, and its parameters."""
+
+    name: str
+    resource_type: str
+    params: tuple[tuple[str, str], ...]
+
+
+def _parts(patient_id: str) -> tuple[_Part, ...]:
+    of = ("patient", patient_id)
+    labs, vitals = (",".join(f"{projection.LOINC}|{c}" for c in observation_names(g)) for g in ("labs", "vitals"))
+    newest = ("_sort", "-date")
+    return (
+        _Part("patient", "Patient", (("_id", patient_id),)),
+        _Part("medications", "MedicationRequest", (of, ("_include", "MedicationRequest:medication"), _PAGE)),
+        _Part("dispenses", "MedicationDispense", (of, ("_include", "MedicationDispense:medication"), _PAGE)),
+        _Part("allergies", "AllergyIntolerance", (of, _PAGE)),
+        _Part("conditions", "Condition", (of, _PAGE)),
+        _Part("orders", "SupplyRequest", (("subject", f"Patient/{patient_id}"), _PAGE)),
+        _Part("deliveries", "SupplyDelivery", (of, _PAGE)),
+        _Part("tasks", "Task", (of, _PAGE)),
+        _Part("services", "ServiceRequest", (of, _PAGE)),
+        _Part("labs", "Observation", (of, ("code", labs), newest, _PAGE)),
+        _Part("vitals", "Observation", (of, ("code", vitals), newest, _PAGE)),
+        _Part("coverage", "Coverage", (of, _PAGE)),
+    )
+
+
+class ContextReader:
+    """Reads and remembers contexts from one EHR. Thread-safe; make one for each connection."""
+
+    def __init__(self, client: EhrClient) -> None:
+        self._client = client
+        self._cache: BoundedCache[PatientContext] = BoundedCache(entries=200)
+
+    def read(self, patient_id: str, *, max_age: float = FRESH_SECONDS) -> PatientContext:
+        """The context of one patient, at most `max_age` seconds old (0 asks the EHR now).
+
+        Raises EhrUnavailable only when nothing younger than five minutes is remembered, EhrNotFound when the EHR has
+        no such patient, EhrRefused and EhrProtocolError as the client does. Parts that could not be read are named in
+        `sections`; the others stand.
+        """
+        if not is_fhir_id(patient_id):
+            raise EhrNotFound(404)
+        asked = clock.monotonic()
+        with self._cache.flight(patient_id):
+            kept = self._cache.get(patient_id)
+            # Whoever waited for another's reading takes it, however fresh was asked for.
+            if kept is not None and (kept.age <= max_age or kept.at >= asked):
+                return kept.value
+            try:
+                context = self._fetch(patient_id)
+            except EhrUnavailable:
+                if kept is None:
+                    raise
+                return replace(kept.value, stale=True)
+            self._cache.put(patient_id, context, _weight(context))
+            return context
+
+    def forget(self, patient_id: str) -> None:
+        """Drop what is remembered of a patient: the EHR told us of a change, or a relation ended."""
+        self._cache.forget(lambda key: key == patient_id)
+
+    def find_patients(self, system: str, value: str) -> tuple[Patient, ...]:
+        """The patients with that identifier (at most two pages): one is a match, more is a question for people."""
+        found = self._client.search("Patient", (("identifier", f"{system}|{value}"),), max_pages=2)
+        return tuple(
+            patient
+            for patient in (projection.patient(one) for one in found.matches if one.get("resourceType") == "Patient")
+            if Identifier(system, value) in {replace(one, label="") for one in patient.identifiers}
+        )
+
+    def patient(self, patient_id: str) -> Patient:
+        """The Patient alone, straight from the EHR (login, before sending: is this record still open?)."""
+        return projection.patient(self._client.read("Patient", patient_id))
+
+    def _fetch(self, patient_id: str) -> PatientContext:
+        deadline = Deadline()
+        offered = self._client.capabilities(deadline=deadline).resource_types
+        parts = _parts(patient_id)
+        asked = [part for part in parts if part.resource_type in offered or part.name == "patient"]
+        answers = self._client.search_many([(part.resource_type, part.params) for part in asked], deadline=deadline)
+        sections = {part.name: SectionState.NOT_OFFERED for part in parts}
+        reader = projection.Reader(self._client.base_url, patient_id)
+        kept: dict[str, list[Json]] = {part.name: [] for part in parts}
+        included: dict[str, Json] = {}
+        dropped: list[Dropped] = []
+        for part, answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, SearchResult):
+                if part.name == "patient":
+                    raise answer
+                sections[part.name] = SectionState.UNAVAILABLE
+                continue
+            sections[part.name] = SectionState.PARTIAL if answer.truncated else SectionState.OK
+            kept[part.name], refused = reader.sift(part.resource_type, answer.matches)
+            dropped += refused
+            more, refused = _included(answer.included, reader)
+            included.update(more)
+            dropped += refused
+        if not kept["patient"]:
+            if dropped:
+                raise EhrProtocolError(ProtocolFault.WRONG_RESOURCE)
+            raise EhrNotFound(404)
+        return _context(reader, kept, included, sections, tuple(dropped), self._client.connection.source)
+
+
+def _included(resources: Iterable[Json], reader: projection.Reader) -> tuple[dict[str, Json], list[Dropped]]:
+    """Only Medications are asked for; anything else that rides along is not shown."""
+    found: dict[str, Json] = {}
+    dropped = []
+    for resource in resources:
+        kind, name = str(resource.get("resourceType"))[:64], resource.get("id")
+        known = isinstance(name, str) and is_fhir_id(name)
+        if kind == "Medication" and known:
+            found[f"Medication/{name}"] = resource
+        else:
+            foreign = kind in projection.SUBJECT and not reader.is_ours(resource)
+            dropped.append(Dropped(kind, str(name) if known else "", "foreign" if foreign else "unexpected"))
+    return found, dropped
+
+
+def _context(
+    reader: projection.Reader,
+    kept: dict[str, list[Json]],
+    included: dict[str, Json],
+    sections: dict[str, SectionState],
+    dropped: tuple[Dropped, ...],
+    source: str,
+) -> PatientContext:
+    fills = reader.dispenses(kept["dispenses"], included)
+    requests, other = reader.medication_requests(kept["medications"], fills, included)
+    allergies, state = projection.allergies(kept["allergies"])
+    if sections["allergies"] not in (SectionState.OK, SectionState.PARTIAL) and state is not AllergyState.RECORDED:
+        state = AllergyState.UNAVAILABLE
+    named = [request.pharmacy for request in requests if request.is_current] + [fill.pharmacy for fill in fills]
+    return PatientContext(
+        patient=projection.patient(kept["patient"][0]),
+        medication_requests=requests,
+        other_dispenses=other,
+        allergies=allergies,
+        allergy_state=state,
+        conditions=projection.conditions(kept["conditions"]),
+        orders=reader.orders(kept["orders"], kept["tasks"], kept["deliveries"], kept["services"], included),
+        labs=reader.observations(kept["labs"], "labs", LABS_EACH),
+        vitals=reader.observations(kept["vitals"], "vitals", VITALS_EACH),
+        coverages=projection.coverages(kept["coverage"]),
+        sections=sections,
+        dropped=dropped,
+        source=source,
+        as_of=clock.now(),
+        dispensers=tuple(dict.fromkeys(one for one in named if one != PharmacyRef())),
+    )
+
+
+def _weight(context: PatientContext) -> int:
+    """A rough size in bytes: the text of the chips, which is most of it, and a kilobyte for every other entry."""
+    entries = len(context.medication_requests) + len(context.orders) + len(context.labs) + len(context.vitals)
+    chips = [request.resource for request in context.medication_requests]
+    chips += [order.resource for order in context.orders]
+    return sum(len(str(chip)) for chip in chips) + 1024 * (entries + len(context.conditions)) + sys.getsizeof(context)

@@ -1,0 +1,584 @@
+"""From FHIR R4 JSON to the values of `model`: tolerant of what is missing, strict about whose it is.
+
+Nothing here raises on odd data. An entry whose subject is not exactly this patient is dropped and named; what was
+entered in error is dropped; unknown codes keep the EHR's own words.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from portal.ehr.contract import observation_names, order_states
+from portal.ehr.model import (
+    Allergy,
+    AllergyState,
+    Condition,
+    Coverage,
+    Delivery,
+    Dispense,
+    Dropped,
+    Identifier,
+    Json,
+    Measure,
+    Medication,
+    MedicationRequest,
+    Observation,
+    Order,
+    OrderKind,
+    Patient,
+    PharmacyRef,
+)
+from portal.ehr.reading import (
+    boolean,
+    clean,
+    code_in,
+    codings,
+    day,
+    first,
+    is_fhir_id,
+    items,
+    local_reference,
+    moment,
+    number,
+    obj,
+    partial_date,
+    text,
+    whole,
+    words_of,
+)
+
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+LOINC = "http://loinc.org"
+SNOMED = "http://snomed.info/sct"
+ORDER_STATE = "urn:portal:fhir:CodeSystem:order-status"
+# Which element names the patient, for each type that belongs to one (R4).
+SUBJECT = {
+    "MedicationRequest": "subject",
+    "MedicationDispense": "subject",
+    "AllergyIntolerance": "patient",
+    "Condition": "subject",
+    "Observation": "subject",
+    "ServiceRequest": "subject",
+    "SupplyRequest": "deliverTo",
+    "SupplyDelivery": "patient",
+    "Task": "for",
+    "Coverage": "beneficiary",
+}
+# Numbers that open other doors than the pharmacy's: never shown, never in a chip.
+_PRIVATE_IDENTIFIERS = frozenset({"SS", "SB", "NI", "DL", "PPN", "TAX"})
+# SNOMED CT: "no known allergy" and its narrower kin; 160244002 is the retired situation that older records carry.
+_NONE_KNOWN = {
+    "716186003": "all",
+    "160244002": "all",
+    "409137002": "medicine",
+    "429625007": "food",
+    "428607008": "environment",
+}
+_SHOWN_INTENTS = frozenset(
+    {"order", "original-order", "reflex-order", "filler-order", "instance-order", "plan", "directive"}
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads what belongs to one patient of one EHR."""
+
+    base_url: str
+    patient_id: str
+
+    def sift(self, expected: str, resources: Iterable[Json]) -> tuple[list[Json], list[Dropped]]:
+        """The resources of type `expected` that are exactly this patient's, once each; and the others, named."""
+        kept: dict[str, Json] = {}
+        dropped: list[Dropped] = []
+        for resource in resources:
+            kind = text(resource, "resourceType", 64)
+            found = resource.get("id")
+            name = found if is_fhir_id(found) and isinstance(found, str) else ""
+            if kind != expected:
+                dropped.append(Dropped(kind, name, "unexpected"))
+            elif not self.is_ours(resource):
+                dropped.append(Dropped(kind, name, "foreign"))
+            elif not name:
+                dropped.append(Dropped(kind, "", "nameless"))
+            else:
+                kept.setdefault(name, resource)
+        return list(kept.values()), dropped
+
+    def is_ours(self, resource: Json) -> bool:
+        """Whether the resource's subject is exactly this patient."""
+        kind = resource.get("resourceType")
+        if kind == "Patient":
+            return resource.get("id") == self.patient_id
+        element = SUBJECT.get(str(kind))
+        return element is not None and self.reference(resource.get(element)) == f"Patient/{self.patient_id}"
+
+    def reference(self, value: object) -> str:
+        """`Type/id`, or ""."""
+        return local_reference(value, self.base_url)
+
+    # Medicines ---------------------------------------------------------------------------------------------------
+
+    def medication(self, resource: Json, included: Mapping[str, Json]) -> tuple[Medication, Json]:
+        """The medicine of a request or dispense, coded, contained or referenced; and its CodeableConcept."""
+        concept = obj(resource, "medicationCodeableConcept")
+        reference = obj(resource, "medicationReference")
+        if not concept and reference:
+            target = text(reference, "reference")
+            if target.startswith("#"):
+                contained = (part for part in items(resource, "contained") if part.get("id") == target[1:])
+                concept = obj(next(contained, {}), "code")
+            else:
+                concept = obj(included.get(self.reference(reference), {}), "code")
+        words = words_of(concept) or text(reference, "display")
+        return Medication(words, code_in(concept, RXNORM)), concept or ({"text": words} if words else {})
+
+    def medication_requests(
+        self, resources: Iterable[Json], dispenses: Iterable[Dispense], included: Mapping[str, Json]
+    ) -> tuple[tuple[MedicationRequest, ...], tuple[Dispense, ...]]:
+        """Prescriptions with their fills, newest first; and the fills that belong to none of them."""
+        fills: dict[str, list[Dispense]] = {}
+        for dispense in dispenses:
+            fills.setdefault(dispense.prescription, []).append(dispense)
+        requests = [
+            self._medication_request(resource, fills.pop(f"MedicationRequest/{resource['id']}", []), included)
+            for resource in resources
+            if resource.get("status") not in ("entered-in-error", "draft")
+            and resource.get("intent") in _SHOWN_INTENTS
+            and boolean(resource, "doNotPerform") is not True
+        ]
+        requests.sort(key=lambda request: (str(request.authored_on or ""), request.id), reverse=True)
+        return tuple(requests), tuple(fill for rest in fills.values() for fill in rest)
+
+    def _medication_request(
+        self, resource: Json, fills: list[Dispense], included: Mapping[str, Json]
+    ) -> MedicationRequest:
+        medication, concept = self.medication(resource, included)
+        supply = obj(resource, "dispenseRequest")
+        reason = words_of(first(resource, "reasonCode")) or text(first(resource, "reasonReference"), "display")
+        return MedicationRequest(
+            id=resource["id"],
+            status=text(resource, "status", 40) or "unknown",
+            status_reason=words_of(obj(resource, "statusReason")),
+            intent=text(resource, "intent", 40),
+            medication=medication,
+            dosage=tuple(items(resource, "dosageInstruction")),
+            authored_on=day(resource, "authoredOn"),
+            prescriber=text(obj(resource, "requester"), "display", 120),
+            reason=reason,
+            note=text(first(resource, "note"), "text"),
+            repeats_allowed=whole(supply, "numberOfRepeatsAllowed"),
+            pharmacy=self._pharmacy(obj(supply, "performer")),
+            fills=tuple(fills),
+            resource=_chip_request(resource, concept, self.patient_id),
+        )
+
+    def dispenses(self, resources: Iterable[Json], included: Mapping[str, Json]) -> tuple[Dispense, ...]:
+        """Hand-overs, newest first."""
+        found = [
+            Dispense(
+                id=resource["id"],
+                status=text(resource, "status", 40) or "unknown",
+                medication=self.medication(resource, included)[0],
+                prescription=self.reference(first(resource, "authorizingPrescription")),
+                prepared_on=day(resource, "whenPrepared"),
+                handed_over_on=day(resource, "whenHandedOver"),
+                days_supply=_days(obj(resource, "daysSupply")),
+                quantity=_quantity_words(obj(resource, "quantity")),
+                pharmacy=self._performing_pharmacy(resource),
+            )
+            for resource in resources
+            if resource.get("status") != "entered-in-error"
+        ]
+        return tuple(sorted(found, key=lambda fill: (str(fill.handed_over_on or ""), fill.id), reverse=True))
+
+    def _performing_pharmacy(self, resource: Json) -> PharmacyRef:
+        for performer in items(resource, "performer"):
+            found = self._pharmacy(obj(performer, "actor"))
+            if found.reference.startswith("Organization/") or found.value:
+                return found
+        return PharmacyRef()
+
+    def _pharmacy(self, reference: Json) -> PharmacyRef:
+        identifier = obj(reference, "identifier")
+        return PharmacyRef(
+            reference=self.reference(reference),
+            system=text(identifier, "system"),
+            value=text(identifier, "value", 120),
+            name=text(reference, "display", 120),
+        )
+
+    # Orders ------------------------------------------------------------------------------------------------------
+
+    def orders(
+        self,
+        supply_requests: Iterable[Json],
+        tasks: Iterable[Json],
+        deliveries: Iterable[Json],
+        service_requests: Iterable[Json],
+        included: Mapping[str, Json],
+    ) -> tuple[Order, ...]:
+        """Orders at the pharmacy with state and parcels, and the EHR's service requests; newest first."""
+        newest: dict[str, Json] = {}
+        for task in tasks:
+            focus = self.reference(obj(task, "focus"))
+            if task.get("status") != "entered-in-error" and focus:
+                known = newest.get(focus)
+                if known is None or _changed(task) >= _changed(known):
+                    newest[focus] = task
+        parcels: dict[str, list[Delivery]] = {}
+        for resource in deliveries:
+            if resource.get("status") != "entered-in-error":
+                for based_on in items(resource, "basedOn"):
+                    parcels.setdefault(self.reference(based_on), []).append(_delivery(resource))
+        found = [
+            self._supply_order(resource, newest, parcels, included)
+            for resource in supply_requests
+            if resource.get("status") not in ("entered-in-error", "draft")
+        ]
+        found += [
+            self._service_order(resource, newest)
+            for resource in service_requests
+            if resource.get("status") not in ("entered-in-error", "draft")
+            and resource.get("intent") in _SHOWN_INTENTS
+            and boolean(resource, "doNotPerform") is not True
+        ]
+        return tuple(sorted(found, key=lambda order: (str(order.ordered_on or ""), order.number), reverse=True))
+
+    def _supply_order(
+        self,
+        resource: Json,
+        tasks: Mapping[str, Json],
+        parcels: Mapping[str, list[Delivery]],
+        included: Mapping[str, Json],
+    ) -> Order:
+        reference = f"SupplyRequest/{resource['id']}"
+        concept = obj(resource, "itemCodeableConcept")
+        if not concept:
+            concept = obj(included.get(self.reference(obj(resource, "itemReference")), {}), "code")
+        words = words_of(concept) or text(obj(resource, "itemReference"), "display")
+        item = Medication(words, code_in(concept, RXNORM))
+        order = self._order(resource, OrderKind.SUPPLY, item, tasks.get(reference, {}))
+        sent = tuple(sorted(parcels.get(reference, ()), key=lambda parcel: (str(parcel.occurred_on or ""), parcel.id)))
+        return replace(
+            order,
+            quantity=_quantity_words(obj(resource, "quantity")),
+            deliveries=sent,
+            resource=_chip_supply(resource, concept or {"text": words or order.number}, self.patient_id),
+        )
+
+    def _service_order(self, resource: Json, tasks: Mapping[str, Json]) -> Order:
+        item = Medication(words_of(obj(resource, "code")))
+        task = tasks.get(f"ServiceRequest/{resource['id']}", {})
+        return replace(
+            self._order(resource, OrderKind.SERVICE, item, task),
+            resource=_chip_service(resource, self.patient_id),
+        )
+
+    def _order(self, resource: Json, kind: OrderKind, item: Medication, task: Json) -> Order:
+        state = obj(task, "businessStatus")
+        code = code_in(state, ORDER_STATE)
+        return Order(
+            id=resource["id"],
+            kind=kind,
+            number=_order_number(resource),
+            status=text(resource, "status", 40) or "unknown",
+            state=code if code in order_states() else "",
+            state_words=words_of(state),
+            state_reason=words_of(obj(task, "statusReason")),
+            changed_at=moment(task, "lastModified") or moment(obj(task, "meta"), "lastUpdated"),
+            ordered_on=day(resource, "authoredOn"),
+            item=item,
+            quantity="",
+            deliveries=(),
+            resource={},
+        )
+
+    # Findings ----------------------------------------------------------------------------------------------------
+
+    def observations(self, resources: Iterable[Json], group: str, each: int) -> tuple[Observation, ...]:
+        """The newest `each` of every known kind in `group` (`labs` or `vitals`), newest first."""
+        names = observation_names(group)
+        found = [
+            _observation(resource, name)
+            for resource in resources
+            if resource.get("status") not in ("entered-in-error", "cancelled", "registered")
+            and (
+                name := next((names[c] for s, c, _ in codings(obj(resource, "code")) if s == LOINC and c in names), "")
+            )
+        ]
+        found.sort(key=lambda one: (one.taken_on, str(one.taken_at or ""), one.id), reverse=True)
+        counted: dict[str, int] = {}
+        kept = []
+        for one in found:
+            counted[one.name] = counted.get(one.name, 0) + 1
+            if counted[one.name] <= each:
+                kept.append(one)
+        return tuple(kept)
+
+
+def patient(resource: Json) -> Patient:
+    """The Patient behind a record. A merged record names its successor (`link` of type replaced-by)."""
+    names = list(items(resource, "name"))
+    rank = {"official": 0, "usual": 1, "": 2, "nickname": 3, "anonymous": 4, "maiden": 5, "temp": 6, "old": 7}
+    best = min(names, key=lambda name: rank.get(text(name, "use"), 6), default={})
+    given = " ".join(clean(part, 80) for part in _texts(best, "given"))[:200]
+    family = text(best, "family", 120)
+    successor = next((link for link in items(resource, "link") if link.get("type") == "replaced-by"), {})
+    preferred = sorted(items(resource, "communication"), key=lambda one: one.get("preferred") is not True)
+    return Patient(
+        id=text(resource, "id", 64),
+        full_name=" ".join(part for part in (given, family) if part) or text(best, "text", 200),
+        family=family,
+        given=given,
+        birth_date=partial_date(resource, "birthDate"),
+        sex=text(resource, "gender", 20),
+        identifiers=_identifiers(resource),
+        # Patient.active is true unless it says otherwise (R4: systems may treat a missing value so).
+        active=boolean(resource, "active") is not False,
+        deceased=boolean(resource, "deceasedBoolean") is True or "deceasedDateTime" in resource,
+        replaced_by=text(obj(successor, "other"), "reference", 200) or ("unknown" if successor else ""),
+        language=next((code for _, code, _ in codings(obj(first({"c": preferred}, "c"), "language")) if code), "")[:12],
+    )
+
+
+def allergies(resources: Iterable[Json]) -> tuple[tuple[Allergy, ...], AllergyState]:
+    """Allergies, the dangerous first, and the answer to "any allergies?". "No known allergies" is an entry of its
+    own and counts only while nothing active contradicts it."""
+    found = sorted(
+        (_allergy(resource) for resource in resources),
+        key=lambda one: (not one.is_active, one.criticality != "high", one.words.casefold(), one.id),
+    )
+    found = [one for one in found if one.verification not in ("entered-in-error", "refuted")]
+    real = tuple(one for one in found if not one.none_known)
+    if any(one.is_active for one in real):
+        return real, AllergyState.RECORDED
+    statements = tuple(one for one in found if one.none_known and one.is_active)
+    if any(one.none_known == "all" for one in statements):
+        return (*real, *statements), AllergyState.NONE_KNOWN
+    return (*real, *statements), AllergyState.RECORDED if real or statements else AllergyState.NOTHING_RECORDED
+
+
+def _allergy(resource: Json) -> Allergy:
+    concept = obj(resource, "code")
+    clinical = next((code for _, code, _ in codings(obj(resource, "clinicalStatus")) if code), "")
+    verification = next((code for _, code, _ in codings(obj(resource, "verificationStatus")) if code), "")
+    reactions = list(items(resource, "reaction"))
+    severities = [text(reaction, "severity", 20) for reaction in reactions]
+    signs = (words_of(sign) for reaction in reactions for sign in items(reaction, "manifestation"))
+    return Allergy(
+        id=text(resource, "id", 64),
+        words=words_of(concept) or words_of(first(first(resource, "reaction"), "substance")),
+        criticality=text(resource, "criticality", 40),
+        reactions=tuple(dict.fromkeys(sign for sign in signs if sign))[:10],
+        severity=next((level for level in ("severe", "moderate", "mild") if level in severities), ""),
+        kind=text(resource, "type", 20),
+        verification=verification,
+        is_active=clinical not in ("inactive", "resolved"),
+        recorded_on=partial_date(resource, "recordedDate"),
+        none_known=_NONE_KNOWN.get(code_in(concept, SNOMED), ""),
+    )
+
+
+def conditions(resources: Iterable[Json]) -> tuple[Condition, ...]:
+    """Problems, the active first, newest first."""
+    found = []
+    for resource in resources:
+        verification = next((code for _, code, _ in codings(obj(resource, "verificationStatus")) if code), "")
+        if verification in ("entered-in-error", "refuted"):
+            continue
+        found.append(
+            Condition(
+                id=text(resource, "id", 64),
+                words=words_of(obj(resource, "code")),
+                clinical_status=next((code for _, code, _ in codings(obj(resource, "clinicalStatus")) if code), ""),
+                verification=verification,
+                onset=partial_date(resource, "onsetDateTime"),
+                recorded_on=partial_date(resource, "recordedDate"),
+            )
+        )
+    found.sort(key=lambda one: (one.onset or one.recorded_on, one.id), reverse=True)
+    return tuple(sorted(found, key=lambda one: not one.is_active))
+
+
+def coverages(resources: Iterable[Json]) -> tuple[Coverage, ...]:
+    """Insurances, the one that ends last first."""
+    found = [
+        Coverage(
+            id=text(resource, "id", 64),
+            status=text(resource, "status", 40),
+            payor=text(first(resource, "payor"), "display", 120),
+            starts_on=day(obj(resource, "period"), "start"),
+            ends_on=day(obj(resource, "period"), "end"),
+        )
+        for resource in resources
+        if resource.get("status") not in ("entered-in-error", "draft")
+    ]
+    return tuple(sorted(found, key=lambda one: (str(one.ends_on or "9999"), one.id), reverse=True))
+
+
+def _observation(resource: Json, name: str) -> Observation:
+    names = observation_names("components")
+    parts = []
+    for component in items(resource, "component"):
+        part = next((names[c] for s, c, _ in codings(obj(component, "code")) if s == LOINC and c in names), "")
+        if part:
+            parts.append((part, _measure(component)))
+    limits = first(resource, "referenceRange")
+    low, high = _quantity_words(obj(limits, "low")), _quantity_words(obj(limits, "high"))
+    return Observation(
+        id=resource["id"],
+        name=name,
+        words=words_of(obj(resource, "code")),
+        taken_at=moment(resource, "effectiveDateTime") or moment(resource, "effectiveInstant"),
+        taken_on=partial_date(resource, "effectiveDateTime") or partial_date(obj(resource, "effectivePeriod"), "start"),
+        measure=_measure(resource),
+        components=tuple(parts),
+        flag=next((code for _, code, _ in codings(first(resource, "interpretation")) if code), "")[:10],
+        reference_range=text(limits, "text", 80) or " – ".join(part for part in (low, high) if part),
+        preliminary=resource.get("status") == "preliminary",
+    )
+
+
+def _measure(resource: Json) -> Measure:
+    quantity = obj(resource, "valueQuantity")
+    reason = next((code for _, code, _ in codings(obj(resource, "dataAbsentReason")) if code), "")
+    return Measure(
+        value=number(quantity, "value"),
+        unit=text(quantity, "unit", 40) or text(quantity, "code", 40),
+        comparator=text(quantity, "comparator", 2),
+        words=text(resource, "valueString", 120) or words_of(obj(resource, "valueCodeableConcept")),
+        absent_reason=reason[:40],
+    )
+
+
+def _identifiers(resource: Json) -> tuple[Identifier, ...]:
+    found = []
+    for identifier in items(resource, "identifier"):
+        kind = next((code for _, code, _ in codings(obj(identifier, "type")) if code), "")
+        value, system = text(identifier, "value", 120), text(identifier, "system", 200)
+        if not value or kind in _PRIVATE_IDENTIFIERS or identifier.get("use") == "old" or "us-ssn" in system:
+            continue
+        found.append(Identifier(system, value, kind))
+    return tuple(found[:20])
+
+
+def _delivery(resource: Json) -> Delivery:
+    identifier = first(resource, "identifier")
+    return Delivery(
+        id=resource["id"],
+        status=text(resource, "status", 40) or "unknown",
+        occurred_on=day(resource, "occurrenceDateTime") or day(obj(resource, "occurrencePeriod"), "start"),
+        tracking=text(identifier, "value", 80),
+        carrier=text(obj(identifier, "assigner"), "display", 80) or text(obj(resource, "supplier"), "display", 80),
+    )
+
+
+def _order_number(resource: Json) -> str:
+    placed = [one for one in items(resource, "identifier") if text(one, "system").endswith("order-number")]
+    numbers = [text(one, "value", 60) for one in (*placed, *items(resource, "identifier"))]
+    return next((value for value in numbers if value), "")
+
+
+def _changed(task: Json) -> str:
+    at = moment(task, "lastModified") or moment(obj(task, "meta"), "lastUpdated")
+    return at.isoformat() if at else ""
+
+
+def _days(quantity: Json) -> int | None:
+    value = number(quantity, "value")
+    unit = (text(quantity, "code") or text(quantity, "unit") or "d").lower()
+    factor = {"d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7}.get(unit)
+    return int(value * factor) if value is not None and factor is not None and 0 <= value * factor < 3650 else None
+
+
+def _quantity_words(quantity: Json) -> str:
+    value = number(quantity, "value")
+    if value is None:
+        return ""
+    return " ".join(
+        part for part in (plain_number(value), text(quantity, "unit", 40) or text(quantity, "code", 40)) if part
+    )
+
+
+def plain_number(value: float) -> str:
+    """A number as a label prints it: no trailing zero (5, not 5.0), a leading one (0.5, not .5), a point in every
+    language, since that is what stands on the bottle (ISMP's list of error-prone dose designations)."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6f}".rstrip("0")
+
+
+def _texts(value: Json, key: str) -> list[str]:
+    found = value.get(key)
+    return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
+
+
+# Chips: the least that says the same, without narrative, extensions, notes or anything that points outside ------------
+
+
+def _concept(concept: Json) -> Json:
+    coded: list[dict[str, Any]] = [
+        {key: value for key, value in (("system", s), ("code", c), ("display", d)) if value}
+        for s, c, d in codings(concept)[:5]
+        if c or d
+    ]
+    words = text(concept, "text")
+    return {**({"coding": coded} if coded else {}), **({"text": words} if words else {})}
+
+
+def _chip_request(resource: Json, concept: Json, patient_id: str) -> Json:
+    dosage = [
+        {key: value for key, value in one.items() if key in _DOSAGE_PARTS}
+        for one in list(items(resource, "dosageInstruction"))[:10]
+    ]
+    chip: Json = {
+        "resourceType": "MedicationRequest",
+        "id": resource["id"],
+        "status": text(resource, "status", 40) or "unknown",
+        "intent": text(resource, "intent", 40) or "order",
+        "medicationCodeableConcept": _concept(concept) or {"text": "?"},
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+    authored = partial_date(resource, "authoredOn")
+    return {
+        **chip,
+        **({"authoredOn": authored} if authored else {}),
+        **({"dosageInstruction": dosage} if dosage else {}),
+    }
+
+
+_DOSAGE_PARTS = frozenset(
+    {"sequence", "text", "patientInstruction", "timing", "asNeededBoolean", "asNeededCodeableConcept", "route"}
+    | {"doseAndRate", "maxDosePerPeriod", "additionalInstruction"}
+)
+
+
+def _chip_supply(resource: Json, concept: Json, patient_id: str) -> Json:
+    quantity = {
+        key: value for key, value in obj(resource, "quantity").items() if key in ("value", "unit", "system", "code")
+    }
+    return {
+        **_chip_order(resource),
+        "itemCodeableConcept": _concept(concept) or {"text": "?"},
+        "quantity": quantity or {"value": 1},
+        "deliverTo": {"reference": f"Patient/{patient_id}"},
+    }
+
+
+def _chip_service(resource: Json, patient_id: str) -> Json:
+    return {
+        **_chip_order(resource),
+        "intent": text(resource, "intent", 40) or "order",
+        "code": _concept(obj(resource, "code")) or {"text": "?"},
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+
+
+def _chip_order(resource: Json) -> Json:
+    found = _order_number(resource)
+    authored = partial_date(resource, "authoredOn")
+    return {
+        "resourceType": resource["resourceType"],
+        "id": resource["id"],
+        "status": text(resource, "status", 40) or "unknown",
+        **({"identifier": [{"value": found}]} if found else {}),
+        **({"authoredOn": authored} if authored else {}),
+    }
