@@ -8,10 +8,11 @@ SETUP = command -v python3 >/dev/null || { echo "Python 3.11 or newer is needed 
 	$(PYTHON) -I -S scripts/setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-services test-kill check bench lock client clean
+.PHONY: help setup setup-dev demo client test test-services test-kill check check-style check-types check-layers check-client \
+	check-locks bench lock clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name words; do printf '  make %-14s %s\n' "$$name" "$$words"; done
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name words; do printf '  make %-14s %s\n' "$$name" "$$words"; done
 
 setup:
 	@$(SETUP)
@@ -38,11 +39,22 @@ test-kill: setup-dev ## kill -9 in the middle of sends, 25 times at each of 8 po
 	tests/services/run.sh --only postgresql env PORTAL_TEST_KILLS=25 $(BIN)/python -m pytest tests/kill --timeout 3600
 
 check: setup-dev ## ruff, mypy, import-linter, tsc: all strict; lock files in step with pyproject.toml
+	@$(MAKE) --no-print-directory -k check-style check-types check-layers check-client check-locks
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types:
 	$(BIN)/mypy
+
+check-layers:
 	$(BIN)/lint-imports
+
+check-client:
 	$(BIN)/node client/node_modules/typescript/bin/tsc -p client/tsconfig.json
+
+check-locks:
 	$(BIN)/python scripts/lock.py --check
 
 bench: setup-dev ## measurements as JSON
