@@ -105,7 +105,9 @@ class Fetcher:
                     raise httpx.ReadTimeout("more than the time for the whole answer")
             if response.status_code >= 500:
                 raise ProviderDown("status")
-            return httpx.Response(response.status_code, headers=response.headers, content=bytes(content))
+            return httpx.Response(
+                response.status_code, headers=response.headers, content=bytes(content), request=response.request
+            )
 
     def close(self) -> None:
         """Let go of connections."""

@@ -22,7 +22,22 @@ from portal.core.database import Database
 from portal.core.errors import NotSignedIn, StepUpNeeded
 from portal.core.settings import Settings
 from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, State
+from portal.identity.sessions import CurrentSession, State, open_refs
+
+__all__ = [
+    "attach",
+    "browser_session",
+    "cookie_name",
+    "current_login",
+    "guard",
+    "open_refs",
+    "open_when_locked",
+    "recent_login",
+    "require_login",
+    "require_recent_login",
+    "sign_in",
+    "sign_out",
+]
 
 STEP_UP_MINUTES = 5
 # How long a form may lie open in a browser that is not signed in.

@@ -14,7 +14,7 @@ Whoever reads a session computes its state from the row and the account, so noth
 V7.3; streams and polling never move `active_at`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -157,6 +157,14 @@ def state(session: Session, ref: str) -> State:
     """What a session allows now; an unknown one has ended. For open streams, which look again every few seconds."""
     found = by_ref(session, ref)
     return State.ENDED if found is None else found.state
+
+
+def open_refs(session: Session, refs: Collection[str]) -> frozenset[str]:
+    """Those of many sessions that are active now. One query, for all streams of a process."""
+    if not refs:
+        return frozenset()
+    rows = session.execute(_query().where(LoginSession.ref.in_(refs))).all()
+    return frozenset(found.ref for row in rows if (found := _read(row)).state is State.ACTIVE)
 
 
 def own(session: Session, account_id: str) -> list[CurrentSession]:
@@ -348,7 +356,7 @@ def end_others(session: Session, bus: Bus, current: CurrentSession, *, agent: Ag
 def end_all(session: Session, bus: Bus, account_id: str, by: EndedBy, *, agent: Agent) -> int:
     """End all sessions of an account: disabled, role changed, or on an operator's word. Returns how many."""
     count = sum(end(session, bus, one, by, agent=agent) for one in _unended(session, account_id))
-    _after_commit(session, bus, f"account:{account_id}", {"account": account_id, "state": State.ENDED.value})
+    _after_commit(session, bus, f"account:{account_id}", {"kind": "session", "state": State.ENDED.value})
     return count
 
 
@@ -486,7 +494,7 @@ def _data(role: str, web: dict[str, Any], challenge: str | None = None) -> dict[
 
 
 def _announce(session: Session, bus: Bus, ref: str, became: State) -> None:
-    _after_commit(session, bus, f"session:{ref}", {"session": ref, "state": became.value})
+    _after_commit(session, bus, f"session:{ref}", {"kind": "session", "session": ref, "state": became.value})
 
 
 def _after_commit(session: Session, bus: Bus, topic: str, said: dict[str, str]) -> None:
