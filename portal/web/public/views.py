@@ -12,6 +12,7 @@ from portal.core.errors import BadInput
 from portal.pharmacies import emergency
 from portal.pharmacies.profiles import Profile
 from portal.web import pages
+from portal.web.auth.next import safe_next
 from portal.web.public import opening
 from portal.web.public.frame import PHARMACY_COOKIE, Frame, known_pharmacies, reach
 from portal.web.wiring import services
@@ -53,7 +54,7 @@ def help_page() -> str:
 @blueprint.post("/preferences")
 def preferences() -> AnyResponse:
     """Language, text size or pharmacy of this browser, from the switches in the header."""
-    back = redirect(_way_back(), 303)
+    back = redirect(safe_next(request.form.get("next")), 303)
     if "language" in request.form:
         _remember(back, pages.LANGUAGE_COOKIE, request.form["language"], texts.LANGUAGES)
     if "text" in request.form:
@@ -87,13 +88,6 @@ def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Any) -> Non
         httponly=True,
         samesite="Lax",
     )
-
-
-def _way_back() -> str:
-    """The page the switch was on; never another site's."""
-    wanted = request.form.get("next", "/")
-    safe = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
-    return wanted if safe else "/"
 
 
 def _language_name(code: str, language: str) -> str:

@@ -1,0 +1,177 @@
+// Where a message is written. What it needs to know, and above all who will read it and when, stands around the box.
+
+import type { ComponentChildren } from "preact";
+import { useId, useRef } from "preact/hooks";
+
+import { list, phoneUri } from "../format.ts";
+import { t } from "../i18n.ts";
+import type { ChipView, FileView } from "../types.ts";
+import { Banner, Button, Icon } from "./basics.tsx";
+import { ChipRow } from "./chips.tsx";
+import { PRIVATE_WORDS } from "./forms.tsx";
+
+/** A group or person that can read the thread; `count` people stand behind a team. */
+export interface ReaderLine {
+  readonly name: string;
+  readonly count: number | null;
+  readonly people: readonly string[];
+}
+
+/** Who can read this: always in view above the composer. */
+export function WhoCanRead({ readers, changed }: { readonly readers: readonly ReaderLine[]; readonly changed?: string }) {
+  const names = readers.map((one) => (one.count === null ? one.name : t("views.readers.team", { name: one.name, count: one.count })));
+  const people = readers.flatMap((one) => one.people);
+  return (
+    <div class="readers">
+      <Icon name="lock" />
+      <span>{t("views.readers.line", { names: list(names) })}</span>
+      {changed === undefined ? null : <strong>{changed}</strong>}
+      {people.length === 0 ? null : <details><summary>{t("views.readers.show")}</summary>{list(people)}</details>}
+    </div>
+  );
+}
+
+/** When the message will be read. `notice` is a sentence when nobody is there now; null while the pharmacy is open. */
+export function HoursNotice({ notice, phone }: { readonly notice: string | null; readonly phone: string }) {
+  if (notice === null) return <p class="small soft"><Icon name="clock" /> {t("views.composer.read-open")}</p>;
+  return <Banner tone="warn" icon="clock" slim announce><p>{notice} <a class="nowrap" href={phoneUri(phone)}>{t("common.call", { phone })}</a></p></Banner>;
+}
+
+export interface EmergencyNumbers {
+  readonly emergency: string | null;
+  readonly poison: string | null;
+  readonly pharmacy: string;
+  readonly onCall: string | null;
+}
+
+/** Raised on the device when the words sound urgent, before sending. Sending anyway is always possible. */
+export function UrgencyCard({ numbers, onSendAnyway, onBack }: {
+  readonly numbers: EmergencyNumbers;
+  readonly onSendAnyway: () => void;
+  readonly onBack: () => void;
+}) {
+  const title = useId();
+  const lines: readonly [string, string | null][] = [
+    ["emergency", numbers.emergency], ["poison", numbers.poison], ["on-call", numbers.onCall], ["pharmacy", numbers.pharmacy],
+  ];
+  return (
+    <section class="emergency" role="alert" aria-labelledby={title}>
+      <h2 id={title}><Icon name="warn" />{t("views.urgent.title")}</h2>
+      <p>{t("views.urgent.body")}</p>
+      <div class="emergency__numbers">
+        {lines.map(([name, number], index) => number === null ? null : (
+          <a key={name} class={index === 0 ? "call" : "call call--second"} href={phoneUri(number)}><small>{t(`views.urgent.${name}`)}</small>{number}</a>
+        ))}
+      </div>
+      <div class="button-row">
+        <Button look="quiet" onClick={onBack}>{t("views.urgent.back")}</Button>
+        <Button look="plain" onClick={onSendAnyway}>{t("views.urgent.send-anyway")}</Button>
+      </div>
+      <p class="small soft">{t("views.urgent.local")}</p>
+    </section>
+  );
+}
+
+export interface ComposerProps {
+  readonly text: string;
+  readonly onText: (text: string) => void;
+  readonly onSend: () => void;
+  readonly chips: readonly ChipView[];
+  readonly onRemoveChip: (chip: ChipView) => void;
+  readonly files: readonly FileView[];
+  readonly onRemoveFile: (file: FileView) => void;
+  readonly readers: readonly ReaderLine[];
+  readonly readersChanged?: string;
+  /** See HoursNotice; `undefined`: not shown (staff). */
+  readonly hours?: { readonly notice: string | null; readonly phone: string };
+  /** Shown instead of the row of buttons until the person decides. */
+  readonly urgency?: { readonly numbers: EmergencyNumbers; readonly onSendAnyway: () => void; readonly onBack: () => void };
+  readonly onAddMedicine?: () => void;
+  readonly onAddOrder?: () => void;
+  readonly onAddFiles?: (files: readonly File[]) => void;
+  readonly replyTo?: { readonly who: string; readonly text: string; readonly onCancel: () => void };
+  readonly correcting?: { readonly time: string; readonly onCancel: () => void };
+  readonly draftSaved: boolean;
+  readonly sending: boolean;
+  /** Why nothing can be sent now, in words; null when it can. */
+  readonly blocked: string | null;
+  /** Accepted by the file dialog. */
+  readonly accept?: string;
+  /** Staff: stands directly above the box. */
+  readonly above?: ComponentChildren;
+}
+
+/** The composer. Ctrl or Command and Enter sends; a bare Enter is a new line, as in a letter. */
+export function Composer(props: ComposerProps) {
+  const id = useId();
+  const picker = useRef<HTMLInputElement>(null);
+  const { replyTo, correcting, onAddFiles } = props;
+  const ready = props.blocked === null && !props.sending && (props.text.trim() !== "" || props.chips.length > 0 || props.files.length > 0);
+  const send = () => { if (ready) props.onSend(); };
+  return (
+    <form class="composer no-print" onSubmit={(event) => {
+      event.preventDefault();
+      send();
+    }}>
+      {props.above}
+      <WhoCanRead readers={props.readers} {...(props.readersChanged === undefined ? {} : { changed: props.readersChanged })} />
+      {props.hours === undefined ? null : <HoursNotice notice={props.hours.notice} phone={props.hours.phone} />}
+      {props.blocked === null ? null : <Banner tone="warn" slim announce><p>{props.blocked}</p></Banner>}
+      <div class="composer__box">
+        {replyTo === undefined ? null : (
+          <p class="row small"><span class="soft">{t("views.message.reply-to", { who: replyTo.who })}:</span> <span translate={false} class="clip">{replyTo.text}</span>
+            <Button look="plain" onClick={replyTo.onCancel}>{t("views.composer.cancel-reply")}</Button></p>
+        )}
+        {correcting === undefined ? null : (
+          <p class="row small"><Icon name="edit" /> {t("views.composer.correcting", { time: correcting.time })} <Button look="plain" onClick={correcting.onCancel}>{t("common.cancel")}</Button></p>
+        )}
+        <label class="sr-only" for={id}>{t("views.composer.label")}</label>
+        <textarea {...PRIVATE_WORDS} id={id} class="area" rows={2} value={props.text} placeholder={t("views.composer.placeholder")} aria-describedby={`${id}-aids`}
+          onInput={(event) => props.onText(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+            event.preventDefault();
+            send();
+          }} />
+        <ChipRow chips={props.chips} onRemove={props.onRemoveChip} />
+        {props.files.map((file) => <FileRow key={file.id} file={file} onRemove={() => props.onRemoveFile(file)} />)}
+      </div>
+      {props.urgency === undefined ? (
+        <div class="composer__row">
+          {props.onAddMedicine === undefined ? null : <AddButton icon="pill" label={t("views.composer.medicine")} onClick={props.onAddMedicine} />}
+          {props.onAddOrder === undefined ? null : <AddButton icon="box" label={t("views.composer.order")} onClick={props.onAddOrder} />}
+          {onAddFiles === undefined ? null : (
+            <>
+              <AddButton icon="clip" label={t("views.composer.file")} onClick={() => picker.current?.click()} />
+              <input ref={picker} type="file" multiple hidden {...(props.accept === undefined ? {} : { accept: props.accept })} onChange={(event) => {
+                const chosen = [...(event.currentTarget.files ?? [])];
+                event.currentTarget.value = "";
+                if (chosen.length > 0) onAddFiles(chosen);
+              }} />
+            </>
+          )}
+          <Button type="submit" icon="send" busy={props.sending} disabled={!ready} shortcut="Control+Enter">{t(props.sending ? "views.composer.sending" : "views.composer.send")}</Button>
+        </div>
+      ) : <UrgencyCard {...props.urgency} />}
+      <p class="small soft composer__foot" id={`${id}-aids`}>
+        {t("views.composer.aids-off")} <span role="status">{props.draftSaved ? t("views.composer.draft-saved") : ""}</span>
+      </p>
+    </form>
+  );
+}
+
+function AddButton({ icon, label, onClick }: { readonly icon: "pill" | "box" | "clip"; readonly label: string; readonly onClick: () => void }) {
+  return <Button look="quiet" icon={icon} onClick={onClick}><span class="words-when-wide">{label}</span></Button>;
+}
+
+function FileRow({ file, onRemove }: { readonly file: FileView; readonly onRemove: () => void }) {
+  const percent = Math.floor((file.progress ?? 1) * 100);
+  return (
+    <div class="file-row">
+      <Icon name={file.failed ? "warn" : file.image === null ? "file" : "image"} />
+      <span translate={false}>{file.failed ? t("views.file.failed", { name: file.name }) : file.name}</span>
+      <button type="button" aria-label={t("views.file.remove", { name: file.name })} onClick={onRemove}><Icon name="close" /></button>
+      {file.progress === null ? null : <progress max={100} value={percent} aria-label={t("views.file.progress", { name: file.name, percent })} />}
+    </div>
+  );
+}

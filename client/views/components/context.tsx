@@ -1,0 +1,198 @@
+// What the EHR knows, beside the thread: each part with its state, the whole with source and "as of".
+
+import type { ComponentChildren } from "preact";
+
+import { day, list, moment } from "../format.ts";
+import { has, t } from "../i18n.ts";
+import type { ChipView, Panel, PanelMedicine, PanelOrder, PanelReading, SectionState } from "../types.ts";
+import { Banner, Button, Icon, Spinner, Tag } from "./basics.tsx";
+import { AllergyStrip } from "./patient.tsx";
+
+/** `down`: the EHR cannot be reached; `panel` is then the last view kept sealed in this browser, or null. */
+export type ContextState =
+  | { readonly state: "loading" }
+  | { readonly state: "here"; readonly panel: Panel }
+  | { readonly state: "down"; readonly panel: Panel | null };
+
+export interface ContextPanelProps {
+  readonly context: ContextState;
+  readonly onRefresh: () => void;
+  /** Puts a medicine or an order into the message being written. */
+  readonly onAttach?: (chip: ChipView) => void;
+}
+
+export function ContextPanel({ context, onRefresh, onAttach }: ContextPanelProps) {
+  if (context.state === "loading") return <div class="context"><Spinner>{t("views.context.loading")}</Spinner></div>;
+  const { panel } = context;
+  if (panel === null) {
+    return (
+      <div class="context">
+        <Banner tone="warn" icon="offline"><p>{t("views.context.down-empty")}</p><Button look="quiet" icon="refresh" onClick={onRefresh}>{t("common.try-again")}</Button></Banner>
+      </div>
+    );
+  }
+  const asOf = moment(Date.parse(panel.as_of));
+  const down = context.state === "down";
+  return (
+    <div class={down ? "context context--down" : "context"}>
+      <div class="context__head">
+        <p class="asof">{t("views.context.asof", { source: panel.source, time: asOf })}</p>
+        <Button look="plain" icon="refresh" onClick={onRefresh}>{t("views.context.refresh")}</Button>
+      </div>
+      {down ? <Banner tone="warn" icon="offline" slim announce><p>{t("views.context.down", { time: asOf })}</p></Banner> : null}
+      {!down && panel.stale ? <Banner tone="warn" icon="clock" slim announce><p>{t("views.context.stale", { time: asOf })}</p></Banner> : null}
+      <Missing sections={panel.sections} />
+      <Parts panel={panel} onAttach={onAttach} />
+    </div>
+  );
+}
+
+function Missing({ sections }: { readonly sections: Panel["sections"] }) {
+  const names = Object.entries(sections).filter(([, state]) => state === "partial" || state === "unavailable").map(([name]) => sectionName(name));
+  return names.length === 0 ? null : <Banner tone="warn" slim><p>{t("views.context.partial", { names: list(names) })}</p></Banner>;
+}
+
+function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
+  const active = panel.medicines.filter((one) => one.current);
+  const past = panel.medicines.filter((one) => !one.current);
+  const { sections } = panel;
+  return (
+    <>
+      <section><h3>{t("views.context.allergies")}</h3><AllergyStrip panel={panel} /></section>
+      {panel.sight === "desk" ? <p class="nothing"><Icon name="lock" /> {t("views.context.hidden")}</p> : (
+        <section>
+          <h3>{t("views.context.active")}<span>{active.length}</span></h3>
+          {active.length === 0 ? <Nothing state={sections["medications"]}>{t("views.context.none-active")}</Nothing>
+            : <ul class="context__list">{active.map((one) => <Medicine key={one.id} medicine={one} onAttach={onAttach} />)}</ul>}
+          {past.length === 0 ? null : (
+            <details>
+              <summary>{t("views.context.past-show", { count: past.length })}</summary>
+              <ul class="context__list">{past.map((one) => <Medicine key={one.id} medicine={one} onAttach={onAttach} />)}</ul>
+            </details>
+          )}
+        </section>
+      )}
+      {panel.dispenses.length === 0 ? null : (
+        <section>
+          <h3>{t("views.context.dispenses")}</h3>
+          <ul class="context__list">
+            {panel.dispenses.map((one) => (
+              <li key={one.id}><span class="name" translate={false}>{one.name}</span><span class="meta">{[one.quantity, one.handed_over_on === null ? "" : day(one.handed_over_on)].filter(Boolean).join(" · ")}</span></li>
+            ))}
+          </ul>
+        </section>
+      )}
+      <section>
+        <h3>{t("views.context.orders")}<span>{panel.orders.length}</span></h3>
+        {panel.orders.length === 0 ? <Nothing state={sections["orders"]} />
+          : <ul class="context__list">{panel.orders.map((one) => <OrderRow key={one.id} order={one} onAttach={onAttach} />)}</ul>}
+      </section>
+      {panel.sight === "desk" ? null : (
+        <>
+          <Readings title={t("views.context.labs")} readings={panel.labs} state={sections["labs"]} />
+          <Readings title={t("views.context.vitals")} readings={panel.weight === null ? panel.vitals : [panel.weight, ...panel.vitals]} state={sections["vitals"]} />
+          <section>
+            <h3>{t("views.context.conditions")}</h3>
+            {panel.conditions.length === 0 ? <Nothing state={sections["conditions"]} /> : (
+              <ul class="context__list">
+                {panel.conditions.map((one) => (
+                  <li key={one.id}><span class={one.active ? "name" : "soft"} translate={false}>{one.name}</span>{one.since === "" ? null : <span class="meta">{day(one.since)}</span>}</li>
+                ))}
+              </ul>
+            )}
+          </section>
+        </>
+      )}
+    </>
+  );
+}
+
+function Medicine({ medicine, onAttach }: { readonly medicine: PanelMedicine; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
+  const facts = [
+    medicine.filled_on === null ? "" : t("views.context.filled", { date: day(medicine.filled_on) }),
+    medicine.repeats_left === null ? "" : medicine.repeats_left === 0 ? t("views.context.no-repeats") : t("views.context.repeats", { count: medicine.repeats_left }),
+    medicine.reason,
+  ].filter(Boolean);
+  return (
+    <li>
+      <span class="name" translate={false}>{medicine.name}</span>
+      {medicine.dose === "" ? null : <span class="meta" translate={false}>{medicine.dose_own ? `“${medicine.dose}”` : medicine.dose}</span>}
+      {facts.length === 0 ? null : <span class="meta">{facts.join(" · ")}</span>}
+      {medicine.own_name === "" || medicine.own_name === medicine.name ? null
+        : <details class="meta"><summary>RxNorm {medicine.rxnorm}</summary><span translate={false}>{medicine.own_name}</span></details>}
+      <span class="end">
+        {medicine.days_left === null ? null : <Tag tone={medicine.days_left < 8 ? "warn" : "ok"} icon={medicine.days_left < 8 ? "clock" : "check"}>{t("views.context.left", { count: medicine.days_left })}</Tag>}
+        <Attach chip={medicineChip(medicine)} onAttach={onAttach} />
+      </span>
+    </li>
+  );
+}
+
+function OrderRow({ order, onAttach }: { readonly order: PanelOrder; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
+  return (
+    <li>
+      <span class="name" translate={false}>{order.number === "" ? order.item : t("orders.number", { number: order.number })}</span>
+      <span class="meta">{[order.number === "" ? "" : order.item, order.ordered_on === null ? "" : day(order.ordered_on), order.state_reason].filter(Boolean).join(" · ")}</span>
+      <span class="end">
+        <Tag {...orderTone(order)}>{orderState(order)}</Tag>
+        <Attach chip={orderChip(order)} onAttach={onAttach} />
+      </span>
+    </li>
+  );
+}
+
+function Readings({ title, readings, state }: { readonly title: string; readonly readings: readonly PanelReading[]; readonly state: SectionState | undefined }) {
+  return (
+    <section>
+      <h3>{title}</h3>
+      {readings.length === 0 ? <Nothing state={state} /> : (
+        <ul class="context__list">
+          {readings.map((one) => (
+            <li key={one.id}>
+              <span class="name">{one.name}</span>
+              <span class="meta">{[day(one.taken_on), one.range, one.preliminary ? t("views.context.preliminary") : ""].filter(Boolean).join(" · ")}</span>
+              <span class="end"><strong>{one.value}</strong>{one.flag === "" ? null : <> <Tag tone={one.flag === "critical" ? "urgent" : "warn"} icon="warn">{t(`views.context.flag.${one.flag}`)}</Tag></>}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Attach({ chip, onAttach }: { readonly chip: ChipView; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
+  if (onAttach === undefined) return null;
+  return <Button look="plain" icon="clip" label={t("views.context.attach", { name: chip.name })} onClick={() => onAttach(chip)}><span /></Button>;
+}
+
+function Nothing({ state, children }: { readonly state: SectionState | undefined; readonly children?: ComponentChildren }) {
+  return <p class="nothing">{state === "unavailable" ? t("views.context.unavailable") : children ?? t("views.context.nothing")}</p>;
+}
+
+/** The chip of a medicine, as the composer takes it. */
+export function medicineChip(medicine: PanelMedicine): ChipView {
+  return { id: `medicine-${medicine.id}`, kind: "medicine", name: medicine.name, detail: medicine.dose, code: medicine.rxnorm };
+}
+
+/** The chip of an order. */
+export function orderChip(order: PanelOrder): ChipView {
+  const name = order.number === "" ? order.item : t("orders.number", { number: order.number });
+  return { id: `order-${order.id}`, kind: "order", name, detail: orderState(order), code: "" };
+}
+
+/** The state of an order in the reader's words; one we have no word for is shown as the EHR says it. */
+export function orderState(order: PanelOrder): string {
+  return has(`orders.state.${order.state}`) ? t(`orders.state.${order.state}`) : order.state_words || order.state || t("common.unknown");
+}
+
+function orderTone(order: PanelOrder): { tone?: "ok" | "warn" | "urgent" | "info"; icon: "check" | "clock" | "warn" | "box" } {
+  if (order.state === "delivered" || order.state === "pickup") return { tone: "ok", icon: "check" };
+  if (order.state === "damaged") return { tone: "urgent", icon: "warn" };
+  if (order.state === "on_hold" || order.state === "waiting_prescriber") return { tone: "warn", icon: "clock" };
+  return { tone: "info", icon: "box" };
+}
+
+function sectionName(section: string): string {
+  const key = `views.context.section.${section}`;
+  return has(key) ? t(key) : section;
+}

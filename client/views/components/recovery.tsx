@@ -1,0 +1,70 @@
+// The recovery code: on the screen in groups of four, as a picture to scan, and as a sheet of paper.
+
+import { useMemo } from "preact/hooks";
+import qrcode from "qrcode-generator";
+
+import { day } from "../format.ts";
+import { t } from "../i18n.ts";
+
+/** A code in groups as it is written down; each group has its number, so that reading aloud does not lose the place. */
+export function CodeGroups({ code }: { readonly code: string }) {
+  const groups = code.replace(/[\s-]/g, "").match(/.{1,4}/g) ?? [];
+  return (
+    <ol class="code-groups" aria-label={t("views.recovery.groups")} translate={false}>
+      {groups.map((letters, index) => (
+        <li key={index} data-n={index + 1}>
+          <span aria-hidden="true">{letters}</span>
+          <span class="sr-only">{t("views.recovery.group", { number: index + 1, letters: [...letters].join(" ") })}</span>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** `text` as a QR code, drawn as one SVG path: no image file, no string of HTML. */
+export function QrCode({ text, label }: { readonly text: string; readonly label: string }) {
+  const { size, path } = useMemo(() => draw(text), [text]);
+  return (
+    <svg class="qr" viewBox={`-2 -2 ${size + 4} ${size + 4}`} role="img" aria-label={label} shapeRendering="crispEdges">
+      <path d={path} />
+    </svg>
+  );
+}
+
+/** The sheet to print: whose code, since when, the code twice, and what to do with it. */
+export function RecoverySheet({ name, code, madeOn, signInAt }: {
+  readonly name: string;
+  readonly code: string;
+  /** YYYY-MM-DD. */
+  readonly madeOn: string;
+  /** The address of the portal, for the person who finds this sheet in a drawer. */
+  readonly signInAt: string;
+}) {
+  return (
+    <section class="card recovery-sheet stack" aria-label={t("views.recovery.sheet")}>
+      <h2>{t("views.recovery.sheet")}</h2>
+      <p>{t("views.recovery.for", { name })} · {t("views.recovery.made", { date: day(madeOn) })}</p>
+      <p>{t("views.recovery.sheet-body")}</p>
+      <div class="recovery-sheet__code">
+        <CodeGroups code={code} />
+        <QrCode text={code} label={t("views.recovery.qr")} />
+      </div>
+      <p>{t("views.recovery.how")}</p>
+      <p class="figures">{signInAt}</p>
+    </section>
+  );
+}
+
+function draw(text: string): { readonly size: number; readonly path: string } {
+  const code = qrcode(0, "M");
+  code.addData(text, "Byte");
+  code.make();
+  const size = code.getModuleCount();
+  let path = "";
+  for (let row = 0; row < size; row += 1) {
+    for (let column = 0; column < size; column += 1) {
+      if (code.isDark(row, column)) path += `M${column} ${row}h1v1h-1z`;
+    }
+  }
+  return { size, path };
+}

@@ -1,0 +1,103 @@
+// Times, days and sizes in words, in the reader's language and zone.
+
+import { locale, t } from "./i18n.ts";
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
+let zone: string | undefined;
+
+/** Sets the person's time zone (IANA name); unset, or a name this browser does not know: the browser's own. */
+export function setZone(name: string | null): void {
+  zone = name !== null && name !== "" && known(name) ? name : undefined;
+}
+
+/** "today 14:05", "yesterday 09:30", "Tue 14:00" within six days either way, else "12 Nov, 14:05" (with the year when it is another). */
+export function moment(at: number, now: number = Date.now()): string {
+  const days = dayNumber(at) - dayNumber(now);
+  const time = clock(at);
+  if (days === 0) return Math.abs(now - at) < MINUTE_MS && at <= now ? t("views.time.now") : t("views.time.today", { time });
+  if (days === -1) return t("views.time.yesterday", { time });
+  if (days === 1) return t("views.time.tomorrow", { time });
+  if (Math.abs(days) < 7) return `${part(at, { weekday: "short" })} ${time}`;
+  const year = part(at, { year: "numeric" }) === part(now, { year: "numeric" }) ? {} : { year: "numeric" as const };
+  return `${part(at, { day: "numeric", month: "short", ...year })}, ${time}`;
+}
+
+/** The time of day. */
+export function clock(at: number): string {
+  return part(at, { hour: "numeric", minute: "2-digit" });
+}
+
+/** A line between messages of different days: "Today", "Yesterday", "Tuesday, 12 November". */
+export function dayLine(at: number, now: number = Date.now()): string {
+  const days = dayNumber(now) - dayNumber(at);
+  if (days === 0) return t("common.today");
+  if (days === 1) return t("common.yesterday");
+  return part(at, { weekday: "long", day: "numeric", month: "long", ...(days > 300 ? { year: "numeric" as const } : {}) });
+}
+
+/** A calendar day given as YYYY-MM-DD, or as YYYY-MM or YYYY where no more is known. Never shifted by a zone. */
+export function day(text: string): string {
+  const found = /^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?/.exec(text);
+  if (found === null) return text;
+  const [, year, month, dayOfMonth] = found;
+  const at = Date.UTC(Number(year), Number(month ?? 1) - 1, Number(dayOfMonth ?? 1));
+  const shown: Intl.DateTimeFormatOptions = { timeZone: "UTC", year: "numeric" };
+  if (month !== undefined) shown.month = "short";
+  if (dayOfMonth !== undefined) shown.day = "numeric";
+  return new Intl.DateTimeFormat(locale(), shown).format(at);
+}
+
+/** "Answer by Tue 14:00". */
+export function answerBy(at: number, now: number = Date.now()): string {
+  return t("views.time.answer-by", { time: moment(at, now) });
+}
+
+/** Bytes as people say them. */
+export function size(octets: number): string {
+  const unit = octets < 1_000_000 ? "kilobyte" : "megabyte";
+  const number = unit === "kilobyte" ? Math.max(1, Math.round(octets / 1000)) : octets / 1_000_000;
+  return new Intl.NumberFormat(locale(), { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(number);
+}
+
+/** A measured number, never rounded: the digits the record holds. */
+export function number(value: number): string {
+  return new Intl.NumberFormat(locale(), { maximumFractionDigits: 12 }).format(value);
+}
+
+/** "Ana, Bob and Carol". */
+export function list(names: readonly string[]): string {
+  return new Intl.ListFormat(locale(), { type: "conjunction" }).format(names);
+}
+
+/** Whether two moments lie on the same day for the reader. */
+export function sameDay(a: number, b: number): boolean {
+  return dayNumber(a) === dayNumber(b);
+}
+
+/** A number as the path of a tel: link (RFC 3966). */
+export function phoneUri(phone: string): string {
+  return `tel:${phone.startsWith("+") ? "+" : ""}${phone.replace(/\D/g, "")}`;
+}
+
+function part(at: number, options: Intl.DateTimeFormatOptions): string {
+  return new Intl.DateTimeFormat(locale(), { ...options, ...(zone === undefined ? {} : { timeZone: zone }) }).format(at);
+}
+
+/** The count of the calendar day in the reader's zone, so that days can be subtracted. */
+function dayNumber(at: number): number {
+  const parts = new Intl.DateTimeFormat("en-CA", {
+    year: "numeric", month: "2-digit", day: "2-digit", ...(zone === undefined ? {} : { timeZone: zone }),
+  }).format(at);
+  return Math.round(Date.parse(`${parts}T00:00:00Z`) / DAY_MS);
+}
+
+function known(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
