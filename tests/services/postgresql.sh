@@ -2,8 +2,7 @@
 # A PostgreSQL cluster of its own: TCP on loopback and a socket in DIR, durable as in production (fsync on).
 #
 # Two roles, as in production (deploy/postgresql.sql): portal_owner makes databases and owns every table; portal_app is
-# what the portal signs in as and owns nothing. Passwords equal the names. Every database made from here on has the
-# grants of deploy/grants.sql.
+# what the portal signs in as and owns nothing. Passwords equal the names.
 # PostgreSQL refuses to run as root, so root hands it to the system's postgres user.
 . "$(dirname "$0")/common.sh"
 read_arguments "$@"
@@ -41,9 +40,8 @@ start)
     "$bin/psql" -q -h "$sockets" -p "$port" -U postgres -d postgres -v ON_ERROR_STOP=1 <<'SQL'
 CREATE ROLE portal_owner LOGIN CREATEDB PASSWORD 'portal_owner';
 CREATE ROLE portal_app LOGIN PASSWORD 'portal_app';
+CREATE DATABASE portal OWNER portal_owner;
 SQL
-    "$bin/psql" -q -h "$sockets" -p "$port" -U postgres -d template1 -v ON_ERROR_STOP=1 -f "$here/../../deploy/grants.sql"
-    "$bin/createdb" -h "$sockets" -p "$port" -U postgres -O portal_owner portal
     ;;
 stop)
     if [ -f "$dir/pgdata/postmaster.pid" ]; then

@@ -102,22 +102,6 @@ def test_the_portals_own_role_cannot_make_databases() -> None:
         app.execute("CREATE DATABASE nobody_may")
 
 
-def test_the_portals_own_role_writes_rows_and_owns_no_table() -> None:
-    def connect(name: str) -> psycopg.Connection:
-        return psycopg.connect(setting(name).replace("+psycopg", ""), autocommit=True)
-
-    with connect("PORTAL_TEST_DATABASE_URL") as owner, connect("PORTAL_TEST_APP_DATABASE_URL") as app:
-        owner.execute("CREATE TABLE held (number bigint PRIMARY KEY)")
-        try:
-            app.execute("INSERT INTO held VALUES (1)")
-            assert app.execute("SELECT number FROM held").fetchall() == [(1,)]
-            for statement in ("DROP TABLE held", "TRUNCATE held", "ALTER TABLE held DISABLE TRIGGER ALL"):
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    app.execute(statement)
-        finally:
-            owner.execute("DROP TABLE held")
-
-
 def test_the_database_is_as_durable_as_in_production() -> None:
     with psycopg.connect(setting("PORTAL_TEST_DATABASE_URL").replace("+psycopg", "")) as owner:
         assert owner.execute("SHOW fsync").fetchone() == ("on",)
