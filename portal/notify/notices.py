@@ -1,0 +1,135 @@
+"""Told once: a message unread for two minutes sends one content-free mail a thread, until the thread is read.
+
+Who is told, and whether anything still waits, is the threads' and accounts' to say: the handler asks a callback.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from portal import audit, outbox
+from portal.audit import Action, Agent, Entity
+from portal.core import clock
+from portal.core.database import Database
+from portal.notify.mail import MailDelayed, Mailer, MailRefused
+from portal.notify.tables import NoticeSent
+from portal.notify.words import Template, compose
+from portal.outbox import Dead, Job, Retry
+
+KIND = "notice.message"
+WAIT = timedelta(minutes=2)
+
+_TABLE: Table = NoticeSent.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A person something waits for: where to write, in which language, and since when it lies unread."""
+
+    address: str
+    language: str
+    unread_since: datetime
+    patient_id: str | None = None
+    pharmacy_id: str | None = None
+
+
+# (session, account id, thread id) → whom to tell; None when nothing is unread, the person wants no mail, has no
+# verified address, or the patient is deceased, inactive or merged.
+WhoWaits = Callable[[Session, str, str], Recipient | None]
+
+
+def message_waits(session: Session, account_id: str, thread_id: str) -> None:
+    """A message came for a person: unless one mail about the thread is out already, look again in two minutes."""
+    if not _told(session, account_id, thread_id):
+        _look_again(session, account_id, thread_id)
+
+
+def has_read(session: Session, account_id: str, thread_id: str) -> None:
+    """A person read in a thread: the next unread message may be told again, also one that already lies there."""
+    gone = session.execute(
+        delete(_TABLE)
+        .where(_TABLE.c.account_id == account_id, _TABLE.c.about == _about(thread_id))
+        .returning(_TABLE.c.about)
+    ).first()
+    if gone is not None:
+        _look_again(session, account_id, thread_id)
+
+
+class MessageNotice:
+    """The handler of `KIND`: sends the mail if the message still waits, and marks it sent.
+
+    Between the two a crash may send the mail twice, with the same Message-ID; never not at all.
+    """
+
+    def __init__(self, database: Database, mailer: Mailer, who_waits: WhoWaits, base_url: str) -> None:
+        self._database = database
+        self._mailer = mailer
+        self._who_waits = who_waits
+        self._base_url = base_url.rstrip("/")
+
+    def __call__(self, job: Job) -> None:
+        """Raises Retry when the mail server does not answer or it is too early, Dead for a refused mailbox."""
+        account_id, thread_id = str(job.payload["account"]), str(job.payload["thread"])
+        with self._database.reading() as session:
+            if _told(session, account_id, thread_id):
+                return
+            recipient = self._who_waits(session, account_id, thread_id)
+        if recipient is None:
+            return
+        early = (recipient.unread_since + WAIT - clock.now()).total_seconds()
+        if early > 0:
+            raise Retry(early, reason="not-yet-two-minutes")
+        mail = compose(
+            Template.MESSAGE_WAITS,
+            recipient.language,
+            to=recipient.address,
+            reference=job.id,
+            values={"link": f"{self._base_url}/login?next=/thread/{thread_id}"},
+        )
+        try:
+            self._mailer.send(mail)
+        except MailDelayed as problem:
+            raise Retry(reason=problem.reason) from problem
+        except MailRefused as problem:
+            raise Dead(problem.reason) from problem
+        self._mark(account_id, thread_id, recipient)
+
+    def _mark(self, account_id: str, thread_id: str, recipient: Recipient) -> None:
+        with self._database.transaction() as session:
+            dialect = sqlite if self._database.sqlite else postgresql
+            session.execute(
+                dialect.insert(_TABLE).on_conflict_do_nothing(),
+                {"account_id": account_id, "about": _about(thread_id), "sent_at": clock.now()},
+            )
+            audit.record(
+                session,
+                Action.NOTICE_SENT,
+                agent=Agent(None, None),
+                patient_id=recipient.patient_id,
+                pharmacy_id=recipient.pharmacy_id,
+                entity=Entity("Thread", thread_id),
+                detail={"to": account_id},
+            )
+
+
+def _look_again(session: Session, account_id: str, thread_id: str) -> None:
+    outbox.enqueue(
+        session,
+        KIND,
+        {"account": account_id, "thread": thread_id},
+        due_at=clock.now() + WAIT,
+        dedupe=f"notice:{account_id}:{thread_id}",
+    )
+
+
+def _told(session: Session, account_id: str, thread_id: str) -> bool:
+    row = select(_TABLE.c.about).where(_TABLE.c.account_id == account_id, _TABLE.c.about == _about(thread_id))
+    return session.execute(row).first() is not None
+
+
+def _about(thread_id: str) -> str:
+    return f"thread:{thread_id}"

@@ -1,0 +1,48 @@
+"""Everything that leaves: each outgoing template and the only things it may say.
+
+One look at `TEMPLATES` proves that no health data leaves. The one variable is a link into the portal, and `compose`
+accepts nothing else. The sentences stand in portal/core/texts/<language>/mail.json.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from portal.core import texts
+from portal.notify.mail import Mail
+
+
+class Template(StrEnum):
+    """The kinds of mail that leave the portal."""
+
+    MESSAGE_WAITS = "message-waits"
+
+
+# Template → the variables its sentences may use.
+TEMPLATES: dict[Template, frozenset[str]] = {
+    Template.MESSAGE_WAITS: frozenset({"link"}),
+}
+
+# Address of the portal, a fixed path, and at most one id: nothing that a person has written.
+_FORMS = {"link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/thread/[0-9a-f]{32}")}
+
+
+def compose(template: Template, language: str, *, to: str, reference: str, values: Mapping[str, str]) -> Mail:
+    """The mail of `template` in `language`. `reference` makes its Message-ID: the same job sends the same mail.
+
+    Raises ValueError when a value is missing, is one too many, or has another form than its variable allows.
+    """
+    if values.keys() != TEMPLATES[template]:
+        raise ValueError(f"the template {template} takes exactly {sorted(TEMPLATES[template])}")
+    for name, value in values.items():
+        if not _FORMS[name].fullmatch(value):
+            raise ValueError(f"{name} of an outgoing mail has another form than it may have")
+    language = language if language in texts.LANGUAGES else texts.DEFAULT_LANGUAGE
+    return Mail(
+        to=to,
+        subject=texts.get(f"mail.{template}.subject", language),
+        text=texts.get(f"mail.{template}.body", language, **values),
+        language=language,
+        reference=reference,
+    )
