@@ -171,6 +171,7 @@ def _sentence(step: Json, language: str, has_words: bool) -> str:
         what=" ".join(part for part in (action, often, _bounds(step, language), need) if part),
     )
     after = [texts.get("ehr.dosage.weekly_warning", language)] if weekly else []
+    after += [] if dose or "doseAndRate" not in step else [texts.get("ehr.dosage.amount_on_label", language)]
     after += [
         texts.get(f"ehr.dosage.advice.{advice}", language)
         for one in items(step, "additionalInstruction")
@@ -196,7 +197,9 @@ def _dose(step: Json, language: str) -> str:
             raise _NotUnderstood
         amount = texts.get("ehr.dosage.range", language, low=plain_number(least), high=plain_number(most))
         return texts.get(f"ehr.unit.{_unit(high)}", language, count=most, amount=amount)
-    if "doseQuantity" not in rate:
+    quantity = obj(rate, "doseQuantity")
+    if not quantity or not (quantity.keys() & {"unit", "code"}):
+        # A bare "1" says nothing about tablets or millilitres: the sentence then points to the label.
         return ""
     return _amount(obj(rate, "doseQuantity"), language)
 

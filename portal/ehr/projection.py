@@ -74,6 +74,15 @@ _NONE_KNOWN = {
     "429625007": "food",
     "428607008": "environment",
 }
+# UCUM as people write it; all other units stay as the EHR has them.
+_UNIT_WORDS = {
+    "mm[Hg]": "mmHg",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+    "mL/min/1.73m2": "mL/min/1.73 m²",
+    "10*3/uL": "10³/µL",
+    "{INR}": "",
+    "Cel": "°C",
+}
 _SHOWN_INTENTS = frozenset(
     {"order", "original-order", "reflex-order", "filler-order", "instance-order", "plan", "directive"}
 )
@@ -432,7 +441,7 @@ def _observation(resource: Json, name: str) -> Observation:
         taken_at=moment(resource, "effectiveDateTime") or moment(resource, "effectiveInstant"),
         taken_on=partial_date(resource, "effectiveDateTime") or partial_date(obj(resource, "effectivePeriod"), "start"),
         measure=_measure(resource),
-        components=tuple(parts),
+        components=tuple(sorted(parts, key=lambda part: part[0] != "systolic")),
         flag=next((code for _, code, _ in codings(first(resource, "interpretation")) if code), "")[:10],
         reference_range=text(limits, "text", 80) or " – ".join(part for part in (low, high) if part),
         preliminary=resource.get("status") == "preliminary",
@@ -442,9 +451,10 @@ def _observation(resource: Json, name: str) -> Observation:
 def _measure(resource: Json) -> Measure:
     quantity = obj(resource, "valueQuantity")
     reason = next((code for _, code, _ in codings(obj(resource, "dataAbsentReason")) if code), "")
+    unit = text(quantity, "unit", 40) or text(quantity, "code", 40)
     return Measure(
         value=number(quantity, "value"),
-        unit=text(quantity, "unit", 40) or text(quantity, "code", 40),
+        unit=_UNIT_WORDS.get(unit, unit),
         comparator=text(quantity, "comparator", 2),
         words=text(resource, "valueString", 120) or words_of(obj(resource, "valueCodeableConcept")),
         absent_reason=reason[:40],
