@@ -1,0 +1,250 @@
+"""Users' entries, a signed chain per user that clients pin (docs/protocol.md section 3); what verifiers ask of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from portal.e2ee import form, hpke, hybrid
+from portal.e2ee.checks import Check, require
+from portal.e2ee.encoding import HASH_BYTES, b64, key_id, pae, sha256, unb64
+from portal.e2ee.form import Form, refuse
+from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.reasons import Reason, Refused
+
+
+class EntryRole(StrEnum):
+    """What stands behind an id. Teams have no entry of their own; they are looked up in their records."""
+
+    PERSON = "person"
+    SERVICE = "service"
+    TEAM = "team"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An id's key of one generation; for persons and services also their identity. `n` counts entries from 1."""
+
+    id: str
+    role: EntryRole
+    gen: int
+    kem: bytes
+    n: int = 0
+    identity: IdentityKeys | None = None
+    prev: bytes = b""
+    reset: bool = False
+    h: bytes = b""
+
+    @property
+    def kid(self) -> bytes:
+        """Names the encryption key."""
+        return key_id(self.kem)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEntry:
+    """An entry as it travels. `prevsig` is by the identity before; `prevseed` hides the encryption seed before."""
+
+    entry: Entry
+    sig: str
+    prevsig: str | None = None
+    prevseed: bytes | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The transport object."""
+        out = {"h": b64(self.entry.h), "sig": self.sig}
+        if self.prevsig is not None:
+            out["prevsig"] = self.prevsig
+        if self.prevseed is not None:
+            out["prevseed"] = b64(self.prevseed)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a client keeps of a chain: a place (n of a user, generation of a team) and the hash of the header there."""
+
+    id: str
+    place: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who makes an epoch, as far as that epoch shows it."""
+
+    user: str
+    is_patient: bool
+    speaks_for_team: bool
+
+
+class Directory(Protocol):
+    """What thread verifiers ask. Entries, team records and revocations are verified; certificates are not yet."""
+
+    def user(self, id: str, gen: int | None = None) -> Entry | None:
+        """The entry of an id in a generation, a team's too; without generation the newest."""
+
+    def entries(self, user: str) -> Sequence[Entry]:
+        """The entries under which a user's certificates may stand, oldest first. On append the server gives the last."""
+
+    def device(self, dev: str) -> Mapping[str, Any] | None:
+        """The certificate that is shown for a device, as it travels."""
+
+    def speaks_for(self, user: str, team: str, gen: int) -> bool:
+        """Whether a user is listed in the team's record of that generation."""
+
+    def revocation(self, dev: str, maker: Maker) -> bool:
+        """Whether a verified revocation of the device is known that this maker of an epoch may carry."""
+
+
+FORMS: dict[str, Form] = {
+    "user": Form(
+        {
+            "id": form.identifier,
+            "role": form.one_of(EntryRole.PERSON, EntryRole.SERVICE),
+            "ed": form.octets(32),
+            "ml": form.octets(hybrid.ML_KEY_BYTES),
+            "gen": form.positive,
+            "kem": form.octets(hpke.PUBLIC_BYTES),
+            "n": form.positive,
+            "prev": form.octets_or_none(HASH_BYTES),
+            "reset": form.exactly_true,
+        },
+        optional=frozenset({"reset"}),
+    )
+}
+PREVSEED_BYTES = 32 + 16
+
+
+def read_entry(raw: Any) -> SignedEntry:
+    """Read a transport object. Raises Refused with form, version or type."""
+    members = form.an_object(raw)
+    h, sig = unb64(members.get("h")), form.text(members.get("sig"))
+    _, it = form.read_header(h, FORMS)
+    entry = Entry(
+        id=it["id"],
+        role=EntryRole(it["role"]),
+        gen=it["gen"],
+        kem=it["kem"],
+        n=it["n"],
+        identity=IdentityKeys(it["ed"], it["ml"]),
+        prev=it["prev"],
+        reset="reset" in it,
+        h=h,
+    )
+    prevsig = members.get("prevsig")
+    prevseed = members.get("prevseed")
+    _one_way_to_continue(entry, prevsig)
+    return SignedEntry(
+        entry,
+        sig,
+        prevsig=None if prevsig is None else form.text(prevsig),
+        prevseed=None if prevseed is None else unb64(prevseed, PREVSEED_BYTES),
+    )
+
+
+def _one_way_to_continue(entry: Entry, prevsig: object) -> None:
+    ways = (prevsig is not None) + entry.reset
+    if ways != (0 if entry.n == 1 else 1):
+        raise refuse()
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """An entry and the one before it in the chain."""
+
+    signed: SignedEntry
+    before: Entry | None
+
+    @property
+    def entry(self) -> Entry:
+        return self.signed.entry
+
+
+def _follows(link: _Link) -> bool:
+    return link.entry.prev == (sha256(link.before.h) if link.before else b"")
+
+
+def _same_subject(link: _Link) -> bool:
+    return link.before is None or (link.entry.id, link.entry.role) == (link.before.id, link.before.role)
+
+
+def _generation(link: _Link) -> bool:
+    entry, before = link.entry, link.before
+    if before is None:
+        return entry.gen == 1
+    if entry.gen == before.gen:
+        return not entry.reset and entry.kem == before.kem
+    return entry.gen == before.gen + 1 and entry.kem != before.kem
+
+
+def _own_signature(link: _Link) -> bool:
+    return _signed_by(link.entry, link.signed.sig, link.entry.h)
+
+
+def _previous_signature(link: _Link) -> bool:
+    return link.before is None or link.entry.reset or _signed_by(link.before, link.signed.prevsig, link.entry.h)
+
+
+def _signed_by(entry: Entry, signature: str | None, h: bytes) -> bool:
+    return entry.identity is not None and hybrid.verify(entry.identity, signature, pae("user", h))
+
+
+CHAIN_CHECKS: tuple[Check[_Link], ...] = (
+    Check("entry: number", Reason.SEQUENCE, lambda it: it.entry.n == (it.before.n + 1 if it.before else 1)),
+    Check("entry: chain", Reason.CHAIN, _follows),
+    Check("entry: same id and role", Reason.CHAIN, _same_subject),
+    Check("entry: generation", Reason.MEMBER_KEY, _generation),
+    Check("entry: own signature", Reason.CERTIFICATE, _own_signature),
+    Check("entry: signature of the one before", Reason.CERTIFICATE, _previous_signature),
+)
+
+
+def verify_chain(raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
+    """The verified entries of one user, oldest first. Raises Refused; `seq` is the entry's number.
+
+    An entry with `reset` above the pin is no refusal: `resets_since` tells of it.
+    """
+    chain: list[SignedEntry] = []
+    for place, raw in enumerate(raws, start=1):
+        try:
+            signed = read_entry(raw)
+            require(CHAIN_CHECKS, _Link(signed, chain[-1].entry if chain else None))
+        except Refused as refusal:
+            raise Refused(refusal.reason, place) from refusal
+        chain.append(signed)
+    require_pin([signed.entry.h for signed in chain], pin)
+    return chain
+
+
+PIN_CHECKS: tuple[Check[tuple[Sequence[bytes], Pin]], ...] = (
+    Check("pin: not before it", Reason.ROLLBACK, lambda it: len(it[0]) >= it[1].place),
+    Check("pin: the same there", Reason.FORK, lambda it: sha256(it[0][it[1].place - 1]) == it[1].hash),
+)
+
+
+def require_pin(headers: Sequence[bytes], pin: Pin | None) -> None:
+    """Refuse a chain that is shorter than what was pinned (rollback) or differs from it (fork)."""
+    if pin is not None:
+        require(PIN_CHECKS, (headers, pin))
+
+
+def resets_since(chain: Sequence[SignedEntry], pin: Pin | None) -> list[int]:
+    """The numbers of entries above the pin that start again without the old identity: a person has to confirm them."""
+    seen = pin.place if pin else 0
+    return [signed.entry.n for signed in chain if signed.entry.reset and signed.entry.n > seen]
+
+
+def pin_of(entry: Entry) -> Pin:
+    """What a client keeps of a chain that ends with this entry."""
+    return Pin(entry.id, entry.n, sha256(entry.h))
+
+
+def identity_entry(entries: Sequence[Entry]) -> Entry:
+    """The entry that introduced the present identity: what a safety number is made of (docs/protocol.md section 9)."""
+    first = entries[-1]
+    for entry in reversed(entries):
+        if entry.identity != first.identity:
+            break
+        first = entry
+    return first

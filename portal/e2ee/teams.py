@@ -1,0 +1,181 @@
+"""Team records: who is in a team in each generation, and the team's key (docs/protocol.md section 3)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portal.e2ee import form, hpke, hybrid
+from portal.e2ee.checks import Check, require
+from portal.e2ee.directory import Entry, EntryRole, Pin, require_pin
+from portal.e2ee.encoding import HASH_BYTES, b64, pae, sha256, unb64, wraps_hash
+from portal.e2ee.form import Form, refuse
+from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.reasons import Reason, Refused
+from portal.e2ee.records import WRAP_BYTES, Role
+
+PREV_BYTES = 32 + 16
+
+
+@dataclass(frozen=True, slots=True)
+class TeamMember:
+    """A person in a team: `pharmacist` or `staff`."""
+
+    id: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRecord:
+    """One generation of a team. `prev` hides the seed before, `wraps` the seed for each member, `by` signed it."""
+
+    id: str
+    gen: int
+    kem: bytes
+    members: tuple[TeamMember, ...]
+    prevrec: bytes
+    h: bytes
+    wraps: Mapping[str, bytes]
+    prev: bytes
+    sig: str
+    by: str
+
+    @property
+    def entry(self) -> Entry:
+        """The team as directories look it up."""
+        return Entry(self.id, EntryRole.TEAM, self.gen, self.kem, h=self.h)
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """What the member signs."""
+        return signed_bytes(self.h, self.wraps, self.prev)
+
+    def lists(self, user: str) -> bool:
+        """Whether a user is a member in this generation."""
+        return any(member.id == user for member in self.members)
+
+    def to_json(self) -> dict[str, Any]:
+        """The transport object."""
+        wraps = {name: b64(wrap) for name, wrap in self.wraps.items()}
+        return {"h": b64(self.h), "w": wraps, "prev": b64(self.prev), "sig": self.sig, "by": self.by}
+
+
+def signed_bytes(h: bytes, wraps: Mapping[str, bytes], prev: bytes) -> bytes:
+    """What the maker of a team record signs."""
+    return pae("team", h, wraps_hash(wraps), prev)
+
+
+MEMBER = Form({"id": form.identifier, "role": form.one_of(Role.PHARMACIST, Role.STAFF)})
+FORMS: dict[str, Form] = {
+    "team": Form(
+        {
+            "id": form.identifier,
+            "gen": form.positive,
+            "kem": form.octets(hpke.PUBLIC_BYTES),
+            "members": form.a_list(form.a_record(MEMBER, lambda **it: TeamMember(it["id"], Role(it["role"])))),
+            "prevrec": form.octets_or_none(HASH_BYTES),
+        }
+    )
+}
+
+
+def read_team(raw: Any) -> TeamRecord:
+    """Read a transport object. Raises Refused with form, version or type."""
+    members = form.an_object(raw)
+    h, sig = unb64(members.get("h")), form.text(members.get("sig"))
+    _, it = form.read_header(h, FORMS)
+    wraps = form.wraps(members.get("w"))
+    prev = unb64(members.get("prev"))
+    _wrap_lengths(wraps)
+    _prev_length(it["gen"], prev)
+    _somebody(it["members"])
+    return TeamRecord(**it, h=h, wraps=wraps, prev=prev, sig=sig, by=form.identifier(members.get("by")))
+
+
+def _wrap_lengths(wraps: Mapping[str, bytes]) -> None:
+    if any(len(wrap) != WRAP_BYTES for wrap in wraps.values()):
+        raise refuse()
+
+
+def _prev_length(gen: int, prev: bytes) -> None:
+    if len(prev) != (0 if gen == 1 else PREV_BYTES):
+        raise refuse()
+
+
+def _somebody(members: tuple[TeamMember, ...]) -> None:
+    if not members:
+        raise refuse()
+
+
+IdentitiesOf = Callable[[str], Sequence[IdentityKeys]]
+"""All identities of a user's verified chain; none for an unknown user."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    record: TeamRecord
+    earlier: Sequence[TeamRecord]
+    identities_of: IdentitiesOf
+
+    @property
+    def before(self) -> TeamRecord | None:
+        return self.earlier[-1] if self.earlier else None
+
+
+def _follows(it: _Generation) -> bool:
+    return it.record.prevrec == (sha256(it.before.h) if it.before else b"")
+
+
+def _nobody_twice(it: _Generation) -> bool:
+    return len({member.id for member in it.record.members}) == len(it.record.members)
+
+
+def _by_a_member(it: _Generation) -> bool:
+    return (it.before or it.record).lists(it.record.by)
+
+
+def _signed(it: _Generation) -> bool:
+    record = it.record
+    return any(hybrid.verify(keys, record.sig, record.signed_bytes) for keys in it.identities_of(record.by))
+
+
+CHECKS: tuple[Check[_Generation], ...] = (
+    Check("team: generation", Reason.SEQUENCE, lambda it: it.record.gen == len(it.earlier) + 1),
+    Check("team: chain", Reason.CHAIN, _follows),
+    Check("team: same id", Reason.CHAIN, lambda it: it.before is None or it.record.id == it.before.id),
+    Check("team: nobody twice", Reason.DUPLICATE, _nobody_twice),
+    Check("team: a new key", Reason.MEMBER_KEY, lambda it: all(it.record.kem != old.kem for old in it.earlier)),
+    Check("team: by a member", Reason.CREATOR, _by_a_member),
+    Check("team: by somebody known", Reason.UNKNOWN_USER, lambda it: len(it.identities_of(it.record.by)) > 0),
+    Check(
+        "team: wraps of the members",
+        Reason.WRAP_LIST,
+        lambda it: it.record.wraps.keys() == {member.id for member in it.record.members},
+    ),
+    Check("team: signature", Reason.CERTIFICATE, _signed),
+)
+
+
+def verify_team(raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | None = None) -> list[TeamRecord]:
+    """The verified generations of one team, oldest first. Raises Refused; `seq` is the generation's place."""
+    records: list[TeamRecord] = []
+    for place, raw in enumerate(raws, start=1):
+        try:
+            record = read_team(raw)
+            require(CHECKS, _Generation(record, records, identities_of))
+        except Refused as refusal:
+            raise Refused(refusal.reason, place) from refusal
+        records.append(record)
+    require_pin([record.h for record in records], pin)
+    return records
+
+
+def verify_next(raw: Any, earlier: Sequence[TeamRecord], identities_of: IdentitiesOf) -> TeamRecord:
+    """One more generation after verified ones: what the server asks on append. Raises Refused."""
+    record = read_team(raw)
+    require(CHECKS, _Generation(record, earlier, identities_of))
+    return record
+
+
+def pin_of(record: TeamRecord) -> Pin:
+    """What a client keeps of a team that has come to this generation."""
+    return Pin(record.id, record.gen, sha256(record.h))
