@@ -30,8 +30,8 @@ const riverside: Pharmacy = {
   id: "riverside", name: "Riverside Pharmacy", phone: "+1 555 0100", onCallPhone: "+1 555 0101", country: "US",
   openNow: wanted.get("closed") === null, nextOpen: NOW + 15 * HOUR,
 };
-const metformin: ChipView = { id: "m1", kind: "medicine", name: "Metformin 500 mg, slow-release tablet", detail: "Take 1 tablet twice a day with food", code: "860975" };
-const order: ChipView = { id: "o1", kind: "order", name: "Order 1042", detail: "On the way", code: "" };
+const metformin: ChipView = { id: "m1", kind: "medicine", name: "Metformin 500 mg, slow-release tablet", detail: "Take 1 tablet twice a day with food", code: "860975", fhir: {} };
+const order: ChipView = { id: "o1", kind: "order", name: "Order 1042", detail: "On the way", code: "", fhir: {} };
 
 const written: TextMessage = {
   kind: "text", key: "1", who: "Alice Adams", role: "Patient", mine: true, at: NOW - 26 * HOUR, urgent: false, state: "read",
@@ -72,26 +72,26 @@ const rows: readonly InboxRow[] = [
   { thread: "d", who: "Walter Anthony Montgomery-Featherstone", topic: "order", subject: null, last: null, lastAt: NOW - 5 * 24 * HOUR, unread: 0, awaiting: false, urgent: false, waitsForKeys: false },
 ];
 const medicine = {
-  id: "m1", name: metformin.name, own_name: "24 HR metformin hydrochloride 500 MG Extended Release Oral Tablet", rxnorm: "860975", dose: metformin.detail, dose_own: false,
-  status: "active", current: true, ordered_on: "2026-10-02", filled_on: "2026-11-01", days_supply: 30, days_left: 9, repeats_left: 2, prescriber: "Dr. Lang", reason: "Type 2 diabetes", resource: {},
+  id: "m1", name: metformin.name, rxnormName: "24 HR metformin hydrochloride 500 MG Extended Release Oral Tablet", rxnorm: "860975", dose: metformin.detail, doseOwn: false,
+  status: "active", current: true, filledOn: "2026-11-01", daysLeft: 9, repeatsLeft: 2, prescriber: "Dr. Lang", reason: "Type 2 diabetes", chip: {},
 } as const;
 const panel: Panel = {
-  patient: { name: "Alice Adams", birth_date: "1974-03-12", age: 52, number: "MRN 4471", sex: "female", silent: "" },
-  sight: "whole", allergy_state: "recorded", allergies: [{ id: "a1", name: "Penicillin", reactions: "rash", severe: false }],
+  patient: { name: "Alice Adams", birthDate: "1974-03-12", age: 52, number: "MRN 4471", silent: "" },
+  sight: "whole", allergyState: "recorded", allergies: [{ id: "a1", name: "Penicillin", reactions: "rash", severe: false }],
   medicines: [
     medicine,
-    { ...medicine, id: "m2", name: "Lisinopril 10 mg, tablet", own_name: "lisinopril 10 MG Oral Tablet", rxnorm: "314076", dose: "Take 1 tablet once a day", days_left: 5, repeats_left: 0, reason: "Blood pressure" },
-    { ...medicine, id: "m3", name: "Simvastatin 20 mg, tablet", dose: "one at bedtime, no grapefruit", dose_own: true, days_left: null, filled_on: null, repeats_left: null, reason: "" },
-    { ...medicine, id: "m4", name: "Amoxicillin 500 mg, capsule", current: false, status: "stopped", days_left: null, repeats_left: null },
+    { ...medicine, id: "m2", name: "Lisinopril 10 mg, tablet", rxnormName: "lisinopril 10 MG Oral Tablet", rxnorm: "314076", dose: "Take 1 tablet once a day", daysLeft: 5, repeatsLeft: 0, reason: "Blood pressure" },
+    { ...medicine, id: "m3", name: "Simvastatin 20 mg, tablet", dose: "one at bedtime, no grapefruit", doseOwn: true, daysLeft: null, filledOn: null, repeatsLeft: null, reason: "" },
+    { ...medicine, id: "m4", name: "Amoxicillin 500 mg, capsule", current: false, status: "stopped", daysLeft: null, repeatsLeft: null },
   ],
   dispenses: [], conditions: [{ id: "c1", name: "Type 2 diabetes", active: true, since: "2019-05" }],
   orders: [
-    { id: "o1", kind: "supply", number: "1042", item: "Metformin 500 mg", state: "shipped", state_words: "", state_reason: "", done: false, ordered_on: "2026-11-20", changed_at: null, resource: {} },
-    { id: "o2", kind: "supply", number: "1051", item: "Lisinopril 10 mg", state: "waiting_prescriber", state_words: "", state_reason: "No refills left", done: false, ordered_on: "2026-11-21", changed_at: null, resource: {} },
+    { id: "o1", title: "Order 1042", item: "Metformin 500 mg", state: "shipped", stateWords: "On the way", stateReason: "", orderedOn: "2026-11-20", chip: {} },
+    { id: "o2", title: "Order 1051", item: "Lisinopril 10 mg", state: "waiting_prescriber", stateWords: "Waiting for the doctor", stateReason: "No refills left", orderedOn: "2026-11-21", chip: {} },
   ],
-  labs: [{ id: "l1", name: "HbA1c", value: "7.1 %", flag: "high", range: "4–6 %", taken_on: "2026-10-28", preliminary: false }, { id: "l2", name: "eGFR", value: "68 mL/min", flag: "", range: "", taken_on: "2026-10-28", preliminary: false }],
-  vitals: [{ id: "v1", name: "Blood pressure", value: "138/84 mmHg", flag: "", range: "", taken_on: "2026-11-18", preliminary: false }], weight: null,
-  sections: {}, source: "Riverside EHR", as_of: new Date(NOW - 3 * MINUTE).toISOString(), stale: false,
+  labs: [{ id: "l1", name: "HbA1c", value: "7.1 %", flag: "high", range: "4–6 %", takenOn: "2026-10-28", preliminary: false }, { id: "l2", name: "eGFR", value: "68 mL/min", flag: "", range: "", takenOn: "2026-10-28", preliminary: false }],
+  vitals: [{ id: "v1", name: "Blood pressure", value: "138/84 mmHg", flag: "", range: "", takenOn: "2026-11-18", preliminary: false }],
+  sections: {}, source: "Riverside EHR", asOf: NOW - 3 * MINUTE, stale: false,
 };
 const team = [{ name: "the pharmacists of Riverside Pharmacy", count: 4, people: ["Bob Baker", "Erin Evans", "Grace Green", "Olivia Olsen"] }];
 const numbers = { emergency: "911", poison: "1-800-222-1222", pharmacy: riverside.phone, onCall: riverside.onCallPhone };
@@ -150,7 +150,7 @@ function Parts() {
         <Checkbox id="shared" label="This is a shared device" hint="Everything is deleted here when you sign out." checked={false} onChange={nothing} />
       </form>
       <section class="stack" aria-label="Allergies">
-        <AllergyStrip panel={panel} /><AllergyStrip panel={{ allergy_state: "none_known", allergies: [] }} /><AllergyStrip panel={{ allergy_state: "nothing_recorded", allergies: [] }} /><AllergyStrip panel={null} />
+        <AllergyStrip panel={panel} /><AllergyStrip panel={{ allergyState: "none_known", allergies: [] }} /><AllergyStrip panel={{ allergyState: "nothing_recorded", allergies: [] }} /><AllergyStrip panel={null} />
       </section>
       <section class="card" aria-label="Context, down"><ContextPanel context={{ state: "down", panel }} onRefresh={nothing} /></section>
       <section class="card" aria-label="Context, stale"><ContextPanel context={{ state: "here", panel: { ...panel, stale: true, sight: "desk", sections: { labs: "unavailable" } } }} onRefresh={nothing} onAttach={nothing} /></section>

@@ -22,6 +22,8 @@ export interface ChipView {
   readonly detail: string;
   /** RxNorm code of a medicine; empty otherwise. */
   readonly code: string;
+  /** The element of the message body's `fhir` list (docs/protocol.md section 4). */
+  readonly fhir: Readonly<Record<string, unknown>>;
 }
 
 export interface FileView {
@@ -115,72 +117,67 @@ export type SectionState = "ok" | "partial" | "unavailable" | "not_offered";
 export interface PanelMedicine {
   readonly id: string;
   readonly name: string;
-  /** The EHR's own name, shown on asking. */
-  readonly own_name: string;
+  /** The RxNorm name, shown on asking; empty where there is none. */
+  readonly rxnormName: string;
   readonly rxnorm: string;
-  /** One sentence; `dose_own`: the prescriber's words instead of ours. Empty: none recorded. */
+  /** One sentence; `doseOwn`: the prescriber's words instead of ours. Empty: none recorded. */
   readonly dose: string;
-  readonly dose_own: boolean;
+  readonly doseOwn: boolean;
   readonly status: string;
   readonly current: boolean;
-  readonly ordered_on: string | null;
-  readonly filled_on: string | null;
-  readonly days_supply: number | null;
-  readonly days_left: number | null;
-  readonly repeats_left: number | null;
+  readonly filledOn: string | null;
+  readonly daysLeft: number | null;
+  readonly repeatsLeft: number | null;
   readonly prescriber: string;
   readonly reason: string;
-  readonly resource: Readonly<Record<string, unknown>>;
+  readonly chip: Readonly<Record<string, unknown>>;
 }
 
 export interface PanelOrder {
   readonly id: string;
-  readonly kind: "supply" | "service";
-  readonly number: string;
+  readonly title: string;
   readonly item: string;
-  /** A word of the fixed list (text orders.state.…), or empty: then `state_words` says it. */
+  /** The state as a code (shipped, on_hold, …) and in words. */
   readonly state: string;
-  readonly state_words: string;
-  readonly state_reason: string;
-  readonly done: boolean;
-  readonly ordered_on: string | null;
-  readonly changed_at: string | null;
-  readonly resource: Readonly<Record<string, unknown>>;
+  readonly stateWords: string;
+  readonly stateReason: string;
+  readonly orderedOn: string | null;
+  readonly chip: Readonly<Record<string, unknown>>;
 }
 
 export interface PanelReading {
   readonly id: string;
   readonly name: string;
   readonly value: string;
-  readonly flag: "" | "high" | "low" | "critical";
+  /** In words; empty when nothing is flagged. */
+  readonly flag: string;
   readonly range: string;
-  readonly taken_on: string;
+  readonly takenOn: string;
   readonly preliminary: boolean;
 }
 
-/** The answer of GET /api/patients/<id>/context. Sentences are in the reader's language, days are YYYY-MM-DD. */
+/** What the EHR knows of a patient, in the reader's words (made by panel.ts). Days are YYYY-MM-DD. */
 export interface Panel {
   readonly patient: {
     readonly name: string;
-    readonly birth_date: string;
+    readonly birthDate: string;
     readonly age: number | null;
+    /** One more identifier; empty where there is none. */
     readonly number: string;
-    readonly sex: string;
     readonly silent: "" | "deceased" | "inactive";
   };
+  /** `desk`: medicines, tests and conditions are not shown to this role. */
   readonly sight: "whole" | "desk";
-  readonly allergy_state: "recorded" | "none_known" | "nothing_recorded" | "unavailable";
+  readonly allergyState: "recorded" | "none_known" | "nothing_recorded" | "unavailable";
   readonly allergies: readonly { readonly id: string; readonly name: string; readonly reactions: string; readonly severe: boolean }[];
   readonly medicines: readonly PanelMedicine[];
-  readonly dispenses: readonly { readonly id: string; readonly name: string; readonly handed_over_on: string | null; readonly quantity: string }[];
+  readonly dispenses: readonly { readonly id: string; readonly name: string; readonly detail: string }[];
   readonly conditions: readonly { readonly id: string; readonly name: string; readonly active: boolean; readonly since: string }[];
   readonly orders: readonly PanelOrder[];
   readonly labs: readonly PanelReading[];
   readonly vitals: readonly PanelReading[];
-  readonly weight: PanelReading | null;
   readonly sections: Readonly<Record<string, SectionState>>;
   readonly source: string;
-  /** ISO 8601 in UTC. */
-  readonly as_of: string;
+  readonly asOf: number;
   readonly stale: boolean;
 }

@@ -23,9 +23,8 @@ export function WhoCanRead({ readers, changed }: { readonly readers: readonly Re
   const people = readers.flatMap((one) => one.people);
   return (
     <div class="readers">
-      <Icon name="lock" />
-      <span>{t("views.readers.line", { names: list(names) })}</span>
-      {changed === undefined ? null : <strong>{changed}</strong>}
+      <Icon name="lock" /> <span>{t("views.readers.line", { names: list(names) })}</span>
+      {changed === undefined ? null : <> <strong>{changed}</strong></>}
       {people.length === 0 ? null : <details><summary>{t("views.readers.show")}</summary>{list(people)}</details>}
     </div>
   );

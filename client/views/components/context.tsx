@@ -31,7 +31,7 @@ export function ContextPanel({ context, onRefresh, onAttach }: ContextPanelProps
       </div>
     );
   }
-  const asOf = moment(Date.parse(panel.as_of));
+  const asOf = moment(panel.asOf);
   const down = context.state === "down";
   return (
     <div class={down ? "context context--down" : "context"}>
@@ -77,7 +77,7 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
           <h3>{t("views.context.dispenses")}</h3>
           <ul class="context__list">
             {panel.dispenses.map((one) => (
-              <li key={one.id}><span class="name" translate={false}>{one.name}</span><span class="meta">{[one.quantity, one.handed_over_on === null ? "" : day(one.handed_over_on)].filter(Boolean).join(" · ")}</span></li>
+              <li key={one.id}><span class="name" translate={false}>{one.name}</span><span class="meta">{one.detail}</span></li>
             ))}
           </ul>
         </section>
@@ -90,7 +90,7 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
       {panel.sight === "desk" ? null : (
         <>
           <Readings title={t("views.context.labs")} readings={panel.labs} state={sections["labs"]} />
-          <Readings title={t("views.context.vitals")} readings={panel.weight === null ? panel.vitals : [panel.weight, ...panel.vitals]} state={sections["vitals"]} />
+          <Readings title={t("views.context.vitals")} readings={panel.vitals} state={sections["vitals"]} />
           <section>
             <h3>{t("views.context.conditions")}</h3>
             {panel.conditions.length === 0 ? <Nothing state={sections["conditions"]} /> : (
@@ -109,19 +109,19 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
 
 function Medicine({ medicine, onAttach }: { readonly medicine: PanelMedicine; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
   const facts = [
-    medicine.filled_on === null ? "" : t("views.context.filled", { date: day(medicine.filled_on) }),
-    medicine.repeats_left === null ? "" : medicine.repeats_left === 0 ? t("views.context.no-repeats") : t("views.context.repeats", { count: medicine.repeats_left }),
+    medicine.filledOn === null ? "" : t("views.context.filled", { date: day(medicine.filledOn) }),
+    medicine.repeatsLeft === null ? "" : medicine.repeatsLeft === 0 ? t("views.context.no-repeats") : t("views.context.repeats", { count: medicine.repeatsLeft }),
     medicine.reason,
   ].filter(Boolean);
   return (
     <li>
       <span class="name" translate={false}>{medicine.name}</span>
-      {medicine.dose === "" ? null : <span class="meta" translate={false}>{medicine.dose_own ? `“${medicine.dose}”` : medicine.dose}</span>}
+      {medicine.dose === "" ? null : <span class="meta" translate={false}>{medicine.doseOwn ? `“${medicine.dose}”` : medicine.dose}</span>}
       {facts.length === 0 ? null : <span class="meta">{facts.join(" · ")}</span>}
-      {medicine.own_name === "" || medicine.own_name === medicine.name ? null
-        : <details class="meta"><summary>RxNorm {medicine.rxnorm}</summary><span translate={false}>{medicine.own_name}</span></details>}
+      {medicine.rxnormName === "" ? null
+        : <details class="meta"><summary>RxNorm {medicine.rxnorm}</summary><span translate={false}>{medicine.rxnormName}</span></details>}
       <span class="end">
-        {medicine.days_left === null ? null : <Tag tone={medicine.days_left < 8 ? "warn" : "ok"} icon={medicine.days_left < 8 ? "clock" : "check"}>{t("views.context.left", { count: medicine.days_left })}</Tag>}
+        {medicine.daysLeft === null ? null : <Tag tone={medicine.daysLeft < 8 ? "warn" : "ok"} icon={medicine.daysLeft < 8 ? "clock" : "check"}>{t("views.context.left", { count: medicine.daysLeft })}</Tag>}
         <Attach chip={medicineChip(medicine)} onAttach={onAttach} />
       </span>
     </li>
@@ -131,10 +131,10 @@ function Medicine({ medicine, onAttach }: { readonly medicine: PanelMedicine; re
 function OrderRow({ order, onAttach }: { readonly order: PanelOrder; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
   return (
     <li>
-      <span class="name" translate={false}>{order.number === "" ? order.item : t("orders.number", { number: order.number })}</span>
-      <span class="meta">{[order.number === "" ? "" : order.item, order.ordered_on === null ? "" : day(order.ordered_on), order.state_reason].filter(Boolean).join(" · ")}</span>
+      <span class="name" translate={false}>{order.title}</span>
+      <span class="meta">{[order.item, order.orderedOn === null ? "" : day(order.orderedOn), order.stateReason].filter(Boolean).join(" · ")}</span>
       <span class="end">
-        <Tag {...orderTone(order)}>{orderState(order)}</Tag>
+        <Tag {...orderTone(order)}>{order.stateWords}</Tag>
         <Attach chip={orderChip(order)} onAttach={onAttach} />
       </span>
     </li>
@@ -150,8 +150,8 @@ function Readings({ title, readings, state }: { readonly title: string; readonly
           {readings.map((one) => (
             <li key={one.id}>
               <span class="name">{one.name}</span>
-              <span class="meta">{[day(one.taken_on), one.range, one.preliminary ? t("views.context.preliminary") : ""].filter(Boolean).join(" · ")}</span>
-              <span class="end"><strong>{one.value}</strong>{one.flag === "" ? null : <> <Tag tone={one.flag === "critical" ? "urgent" : "warn"} icon="warn">{t(`views.context.flag.${one.flag}`)}</Tag></>}</span>
+              <span class="meta">{[day(one.takenOn), one.range, one.preliminary ? t("views.context.preliminary") : ""].filter(Boolean).join(" · ")}</span>
+              <span class="end"><strong>{one.value}</strong>{one.flag === "" ? null : <> <Tag tone="warn" icon="warn">{one.flag}</Tag></>}</span>
             </li>
           ))}
         </ul>
@@ -171,18 +171,12 @@ function Nothing({ state, children }: { readonly state: SectionState | undefined
 
 /** The chip of a medicine, as the composer takes it. */
 export function medicineChip(medicine: PanelMedicine): ChipView {
-  return { id: `medicine-${medicine.id}`, kind: "medicine", name: medicine.name, detail: medicine.dose, code: medicine.rxnorm };
+  return { id: `medicine-${medicine.id}`, kind: "medicine", name: medicine.name, detail: medicine.dose, code: medicine.rxnorm, fhir: medicine.chip };
 }
 
 /** The chip of an order. */
 export function orderChip(order: PanelOrder): ChipView {
-  const name = order.number === "" ? order.item : t("orders.number", { number: order.number });
-  return { id: `order-${order.id}`, kind: "order", name, detail: orderState(order), code: "" };
-}
-
-/** The state of an order in the reader's words; one we have no word for is shown as the EHR says it. */
-export function orderState(order: PanelOrder): string {
-  return has(`orders.state.${order.state}`) ? t(`orders.state.${order.state}`) : order.state_words || order.state || t("common.unknown");
+  return { id: `order-${order.id}`, kind: "order", name: order.title, detail: order.stateWords, code: "", fhir: order.chip };
 }
 
 function orderTone(order: PanelOrder): { tone?: "ok" | "warn" | "urgent" | "info"; icon: "check" | "clock" | "warn" | "box" } {

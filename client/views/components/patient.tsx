@@ -5,11 +5,11 @@ import { t } from "../i18n.ts";
 import type { Panel } from "../types.ts";
 import { Icon, Tag } from "./basics.tsx";
 
-type AllergyPart = Pick<Panel, "allergy_state" | "allergies">;
+type AllergyPart = Pick<Panel, "allergyState" | "allergies">;
 
 /** The four answers to "any allergies?", which never look the same: marked, calm, dashed, or unknown for now. */
 export function AllergyStrip({ panel }: { readonly panel: AllergyPart | null }) {
-  const state = panel?.allergy_state ?? "unavailable";
+  const state = panel?.allergyState ?? "unavailable";
   if (state === "recorded" && panel !== null) {
     return (
       <div class="allergies allergies--some" role="group" aria-label={t("views.context.allergies")}>
@@ -45,7 +45,7 @@ export function PatientHeader({ name, patient, allergies, lookAlikes, waitsForKe
         <span class="patient__name" translate={false}>{patient?.name ?? name}</span>
         {patient === null ? null : (
           <>
-            <span>{t("views.patient.born", { date: day(patient.birth_date) })}{patient.age === null ? "" : ` · ${t("views.patient.age", { count: patient.age })}`}</span>
+            <span>{t("views.patient.born", { date: day(patient.birthDate) })}{patient.age === null ? "" : ` · ${t("views.patient.age", { count: patient.age })}`}</span>
             {patient.number === "" ? null : <span class="figures soft">{t("views.patient.number", { number: patient.number })}</span>}
           </>
         )}
