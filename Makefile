@@ -4,7 +4,7 @@ PORT ?= 5000
 BIN := .venv/bin
 # Python that is there already answers fastest; the first time it is the machine's own.
 PYTHON = $$([ -x $(BIN)/python ] && echo $(BIN)/python || echo python3)
-SETUP = command -v python3 >/dev/null || { echo "Python 3.11 or newer is needed and python3 was not found. Debian, Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }; \
+SETUP = command -v python3 >/dev/null || { echo "Python 3.11 or newer is needed and python3 was not found. Debian, Ubuntu: sudo apt-get install python3 python3-venv" >&2; exit 1; }; \
 	$(PYTHON) -I -S scripts/setup.py
 
 .DEFAULT_GOAL := help
