@@ -3,6 +3,7 @@
 //   node client/test.mjs            all tests
 //   node client/test.mjs corpus     only files whose name holds "corpus"
 //   node client/test.mjs --bundle FILE   writes the browser's vector runner and ends
+//   node client/test.mjs --make-vectors  makes tests/vectors/rxe2ee-ts anew
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
@@ -30,6 +31,7 @@ function testFiles(folder) {
 }
 
 const words = process.argv.slice(2);
+const environment = { ...process.env, NODE_NO_WARNINGS: "1", PORTAL_ROOT: root };
 if (words[0] === "--bundle") {
   await build({ ...settings, entryPoints: [path.join(here, "crypto/tests/browser.ts")], outfile: path.resolve(words[1]) });
   process.exit(0);
@@ -38,6 +40,19 @@ if (words[0] === "--bundle") {
 const out = mkdtempSync(path.join(tmpdir(), "portal-client-tests-"));
 let status = 1;
 try {
+  if (words[0] === "--make-vectors") {
+    const maker = path.join(out, "make_vectors.mjs");
+    await build({ ...settings, platform: "node", entryPoints: [path.join(here, "crypto/tests/make_vectors.ts")], outfile: maker });
+    status = spawnSync(process.execPath, [maker], { stdio: "inherit", cwd: root, env: environment }).status ?? 1;
+  } else {
+    status = await runTests();
+  }
+} finally {
+  if (existsSync(out)) rmSync(out, { recursive: true });
+}
+process.exit(status);
+
+async function runTests() {
   const files = testFiles(here).filter((file) => words.every((word) => file.includes(word)));
   if (files.length === 0) throw new Error("no test has such a name");
   await build({
@@ -46,10 +61,7 @@ try {
   });
   const built = files.map((file) => path.join(out, path.relative(here, file)).replace(/\.tsx?$/, ".mjs"));
   const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...built], {
-    stdio: "inherit", cwd: root, env: { ...process.env, NODE_NO_WARNINGS: "1", PORTAL_ROOT: root },
+    stdio: "inherit", cwd: root, env: environment,
   });
-  status = run.status ?? 1;
-} finally {
-  if (existsSync(out)) rmSync(out, { recursive: true });
+  return run.status ?? 1;
 }
-process.exit(status);

@@ -33,7 +33,7 @@ export function readBytes(bytes: Uint8Array, limits: Limits = HEADER_LIMITS): Js
 /** Reads a text. Throws `Refused("form")`. */
 export function readText(text: string, limits: Limits = HEADER_LIMITS): Json {
   const reader = new Reader(text, limits);
-  return reader.document();
+  return reader.whole();
 }
 
 /** Whether a text holds half a surrogate pair. */
@@ -46,7 +46,7 @@ class Reader {
 
   constructor(private readonly text: string, private readonly limits: Limits) {}
 
-  document(): Json {
+  whole(): Json {
     const value = this.value(0);
     this.space();
     if (this.at !== this.text.length) this.fail("more after the end");

@@ -55,7 +55,7 @@ async function runCorpus(text: string): Promise<Outcome> {
 
 /** Runs one file of our own vectors. */
 async function runVectors(file: string, text: string): Promise<Outcome> {
-  return outcome((await runVectorFile(file, text)).map(({ name, run }) => [name, run] as const));
+  return outcome(runVectorFile(file, text).map(({ name, run }) => [name, run] as const));
 }
 
 /** Milliseconds to verify and open a thread of `count` messages, and the longest time without a breath. */

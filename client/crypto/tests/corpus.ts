@@ -96,14 +96,20 @@ export interface RunOptions {
   readonly ahead?: boolean;
 }
 
-export async function runCase(corpus: Corpus, one: JsonObject, options: RunOptions = {}): Promise<Seen> {
-  const directory = directoryOf(one);
-  const state = new ThreadState((one.get("thread") as string | undefined) ?? corpus.thread);
-  const keyring = keysOf(object(one.get("me") ?? corpus.me));
-  const reader = new ThreadReader(state, keyring, directory, options.openSteps ?? OPEN_STEPS);
-  const records = objects(one.get("records")) as RawRecord[];
+export function runCase(corpus: Corpus, one: JsonObject, options: RunOptions = {}): Promise<Seen> {
   const minHead = one.get("min_head") as [number, string] | null | undefined;
   const least: Head | undefined = minHead ? { seq: minHead[0], head: unb64(minHead[1]) } : undefined;
+  const keyring = keysOf(object(one.get("me") ?? corpus.me));
+  return runThread(corpus.thread, objects(one.get("records")), directoryOf(one), keyring, least, options);
+}
+
+/** Verifies and reads a thread, and notes all there is to compare. */
+export async function runThread(
+  thread: string, records: readonly RawRecord[], directory: DirectoryView, keyring: Keys, least: Head | undefined,
+  options: RunOptions = {},
+): Promise<Seen> {
+  const state = new ThreadState(thread);
+  const reader = new ThreadReader(state, keyring, directory, options.openSteps ?? OPEN_STEPS);
   if (options.ahead) await reader.learn(records);
   let reason: Reason | undefined;
   const shown = new Map<number, string | null>();
