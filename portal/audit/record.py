@@ -212,7 +212,7 @@ class _Folding:
         """The rows that are to be written now that `row` came."""
         now = clock.monotonic()
         with self._lock:
-            due = self._take_over(now)
+            due = self._take_over(now, crowded=key not in self._windows and len(self._windows) >= MOST_WINDOWS)
             window = self._windows.setdefault(key, _Window(now))
             if window.written < REFUSALS_A_MINUTE:
                 window.written += 1
@@ -229,8 +229,7 @@ class _Folding:
         with self._lock:
             return self._take_over(now)
 
-    def _take_over(self, now: float) -> list[dict[str, Any]]:
-        crowded = len(self._windows) >= MOST_WINDOWS
+    def _take_over(self, now: float, *, crowded: bool = False) -> list[dict[str, Any]]:
         # Windows lie in the order in which they began, so the first young one ends the search.
         ended = []
         for key, window in self._windows.items():

@@ -110,7 +110,7 @@ class SmtpMailer:
             server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS)
         try:
             server.ehlo()
-            if not self._encrypted and (server.has_extn("starttls") or self._host not in _LOOPBACK):
+            if not self._encrypted and self._host not in _LOOPBACK:
                 server.starttls(context=context)
                 server.ehlo()
             if self._user:
@@ -162,8 +162,8 @@ def written(mail: Mail, sender: str, at: datetime | None = None) -> EmailMessage
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(at or clock.now())
     message["Message-ID"] = f"<{mail.reference}@{sender.rpartition('@')[2]}>"
-    message["Content-Language"] = mail.language
     # RFC 3834: no answer from an absence notice, no loop.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text, charset="utf-8")
+    message["Content-Language"] = mail.language
     return message

@@ -45,7 +45,7 @@ WhoWaits = Callable[[Session, str, str], Recipient | None]
 def message_waits(session: Session, account_id: str, thread_id: str) -> None:
     """A message came for a person: unless one mail about the thread is out already, look again in two minutes."""
     if not _told(session, account_id, thread_id):
-        _look_again(session, account_id, thread_id)
+        _look_again(session, account_id, thread_id, clock.now())
 
 
 def has_read(session: Session, account_id: str, thread_id: str) -> None:
@@ -56,7 +56,7 @@ def has_read(session: Session, account_id: str, thread_id: str) -> None:
         .returning(_TABLE.c.about)
     ).first()
     if gone is not None:
-        _look_again(session, account_id, thread_id)
+        _look_again(session, account_id, thread_id, clock.now())
 
 
 class MessageNotice:
@@ -72,7 +72,7 @@ class MessageNotice:
         self._base_url = base_url.rstrip("/")
 
     def __call__(self, job: Job) -> None:
-        """Raises Retry when the mail server does not answer or it is too early, Dead for a refused mailbox."""
+        """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         account_id, thread_id = str(job.payload["account"]), str(job.payload["thread"])
         with self._database.reading() as session:
             if _told(session, account_id, thread_id):
@@ -80,9 +80,11 @@ class MessageNotice:
             recipient = self._who_waits(session, account_id, thread_id)
         if recipient is None:
             return
-        early = (recipient.unread_since + WAIT - clock.now()).total_seconds()
-        if early > 0:
-            raise Retry(early, reason="not-yet-two-minutes")
+        if recipient.unread_since + WAIT > clock.now():
+            # What this job was planned for has been read; a younger message waits, and gets its own two minutes.
+            with self._database.transaction() as session:
+                _look_again(session, account_id, thread_id, recipient.unread_since)
+            return
         mail = compose(
             Template.MESSAGE_WAITS,
             recipient.language,
@@ -116,12 +118,12 @@ class MessageNotice:
             )
 
 
-def _look_again(session: Session, account_id: str, thread_id: str) -> None:
+def _look_again(session: Session, account_id: str, thread_id: str, since: datetime) -> None:
     outbox.enqueue(
         session,
         KIND,
         {"account": account_id, "thread": thread_id},
-        due_at=clock.now() + WAIT,
+        due_at=since + WAIT,
         dedupe=f"notice:{account_id}:{thread_id}",
     )
 

@@ -6,7 +6,6 @@ accepts nothing else. The sentences stand in portal/core/texts/<language>/mail.j
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from portal.core import texts
