@@ -2,4 +2,13 @@
 
 from flask import Blueprint
 
-blueprints: tuple[Blueprint, ...] = ()
+from portal.web.api import directory, keys, objects, patients, pharmacies, teams
+
+blueprints: tuple[Blueprint, ...] = (
+    keys.blueprint,
+    directory.blueprint,
+    teams.blueprint,
+    objects.blueprint,
+    pharmacies.blueprint,
+    patients.blueprint,
+)

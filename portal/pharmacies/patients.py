@@ -1,0 +1,192 @@
+"""Finding a patient in care: names and birth dates come from the EHR while somebody looks, and are not kept.
+
+The EHR is asked between two transactions: the first asks policy and collects ids, the second learns who may not be
+written to, and records one row for each patient that is shown.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts import directory, patients, relations
+from portal.accounts.actor import Actor
+from portal.accounts.patients import Status
+from portal.accounts.roles import Kind
+from portal.accounts.tables import Account, Patient
+from portal.audit import Action, Entity, record_each
+from portal.core.database import Database
+from portal.core.errors import Unavailable
+from portal.ehr.model import Patient as EhrPatient
+from portal.pharmacies import care, staff
+from portal.pharmacies.lookalikes import LookAlike, Somebody, look_alikes
+
+PAGE = 100
+# Look-alikes are sought among this many patients at once; a larger pharmacy looks through its list in parts.
+MOST_AT_ONCE = 500
+
+# (connection id, FHIR ids) → who they are in that EHR, those it knows. Raises Unavailable when it does not answer.
+PatientsOf = Callable[[str, Sequence[str]], Mapping[str, EhrPatient]]
+
+
+@dataclass(frozen=True)
+class NamedLookAlike:
+    """Another patient in care who is easily taken for this one."""
+
+    patient: str
+    name: str | None
+    birth_date: str | None
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A patient in the list. `account`: who signs in as the patient, if anybody; `name` None: nobody knows it now."""
+
+    patient: str
+    name: str | None
+    birth_date: str | None
+    status: str
+    has_keys: bool
+    account: str | None
+    look_alikes: tuple[NamedLookAlike, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page of patients. `stale`: the EHR did not answer, names are those of accounts."""
+
+    items: tuple[Line, ...]
+    next: str | None
+    stale: bool
+
+
+@dataclass(frozen=True)
+class _InCare:
+    rows: list[Patient]
+    fhir_ids: dict[str, str]
+    accounts: dict[str, str]
+    names: dict[str, str]
+    keyed: frozenset[str]
+    connection_id: str | None
+
+
+def find(
+    database: Database,
+    *,
+    actor: Actor,
+    pharmacy_id: str,
+    patients_of: PatientsOf | None,
+    query: str = "",
+    after: str | None = None,
+    limit: int = PAGE,
+) -> Found:
+    """The patients in a pharmacy's care behind the id `after`, or those of them that fit `query`.
+
+    Raises NotFound for another pharmacy, Forbidden for a role that has no business with patients.
+    """
+    with database.reading() as session:
+        here = _in_care(session, actor, pharmacy_id, after)
+    known, stale = _ask(patients_of, here)
+    shown = _lines(here, known)
+    fitting = [line for line in shown if _fits(line, query)]
+    page = fitting[:limit]
+    more = page[-1].patient if len(fitting) > limit else _last_of_full(here)
+    with database.transaction() as session:
+        _learn(session, here, known)
+        record_each(
+            session,
+            Action.PATIENT_LOOKED_UP,
+            agent=actor.agent,
+            patient_ids=[line.patient for line in page],
+            pharmacy_id=pharmacy_id,
+            entity=Entity("Organization", pharmacy_id),
+        )
+    return Found(tuple(page), more, stale)
+
+
+def _in_care(session: Session, actor: Actor, pharmacy_id: str, after: str | None) -> _InCare:
+    rows = care.patients_in_care(session, actor=actor, pharmacy_id=pharmacy_id, after=after, limit=MOST_AT_ONCE)
+    wanted = [row.id for row in rows]
+    connection = staff.connection_of(session, pharmacy_id)
+    fhir_ids = (
+        patients.record_ids(session, patient_ids=wanted, connection_id=connection.id) if connection is not None else {}
+    )
+    accounts = {
+        patient_id: next(account for account, kind in acting if kind == Kind.SELF)
+        for patient_id, acting in relations.accounts_of(session, wanted).items()
+        if any(kind == Kind.SELF for _, kind in acting)
+    }
+    by_account = session.execute(select(Account.id, Account.display_name).where(Account.id.in_(accounts.values())))
+    return _InCare(
+        rows=rows,
+        fhir_ids=fhir_ids,
+        accounts=accounts,
+        names=dict(by_account.all()),
+        keyed=directory.have_keys(session, accounts.values()),
+        connection_id=connection.id if connection is not None else None,
+    )
+
+
+def _ask(patients_of: PatientsOf | None, here: _InCare) -> tuple[Mapping[str, EhrPatient], bool]:
+    if patients_of is None or here.connection_id is None:
+        return {}, True
+    try:
+        found = patients_of(here.connection_id, sorted(here.fhir_ids.values()))
+    except Unavailable:
+        return {}, True
+    return {patient: found[fhir] for patient, fhir in here.fhir_ids.items() if fhir in found}, False
+
+
+def _lines(here: _InCare, known: Mapping[str, EhrPatient]) -> list[Line]:
+    similar = look_alikes([_somebody(patient_id, one) for patient_id, one in known.items()])
+    return [
+        Line(
+            patient=row.id,
+            name=_name(here, known, row.id),
+            birth_date=known[row.id].birth_date if row.id in known else None,
+            status=_status(known[row.id]).value if row.id in known else row.status,
+            has_keys=here.accounts.get(row.id) in here.keyed,
+            account=here.accounts.get(row.id),
+            look_alikes=tuple(_named(here, known, one) for one in similar.get(row.id, ())),
+        )
+        for row in here.rows
+    ]
+
+
+def _somebody(patient_id: str, one: EhrPatient) -> Somebody:
+    numbers = (one.record_number.value,) if one.record_number is not None else ()
+    return Somebody(patient_id, one.family, one.birth_date, numbers)
+
+
+def _named(here: _InCare, known: Mapping[str, EhrPatient], one: LookAlike) -> NamedLookAlike:
+    return NamedLookAlike(one.patient, _name(here, known, one.patient), known[one.patient].birth_date, one.why)
+
+
+def _name(here: _InCare, known: Mapping[str, EhrPatient], patient_id: str) -> str | None:
+    return known[patient_id].full_name if patient_id in known else here.names.get(here.accounts.get(patient_id, ""))
+
+
+def _fits(line: Line, query: str) -> bool:
+    words = query.casefold().split()
+    text = f"{line.name or ''} {line.birth_date or ''}".casefold()
+    return all(word in text for word in words)
+
+
+def _last_of_full(here: _InCare) -> str | None:
+    return here.rows[-1].id if len(here.rows) == MOST_AT_ONCE else None
+
+
+def _status(one: EhrPatient) -> Status:
+    if one.deceased:
+        return Status.DECEASED
+    if one.replaced_by:
+        return Status.MERGED
+    return Status.ACTIVE if one.active else Status.INACTIVE
+
+
+def _learn(session: Session, here: _InCare, known: Mapping[str, EhrPatient]) -> None:
+    for row in here.rows:
+        if row.id in known and _status(known[row.id]) != row.status:
+            patients.learn_status(session, patient_id=row.id, status=_status(known[row.id]))

@@ -1,0 +1,251 @@
+"""One's own keys over JSON: first keys, devices, vault, recovery ways. The server can open none of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from portal.accounts import devices, directory, recovery, vault
+from portal.accounts.devices import Given, OwnDevice
+from portal.core.errors import NotFound
+from portal.core.secrets_box import SecretsBox
+from portal.e2ee.encoding import b64
+from portal.e2ee.recovery import Method
+from portal.identity import flask_session
+from portal.pharmacies import teams
+from portal.web.acting import current_actor
+from portal.web.api.shapes import Nothing, stamp
+from portal.web.json import takes
+from portal.web.wiring import services
+
+blueprint = Blueprint("keys", __name__, url_prefix="/api/keys")
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """First keys: entry, device certificate and vault together."""
+
+    entry: dict[str, Any]
+    certificate: dict[str, Any]
+    vault: dict[str, Any]
+    device_name: str
+
+
+@dataclass(frozen=True)
+class NewDevice:
+    """A device the person certifies."""
+
+    certificate: dict[str, Any]
+    name: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A device's signature over the challenge of this session."""
+
+    device: str
+    sig: str
+
+
+@dataclass(frozen=True)
+class DeviceEnd:
+    """A signed revocation."""
+
+    revocation: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NextEntry:
+    """A new generation, identity or reset, and the vault with its seeds."""
+
+    entry: dict[str, Any]
+    vault: dict[str, Any]
+    rev: int
+
+
+@dataclass(frozen=True)
+class NextVault:
+    """The vault as revision `rev`."""
+
+    rev: int
+    vault: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wrap:
+    """The root key wrapped under one recovery way."""
+
+    wrap: dict[str, Any]
+
+
+@blueprint.get("/me")
+def me() -> Response:
+    """Everything the person's own browser needs of the own keys."""
+    actor = current_actor()
+    with services().database.transaction() as session:
+        kept = vault.read(session, actor=actor)
+        answer = {
+            "entries": directory.own_entries(session, actor.account_id),
+            "devices": [_device(one) for one in devices.own(session, actor=actor)],
+            "vault": None if kept is None else {"rev": kept.rev, "vault": kept.vault},
+            "recovery": [
+                {"method": way.method.value, "set_at": stamp(way.set_at), "tried_at": stamp(way.tried_at)}
+                for way in recovery.ways(session, actor.account_id)
+            ],
+            "teams": [
+                {"team": team, "state": state.value}
+                for team, state in sorted(teams.seats_of(session, actor.account_id).items())
+            ],
+        }
+    return jsonify(answer)
+
+
+@blueprint.post("/enrol")
+@takes(Enrolment)
+def enrol(new: Enrolment) -> tuple[Response, int]:
+    """Make the first keys of this person known; binds the session to the device."""
+    with services().database.transaction() as session:
+        given = devices.enrol(
+            session,
+            actor=current_actor(),
+            entry=new.entry,
+            certificate=new.certificate,
+            sealed=new.vault,
+            name=new.device_name,
+            box=_box(),
+        )
+    return _given(given), 201
+
+
+@blueprint.post("/devices")
+@takes(NewDevice)
+def add_device(new: NewDevice) -> tuple[Response, int]:
+    """Certify one more device, after a fresh login."""
+    with services().database.transaction() as session:
+        given = devices.add(session, actor=current_actor(), certificate=new.certificate, name=new.name, box=_box())
+    _tell("device-added")
+    return _given(given), 201
+
+
+@blueprint.post("/devices/bind")
+@takes(Binding)
+def bind_device(binding: Binding) -> Response:
+    """Bind this session to a device; gives the device's share."""
+    challenge = flask_session.require_login().device_challenge
+    with services().database.transaction() as session:
+        given = devices.bind(
+            session,
+            actor=current_actor(),
+            device_id=binding.device,
+            signature=binding.sig,
+            challenge=challenge,
+            box=_box(),
+        )
+    return _given(given)
+
+
+@blueprint.post("/devices/<device_id>/end")
+@takes(DeviceEnd)
+def end_device(end: DeviceEnd, device_id: str) -> tuple[str, int]:
+    """End a device, after a fresh login: its sessions end too."""
+    with services().database.transaction() as session:
+        devices.end(
+            session,
+            actor=current_actor(),
+            device_id=device_id,
+            revocation=end.revocation,
+            bus=services().bus,
+        )
+    _tell("device-ended")
+    return "", 204
+
+
+@blueprint.post("/entries")
+@takes(NextEntry)
+def add_entry(new: NextEntry) -> tuple[Response, int]:
+    """Store the next entry of the person's chain, after a fresh login."""
+    with services().database.transaction() as session:
+        entry = directory.add_next(session, actor=current_actor(), entry=new.entry, sealed=new.vault, rev=new.rev)
+    _tell("reset" if entry.reset else "entry")
+    return jsonify(n=entry.n, gen=entry.gen), 201
+
+
+@blueprint.put("/vault")
+@takes(NextVault)
+def put_vault(new: NextVault) -> Response:
+    """Replace the vault, if `rev` follows the one that is there."""
+    with services().database.transaction() as session:
+        rev = vault.replace(session, actor=current_actor(), rev=new.rev, vault=new.vault)
+    return jsonify(rev=rev)
+
+
+@blueprint.get("/recovery")
+def read_recovery() -> Response:
+    """The wraps of the root key, within five minutes of a login."""
+    actor = current_actor()
+    with services().database.transaction() as session:
+        wraps = recovery.read_wraps(session, actor=actor, reads_per_day=services().settings.recovery_reads_per_day)
+    if actor.device_id is None:
+        _tell("recovery-read")
+    return jsonify(wraps=wraps)
+
+
+@blueprint.post("/recovery/confirm")
+@takes(Nothing)
+def confirm_recovery(_: Nothing) -> tuple[str, int]:
+    """A certified session says that the person's other browser may go on asking for the wraps."""
+    with services().database.transaction() as session:
+        recovery.confirm_reads(session, actor=current_actor())
+    return "", 204
+
+
+@blueprint.put("/recovery/<method>")
+@takes(Wrap)
+def set_recovery(new: Wrap, method: str) -> tuple[str, int]:
+    """Set a recovery way; a change asks for a fresh login."""
+    with services().database.transaction() as session:
+        recovery.set_way(session, actor=current_actor(), method=_method(method), wrap=new.wrap)
+    return "", 204
+
+
+@blueprint.post("/recovery/<method>/tried")
+@takes(Nothing)
+def tried_recovery(_: Nothing, method: str) -> tuple[str, int]:
+    """Note that the person tried a way out and it opened."""
+    with services().database.transaction() as session:
+        recovery.tried(session, actor=current_actor(), method=_method(method))
+    return "", 204
+
+
+def _method(word: str) -> Method:
+    if word not in set(Method):
+        raise NotFound()
+    return Method(word)
+
+
+def _box() -> SecretsBox:
+    return devices.share_box(services().settings.secret_keys)
+
+
+def _given(given: Given) -> Response:
+    return jsonify(device=given.device, share=b64(given.share))
+
+
+def _device(one: OwnDevice) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "state": one.state.value,
+        "certificate": one.certificate,
+        "revocation": one.revocation,
+        "created_at": stamp(one.created_at),
+        "seen_at": stamp(one.seen_at),
+        "ended_at": stamp(one.ended_at),
+        "current": one.current,
+    }
+
+
+def _tell(what: str) -> None:
+    # The person's other open browsers hear at once; the mail goes by the outbox.
+    account_id = current_actor().account_id
+    services().bus.publish(f"account:{account_id}", {"account": account_id, "keys": what})

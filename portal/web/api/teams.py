@@ -1,0 +1,110 @@
+"""Teams over JSON: who sits where, and the signed records that change it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from portal.pharmacies import teams
+from portal.pharmacies.teams import Seat, State, Team
+from portal.web.acting import current_actor
+from portal.web.api.shapes import Nothing, stamp
+from portal.web.json import takes
+from portal.web.wiring import services
+
+blueprint = Blueprint("teams", __name__, url_prefix="/api")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A team record as signed; `by` is the person who sends it."""
+
+    h: str
+    w: dict[str, Any]
+    prev: str
+    sig: str
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """An account of the pharmacy."""
+
+    account: str
+
+
+@blueprint.get("/pharmacies/<pharmacy_id>/teams")
+def of_pharmacy(pharmacy_id: str) -> Response:
+    """The teams of one's own pharmacy with everyone who sits in them or asks to."""
+    with services().database.reading() as session:
+        found = teams.of_pharmacy(session, actor=current_actor(), pharmacy_id=pharmacy_id)
+    return jsonify(items=[_team(team) for team in found], next=None)
+
+
+@blueprint.post("/teams/<team>/records")
+@takes(Generation)
+def append(new: Generation, team: str) -> tuple[Response, int]:
+    """Found a team or make its next generation, after a fresh login."""
+    record = {"h": new.h, "w": new.w, "prev": new.prev, "sig": new.sig}
+    with services().database.transaction() as session:
+        appended = teams.append_record(session, actor=current_actor(), team=team, record_=record)
+    return jsonify(asdict(appended)), 201
+
+
+@blueprint.post("/teams/<team>/ask")
+@takes(Nothing)
+def ask(_: Nothing, team: str) -> Response:
+    """Ask for a seat."""
+    with services().database.transaction() as session:
+        return _state(teams.ask(session, actor=current_actor(), team=team))
+
+
+@blueprint.post("/teams/<team>/leave")
+@takes(Nothing)
+def leave(_: Nothing, team: str) -> Response:
+    """Give up the own seat: without access from now on."""
+    with services().database.transaction() as session:
+        return _state(teams.leave(session, actor=current_actor(), team=team))
+
+
+@blueprint.post("/teams/<team>/approve")
+@takes(Somebody)
+def approve(somebody: Somebody, team: str) -> Response:
+    """Say yes to somebody who has no keys yet, after a fresh login."""
+    with services().database.transaction() as session:
+        state = teams.approve_ahead(session, actor=current_actor(), team=team, account_id=somebody.account)
+        return _state(state)
+
+
+@blueprint.post("/teams/<team>/decline")
+@takes(Somebody)
+def decline(somebody: Somebody, team: str) -> Response:
+    """Refuse somebody's ask, or take the own one back."""
+    with services().database.transaction() as session:
+        return _state(teams.decline(session, actor=current_actor(), team=team, account_id=somebody.account))
+
+
+def _state(state: State) -> Response:
+    return jsonify(state=state.value)
+
+
+def _team(team: Team) -> dict[str, Any]:
+    return {
+        "team": team.id,
+        "kind": team.kind.value,
+        "gen": team.gen,
+        "sole_member": team.sole_member,
+        "seats": [_seat(seat) for seat in team.seats],
+    }
+
+
+def _seat(seat: Seat) -> dict[str, Any]:
+    return {
+        "account": seat.account,
+        "name": seat.name,
+        "role": seat.role,
+        "state": seat.state.value,
+        "since": stamp(seat.since),
+        "has_keys": seat.has_keys,
+        "flagged": seat.flagged,
+    }
