@@ -1,0 +1,201 @@
+"""The operator's commands: `portal <command>`; `portal <command> --help` says what each one needs."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from portal.core import migrating
+from portal.core.database import Database
+from portal.core.errors import PortalError
+from portal.core.settings import Settings, UnsafeSettings, from_environment
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.run(given) or 0)
+    except UnsafeSettings as unsafe:
+        for reason in unsafe.reasons:
+            print(f"portal: {reason}", file=sys.stderr)
+        return 2
+    except PortalError as problem:
+        print(f"portal: {problem.code}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="portal", description="Secure pharmacy messaging portal.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, help_text: str, run: Run) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help_text, description=help_text)
+        added.set_defaults(run=run)
+        return added
+
+    demo = command("demo", "open the demo world on this machine", _demo)
+    demo.add_argument("--port", type=int, default=int(os.environ.get("PORT", "5000")))
+    demo.add_argument("--reset", action="store_true", help="start anew")
+    demo.add_argument("--empty", action="store_true", help="accounts and EHR data, but no keys, threads or team")
+    demo.add_argument("--ehr", help="use this FHIR R4 server instead of the embedded sandbox")
+    demo.add_argument("--seed", action="store_true", help="put the demo patients into that server")
+    demo.add_argument(
+        "--bundles", type=Path, help="load transaction bundles (.json, .json.gz), a login for each patient"
+    )
+
+    serve = command("serve", "serve pages and JSON (production: behind a proxy)", _serve)
+    serve.add_argument("--bind", default="127.0.0.1:8000")
+    events = command("events", "serve the event streams alone", _events)
+    events.add_argument("--bind", default="127.0.0.1:8001")
+    command("worker", "run the outbox, the sealer and the timers", _worker)
+    command("migrate", "bring the database to the newest schema", _migrate)
+    command("doctor", "check settings, database, keys and connections", _doctor)
+
+    pharmacy = command("pharmacy", "add or list pharmacies", _pharmacy_list).add_subparsers(
+        required=True, metavar="act"
+    )
+    add = pharmacy.add_parser("add", help="add a pharmacy")
+    for name in ("id", "name", "address", "phone", "country", "time-zone"):
+        add.add_argument(f"--{name}", required=True)
+    add.add_argument("--on-call-phone")
+    add.add_argument("--languages", default="en,es")
+    add.add_argument("--hours", help='JSON: {"mon": [["08:00", "19:00"]], …} in its own zone')
+    add.add_argument("--ehr", help="base URL of its FHIR R4 server")
+    add.set_defaults(run=_pharmacy_add)
+    pharmacy.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
+
+    account = command("account", "list or disable accounts, end sessions", _account_list)
+    acts = account.add_subparsers(required=True, metavar="act")
+    acts.add_parser("list", help="list accounts").set_defaults(run=_account_list)
+    for name, run in (("disable", _account_disable), ("end-sessions", _account_end_sessions)):
+        act = acts.add_parser(name)
+        act.add_argument("account", help="id, or login name as the provider calls it")
+        act.set_defaults(run=run)
+
+    invite = command("invite", "make an invitation for a patient of a pharmacy", _invite)
+    invite.add_argument("--pharmacy", required=True)
+    invite.add_argument("--fhir-id", required=True, help="the patient's id in the pharmacy's EHR")
+
+    audit = command("audit", "export the audit record", _audit_export).add_subparsers(required=True, metavar="act")
+    export = audit.add_parser("export", help="FHIR AuditEvents as NDJSON")
+    export.add_argument("--since", required=True, type=_moment, help="ISO 8601, e.g. 2026-11-01T00:00:00Z")
+    export.set_defaults(run=_audit_export)
+    verify = command("verify-audit", "recompute the audit log and compare it with its checkpoints", _verify_audit)
+    verify.add_argument("--checkpoint", type=Path, help="a checkpoint kept elsewhere")
+
+    page = command("static-page", "print the page to show while the portal is down", _static_page)
+    page.add_argument("--language", default="en")
+    return parser
+
+
+def _settings() -> Settings:
+    return from_environment()
+
+
+def _database() -> Database:
+    return Database(_settings().database_url)
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from portal.demo import run
+
+    return run.demo(
+        port=given.port, reset=given.reset, empty=given.empty, ehr=given.ehr, seed=given.seed, bundles=given.bundles
+    )
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from portal.app import create_app
+    from portal.serving import Plan, serve
+    from portal.worker import start_beside
+
+    settings = _settings()
+    beside = start_beside if settings.sqlite else None
+    workers = 1 if settings.sqlite else settings.workers
+    threads = settings.threads if not settings.sqlite else max(settings.threads, settings.stream_limit + 32)
+    serve(lambda: create_app(settings), Plan(given.bind, workers, threads, beside=beside))
+    return 0
+
+
+def _events(given: argparse.Namespace) -> int:
+    # Before anything opens a socket or a lock.
+    from gevent import monkey
+
+    monkey.patch_all()
+    from portal.app import create_app
+    from portal.serving import Plan, serve
+
+    settings = _settings()
+    serve(lambda: create_app(settings), Plan(given.bind, 1, 1, worker_class="gevent"))
+    return 0
+
+
+def _worker(given: argparse.Namespace) -> int:
+    from portal.app import create_app
+    from portal.worker import run_until_signal
+
+    run_until_signal(create_app(_settings()))
+    return 0
+
+
+def _migrate(given: argparse.Namespace) -> int:
+    database = _database()
+    before = migrating.current(database)
+    migrating.upgrade(database)
+    print(f"schema: {before or 'empty'} -> {migrating.current(database)}")
+    return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from portal.doctor import examine
+
+    findings = examine(_settings())
+    for finding in findings:
+        print(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.says}")
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+def _pharmacy_add(given: argparse.Namespace) -> int:
+    from portal.pharmacies import profiles
+
+    with _database().transaction() as session:
+        profiles.add(
+            session,
+            operator=getpass.getuser(),
+            pharmacy_id=given.id,
+            name=given.name,
+            address=given.address,
+            phone=given.phone,
+            on_call_phone=given.on_call_phone,
+            country=given.country,
+            time_zone=given.time_zone,
+            languages=[part.strip() for part in given.languages.split(",")],
+            hours=json.loads(given.hours) if given.hours else None,
+            ehr_base_url=given.ehr or _settings().ehr_base_url or None,
+        )
+    print(f"added {given.id}")
+    return 0
+
+
+def _pharmacy_list(given: argparse.Namespace) -> int:
+    from portal.pharmacies import profiles
+
+    with _database().reading() as session:
+        for pharmacy in profiles.all_pharmacies(session):
+            print(f"{pharmacy.id}\t{pharmacy.name}\t{pharmacy.phone}\t{pharmacy.time_zone}")
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

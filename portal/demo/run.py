@@ -1,0 +1,213 @@
+"""`portal demo`: identity provider, FHIR sandbox and portal in one process, with the demo world inside.
+
+The portal listens on PORT, the provider and the sandbox on the next two. Everything lies in the data folder (`var/`).
+"""
+
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from portal import worker
+from portal.app import create_app
+from portal.core import clock, ids, migrating
+from portal.core.database import Database
+from portal.core.settings import Settings, from_environment
+from portal.demo import control_room, people, seed, story, world
+from portal.demo.bundles import LoadedPatient, read_bundles
+from portal.demo.idp import DemoAccount, create_idp
+from portal.demo.sandbox import create_sandbox
+from portal.ehr.client import EhrClient, EhrConnection
+from portal.notify.mail import FolderMailer
+from portal.serving import Plan, PortalServer
+
+HOST = "127.0.0.1"
+THREADS = 256
+SECRET_FILE = "secret"
+
+
+def demo(
+    *,
+    port: int,
+    reset: bool,
+    empty: bool,
+    ehr: str | None,
+    seed_ehr: bool,
+    bundles: Path | None,
+    data: Path | None = None,
+) -> int:
+    """Run the demo until Ctrl-C. Returns the exit code; says what is wrong in one line where it cannot start."""
+    base = from_environment()
+    if base.production:
+        print("portal: the demo does not run under PORTAL_ENV=production", file=sys.stderr)
+        return 2
+    folder = (data or base.data_path) / ("demo-empty" if empty else "demo")
+    if reset:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in ((port, "the portal"), (port + 1, "the identity provider"), (port + 2, "the FHIR sandbox")):
+        if _busy(number):
+            print(f"portal: port {number} (for {name}) is in use; choose others with PORT={port + 10}", file=sys.stderr)
+            return 2
+    settings = demo_settings(folder, port, ehr)
+    beside = DemoServices(settings, folder, port, empty=empty, ehr=ehr, seed_ehr=seed_ehr, bundles=bundles)
+    plan = Plan(f"{HOST}:{port}", 1, THREADS, beside=beside.start)
+    PortalServer(lambda: make_app(settings, folder), plan).run()
+    return 0
+
+
+def demo_settings(folder: Path, port: int, ehr: str | None) -> Settings:
+    """Settings of a demo portal in `folder`; `localhost`, because WebAuthn works only there."""
+    return Settings(
+        database_url=f"sqlite:///{folder / 'portal.sqlite3'}",
+        secret_key=_kept_secret(folder),
+        base_url=f"http://localhost:{port}",
+        oidc_issuer=f"http://localhost:{port + 1}",
+        oidc_client_secret="demo-client-secret",  # noqa: S106  known to the embedded provider only
+        ehr_base_url=ehr or f"http://localhost:{port + 2}/fhir",
+        data_dir=str(folder),
+        recovery_reads_per_day=1000,
+        threads=THREADS,
+    )
+
+
+def make_app(settings: Settings, folder: Path) -> Flask:
+    """The portal of the demo: with the control room, and mail kept in a folder."""
+    database = Database(settings.database_url)
+    migrating.upgrade(database)
+    app = create_app(settings, database=database, adapters={"mailer": FolderMailer(folder / "mail")})
+    control_room.attach(app)
+    return app
+
+
+class DemoServices:
+    """What runs beside the portal in its process, so that one clock moves all of it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        port: int,
+        *,
+        empty: bool,
+        ehr: str | None,
+        seed_ehr: bool,
+        bundles: Path | None,
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._port = port
+        self._empty = empty
+        self._ehr = ehr
+        self._seed_ehr = seed_ehr
+        self._bundles = bundles
+
+    def start(self, app: Flask) -> Callable[[], None]:
+        """Start provider, sandbox and worker, fill the world once, print where to go. Returns how to stop."""
+        began = time.monotonic()
+        loaded = list(read_bundles(self._bundles)) if self._bundles else []
+        servers = [self._provider(loaded)]
+        if self._ehr is None:
+            servers.append(self._sandbox(app))
+        threading.Thread(target=self._fill, args=(app, loaded, began), name="demo-world", daemon=True).start()
+        stop_worker = worker.start_beside(app)
+
+        def stop() -> None:
+            stop_worker()
+            for server in servers:
+                server.shutdown()
+
+        return stop
+
+    def _provider(self, loaded: list[LoadedPatient]):  # type: ignore[no-untyped-def]
+        accounts = [person.account() for person in people.PEOPLE]
+        accounts += [DemoAccount(patient.login, patient.name, role="patient") for patient in loaded]
+        idp = create_idp(
+            self._settings,
+            database_path=str(self._folder / "idp.sqlite3"),
+            base_url=self._settings.oidc_issuer,
+            portal_origin=self._settings.origin,
+            accounts=accounts,
+            password=people.PASSWORD,
+        )
+        return _serve(idp, self._port + 1)
+
+    def _sandbox(self, app: Flask):  # type: ignore[no-untyped-def]
+        sandbox = create_sandbox(self._folder / "fhir.sqlite3", self._settings.ehr_base_url)
+        app.extensions["portal-demo-sandbox"] = sandbox.sandbox.control
+        return _serve(sandbox, self._port + 2)
+
+    def _fill(self, app: Flask, loaded: list[LoadedPatient], began: float) -> None:
+        database: Database = app.extensions["portal"].database
+        if not world.built(database):
+            client = EhrClient(EhrConnection(self._settings.ehr_base_url, source="EHR", private_network=True))
+            _say("filling the EHR with the demo patients …")
+            if self._ehr is None or self._seed_ehr:
+                seed.seed(client, clock.now().date())
+            for patient in loaded:
+                client.transaction(patient.bundle)
+            _say("making pharmacies and accounts …")
+            world.build(
+                database,
+                issuer=self._settings.oidc_issuer,
+                ehr_base_url=self._settings.ehr_base_url,
+                client=client,
+                loaded=loaded,
+            )
+            if not self._empty:
+                story.tell(app, progress=_say)
+            client.close()
+        _say(f"ready after {time.monotonic() - began:.1f} s")
+        print(_greeting(self._settings, loaded, empty=self._empty), flush=True)
+
+
+def _serve(app: Flask, port: int):  # type: ignore[no-untyped-def]
+    server = make_server(HOST, port, app, threaded=True)
+    threading.Thread(target=server.serve_forever, name=f"serve-{port}", daemon=True).start()
+    return server
+
+
+def _greeting(settings: Settings, loaded: list[LoadedPatient], *, empty: bool) -> str:
+    lines = [
+        "",
+        f"  The portal is open:  {settings.base_url}",
+        f"  Control room:        {settings.base_url}/demo",
+        "",
+        f"  Sign in with any of these names, password {people.PASSWORD!r}:",
+    ]
+    for role in dict.fromkeys(person.role for person in people.PEOPLE):
+        names = ", ".join(person.login for person in people.PEOPLE if person.role is role)
+        lines.append(f"    {role.value:<12} {names}")
+    if loaded:
+        lines.append(f"    {'from bundles':<12} {', '.join(patient.login for patient in loaded)}")
+    if not empty:
+        lines.append(f"  Passphrase of everybody who is enrolled: {story.PASSPHRASE}")
+    return "\n".join([*lines, "", "  Ctrl-C ends everything.", ""])
+
+
+def _kept_secret(folder: Path) -> str:
+    path = folder / SECRET_FILE
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(ids.token(32))
+    return path.read_text()
+
+
+def _busy(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _say(what: str) -> None:
+    print(f"  {what}", flush=True)
