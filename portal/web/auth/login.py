@@ -2,18 +2,17 @@
 
 import logging
 
-from flask import Blueprint, g, make_response, redirect, render_template, request
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
-from werkzeug.wrappers import Response
 
 from portal.accounts import signing_in
 from portal.accounts.signing_in import SignIn
 from portal.audit import Action, record_refusal
 from portal.core import ids
-from portal.core.errors import NotSignedIn, PortalError, Unavailable
+from portal.core.errors import NotFound, PortalError, Unavailable
 from portal.identity import flask_session, sessions
-from portal.identity.errors import LoginFailed, LoginRefused, ProviderDown, reason_of
+from portal.identity.errors import LoginCancelled, LoginExpired, LoginFailed, LoginRefused, ProviderDown, reason_of
 from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
@@ -27,6 +26,17 @@ from portal.web.wiring import client_address, request_id, services
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("login", __name__)
+# The problems that have a page, with its status.
+PROBLEMS = {
+    LoginExpired.code: LoginExpired.status,
+    LoginCancelled.code: LoginCancelled.status,
+    LoginFailed.code: LoginFailed.status,
+    ProviderDown.code: ProviderDown.status,
+    "login-no-role": LoginRefused.status,
+    "login-no-pharmacy": LoginRefused.status,
+    "login-disabled": LoginRefused.status,
+    "login-second-factor": LoginRefused.status,
+}
 
 
 @blueprint.get("/login")
@@ -65,12 +75,18 @@ def callback() -> ResponseReturnValue:
     try:
         finished = login_flow().finish(request.args.to_dict(flat=False), browser=browser)
         return _come_in(finished)
-    except (LoginRefused, NotSignedIn, ProviderDown) as problem:
+    except (LoginExpired, LoginCancelled, LoginFailed, LoginRefused, ProviderDown) as problem:
         return _refuse(problem)
-    except PortalError as problem:
-        if isinstance(problem, Unavailable):
-            raise
-        return _refuse(problem)
+
+
+@blueprint.get("/login/problem/<code>")
+@open_when_locked
+def problem_page(code: str) -> ResponseReturnValue:
+    """Why a login did not work, under an address that can be loaded again in another language."""
+    if code not in PROBLEMS:
+        raise NotFound()
+    reference = request.args.get("reference", "")
+    return _page(code, reference if ids.is_id(reference) else request_id())
 
 
 def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnValue:
@@ -88,7 +104,8 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
             second_factor=request.args.get("factor") == "2",
         )
     except ProviderDown as problem:
-        return _page(problem)
+        log.warning("provider down", extra={"request_id": request_id(), "reason": problem.reason})
+        return _page(problem.code, request_id())
     answer = redirect(url, 303)
     # Kept from one attempt to the next, so that two tabs can sign in at the same time.
     answer.set_cookie(
@@ -161,27 +178,22 @@ def _proof(came: SignIn, finished: Finished) -> Proof:
     )
 
 
-def _refuse(problem: PortalError) -> Response:
+def _refuse(problem: PortalError) -> ResponseReturnValue:
     reason = reason_of(problem)
     record_refusal(services().database, Action.LOGIN_FAILED, agent=stranger(), reason=reason)
     log.warning("login refused", extra={"request_id": request_id(), "reason": reason})
-    return _page(problem)
+    # Away from an address that holds a code and words of the provider.
+    return redirect(f"/login/problem/{problem.code}?reference={request_id()}", 303)
 
 
-def _page(problem: PortalError) -> Response:
+def _page(code: str, reference: str) -> Response:
     """What happened, what to do next, and whom to call; the provider's own words are never shown."""
     page = make_response(
-        render_template(
-            "auth/problem.html",
-            code=problem.code,
-            failed=isinstance(problem, LoginFailed),
-            pharmacies=_pharmacies(),
-            reference=request_id(),
-        ),
-        problem.status,
+        render_template("auth/problem.html", code=code, pharmacies=_pharmacies(), reference=reference),
+        PROBLEMS[code],
     )
-    if problem.retry_after is not None:
-        page.headers["Retry-After"] = str(problem.retry_after)
+    if PROBLEMS[code] == ProviderDown.status:
+        page.headers["Retry-After"] = "30"
     return page
 
 
