@@ -130,6 +130,18 @@ LAST_CHUNK_CHECKS: tuple[Check[bytes], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a message says of a file: its place, `cth` of the stored bytes, and in its body key, size and hash."""
+
+    thread: str
+    id: str
+    cth: bytes
+    key: bytes
+    size: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SealedFile:
     """A file as it is stored, and what the message's body says of it: input key, true size, hash of the content."""
 
@@ -169,19 +181,26 @@ def open_bytes(stored: bytes, key: bytes, context: bytes) -> bytes:
 @dataclass(frozen=True, slots=True)
 class _Opened:
     padded: bytes
-    size: int
-    hash: bytes
+    facts: FileFacts
 
 
 FILE_CHECKS: tuple[Check[_Opened], ...] = (
-    Check("attachment: bucket", Reason.ATTACHMENT, lambda it: len(it.padded) == bucket(it.size)),
-    Check("attachment: zeros", Reason.ATTACHMENT, lambda it: not any(it.padded[it.size :])),
-    Check("attachment: hash of the content", Reason.ATTACHMENT, lambda it: sha256(it.padded[: it.size]) == it.hash),
+    Check("attachment: bucket", Reason.ATTACHMENT, lambda it: len(it.padded) == bucket(it.facts.size)),
+    Check("attachment: zeros", Reason.ATTACHMENT, lambda it: not any(it.padded[it.facts.size :])),
+    Check(
+        "attachment: hash of the content",
+        Reason.ATTACHMENT,
+        lambda it: sha256(it.padded[: it.facts.size]) == it.facts.hash,
+    ),
+)
+STORED_CHECKS: tuple[Check[tuple[bytes, FileFacts]], ...] = (
+    Check("attachment: hash of the stored bytes", Reason.ATTACHMENT, lambda it: sha256(it[0]) == it[1].cth),
 )
 
 
-def open_file(stored: bytes, key: bytes, context: bytes, size: int, hash: bytes) -> bytes:
-    """The content of a whole file, `size` bytes with this hash as the body says. Raises Refused(attachment)."""
-    padded = open_bytes(stored, key, context)
-    require(FILE_CHECKS, _Opened(padded, size, hash))
-    return padded[:size]
+def open_file(stored: bytes, facts: FileFacts) -> bytes:
+    """The content of a whole file that is in memory. Raises Refused(attachment)."""
+    require(STORED_CHECKS, (stored, facts))
+    padded = open_bytes(stored, facts.key, context(facts.thread, facts.id))
+    require(FILE_CHECKS, _Opened(padded, facts))
+    return padded[: facts.size]

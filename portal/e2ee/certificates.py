@@ -36,6 +36,14 @@ REVOCATION_FORMS: dict[str, Form] = {
 }
 
 
+def claimed_user(raw: Any) -> str | None:
+    """Whose a certificate says it is, before it is verified; None if it cannot be read."""
+    try:
+        return str(form.read_header(unb64(form.an_object(raw).get("h")), FORMS)[1]["user"])
+    except Refused:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Certificate:
     h: bytes

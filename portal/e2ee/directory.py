@@ -85,7 +85,7 @@ class Directory(Protocol):
         """The entry of an id in a generation, a team's too; without generation the newest."""
 
     def entries(self, user: str) -> Sequence[Entry]:
-        """The entries under which a user's certificates may stand, oldest first. On append the server gives the last."""
+        """The entries under which a user's certificates may stand, oldest first. On append the server gives one."""
 
     def device(self, dev: str) -> Mapping[str, Any] | None:
         """The certificate that is shown for a device, as it travels."""
@@ -151,10 +151,11 @@ def _one_way_to_continue(entry: Entry, prevsig: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """An entry and the one before it in the chain."""
+    """An entry and the one before it in the chain of `id`."""
 
     signed: SignedEntry
     before: Entry | None
+    id: str
 
     @property
     def entry(self) -> Entry:
@@ -165,8 +166,8 @@ def _follows(link: _Link) -> bool:
     return link.entry.prev == (sha256(link.before.h) if link.before else b"")
 
 
-def _same_subject(link: _Link) -> bool:
-    return link.before is None or (link.entry.id, link.entry.role) == (link.before.id, link.before.role)
+def _same_role(link: _Link) -> bool:
+    return link.before is None or link.entry.role is link.before.role
 
 
 def _generation(link: _Link) -> bool:
@@ -193,23 +194,25 @@ def _signed_by(entry: Entry, signature: str | None, h: bytes) -> bool:
 CHAIN_CHECKS: tuple[Check[_Link], ...] = (
     Check("entry: number", Reason.SEQUENCE, lambda it: it.entry.n == (it.before.n + 1 if it.before else 1)),
     Check("entry: chain", Reason.CHAIN, _follows),
-    Check("entry: same id and role", Reason.CHAIN, _same_subject),
+    Check("entry: id", Reason.CHAIN, lambda it: it.entry.id == it.id),
+    Check("entry: same role", Reason.CHAIN, _same_role),
     Check("entry: generation", Reason.MEMBER_KEY, _generation),
     Check("entry: own signature", Reason.CERTIFICATE, _own_signature),
     Check("entry: signature of the one before", Reason.CERTIFICATE, _previous_signature),
 )
 
 
-def verify_chain(raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
-    """The verified entries of one user, oldest first. Raises Refused; `seq` is the entry's number.
+def verify_chain(id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
+    """The verified entries of the user `id`, oldest first; none if there are none.
 
-    An entry with `reset` above the pin is no refusal: `resets_since` tells of it.
+    Raises Refused, whose `seq` is the number of the entry at fault. An entry with `reset` above the pin is no refusal:
+    `resets_since` tells of it.
     """
     chain: list[SignedEntry] = []
     for place, raw in enumerate(raws, start=1):
         try:
             signed = read_entry(raw)
-            require(CHAIN_CHECKS, _Link(signed, chain[-1].entry if chain else None))
+            require(CHAIN_CHECKS, _Link(signed, chain[-1].entry if chain else None, id))
         except Refused as refusal:
             raise Refused(refusal.reason, place) from refusal
         chain.append(signed)

@@ -7,7 +7,7 @@ from typing import Any
 
 from portal.core import clock, ids
 from portal.e2ee import ed25519, form, hpke
-from portal.e2ee.certificates import VerifiedDevice, verify_certificate
+from portal.e2ee.certificates import VerifiedDevice, claimed_user, verify_certificate
 from portal.e2ee.checks import Check, require
 from portal.e2ee.directory import Directory, Entry
 from portal.e2ee.encoding import b64, header_bytes, pae, sha256, unb64
@@ -82,13 +82,16 @@ def read_object(raw: Any) -> SealedObject:
 class _Storing:
     sealed: SealedObject
     asked: ObjectName
-    user: str
     least_rev: int
     directory: Directory
+    user: str | None
+    """Whose the device is, as its certificate says."""
     device: VerifiedDevice | None = None
 
 
 def _certified(it: _Storing) -> bool:
+    if it.user is None:
+        return False
     # An identity that was replaced before this generation of the owner's own key no longer counts.
     least = it.sealed.gen if it.user == it.sealed.owner else 0
     entries = [entry for entry in it.directory.entries(it.user) if entry.gen >= least]
@@ -101,7 +104,8 @@ def _certified(it: _Storing) -> bool:
 
 
 def _owned(it: _Storing) -> bool:
-    return it.user == it.sealed.owner or it.directory.speaks_for(it.user, it.sealed.owner, it.sealed.gen)
+    user = it.user or ""
+    return user == it.sealed.owner or it.directory.speaks_for(user, it.sealed.owner, it.sealed.gen)
 
 
 def _signed(it: _Storing) -> bool:
@@ -114,17 +118,19 @@ OBJECT_CHECKS: tuple[Check[_Storing], ...] = (
     Check("object: id", Reason.OBJECT, lambda it: it.sealed.id == it.asked.id),
     Check("object: revision", Reason.ROLLBACK, lambda it: it.sealed.rev >= it.least_rev),
     Check("object: device is known", Reason.UNKNOWN_DEVICE, lambda it: it.directory.device(it.sealed.dev) is not None),
-    Check("object: user is known", Reason.UNKNOWN_USER, lambda it: it.directory.user(it.user) is not None),
+    Check("object: certificate can be read", Reason.CERTIFICATE, lambda it: it.user is not None),
+    Check("object: user is known", Reason.UNKNOWN_USER, lambda it: it.directory.user(it.user or "") is not None),
     Check("object: certificate", Reason.CERTIFICATE, _certified),
     Check("object: by its owner", Reason.NOT_A_MEMBER, _owned),
     Check("object: signature", Reason.SIGNATURE, _signed),
 )
 
 
-def verify_object(raw: Any, asked: ObjectName, user: str, least_rev: int, directory: Directory) -> SealedObject:
-    """The object that was asked for, written by a device of `user`, not older than `least_rev`. Raises Refused."""
+def verify_object(raw: Any, asked: ObjectName, least_rev: int, directory: Directory) -> SealedObject:
+    """The object that was asked for, written by its owner, not older than `least_rev`. Raises Refused."""
     sealed = read_object(raw)
-    require(OBJECT_CHECKS, _Storing(sealed, asked, user, least_rev, directory))
+    user = claimed_user(directory.device(sealed.dev))
+    require(OBJECT_CHECKS, _Storing(sealed, asked, least_rev, directory, user))
     return sealed
 
 

@@ -1,4 +1,4 @@
-"""Opening what was sealed to us (docs/protocol.md sections 4, 7, 8). Needs private keys: the server never imports it."""
+"""Opens what was sealed to us (docs/protocol.md sections 4, 7, 8). Needs private keys; the server never imports it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -245,6 +245,22 @@ def open_previous_seed(signed: SignedEntry, seed: bytes, older: Entry) -> bytes:
     previous = previous_seed_key("user-prev", seed, h).open(signed.prevseed or b"", h, Reason.WRAP)
     require(SEED_CHECKS, (previous, older.kem))
     return previous
+
+
+def walk_back_entries(chain: Sequence[SignedEntry], newest: bytes) -> dict[int, bytes]:
+    """The seeds that the one of the last of verified entries leads back to, by generation. Raises Refused(wrap).
+
+    The walk ends at the first entry, or where an entry hides no seed: after a reset nobody has the older ones.
+    """
+    seeds = {chain[-1].entry.gen: newest}
+    for signed, older in zip(reversed(chain), reversed(chain[:-1]), strict=False):
+        gen = older.entry.gen
+        if gen == signed.entry.gen:
+            continue
+        if signed.prevseed is None:
+            break
+        seeds[gen] = open_previous_seed(signed, seeds[signed.entry.gen], older.entry)
+    return seeds
 
 
 def open_root_box(box: RootBox, urk: bytes, entry: Entry) -> bytes:

@@ -183,8 +183,17 @@ def _wrap(urk: bytes, user: str, method: Method, params: str, secret: str) -> UR
     return URKWrap(user, method, wrap.salt, params, wrap.iv, ct)
 
 
-def unwrap(wrap: URKWrap, secret: str) -> bytes:
-    """The root key, by the passphrase or code as typed. Raises Refused: code, or aead if it is the wrong one."""
+OWNER_CHECKS: tuple[Check[tuple[URKWrap, str]], ...] = (
+    Check("urk: of this user", Reason.OBJECT, lambda it: it[0].user == it[1]),
+)
+
+
+def unwrap(wrap: URKWrap, user: str, secret: str) -> bytes:
+    """The root key of `user`, by the passphrase or code as typed. Raises Refused.
+
+    `object` for the wrap of somebody else, `code` for a mistyped code, `aead` for a wrong passphrase or code.
+    """
+    require(OWNER_CHECKS, (wrap, user))
     return aead_open(_key(wrap, secret), wrap.iv, wrap.ct, wrap.aad)
 
 

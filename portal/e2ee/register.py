@@ -1,6 +1,6 @@
 """A directory in memory, filled with what has been verified: for members written in Python, and for tests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portal.e2ee import teams
@@ -19,18 +19,16 @@ class Register:
         self._certificates: dict[str, Mapping[str, Any]] = {}
         self._revoked: set[str] = set()
 
-    def add_chain(self, raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
+    def add_chain(self, id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
         """Take a user's whole chain, replacing what was known of it."""
-        chain = verify_chain(raws, pin)
-        if chain:
-            self.chains[chain[0].entry.id] = chain
+        chain = verify_chain(id, raws, pin)
+        self.chains[id] = chain
         return chain
 
-    def add_team(self, raws: Sequence[Any], pin: Pin | None = None) -> list[TeamRecord]:
+    def add_team(self, id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[TeamRecord]:
         """Take all generations of a team; its members' chains must have been added."""
-        records = teams.verify_team(raws, self.identities_of, pin)
-        if records:
-            self.teams[records[0].id] = records
+        records = teams.verify_team(id, raws, self.identities_of, pin)
+        self.teams[id] = records
         return records
 
     def add_certificate(self, dev: str, raw: Mapping[str, Any]) -> None:
@@ -42,10 +40,9 @@ class Register:
         verify_revocation(raw, user, dev, self.identities_of(user))
         self._revoked.add(dev)
 
-    @property
-    def identities_of(self) -> Callable[[str], Sequence[IdentityKeys]]:
+    def identities_of(self, user: str) -> Sequence[IdentityKeys]:
         """All identities of a user's chain."""
-        return lambda user: [entry.identity for entry in self.entries(user) if entry.identity]
+        return [entry.identity for entry in self.entries(user) if entry.identity]
 
     def user(self, id: str, gen: int | None = None) -> Entry | None:
         """The entry of a user or team in a generation; without one the newest."""

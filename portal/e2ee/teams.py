@@ -115,6 +115,7 @@ class _Generation:
     record: TeamRecord
     earlier: Sequence[TeamRecord]
     identities_of: IdentitiesOf
+    id: str
 
     @property
     def before(self) -> TeamRecord | None:
@@ -141,7 +142,7 @@ def _signed(it: _Generation) -> bool:
 CHECKS: tuple[Check[_Generation], ...] = (
     Check("team: generation", Reason.SEQUENCE, lambda it: it.record.gen == len(it.earlier) + 1),
     Check("team: chain", Reason.CHAIN, _follows),
-    Check("team: same id", Reason.CHAIN, lambda it: it.before is None or it.record.id == it.before.id),
+    Check("team: id", Reason.CHAIN, lambda it: it.record.id == it.id),
     Check("team: nobody twice", Reason.DUPLICATE, _nobody_twice),
     Check("team: a new key", Reason.MEMBER_KEY, lambda it: all(it.record.kem != old.kem for old in it.earlier)),
     Check("team: by a member", Reason.CREATOR, _by_a_member),
@@ -155,13 +156,13 @@ CHECKS: tuple[Check[_Generation], ...] = (
 )
 
 
-def verify_team(raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | None = None) -> list[TeamRecord]:
-    """The verified generations of one team, oldest first. Raises Refused; `seq` is the generation's place."""
+def verify_team(id: str, raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | None = None) -> list[TeamRecord]:
+    """The verified generations of the team `id`, oldest first. Raises Refused; `seq` is the generation's place."""
     records: list[TeamRecord] = []
     for place, raw in enumerate(raws, start=1):
         try:
             record = read_team(raw)
-            require(CHECKS, _Generation(record, records, identities_of))
+            require(CHECKS, _Generation(record, records, identities_of, id))
         except Refused as refusal:
             raise Refused(refusal.reason, place) from refusal
         records.append(record)
@@ -169,10 +170,10 @@ def verify_team(raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | Non
     return records
 
 
-def verify_next(raw: Any, earlier: Sequence[TeamRecord], identities_of: IdentitiesOf) -> TeamRecord:
+def verify_next(id: str, raw: Any, earlier: Sequence[TeamRecord], identities_of: IdentitiesOf) -> TeamRecord:
     """One more generation after verified ones: what the server asks on append. Raises Refused."""
     record = read_team(raw)
-    require(CHECKS, _Generation(record, earlier, identities_of))
+    require(CHECKS, _Generation(record, earlier, identities_of, id))
     return record
 
 

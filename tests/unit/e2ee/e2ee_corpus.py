@@ -10,8 +10,8 @@ from typing import Any
 from portal.e2ee.directory import Entry, EntryRole, Maker
 from portal.e2ee.encoding import unb64
 from portal.e2ee.hybrid import IdentityKeys
-from portal.e2ee.open import Shown, read_thread
-from portal.e2ee.verify import Head, verify_thread
+from portal.e2ee.open import Keyring, Shown, read_thread
+from portal.e2ee.verify import Head, VerifiedThread, verify_thread
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -81,9 +81,14 @@ def run(case: Case, thread: str, me: Mapping[str, Any]) -> Outcome:
     """Verify and read a case."""
     kept = Head(case["min_head"][0], unb64(case["min_head"][1])) if case.get("min_head") else None
     verified = verify_thread(thread, case["records"], CaseDirectory(case["directory"], case["certs"]), kept)
+    return outcome_of(verified, keyring(case.get("me", me)))
+
+
+def outcome_of(verified: VerifiedThread, keys: Keyring) -> Outcome:
+    """What a reader with these keys sees of a verified thread."""
     if verified.refusal is not None:
         return Outcome(verified.refusal.reason.value)
-    reading = read_thread(verified.records, keyring(case.get("me", me)))
+    reading = read_thread(verified.records, keys)
 
     def numbers(shown: Shown) -> tuple[int, ...]:
         return tuple(it.record.header.seq for it in reading.messages if it.shown is shown)
