@@ -202,17 +202,19 @@ CHAIN_CHECKS: tuple[Check[_Link], ...] = (
 )
 
 
-def verify_chain(id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
-    """The verified entries of the user `id`, oldest first; none if there are none.
+def verify_chain(raws: Sequence[Any], pin: Pin | None = None, id: str | None = None) -> list[SignedEntry]:
+    """The verified entries of one user (of `id`, if it is given), oldest first; none if there are none.
 
     Raises Refused, whose `seq` is the number of the entry at fault. An entry with `reset` above the pin is no refusal:
     `resets_since` tells of it.
     """
     chain: list[SignedEntry] = []
+    wanted = id
     for place, raw in enumerate(raws, start=1):
         try:
             signed = read_entry(raw)
-            require(CHAIN_CHECKS, _Link(signed, chain[-1].entry if chain else None, id))
+            wanted = signed.entry.id if wanted is None else wanted
+            require(CHAIN_CHECKS, _Link(signed, chain[-1].entry if chain else None, wanted))
         except Refused as refusal:
             raise Refused(refusal.reason, place) from refusal
         chain.append(signed)

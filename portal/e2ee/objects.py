@@ -85,7 +85,7 @@ class _Storing:
     least_rev: int
     directory: Directory
     user: str | None
-    """Whose the device is, as its certificate says."""
+    """Whose the device should be; None if its certificate cannot be read."""
     device: VerifiedDevice | None = None
 
 
@@ -126,10 +126,13 @@ OBJECT_CHECKS: tuple[Check[_Storing], ...] = (
 )
 
 
-def verify_object(raw: Any, asked: ObjectName, least_rev: int, directory: Directory) -> SealedObject:
-    """The object that was asked for, written by its owner, not older than `least_rev`. Raises Refused."""
+def verify_object(raw: Any, asked: ObjectName, user: str | None, least_rev: int, directory: Directory) -> SealedObject:
+    """The object that was asked for, written by its owner, not older than `least_rev`. Raises Refused.
+
+    With `user` the device must be that user's, as the server asks on append; readers take whom its certificate names.
+    """
     sealed = read_object(raw)
-    user = claimed_user(directory.device(sealed.dev))
+    user = claimed_user(directory.device(sealed.dev)) if user is None else user
     require(OBJECT_CHECKS, _Storing(sealed, asked, least_rev, directory, user))
     return sealed
 

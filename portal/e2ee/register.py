@@ -21,13 +21,13 @@ class Register:
 
     def add_chain(self, id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[SignedEntry]:
         """Take a user's whole chain, replacing what was known of it."""
-        chain = verify_chain(id, raws, pin)
+        chain = verify_chain(raws, pin, id)
         self.chains[id] = chain
         return chain
 
     def add_team(self, id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[TeamRecord]:
         """Take all generations of a team; its members' chains must have been added."""
-        records = teams.verify_team(id, raws, self.identities_of, pin)
+        records = teams.verify_team(raws, self.identities_of, pin, id)
         self.teams[id] = records
         return records
 

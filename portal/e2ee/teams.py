@@ -156,13 +156,17 @@ CHECKS: tuple[Check[_Generation], ...] = (
 )
 
 
-def verify_team(id: str, raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | None = None) -> list[TeamRecord]:
-    """The verified generations of the team `id`, oldest first. Raises Refused; `seq` is the generation's place."""
+def verify_team(
+    raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | None = None, id: str | None = None
+) -> list[TeamRecord]:
+    """The verified generations of one team (of `id`, if it is given), oldest first. Raises Refused; `seq` is the generation's place."""
     records: list[TeamRecord] = []
+    wanted = id
     for place, raw in enumerate(raws, start=1):
         try:
             record = read_team(raw)
-            require(CHECKS, _Generation(record, records, identities_of, id))
+            wanted = record.id if wanted is None else wanted
+            require(CHECKS, _Generation(record, records, identities_of, wanted))
         except Refused as refusal:
             raise Refused(refusal.reason, place) from refusal
         records.append(record)
@@ -170,10 +174,10 @@ def verify_team(id: str, raws: Sequence[Any], identities_of: IdentitiesOf, pin: 
     return records
 
 
-def verify_next(id: str, raw: Any, earlier: Sequence[TeamRecord], identities_of: IdentitiesOf) -> TeamRecord:
+def verify_next(raw: Any, earlier: Sequence[TeamRecord], identities_of: IdentitiesOf) -> TeamRecord:
     """One more generation after verified ones: what the server asks on append. Raises Refused."""
     record = read_team(raw)
-    require(CHECKS, _Generation(record, earlier, identities_of, id))
+    require(CHECKS, _Generation(record, earlier, identities_of, earlier[0].id if earlier else record.id))
     return record
 
 

@@ -59,11 +59,11 @@ def _keyring(case: Case) -> dict[tuple[str, int], bytes]:
 
 
 def _chain(case: Case) -> list[directory.SignedEntry]:
-    return directory.verify_chain(case["id"], case["entries"], _pin(case, case["id"]))
+    return directory.verify_chain(case["entries"], _pin(case, case["id"]), case["id"])
 
 
 def _identities(case: Case) -> list[IdentityKeys]:
-    chain = directory.verify_chain(case["user"], case["entries"])
+    chain = directory.verify_chain(case["entries"], id=case["user"])
     return [signed.entry.identity for signed in chain if signed.entry.identity]
 
 
@@ -105,7 +105,7 @@ def _revocations(case: Case) -> Outputs:
 
 def _teams(case: Case) -> Outputs:
     register = world(case)
-    records = teams.verify_team(case["id"], case["records"], register.identities_of, _pin(case, case["id"]))
+    records = teams.verify_team(case["records"], register.identities_of, _pin(case, case["id"]), case["id"])
     member = case.get("member")
     if member is None:
         return {}
@@ -134,7 +134,7 @@ def _reports(case: Case) -> Outputs:
 def _objects(case: Case) -> Outputs:
     wanted = case["wanted"]
     name = objects.ObjectName(wanted["owner"], wanted["kind"], wanted["id"])
-    sealed = objects.verify_object(case["object"], name, wanted["rev"], world(case))
+    sealed = objects.verify_object(case["object"], name, None, wanted["rev"], world(case))
     return {"content": b64(opening.open_object(sealed, unb64(case["seed"])))}
 
 
