@@ -17,6 +17,14 @@ if [ "${1:-}" = --only ]; then services=$2; shift 2; fi
 
 work=$(mktemp -d /tmp/portal-services-XXXXXX)
 chmod 711 "$work" # PostgreSQL's own user must reach its folder below
+# Each test has a database of its own. Where memory can hold them that is five times as fast, at the same settings:
+# what the tests kill are portals, never the machine.
+fast=
+if [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR==2 {print $4}')" -gt 4000000 ] 2>/dev/null; then
+    fast=$(mktemp -d /dev/shm/portal-services-XXXXXX)
+    chmod 711 "$fast"
+    ln -s "$fast" "$work/postgresql"
+fi
 started=()
 
 finish() {
@@ -25,7 +33,7 @@ finish() {
     for name in "${started[@]}"; do
         "$here/$name.sh" stop "$work/$name" || echo "$name did not stop cleanly; see $work/$name" >&2
     done
-    if [ $status -eq 0 ] || [ -z "${PORTAL_TEST_KEEP_LOGS:-}" ]; then rm -rf "$work"; else echo "Logs: $work" >&2; fi
+    if [ $status -eq 0 ] || [ -z "${PORTAL_TEST_KEEP_LOGS:-}" ]; then rm -rf "$work" $fast; else echo "Logs: $work" >&2; fi
     exit $status
 }
 trap finish EXIT
