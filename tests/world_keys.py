@@ -85,7 +85,8 @@ class Keys:
 
     def role_in_team(self, name: str) -> RecordRole:
         """The word for a person in a team's record."""
-        return RecordRole(role_in_records(self.world.actor(name).role))
+        is_pharmacist = role_in_records(self.world.actor(name).role) == RecordRole.PHARMACIST
+        return RecordRole.PHARMACIST if is_pharmacist else RecordRole.STAFF
 
 
 def raw(record: TeamRecord) -> dict[str, object]:

@@ -55,7 +55,7 @@ def add_first(session: Session, *, actor: Actor, entry: dict[str, Any]) -> Entry
     if _rows(session, [actor.account_id]):
         raise Conflict("already-enrolled")
     with answering_refusals():
-        signed = verify_chain([entry])[-1]
+        signed = verify_chain(id=actor.account_id, raws=[entry])[-1]
     _store(session, actor, signed)
     _note(session, actor, Action.KEY_ENROLLED, signed.entry)
     return signed.entry
@@ -79,7 +79,7 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
     if actor.device_id is None and not new.entry.reset:
         raise Forbidden("device-needed")
     with answering_refusals():
-        signed = verify_chain([*there, entry])[-1]
+        signed = verify_chain(id=actor.account_id, raws=[*there, entry])[-1]
     _store(session, actor, signed)
     vault.put(session, actor=actor, rev=rev, vault=sealed)
     if signed.entry.reset:
@@ -98,7 +98,7 @@ def chains(session: Session, ids: Iterable[str]) -> dict[str, list[Entry]]:
     for row in _rows(session, list(ids)):
         found.setdefault(row.id, []).append(row.entry)
     with answering_refusals():
-        return {id: list(_verified(tuple(map(_as_text, entries)))) for id, entries in found.items()}
+        return {id: list(_verified(id, tuple(map(_as_text, entries)))) for id, entries in found.items()}
 
 
 def identities(chain: Sequence[Entry]) -> list[IdentityKeys]:
@@ -165,10 +165,10 @@ def _as_text(entry: dict[str, Any]) -> tuple[str, str, str | None]:
 
 
 @lru_cache(maxsize=1024)
-def _verified(texts: tuple[tuple[str, str, str | None], ...]) -> tuple[Entry, ...]:
-    # A chain's verdict depends on its exact bytes alone, so it is found once in a process.
+def _verified(id: str, texts: tuple[tuple[str, str, str | None], ...]) -> tuple[Entry, ...]:
+    # A chain's verdict depends on its id and exact bytes alone, so it is found once in a process.
     raws = [{"h": h, "sig": sig, "prevsig": prevsig} for h, sig, prevsig in texts]
-    return tuple(signed.entry for signed in verify_chain(raws))
+    return tuple(signed.entry for signed in verify_chain(id=id, raws=raws))
 
 
 def _rows(session: Session, ids: list[str], *, lock: bool = False) -> list[DirectoryEntry]:

@@ -372,17 +372,20 @@ def _verified(session: Session, rows: list[TeamRecord]) -> list[SignedRecord]:
 
 
 def _chain(rows: list[TeamRecord], identities_of: IdentitiesOf) -> list[SignedRecord]:
+    if not rows:
+        return []
     keys = tuple((signer, tuple(identities_of(signer))) for signer in sorted({row.signer for row in rows}))
-    return list(_remembered(tuple(json.dumps(row.record, sort_keys=True) for row in rows), keys))
+    return list(_remembered(rows[0].team_id, tuple(json.dumps(row.record, sort_keys=True) for row in rows), keys))
 
 
 @lru_cache(maxsize=128)
 def _remembered(
-    texts: tuple[str, ...], keys: tuple[tuple[str, tuple[IdentityKeys, ...]], ...]
+    team: str, texts: tuple[str, ...], keys: tuple[tuple[str, tuple[IdentityKeys, ...]], ...]
 ) -> tuple[SignedRecord, ...]:
     # A verdict depends on the exact records and the signers' identities alone, so it is found once in a process.
     known = dict(keys)
-    return tuple(verify_team([json.loads(text) for text in texts], lambda user: known.get(user, ())))
+    raws = [json.loads(text) for text in texts]
+    return tuple(verify_team(id=team, raws=raws, identities_of=lambda user: known.get(user, ())))
 
 
 def _identities(session: Session, accounts: set[str]) -> IdentitiesOf:

@@ -151,8 +151,8 @@ def test_founding_asks_for_a_fresh_login_a_device_and_a_way_back(keys: Keys, wor
     record = raw(keys.make_team(PHARMACISTS, "bob", "bob"))
     bob = keys.actor("bob")
     with world.database.transaction() as session:
+        late = replace(bob, auth_time=clock.now() - timedelta(minutes=6))
         with pytest.raises(StepUpNeeded):
-            late = replace(bob, auth_time=clock.now() - timedelta(minutes=6))
             teams.append_record(session, actor=late, team=PHARMACISTS, record_=record)
         with pytest.raises(Forbidden) as refused:
             teams.append_record(session, actor=replace(bob, device_id=None), team=PHARMACISTS, record_=record)
