@@ -1,5 +1,7 @@
-"""Pages of a patient."""
+"""Pages of a patient, readable without JavaScript."""
 
 from flask import Blueprint
 
-blueprints: tuple[Blueprint, ...] = ()
+from portal.web.patient import account, home, record
+
+blueprints: tuple[Blueprint, ...] = (home.blueprint, record.blueprint, account.blueprint)

@@ -5,10 +5,13 @@ It never fails: an error page needs it most when something else is down. Then th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property
 from typing import cast
+from urllib.parse import quote
 
-from flask import Flask, current_app, g, request
+from flask import current_app, g, request
+from flask.sansio.app import App
 
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Role
@@ -77,7 +80,11 @@ class Frame:
     help = "/help"
     privacy = "/privacy-policy"
     preferences = "/preferences"
-    signin = "/login"
+    # Pages of the browser client: a new question, a way back to one's keys, the list of devices, a pharmacy's code.
+    ask = "/ask"
+    recovery = "/recovery"
+    devices = "/devices"
+    invitation = "/invitation"
     signout = "/logout"
     languages = LANGUAGE_NAMES
 
@@ -107,8 +114,9 @@ class Frame:
 
     @cached_property
     def emergency(self) -> emergency.Numbers | None:
-        """The numbers of the pharmacy's country."""
-        return None if self.profile is None else emergency.numbers(self.profile.country)
+        """The numbers of the pharmacy's country, or of the one country in which all of them are."""
+        countries = {one.country for one in known_pharmacies()} if self.profile is None else {self.profile.country}
+        return emergency.numbers(countries.pop()) if len(countries) == 1 else None
 
     @property
     def audience(self) -> str:
@@ -119,6 +127,16 @@ class Frame:
     def home(self) -> str:
         """Where the name of the pharmacy leads."""
         return "/" if self.account is None else _MENUS[self.account.role][0][0]
+
+    @property
+    def signin(self) -> str:
+        """Where to sign in, and back to this page."""
+        return "/login" if self.here == "/" else f"/login?next={quote(self.here, safe='')}"
+
+    @property
+    def pharmacies(self) -> list[Reach]:
+        """All pharmacies, to choose from."""
+        return [reach(profile) for profile in known_pharmacies()]
 
     @property
     def here(self) -> str:
@@ -174,12 +192,24 @@ def chosen_pharmacy(actor: Actor | None) -> str | None:
     return next((pharmacy for patient in patients for pharmacy in caring[patient]), None)
 
 
-def prepare(app: Flask) -> None:
+def current_frame() -> Frame:
+    """The frame of this request. Times are shown in the pharmacy's zone to whoever has not chosen one."""
+    if "frame" not in g:
+        g.frame = Frame()
+        if not g.get("time_zone") and g.frame.profile is not None:
+            g.time_zone = g.frame.profile.time_zone
+    return cast(Frame, g.frame)
+
+
+def prepare(app: App) -> None:
     """Give templates the frame, the icons and the phone filter."""
     drawing = icon_reader()
     app.jinja_env.globals["icon_path"] = drawing
     app.jinja_env.filters["phone_uri"] = phone_uri
-    app.context_processor(lambda: {"frame": Frame()})
+    app.jinja_env.filters["as_date"] = _as_date
+    app.jinja_env.filters["as_moment"] = datetime.fromisoformat
+    app.jinja_env.globals["format_time"] = _format_time
+    app.context_processor(lambda: {"frame": current_frame()})
 
 
 def icon_reader() -> Callable[[str], str]:
@@ -196,3 +226,12 @@ def phone_uri(phone: str) -> str:
 def _spoken() -> str:
     spoken = pages.language()
     return "en" if spoken == PSEUDO_LANGUAGE else spoken
+
+
+def _as_date(text: str) -> date:
+    """A calendar day of the EHR, which may stop at the month or the year."""
+    return date.fromisoformat(text[:10] if len(text) >= 10 else f"{text}-01-01"[:10])
+
+
+def _format_time(moment: datetime) -> str:
+    return opening.clock_time(moment, pages.zone().key, _spoken())

@@ -1,5 +1,6 @@
 """The pages of the portal that everyone may read: first page, phone and hours, privacy, help."""
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -7,14 +8,16 @@ from babel import Locale
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from portal.accounts.preferences import choose
 from portal.core import clock, texts
 from portal.core.errors import BadInput
+from portal.identity.flask_session import open_when_locked
 from portal.pharmacies import emergency
 from portal.pharmacies.profiles import Profile
 from portal.web import pages
 from portal.web.auth.next import safe_next
 from portal.web.public import opening
-from portal.web.public.frame import PHARMACY_COOKIE, Frame, known_pharmacies, reach
+from portal.web.public.frame import PHARMACY_COOKIE, current_frame, known_pharmacies, reach
 from portal.web.wiring import services
 
 blueprint = Blueprint("public", __name__)
@@ -25,33 +28,38 @@ _YEAR_SECONDS = 365 * 24 * 3600
 
 
 @blueprint.get("/")
+@open_when_locked
 def landing() -> AnyResponse | str:
     """The first page; whoever is signed in goes on to the own one."""
-    frame = Frame()
+    frame = current_frame()
     if frame.account is not None:
         return redirect(frame.home)
     return render_template("public/landing.html", pharmacies=[reach(one) for one in known_pharmacies()])
 
 
 @blueprint.get("/contact")
+@open_when_locked
 def contact() -> str:
     """Phone, hours, address and licence of all pharmacies."""
     return render_template("public/contact.html", pharmacies=[details(one) for one in known_pharmacies()])
 
 
 @blueprint.get("/privacy-policy")
+@open_when_locked
 def privacy_policy() -> str:
     """What the server sees and what it cannot see."""
     return render_template("public/privacy.html", versions=PRIVACY_VERSIONS)
 
 
 @blueprint.get("/help")
+@open_when_locked
 def help_page() -> str:
     """Ways on for whoever is stuck."""
     return render_template("public/help.html", pharmacies=[reach(one) for one in known_pharmacies()])
 
 
 @blueprint.post("/preferences")
+@open_when_locked
 def preferences() -> AnyResponse:
     """Language, text size or pharmacy of this browser, from the switches in the header."""
     back = redirect(safe_next(request.form.get("next")), 303)
@@ -59,6 +67,15 @@ def preferences() -> AnyResponse:
         _remember(back, pages.LANGUAGE_COOKIE, request.form["language"], texts.LANGUAGES)
     if "text" in request.form:
         _remember(back, pages.LARGE_TEXT_COOKIE, request.form["text"], ("normal", "large"))
+    account = current_frame().account
+    if account is not None and ("language" in request.form or "text" in request.form):
+        with services().database.transaction() as session:
+            choose(
+                session,
+                actor=account,
+                language=request.form.get("language"),
+                large_text=request.form["text"] == "large" if "text" in request.form else None,
+            )
     if "pharmacy" in request.form:
         _remember(back, PHARMACY_COOKIE, request.form["pharmacy"], [one.id for one in known_pharmacies()])
     return back
@@ -77,9 +94,8 @@ def details(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Any) -> None:
-    if value not in allowed:
-        raise BadInput("bad-field")
+def keep_choice(answer: AnyResponse, cookie: str, value: str) -> None:
+    """Remember a choice in this browser for a year."""
     answer.set_cookie(
         cookie,
         value,
@@ -90,6 +106,12 @@ def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Any) -> Non
     )
 
 
+def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise BadInput("bad-field")
+    keep_choice(answer, cookie, value)
+
+
 def _language_name(code: str, language: str) -> str:
     return (Locale.parse(code).get_language_name(language) or code).capitalize()
 
@@ -97,4 +119,3 @@ def _language_name(code: str, language: str) -> str:
 def _spoken() -> str:
     spoken = pages.language()
     return texts.DEFAULT_LANGUAGE if spoken == texts.PSEUDO_LANGUAGE else spoken
-

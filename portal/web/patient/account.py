@@ -1,0 +1,58 @@
+"""My account: how things are shown and told, and the way to sessions, devices and recovery."""
+
+from zoneinfo import available_timezones
+
+from flask import Blueprint, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from portal.accounts import preferences
+from portal.core import texts
+from portal.web import pages
+from portal.web.acting import current_actor
+from portal.web.public.views import keep_choice
+from portal.web.wiring import services
+
+blueprint = Blueprint("account", __name__)
+
+
+@blueprint.get("/account")
+def show() -> str:
+    """What is set now."""
+    return _page({})
+
+
+@blueprint.post("/account")
+def change() -> ResponseReturnValue:
+    """Keep what the form says; a wrong value comes back with the page and a word on what to do."""
+    form = request.form
+    errors = {}
+    if form.get("language") not in texts.LANGUAGES:
+        errors["language"] = pages.translate("account.error.language")
+    if form.get("time_zone") and form["time_zone"] not in available_timezones():
+        errors["time_zone"] = pages.translate("account.error.zone")
+    if errors:
+        return _page(errors), 422
+    with services().database.transaction() as session:
+        preferences.choose(
+            session,
+            actor=current_actor(),
+            language=form["language"],
+            time_zone=form.get("time_zone", ""),
+            large_text=form.get("text") == "large",
+            notify_mail="notify_mail" in form,
+        )
+    back = redirect("/account?saved=1", 303)
+    # Pages for everyone follow this browser's choice, whoever is signed in.
+    for cookie, value in ((pages.LANGUAGE_COOKIE, form["language"]), (pages.LARGE_TEXT_COOKIE, form.get("text", ""))):
+        if value:
+            keep_choice(back, cookie, value)
+    return back
+
+
+def _page(errors: dict[str, str]) -> str:
+    with services().database.reading() as session:
+        chosen = preferences.of(session, current_actor().account_id)
+    zones = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/")))
+    return render_template(
+        "patient/account.html", chosen=chosen, zones=zones, errors=errors, saved=request.args.get("saved") == "1"
+    )

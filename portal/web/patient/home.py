@@ -1,0 +1,51 @@
+"""A patient's first page, medicines and orders."""
+
+from flask import Blueprint, render_template
+
+from portal.accounts import recovery
+from portal.accounts.roles import Role
+from portal.threads import inbox
+from portal.web.acting import current_actor, roles_only
+from portal.web.patient import whose
+from portal.web.wiring import services
+
+blueprint = Blueprint("patient", __name__)
+
+# The states after which nothing more happens to an order.
+DONE = ("delivered", "cancelled", "completed", "revoked", "entered-in-error")
+
+
+@blueprint.get("/home")
+@roles_only(Role.PATIENT)
+def home() -> str:
+    """Ask a question, what waits, medicines with "as of", open orders."""
+    actor = current_actor()
+    shown = whose.view(actor)
+    with services().database.reading() as session:
+        ways = recovery.ways(session, actor.account_id)
+        waiting = inbox.awaiting_count(session, actor=actor)
+    protect = "protect" if not ways else "tryout" if not any(way.tried_at for way in ways) else None
+    return render_template(
+        "patient/home.html", shown=shown, waiting=waiting, protect=protect, done=DONE, name=actor.name
+    )
+
+
+@blueprint.get("/medicines")
+@roles_only(Role.PATIENT)
+def medicines() -> str:
+    """All medicines, now and before."""
+    return render_template("patient/medicines.html", shown=whose.view(current_actor()))
+
+
+@blueprint.get("/medicines/print")
+@roles_only(Role.PATIENT)
+def medicines_print() -> str:
+    """The list to carry along."""
+    return render_template("patient/medicines_print.html", shown=whose.view(current_actor()))
+
+
+@blueprint.get("/orders")
+@roles_only(Role.PATIENT)
+def orders() -> str:
+    """All orders with their state."""
+    return render_template("patient/orders.html", shown=whose.view(current_actor()), done=DONE)

@@ -1,0 +1,162 @@
+"""Who looked at my data: every line of the record that concerns a patient, in plain words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from portal.accounts import names, policy
+from portal.accounts.actor import Actor
+from portal.audit import Action, Entity, Purpose, queries, record
+from portal.audit.queries import Seen
+from portal.core import texts
+from portal.core.errors import BadInput
+from portal.pharmacies import care
+from portal.web import pages
+from portal.web.acting import current_actor
+from portal.web.json import query_int
+from portal.web.patient import whose
+from portal.web.public.frame import known_pharmacies
+from portal.web.wiring import services
+
+blueprint = Blueprint("record", __name__)
+PAGE = 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row in words."""
+
+    seq: int
+    at: datetime
+    who: str
+    role: str
+    what: str
+    why: str
+    refused: bool
+    count: int
+    icon: str
+    own: bool
+
+
+@blueprint.get("/record")
+def who_looked() -> str:
+    """The page."""
+    actor = current_actor()
+    patient, choices = whose.chosen(actor)
+    before = query_int("before")
+    lines, following = read_lines(actor, patient.patient_id, before) if patient is not None else ([], None)
+    days: dict[str, list[Line]] = {}
+    for line in lines:
+        days.setdefault(pages.format_date(line.at), []).append(line)
+    return render_template(
+        "patient/record.html", patient=patient, choices=choices, days=days, next=following, before=before
+    )
+
+
+@blueprint.get("/api/audit")
+def who_looked_json() -> Response:
+    """The same as JSON."""
+    patient_id = request.args.get("patient")
+    if patient_id is None:
+        raise BadInput("bad-field", extra={"field": "patient"})
+    lines, following = read_lines(current_actor(), patient_id, query_int("before"))
+    return jsonify(
+        items=[
+            {
+                "seq": line.seq,
+                "at": line.at.isoformat(),
+                "who": line.who,
+                "role": line.role,
+                "what": line.what,
+                "why": line.why,
+                "refused": line.refused,
+            }
+            for line in lines
+        ],
+        next=None if following is None else str(following),
+    )
+
+
+def read_lines(actor: Actor, patient_id: str, before: int | None) -> tuple[list[Line], int | None]:
+    """A page of the record of a patient, newest first. The look is recorded. Raises NotFound for foreign patients."""
+    with services().database.transaction() as session:
+        policy.allow_patient_audit(actor, patient_id=patient_id, pharmacy_ids=care.ever_cared(session, patient_id))
+        page = queries.who_looked(session, patient_id, before=before, limit=PAGE)
+        known = names.names_of(session, (row.account_id for row in page.items if row.account_id))
+        record(
+            session,
+            Action.AUDIT_VIEWED,
+            agent=actor.agent,
+            patient_id=patient_id,
+            on_behalf=actor.on_behalf(patient_id),
+            entity=Entity("Patient", patient_id),
+            purpose=Purpose.PATRQT if actor.relation(patient_id) else Purpose.HCOMPL,
+        )
+    return [in_words(row, known, actor.account_id) for row in page.items], page.next
+
+
+def in_words(row: Seen, known: dict[str, names.Named], reader: str) -> Line:
+    """A row as people read it; shared with the privacy officer's search."""
+    who = known.get(row.account_id or "")
+    own = row.account_id == reader
+    return Line(
+        seq=row.seq,
+        at=row.recorded,
+        who=_who(row, who, own),
+        role=_role(row, who),
+        what=did(row.action),
+        why=_said(f"record.why.{row.purpose}", ""),
+        refused=row.outcome != "0",
+        count=int((row.detail or {}).get("count", 1)),
+        icon=_ICONS.get(row.action.split(".")[0], "info"),
+        own=own,
+    )
+
+
+_ICONS = {
+    "login": "person",
+    "session": "person",
+    "account": "person",
+    "relation": "people",
+    "invitation": "people",
+    "care": "heart",
+    "patient": "search",
+    "thread": "message",
+    "message": "message",
+    "attachment": "clip",
+    "context": "eye",
+    "ehr": "clipboard",
+    "key": "key",
+    "team": "people",
+    "printed": "print",
+    "exported": "file",
+    "audit": "list",
+    "access": "stop",
+}
+
+
+def did(action: str) -> str:
+    """An act in plain words."""
+    return _said(f"record.did.{action}", pages.translate("record.did.other"))
+
+
+def _who(row: Seen, who: names.Named | None, own: bool) -> str:
+    if own:
+        return pages.translate("record.who.self")
+    if who is not None:
+        return who.name
+    return pages.translate("record.who.system" if row.role is None and row.address is None else "record.who.unknown")
+
+
+def _role(row: Seen, who: names.Named | None) -> str:
+    role = _said(f"common.role.{row.role}", "") if row.role else ""
+    pharmacy = {one.id: one.name for one in known_pharmacies()}.get((who.pharmacy_id if who else None) or "")
+    parts = [role, pharmacy or ""]
+    if row.on_behalf:
+        parts.append(pages.translate("record.who.behalf", kind=_said(f"common.role.{row.on_behalf}", row.on_behalf)))
+    return ", ".join(part for part in parts if part)
+
+
+def _said(key: str, otherwise: str) -> str:
+    return pages.translate(key) if key in texts.catalogue(texts.DEFAULT_LANGUAGE) else otherwise

@@ -1,0 +1,106 @@
+"""Whose data a page shows: one's own, or that of somebody one acts for; and through which pharmacy it is read."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from flask import request
+
+from portal.accounts import names, relations
+from portal.accounts.actor import Actor
+from portal.accounts.roles import Kind
+from portal.care.connections import EhrReaders
+from portal.care.context import read_context
+from portal.core import clock, texts
+from portal.core.errors import NotFound, PortalError
+from portal.web import pages
+from portal.web.public.frame import current_frame
+from portal.web.wiring import services
+
+
+@dataclass(frozen=True)
+class Person:
+    """A patient one may choose. `name` None: only the relation is known."""
+
+    patient_id: str
+    kind: str
+    name: str | None
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page about a patient knows. `panel` None: see `problem`, the code of what went wrong."""
+
+    patient: Person | None
+    choices: list[Person]
+    panel: dict[str, Any] | None
+    problem: str | None
+
+
+def chosen(actor: Actor) -> tuple[Person | None, list[Person]]:
+    """The patient named by `?for=`, else the first. Raises NotFound for anybody one does not act for."""
+    choices = _choices(actor)
+    wanted = request.args.get("for")
+    if wanted is None:
+        return (choices[0] if choices else None), choices
+    for person in choices:
+        if person.patient_id == wanted:
+            return person, choices
+    raise NotFound()
+
+
+def view(actor: Actor) -> View:
+    """The chosen patient with the context, or why there is none now."""
+    patient, choices = chosen(actor)
+    profile = current_frame().profile
+    if patient is None:
+        return View(None, [], None, "no-patient")
+    if profile is None:
+        return View(patient, choices, None, "no-pharmacy")
+    try:
+        found = read_context(
+            services().database, readers(), actor=actor, patient_id=patient.patient_id, pharmacy_id=profile.id
+        )
+    except PortalError as problem:
+        if problem.status not in (404, 502, 503) or problem.code.startswith("database"):
+            raise
+        return View(patient, choices, None, problem.code)
+    return View(patient, choices, found.to_json(spoken(), today=today()), None)
+
+
+def readers() -> EhrReaders:
+    """The EHRs of this portal, kept by the app."""
+    adapters = services().adapters
+    if "ehr" not in adapters:
+        adapters.setdefault("ehr", EhrReaders(services().settings))
+    found: EhrReaders = adapters["ehr"]
+    return found
+
+
+def today() -> date:
+    """The reader's calendar day."""
+    return clock.now().astimezone(pages.zone()).date()
+
+
+def spoken() -> str:
+    """The reader's language as the EHR's words know it."""
+    language = pages.language()
+    return texts.DEFAULT_LANGUAGE if language == texts.PSEUDO_LANGUAGE else language
+
+
+def _choices(actor: Actor) -> list[Person]:
+    patients = [acting.patient_id for acting in actor.acting]
+    with services().database.reading() as session:
+        accounts = relations.accounts_of(session, patients)
+        selves = {
+            patient: account for patient, acting in accounts.items() for account, kind in acting if kind == Kind.SELF
+        }
+        known = names.names_of(session, selves.values())
+    return [
+        Person(
+            acting.patient_id,
+            acting.kind,
+            known[selves[acting.patient_id]].name if selves.get(acting.patient_id) in known else None,
+        )
+        for acting in actor.acting
+    ]
