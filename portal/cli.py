@@ -110,7 +110,7 @@ def _demo(given: argparse.Namespace) -> int:
     from portal.demo import run
 
     return run.demo(
-        port=given.port, reset=given.reset, empty=given.empty, ehr=given.ehr, seed=given.seed, bundles=given.bundles
+        port=given.port, reset=given.reset, empty=given.empty, ehr=given.ehr, seed_ehr=given.seed, bundles=given.bundles
     )
 
 
@@ -199,3 +199,5 @@ def _pharmacy_list(given: argparse.Namespace) -> int:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+

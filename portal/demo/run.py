@@ -3,6 +3,7 @@
 The portal listens on PORT, the provider and the sandbox on the next two. Everything lies in the data folder (`var/`).
 """
 
+import logging
 import shutil
 import socket
 import sys
@@ -24,7 +25,7 @@ from portal.demo.bundles import LoadedPatient, read_bundles
 from portal.demo.idp import DemoAccount, create_idp
 from portal.demo.sandbox import create_sandbox
 from portal.ehr.client import EhrClient, EhrConnection
-from portal.notify.mail import FolderMailer
+from portal.notify.mail import FileMailer
 from portal.serving import Plan, PortalServer
 
 HOST = "127.0.0.1"
@@ -81,7 +82,7 @@ def make_app(settings: Settings, folder: Path) -> Flask:
     """The portal of the demo: with the control room, and mail kept in a folder."""
     database = Database(settings.database_url)
     migrating.upgrade(database)
-    app = create_app(settings, database=database, adapters={"mailer": FolderMailer(folder / "mail")})
+    app = create_app(settings, database=database, adapters={"mailer": FileMailer(folder / "mail")})
     control_room.attach(app)
     return app
 
@@ -127,7 +128,7 @@ class DemoServices:
 
     def _provider(self, loaded: list[LoadedPatient]):  # type: ignore[no-untyped-def]
         accounts = [person.account() for person in people.PEOPLE]
-        accounts += [DemoAccount(patient.login, patient.name, role="patient") for patient in loaded]
+        accounts += [DemoAccount(patient.login, patient.full_name, role="patient") for patient in loaded]
         idp = create_idp(
             self._settings,
             database_path=str(self._folder / "idp.sqlite3"),
@@ -168,6 +169,8 @@ class DemoServices:
 
 
 def _serve(app: Flask, port: int):  # type: ignore[no-untyped-def]
+    # Its lines carry names of patients.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server(HOST, port, app, threaded=True)
     threading.Thread(target=server.serve_forever, name=f"serve-{port}", daemon=True).start()
     return server

@@ -1,20 +1,23 @@
 """The demo world up to its keys: pharmacies, accounts, patients of the EHR, who cares for whom."""
 
 import logging
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, relations
+from portal.accounts.roles import Kind, Role
 from portal.accounts.tables import Account
 from portal.audit import Agent
 from portal.core import clock, ids
 from portal.core.database import Database
+from portal.core.errors import PortalError
+from portal.demo.bundles import LoadedPatient
 from portal.demo.people import CARE, PEOPLE, DemoPerson, pharmacies
 from portal.demo.seed import LOGIN_SYSTEM
 from portal.ehr.client import EhrClient
 from portal.ehr.context import ContextReader
-from portal.ehr.errors import EhrError
 from portal.pharmacies import care, profiles
 from portal.pharmacies.tables import EhrConnection, Pharmacy
 
@@ -33,9 +36,16 @@ def built(database: Database) -> bool:
         return session.scalar(select(Pharmacy.id).limit(1)) is not None
 
 
-def build(database: Database, *, issuer: str, ehr_base_url: str, client: EhrClient) -> None:
-    """Make pharmacies, accounts, patients and care relations; the patients are found in the EHR by their demo login."""
-    found = {login: fhir_id for login in CARE if (fhir_id := _fhir_id(client, login))}
+def build(
+    database: Database, *, issuer: str, ehr_base_url: str, client: EhrClient, loaded: Sequence[LoadedPatient] = ()
+) -> None:
+    """Make pharmacies, accounts, patients and care relations; the patients are found in the EHR by their demo login.
+
+    Patients `loaded` from bundles get a login each and are in Riverside's care.
+    """
+    more = [DemoPerson(one.login, one.full_name, Role.PATIENT, patients={one.login: Kind.SELF}) for one in loaded]
+    homes = {**CARE, **{person.login: ("riverside",) for person in more}}
+    found = {login: fhir_id for login in homes if (fhir_id := _fhir_id(client, login))}
     with database.transaction() as session:
         today = clock.now().date()
         for profile in pharmacies(today):
@@ -50,8 +60,8 @@ def build(database: Database, *, issuer: str, ehr_base_url: str, client: EhrClie
                 )
             )
         session.flush()
-        patient_ids = {login: _patient(session, login, fhir_id) for login, fhir_id in found.items()}
-        for person in PEOPLE:
+        patient_ids = {login: _patient(session, login, fhir_id, homes[login]) for login, fhir_id in found.items()}
+        for person in (*PEOPLE, *more):
             _account(session, person, issuer, patient_ids)
 
 
@@ -63,14 +73,13 @@ def account_id(session: Session, login: str) -> str:
 def _fhir_id(client: EhrClient, login: str) -> str | None:
     try:
         matches = ContextReader(client).find_patients(LOGIN_SYSTEM, login)
-    except EhrError:
+    except PortalError:
         log.warning("the EHR does not know a demo patient", extra={"login": login})
         return None
     return matches[0].id if len(matches) == 1 else None
 
 
-def _patient(session: Session, login: str, fhir_id: str) -> str:
-    homes = CARE[login]
+def _patient(session: Session, login: str, fhir_id: str, homes: tuple[str, ...]) -> str:
     patient = patients.ensure(session, connection_id=connection_id(homes[0]), fhir_id=fhir_id)
     for pharmacy_id in ("riverside", "harbor"):
         if pharmacy_id != homes[0]:
