@@ -10,7 +10,7 @@ import { pad } from "./padding.ts";
 import {
   type AttachmentName, type Role, SUITE, type ThreadRecord, chainHash, genesisHash, keyId, readRecord, signedBytes, wrapsHash,
 } from "./records.ts";
-import { type EpochInfo, type Head } from "./verify.ts";
+import { type Head } from "./verify.ts";
 
 /** A record as it travels. */
 export interface RecordText {
@@ -136,13 +136,4 @@ export async function sealHistory(
 export function sealRedact(place: Place, epoch: number, target: number, reason: string, signer: Signer): Promise<Made> {
   const h = frame("redact", place, epoch, { target, reason });
   return finish(h, sha256(new Uint8Array(0)), "redact", signer, {});
-}
-
-/** After how many messages, and after how long, the next sender makes a new epoch. */
-export const EPOCH_MESSAGES = 100;
-export const EPOCH_AGE_MS = 7 * 24 * 3600 * 1000;
-
-/** Whether the next send is to begin a new epoch by age or number of messages alone. */
-export function epochIsWorn(current: EpochInfo, head: Head, begunAt: number, now: number): boolean {
-  return head.seq - current.seq >= EPOCH_MESSAGES || now - begunAt >= EPOCH_AGE_MS;
 }

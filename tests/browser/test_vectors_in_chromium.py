@@ -29,8 +29,8 @@ ARGUMENTS = [
 ]
 
 # A browser of some years ago: the names of the newer algorithms are unknown to it.
-WITHOUT_POST_QUANTUM = """
-const unknown = (algorithm) => /^(MLKEM|ML-KEM|ML-DSA)/.test(String(algorithm?.name ?? algorithm));
+UNKNOWN = """
+const unknown = (algorithm) => /^(NAMES)/.test(String(algorithm?.name ?? algorithm));
 for (const [name, at] of [["generateKey", 0], ["importKey", 2]]) {
   const own = SubtleCrypto.prototype[name];
   SubtleCrypto.prototype[name] = function (...args) {
@@ -83,10 +83,18 @@ def _page(browser: Browser, address: str, script: str | None = None) -> Page:
     return page
 
 
-@pytest.fixture(scope="module", params=["native", "switched off", "unknown to the browser"])
+BROWSERS = {
+    "native": None,
+    "switched off": None,
+    "without post-quantum": UNKNOWN.replace("NAMES", "MLKEM|ML-KEM|ML-DSA"),
+    "without Ed25519 too": UNKNOWN.replace("NAMES", "MLKEM|ML-KEM|ML-DSA|Ed25519"),
+}
+
+
+@pytest.fixture(scope="module", params=BROWSERS)
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    """The runner with the browser's own algorithms, with our switch against them, and in a browser without them."""
-    page = _page(browser, address, WITHOUT_POST_QUANTUM if request.param == "unknown to the browser" else None)
+    """The runner with the browser's own algorithms, with our switch against them, and in browsers without them."""
+    page = _page(browser, address, BROWSERS[request.param])
     page.evaluate("on => vectors.native(on)", request.param != "switched off")
     yield page
     uses = page.evaluate("vectors.nativeUses()")
