@@ -30,7 +30,7 @@ from portal.serving import Plan, PortalServer
 
 HOST = "127.0.0.1"
 THREADS = 256
-SECRET_FILE = "secret"
+KEPT_IN = "session.key"
 
 
 def demo(
@@ -195,7 +195,7 @@ def _greeting(settings: Settings, loaded: list[LoadedPatient], *, empty: bool) -
 
 
 def _kept_secret(folder: Path) -> str:
-    path = folder / SECRET_FILE
+    path = folder / KEPT_IN
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(ids.token(32))
