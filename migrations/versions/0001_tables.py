@@ -76,7 +76,8 @@ def upgrade() -> None:
     sa.Column('note', sa.Text(), nullable=False),
     sa.Column('frontier', sa.JSON(), nullable=False),
     sa.Column('signed_at', portal.core.database.Moment(timezone=True), nullable=False),
-    sa.PrimaryKeyConstraint('size', name=op.f('pk_audit_checkpoint'))
+    sa.PrimaryKeyConstraint('size', name=op.f('pk_audit_checkpoint')),
+    info={'append_only': True}
     )
     op.create_table('audit_event',
     sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -100,7 +101,8 @@ def upgrade() -> None:
     sa.Column('detail', sa.JSON(), nullable=True),
     sa.Column('salt', sa.LargeBinary(length=16), nullable=False),
     sa.PrimaryKeyConstraint('seq', name=op.f('pk_audit_event')),
-    sa.UniqueConstraint('id', name=op.f('uq_audit_event_id'))
+    sa.UniqueConstraint('id', name=op.f('uq_audit_event_id')),
+    info={'append_only': True}
     )
     with op.batch_alter_table('audit_event', schema=None) as batch_op:
         batch_op.create_index('ix_audit_event_account', ['account_id', 'seq'], unique=False)
@@ -297,7 +299,9 @@ def upgrade() -> None:
     sa.Column('urgent_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('head_seq', sa.Integer(), nullable=False),
     sa.Column('head', sa.String(length=64), nullable=False),
+    sa.Column('last_message_seq', sa.Integer(), nullable=False),
     sa.Column('epoch', sa.Integer(), nullable=False),
+    sa.Column('members', sa.JSON(), nullable=False),
     sa.Column('state', sa.JSON(), nullable=False),
     sa.Column('waits_for_keys', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_thread'))
@@ -318,7 +322,8 @@ def upgrade() -> None:
     sa.Column('leaf_hash', sa.LargeBinary(length=32), nullable=False),
     sa.ForeignKeyConstraint(['event_seq'], ['audit_event.seq'], name=op.f('fk_audit_leaf_event_seq')),
     sa.PrimaryKeyConstraint('leaf_index', name=op.f('pk_audit_leaf')),
-    sa.UniqueConstraint('event_seq', name=op.f('uq_audit_leaf_event_seq'))
+    sa.UniqueConstraint('event_seq', name=op.f('uq_audit_leaf_event_seq')),
+    info={'append_only': True}
     )
     op.create_table('care_relation',
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
@@ -409,6 +414,7 @@ def upgrade() -> None:
     sa.Column('h', sa.Text(), nullable=False),
     sa.Column('sig', sa.String(length=128), nullable=False),
     sa.Column('ct', sa.LargeBinary(), nullable=True),
+    sa.Column('cth', sa.String(length=64), nullable=True),
     sa.Column('w', sa.JSON(), nullable=True),
     sa.Column('wh', sa.String(length=64), nullable=True),
     sa.Column('account_id', sa.String(length=64), nullable=False),

@@ -126,9 +126,9 @@ def record_refusal(
         _write(database, due)
 
 
-def flush_refusals(database: Database) -> None:
-    """Write the counts whose minute is over; called every minute and when a process stops."""
-    due = _folding(database).over(clock.monotonic())
+def flush_refusals(database: Database, *, stopping: bool = False) -> None:
+    """Write the counts whose minute is over; called every minute, and for all counts when the process stops."""
+    due = _folding(database).over(clock.monotonic(), everything=stopping)
     if due:
         _write(database, due)
 
@@ -212,7 +212,7 @@ class _Folding:
         """The rows that are to be written now that `row` came."""
         now = clock.monotonic()
         with self._lock:
-            due = self._take_over(now, crowded=key not in self._windows and len(self._windows) >= MOST_WINDOWS)
+            due = self._take_over(now, everything=key not in self._windows and len(self._windows) >= MOST_WINDOWS)
             window = self._windows.setdefault(key, _Window(now))
             if window.written < REFUSALS_A_MINUTE:
                 window.written += 1
@@ -224,16 +224,16 @@ class _Folding:
                 window.pending, window.next_at = 0, window.next_at * 2
             return due
 
-    def over(self, now: float) -> list[dict[str, Any]]:
-        """The counts of windows that ended before `now`."""
+    def over(self, now: float, *, everything: bool = False) -> list[dict[str, Any]]:
+        """The counts of windows that ended before `now`, or of all."""
         with self._lock:
-            return self._take_over(now)
+            return self._take_over(now, everything=everything)
 
-    def _take_over(self, now: float, *, crowded: bool = False) -> list[dict[str, Any]]:
+    def _take_over(self, now: float, *, everything: bool = False) -> list[dict[str, Any]]:
         # Windows lie in the order in which they began, so the first young one ends the search.
         ended = []
         for key, window in self._windows.items():
-            if not crowded and now - window.since < WINDOW_SECONDS:
+            if not everything and now - window.since < WINDOW_SECONDS:
                 break
             ended.append(key)
         return [_folded(window) for key in ended if (window := self._windows.pop(key)).pending]

@@ -121,10 +121,10 @@ class SmtpMailer:
         return server
 
 
-class FolderMailer:
+class FileMailer:
     """Keeps each mail as a file, newest last by name; for the demo, and for development without a server."""
 
-    def __init__(self, folder: Path, sender: str) -> None:
+    def __init__(self, folder: Path, sender: str = "portal@localhost") -> None:
         self._folder = folder
         self._sender = sender
 
@@ -147,7 +147,7 @@ def mailer(settings: Settings) -> Mailer:
     """The mailer of these settings: SMTP where PORTAL_SMTP_URL is set, else the folder `mail` of the data."""
     if settings.smtp_url:
         return SmtpMailer(settings.smtp_url, settings.mail_from)
-    return FolderMailer(settings.data_path / "mail", settings.mail_from)
+    return FileMailer(settings.data_path / "mail", settings.mail_from)
 
 
 def written(mail: Mail, sender: str, at: datetime | None = None) -> EmailMessage:

@@ -1,12 +1,13 @@
 """Who is told that a message waits, and who has read it."""
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from portal import notify
 from portal.accounts.roles import STAFF, Kind
 from portal.accounts.tables import Account, Patient, Relation
 from portal.core import clock
+from portal.notify.notices import Recipient
 from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
 
 
@@ -47,6 +48,35 @@ def still_unread(session: Session, *, account_id: str, thread_id: str) -> bool:
     ).scalar_one_or_none()
     position = session.get(ReadPosition, (account_id, thread_id))
     return row is not None and (position is None or position.read_seq < row)
+
+
+def who_waits(session: Session, account_id: str, thread_id: str) -> Recipient | None:
+    """Where and since when a person is to be told of a thread (`portal.notify.notices.WhoWaits`); None: not at all."""
+    account = session.get(Account, account_id)
+    thread = session.get(Thread, thread_id)
+    if account is None or thread is None or account.disabled_at is not None:
+        return None
+    if not (account.notify_mail and account.email_verified and account.email):
+        return None
+    if not still_unread(session, account_id=account_id, thread_id=thread_id):
+        return None
+    if account.role in STAFF:
+        reachable = account.pharmacy_id == thread.pharmacy_id
+    else:
+        members = {member["id"] for member in thread.members}
+        reachable = account_id in members or account_id in accounts_of(session, thread.patient_id)
+    position = session.get(ReadPosition, (account_id, thread_id))
+    since = session.scalar(
+        select(func.min(Record.received_at)).where(
+            Record.thread_id == thread_id,
+            Record.kind == "msg",
+            Record.seq > (position.read_seq if position else 0),
+            Record.account_id != account_id,
+        )
+    )
+    if not reachable or since is None:
+        return None
+    return Recipient(account.email, account.language, since, thread.patient_id, thread.pharmacy_id)
 
 
 def accounts_of(session: Session, patient_id: str) -> list[str]:

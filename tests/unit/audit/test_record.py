@@ -135,6 +135,14 @@ def test_more_refusals_are_counted_and_none_is_lost(database: Database, tuesday:
     assert len(rows(database)) == len(written)
 
 
+def test_a_process_that_stops_writes_all_its_counts(database: Database, tuesday: object) -> None:
+    refuse(database, 13)
+    audit.flush_refusals(database)
+    assert len(rows(database)) == REFUSALS_A_MINUTE
+    audit.flush_refusals(database, stopping=True)
+    assert rows(database)[-1]["detail"] == {"count": 3}
+
+
 def test_after_a_minute_refusals_are_written_one_by_one_again(database: Database, tuesday: object) -> None:
     refuse(database, 12)
     clock.shift(timedelta(seconds=61))

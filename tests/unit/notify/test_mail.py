@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from portal.core.settings import Settings, UnsafeSettings
-from portal.notify.mail import FolderMailer, Mail, MailDelayed, Mailer, MailRefused, SmtpMailer, mailer, written
+from portal.notify.mail import FileMailer, Mail, MailDelayed, Mailer, MailRefused, SmtpMailer, mailer, written
 
 MAIL = Mail("rosa@example.test", "Tiene un mensaje pendiente", "Léalo aquí:\nhttps://portal.test\n", "es", "job1")
 
@@ -30,7 +30,7 @@ class Post(Protocol):
 
 class FolderPost:
     def __init__(self, folder: Path) -> None:
-        self.mailer = self.folder = FolderMailer(folder, "portal@example.test")
+        self.mailer = self.folder = FileMailer(folder, "portal@example.test")
 
     def arrived(self) -> list[tuple[str, str, str]]:
         return [(mail.to, mail.subject, mail.text) for mail in reversed(self.folder.sent())]
@@ -125,14 +125,14 @@ class TestBothWays:
 
 
 def test_the_folder_shows_the_newest_first_and_survives_a_restart(tmp_path: Path, tuesday: datetime) -> None:
-    first = FolderMailer(tmp_path, "portal@example.test")
+    first = FileMailer(tmp_path, "portal@example.test")
     first.send(MAIL)
     first.send(replace(MAIL, reference="job2"))
-    again = FolderMailer(tmp_path, "portal@example.test").sent()
+    again = FileMailer(tmp_path, "portal@example.test").sent()
     assert [mail.reference for mail in again] == ["job2", "job1"]
     assert again[0].sent_at == "2026-11-24T15:00:00+00:00"
     assert len(first.sent(limit=1)) == 1
-    assert FolderMailer(tmp_path / "none", "portal@example.test").sent() == []
+    assert FileMailer(tmp_path / "none", "portal@example.test").sent() == []
 
 
 def test_the_headers_say_who_when_and_that_no_answer_is_wanted() -> None:
@@ -209,5 +209,5 @@ def test_an_address_of_no_mail_server_is_refused(url: str) -> None:
 
 
 def test_the_settings_choose_the_way(settings: Settings) -> None:
-    assert isinstance(mailer(settings), FolderMailer)
+    assert isinstance(mailer(settings), FileMailer)
     assert isinstance(mailer(replace(settings, smtp_url="smtp://localhost")), SmtpMailer)
