@@ -315,10 +315,15 @@ def _login_page(problem: str | None = None, *, status: int = 200, login: str = "
         problem=texts.get(problem, _language(), **values) if problem else None,
         login=login or request.args.get("login_hint", "")[:64],
         again=request.args.get("max_age") == "0",
-        people=list(idp.people.values()),
+        people=[(one, _role_key(one)) for one in idp.people.values()],
         password=idp.password,
         other_language="?" + urlencode(_carried() | {"ui_locales": _other_language()}),
     )
+
+
+def _role_key(account: DemoAccount) -> str:
+    key = f"idp.role.{account.role}"
+    return key if key in texts.catalogue(texts.DEFAULT_LANGUAGE) else "idp.role.none"
 
 
 def _page(template: str, status: int = 200, **values: Any) -> Response:

@@ -105,6 +105,17 @@ class Sessions:
             row.ended_at = clock.now()
             return Ended(row.login, row.sid)
 
+    def end_all(self, login: str) -> list[Ended]:
+        """End all sessions of a person; those that ended."""
+        with self._database.transaction() as session:
+            rows = session.scalars(
+                update(ProviderSession)
+                .where(ProviderSession.login == login, ProviderSession.ended_at.is_(None))
+                .values(ended_at=clock.now())
+                .returning(ProviderSession)
+            ).all()
+            return [Ended(row.login, row.sid) for row in rows]
+
 
 class Herald:
     """Tells the portal that a session ended (OpenID Connect Back-Channel Logout 1.0)."""
