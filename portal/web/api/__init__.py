@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.api import directory, keys, objects, patients, pharmacies, teams
+from portal.web.api import context, directory, keys, objects, patients, pharmacies, teams
 
 blueprints: tuple[Blueprint, ...] = (
     keys.blueprint,
@@ -11,4 +11,5 @@ blueprints: tuple[Blueprint, ...] = (
     objects.blueprint,
     pharmacies.blueprint,
     patients.blueprint,
+    context.blueprint,
 )

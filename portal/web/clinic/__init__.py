@@ -1,5 +1,7 @@
-"""Pages of the pharmacy staff."""
+"""Pages of those who work at a pharmacy or run the server, readable without JavaScript."""
 
 from flask import Blueprint
 
-blueprints: tuple[Blueprint, ...] = ()
+from portal.web.clinic import office, operator
+
+blueprints: tuple[Blueprint, ...] = (office.blueprint, operator.blueprint)

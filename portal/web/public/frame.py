@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from flask import current_app, g, request
 from flask.sansio.app import App
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Role
@@ -22,7 +23,7 @@ from portal.pharmacies import care, emergency, profiles
 from portal.pharmacies.profiles import Profile
 from portal.web import pages
 from portal.web.acting import current_actor
-from portal.web.public import opening
+from portal.web.public import closed, opening
 from portal.web.wiring import services
 
 PHARMACY_COOKIE = "portal_pharmacy"
@@ -93,7 +94,7 @@ class Frame:
         """The person signed in; None for anyone else and whenever that cannot be known now."""
         try:
             return current_actor()
-        except PortalError:
+        except (PortalError, SQLAlchemyError):
             return None
 
     @cached_property
@@ -171,10 +172,10 @@ def known_pharmacies() -> list[Profile]:
     if "pharmacies" not in g:
         try:
             with services().database.reading() as session:
-                current_app.extensions[_LAST_SEEN] = profiles.everyone(session)
-        except PortalError:
-            current_app.extensions.setdefault(_LAST_SEEN, [])
-        g.pharmacies = current_app.extensions[_LAST_SEEN]
+                g.pharmacies = current_app.extensions[_LAST_SEEN] = profiles.everyone(session)
+            closed.keep_fresh(g.pharmacies)
+        except (PortalError, SQLAlchemyError):
+            g.pharmacies = current_app.extensions.get(_LAST_SEEN, [])
     return cast(list[Profile], g.pharmacies)
 
 
@@ -187,7 +188,7 @@ def chosen_pharmacy(actor: Actor | None) -> str | None:
     try:
         with services().database.reading() as session:
             caring = care.pharmacies_of(session, patients)
-    except PortalError:
+    except (PortalError, SQLAlchemyError):
         return None
     return next((pharmacy for patient in patients for pharmacy in caring[patient]), None)
 

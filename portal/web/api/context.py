@@ -1,0 +1,34 @@
+"""The medication and order context over JSON, for the panel beside a thread."""
+
+import hashlib
+import json
+
+from flask import Blueprint, Response, make_response, request
+
+from portal.care.context import read_context
+from portal.core.errors import BadInput
+from portal.web.acting import current_actor
+from portal.web.patient.whose import readers, spoken, today
+from portal.web.wiring import services
+
+blueprint = Blueprint("context_api", __name__, url_prefix="/api/patients")
+# "Fetch again" asks the EHR anew, but not more often than this.
+LEAST_AGE_SECONDS = 2.0
+
+
+@blueprint.get("/<patient_id>/context")
+def context(patient_id: str) -> Response:
+    """The panel of a patient through a pharmacy's EHR; `fresh=1` asks the EHR again. Recorded also when unchanged."""
+    pharmacy_id = request.args.get("pharmacy")
+    if pharmacy_id is None:
+        raise BadInput("bad-field", extra={"field": "pharmacy"})
+    age = {"max_age": LEAST_AGE_SECONDS} if request.args.get("fresh") == "1" else {}
+    found = read_context(
+        services().database, readers(), actor=current_actor(), patient_id=patient_id, pharmacy_id=pharmacy_id, **age
+    )
+    body = json.dumps(found.to_json(spoken(), today=today()), ensure_ascii=False)
+    answer = make_response(body)
+    answer.content_type = "application/json"
+    answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    answer.make_conditional(request)
+    return answer

@@ -1,0 +1,68 @@
+"""The page for when nothing else works: phone, hours, and what is safe to do, in all languages at once.
+
+It lies as a file in PORTAL_DATA_DIR/closed.html, so that a proxy can show it when the portal is down
+(docs/operations.md); any page view keeps it fresh. The portal shows the same when its database is down.
+"""
+
+import logging
+from pathlib import Path
+
+from flask import current_app, render_template
+
+from portal.core import clock, texts
+from portal.pharmacies import emergency
+from portal.pharmacies.profiles import Profile
+from portal.web.public import opening
+from portal.web.wiring import services
+
+log = logging.getLogger(__name__)
+FILE = "closed.html"
+REFRESH_SECONDS = 3600.0
+_WRITTEN = "portal.closed-page-written"
+
+
+def page(profiles: list[Profile]) -> str:
+    """The page as HTML that needs nothing else to be read."""
+    now = clock.now()
+    countries = {profile.country for profile in profiles}
+    numbers = emergency.numbers(countries.pop()) if len(countries) == 1 else None
+    sections = [
+        {
+            "language": language,
+            "say": _Speaker(language),
+            "pharmacies": [(profile, opening.table(profile.opening, now, language=language)) for profile in profiles],
+        }
+        for language in texts.LANGUAGES
+    ]
+    return render_template("static/closed.html", sections=sections, numbers=numbers)
+
+
+def keep_fresh(profiles: list[Profile]) -> None:
+    """Write the file anew when the last time is an hour ago or what it says has changed. Never fails a request."""
+    written = current_app.extensions.get(_WRITTEN)
+    now = clock.monotonic()
+    if written is not None and written[0] == profiles and now - written[1] < REFRESH_SECONDS:
+        return
+    current_app.extensions[_WRITTEN] = (profiles, now)
+    try:
+        write(services().settings.data_path, page(profiles))
+    except OSError as problem:
+        log.warning("closed page not written", extra={"kind": type(problem).__name__})
+
+
+def write(folder: Path, html: str) -> None:
+    """Put the file in place in one step, so that nobody reads half of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{FILE}"
+    unfinished.write_text(html, "utf-8")
+    unfinished.replace(folder / FILE)
+
+
+class _Speaker:
+    """`say("key")` in one language, whatever the reader of this request speaks."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def __call__(self, key: str, **values: object) -> str:
+        return texts.get(key, self._language, **values)
