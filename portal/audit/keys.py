@@ -41,11 +41,26 @@ def load(settings: Settings) -> LogKeys:
     try:
         signing = SigningKey.parse(settings.audit_signing_key) if settings.audit_signing_key else _kept(settings)
         previous = [_verifier(text) for text in settings.audit_signing_key_previous.split()]
-        known = [VerifierKey.parse(line) for line in _lines(folder / VERIFIER_FILE)]
+        listed = [VerifierKey.parse(line) for line in _lines(folder / VERIFIER_FILE)]
     except NoteRefused as problem:
         raise UnsafeSettings([f"the signing key of the audit log cannot be used: {problem}"]) from problem
     _remember(folder, signing.verifier)
-    return LogKeys(signing, tuple(dict.fromkeys((signing.verifier, *previous, *known))))
+    return LogKeys(signing, tuple(dict.fromkeys((signing.verifier, *previous, *listed))))
+
+
+def known(settings: Settings) -> tuple[VerifierKey, ...]:
+    """Every key whose checkpoints count, without making one; empty where nothing was ever sealed.
+
+    Raises UnsafeSettings for a malformed key.
+    """
+    folder = settings.data_path / "keys"
+    if settings.audit_signing_key or (folder / SIGNING_FILE).exists():
+        return load(settings).verifiers
+    try:
+        listed = [*settings.audit_signing_key_previous.split(), *_lines(folder / VERIFIER_FILE)]
+        return tuple(dict.fromkeys(_verifier(text) for text in listed))
+    except NoteRefused as problem:
+        raise UnsafeSettings([f"a key of the audit log cannot be used: {problem}"]) from problem
 
 
 def rotate(settings: Settings) -> VerifierKey:

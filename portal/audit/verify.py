@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
-from portal.audit import canonical
+from portal.audit import canonical, keys
 from portal.audit.tables import AuditCheckpoint, AuditEvent, AuditLeaf
 from portal.core import texts
 from portal.core.database import Database
+from portal.core.settings import Settings, UnsafeSettings
 from portal.translog.checkpoints import Checkpoint, open_checkpoint
 from portal.translog.merkle import EMPTY_ROOT, CompactRange
 from portal.translog.notes import NoteRefused, VerifierKey
@@ -77,9 +78,24 @@ class _Found(Exception):
         self.verdict = Verdict(finding, **numbers)
 
 
+def verify_portal(settings: Settings, database: Database, checkpoint_file: Path | None = None) -> Verdict:
+    """`portal verify-audit [--checkpoint FILE]`: check the record with the keys and checkpoints of this portal.
+
+    Raises UnsafeSettings when checkpoints are stored and no key is known, OSError for a file that cannot be read.
+    """
+    known = keys.known(settings)
+    kept = None if checkpoint_file is None else checkpoint_file.read_text("utf-8", errors="replace")
+    if not known:
+        with database.reading() as session:
+            if kept is not None or session.execute(select(func.count()).select_from(_CHECKPOINT)).scalar():
+                raise UnsafeSettings(["no key of the audit log is known: run this where PORTAL_DATA_DIR/keys lies"])
+            return Verdict(Finding.NOTHING_SEALED, unsealed=_unsealed(session))
+    return verify_audit(database, known, kept=kept, folder=settings.data_path / "checkpoints")
+
+
 def verify_audit(
     database: Database,
-    keys: tuple[VerifierKey, ...],
+    verifiers: tuple[VerifierKey, ...],
     *,
     kept: str | None = None,
     folder: Path | None = None,
@@ -91,8 +107,8 @@ def verify_audit(
         unsealed = _unsealed(session)
         checkpoints = session.execute(select(_CHECKPOINT).order_by(_CHECKPOINT.c.size)).all()
         try:
-            outside = _outside(kept, keys, folder)
-            stored = [_opened(row, keys) for row in checkpoints]
+            outside = _outside(kept, verifiers, folder)
+            stored = [_opened(row, verifiers) for row in checkpoints]
             rows = _recompute(session, stored, outside)
         except _Found as found:
             return replace(found.verdict, checkpoints=len(checkpoints), unsealed=unsealed)
@@ -196,9 +212,9 @@ def _unsealed(session: Session) -> int:
     return session.execute(waiting.where(_LEAF.c.event_seq.is_(None))).scalar_one()
 
 
-def _opened(row: Any, keys: tuple[VerifierKey, ...]) -> Checkpoint:
+def _opened(row: Any, verifiers: tuple[VerifierKey, ...]) -> Checkpoint:
     try:
-        signed = open_checkpoint(row.note, keys, origin=keys[0].name)
+        signed = open_checkpoint(row.note, verifiers, origin=verifiers[0].name)
     except NoteRefused as problem:
         raise _Found(Finding.CHECKPOINT_FORGED, size=row.size) from problem
     if (signed.size, signed.root) != (row.size, row.root):
@@ -206,12 +222,12 @@ def _opened(row: Any, keys: tuple[VerifierKey, ...]) -> Checkpoint:
     return signed
 
 
-def _outside(kept: str | None, keys: tuple[VerifierKey, ...], folder: Path | None) -> list[Checkpoint]:
+def _outside(kept: str | None, verifiers: tuple[VerifierKey, ...], folder: Path | None) -> list[Checkpoint]:
     """The checkpoints that lie outside of the database."""
     notes = [] if kept is None else [kept]
     if folder is not None and (folder / "latest").exists():
         notes.append((folder / "latest").read_text("utf-8"))
     try:
-        return [open_checkpoint(note, keys, origin=keys[0].name) for note in notes]
+        return [open_checkpoint(note, verifiers, origin=verifiers[0].name) for note in notes]
     except NoteRefused as problem:
         raise _Found(Finding.KEPT_UNREADABLE) from problem

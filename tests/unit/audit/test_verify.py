@@ -1,6 +1,7 @@
 """Each way to manipulate the record is made here by someone with all rights, and must be named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from sqlalchemy import text
 from portal.audit import keys, verify
 from portal.audit.keys import LogKeys
 from portal.audit.sealer import Sealer
-from portal.audit.verify import Finding, Verdict, verify_audit
+from portal.audit.verify import Finding, Verdict, verify_audit, verify_portal
 from portal.core import texts
 from portal.core.database import Database
-from portal.core.settings import Settings
+from portal.core.settings import Settings, UnsafeSettings
 from portal.translog.checkpoints import Checkpoint
 from portal.translog.notes import SigningKey
 
@@ -211,6 +212,33 @@ def test_a_record_that_was_never_sealed_says_so(database: Database, settings: Se
     bob_reads(2)
     verdict = found(database, keys.load(settings), folder=Path(settings.data_path / "checkpoints"))
     assert verdict == Verdict(Finding.NOTHING_SEALED, unsealed=2)
+
+
+class TestTheCommand:
+    def test_it_uses_the_keys_and_checkpoints_of_the_portal(
+        self, database: Database, settings: Settings, sealed: None
+    ) -> None:
+        assert verify_portal(settings, database).finding is Finding.GOOD
+        kept = settings.data_path / "checkpoints" / "5.txt"
+        assert verify_portal(settings, database, kept).finding is Finding.GOOD
+        kept.write_bytes(b"\xff\xfe")
+        assert verify_portal(settings, database, kept).finding is Finding.KEPT_UNREADABLE
+
+    def test_the_list_of_keys_is_enough(self, database: Database, settings: Settings, sealed: None) -> None:
+        (settings.data_path / "keys" / keys.SIGNING_FILE).unlink()
+        assert verify_portal(settings, database).finding is Finding.GOOD
+        assert not (settings.data_path / "keys" / keys.SIGNING_FILE).exists()
+
+    def test_without_any_key_it_does_not_guess(self, database: Database, settings: Settings, sealed: None) -> None:
+        elsewhere = replace(settings, data_dir=str(settings.data_path / "elsewhere"))
+        with pytest.raises(UnsafeSettings, match="no key"):
+            verify_portal(elsewhere, database)
+        with pytest.raises(UnsafeSettings, match="cannot be used"):
+            verify_portal(replace(elsewhere, audit_signing_key_previous="nonsense"), database)
+
+    def test_a_portal_that_never_sealed_says_so(self, database: Database, settings: Settings, bob_reads: Reads) -> None:
+        bob_reads(1)
+        assert verify_portal(settings, database) == Verdict(Finding.NOTHING_SEALED, unsealed=1)
 
 
 def test_every_finding_has_its_sentence() -> None:
