@@ -3,6 +3,7 @@
 
 import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, concat, hkdf, pae, randomBytes } from "./encoding.ts";
+import { Refused } from "./reasons.ts";
 
 const NONCE_BYTES = 12;
 
@@ -50,10 +51,12 @@ export async function openAtRest(
 
 const CHALLENGE_BYTES = [16, 64] as const;
 
+function isChallenge(challenge: Bytes): boolean {
+  return challenge.length >= CHALLENGE_BYTES[0] && challenge.length <= CHALLENGE_BYTES[1];
+}
+
 function sessionBytes(dev: string, challenge: Bytes): Bytes {
-  if (challenge.length < CHALLENGE_BYTES[0] || challenge.length > CHALLENGE_BYTES[1]) {
-    throw new RangeError("a challenge has 16 to 64 bytes");
-  }
+  if (!isChallenge(challenge)) throw new RangeError("a challenge has 16 to 64 bytes");
   return pae("dev-session", dev, challenge);
 }
 
@@ -62,7 +65,10 @@ export function signSession(signer: Signer, dev: string, challenge: Bytes): Prom
   return signer.sign(sessionBytes(dev, challenge));
 }
 
-/** Whether a session's signature holds. */
-export function verifySession(publicKey: Bytes, dev: string, challenge: Bytes, signature: Bytes): Promise<boolean> {
-  return verifyEd25519(publicKey, signature, sessionBytes(dev, challenge));
+/** Verifies a session's signature: `form` for a challenge or signature of another length, `signature` if it does not hold. */
+export async function verifySession(
+  publicKey: Bytes, dev: string, challenge: Bytes, signature: Bytes,
+): Promise<Refused | undefined> {
+  if (!isChallenge(challenge) || signature.length !== 64) return new Refused("form");
+  return (await verifyEd25519(publicKey, signature, sessionBytes(dev, challenge))) ? undefined : new Refused("signature");
 }

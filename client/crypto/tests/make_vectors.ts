@@ -21,7 +21,7 @@ import { generateCode, generateUrk, readCode, wrapByCode, wrapByPassphrase } fro
 import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { type Place, sealEpoch, sealHistory, sealRedact } from "../seal.ts";
 import { makeTeamRecord } from "../teams.ts";
-import { type Head, ThreadState } from "../verify.ts";
+import { ThreadState, verifyThread } from "../verify.ts";
 import { runVectorFile } from "./vectors.ts";
 import { Conversation, NOON, type Person, World, good, lindenWorld } from "./world.ts";
 
@@ -363,16 +363,16 @@ async function certificates(world: World, alice: Person, bob: Person, text: Text
   await talk.say(alice, "with the old identity");
   reject("threads", "certificate", { name: "certificate: a device of the old identity under an epoch of the new generation", ...base, records: [...talk.records] });
   talk.records.length = upTo - 1;
-  const place: Place = { ...talk.place(alice), head: await headOf(talk, again) };
+  const place: Place = { ...talk.place(alice), head: await stateOf(world, talk) };
   const made = await sealEpoch(place, { number: 2, members: renewed }, alice.signer);
   reject("threads", "certificate", { name: "certificate: a device of the old identity makes the epoch that names the new generation", ...base, records: [...talk.records, made.record] });
 }
 
-async function headOf(talk: Conversation, text: Text): Promise<Head> {
+/** The state of a conversation that must hold. */
+async function stateOf(world: World, talk: Conversation): Promise<ThreadState> {
   const state = new ThreadState(talk.thread);
-  const reader = new ThreadReader(state, talk.world.keys([...talk.world.people.values()][0]!), talk.world.directory);
-  for await (const chunk of reader.read(talk.records)) if (chunk.refused) throw new Error(`${Object.keys(text.users).join()} ${chunk.refused}`);
-  return { seq: state.seq, head: state.head };
+  for await (const chunk of verifyThread(state, talk.records, world.directory)) if (chunk.refused) throw chunk.refused;
+  return state;
 }
 
 async function revocations(text: Text, thread: Conversation, alice: Person, bob: Person, members: Parameters<Conversation["newEpoch"]>[1]): Promise<void> {
@@ -387,6 +387,10 @@ async function revocations(text: Text, thread: Conversation, alice: Person, bob:
   ok("threads", { name: "revoked: a device that its user took back", ...base, records: [...talk.records] });
   await talk.say(alice, "too late");
   reject("threads", "revoked", { name: "revoked: writes on", ...base, records: [...talk.records] });
+  const upTo = { world, thread: thread.thread, records: talk.records.slice(0, -1), user: "alice" };
+  const state = await stateOf(thread.world, { ...talk, records: talk.records.slice(0, 5) } as Conversation);
+  const facts = { thread: thread.thread, seq: 5, head: state.head, kind: "delivered" as const, dev: alice.dev, ts: NOON };
+  reject("receipts", "revoked", { name: "by a device that was taken back", ...upTo, receipt: await makeReceipt(facts, alice.signer) });
 }
 
 /** Receipts, reports, objects and inbound mail. */
@@ -435,6 +439,11 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
   reject("objects", "signature", { name: "content bent", ...stored, object: { ...object, ct: bent(object.ct) } });
   reject("objects", "not a member", { name: "written by dave", ...stored, object: await sealObject({ ...facts, dev: dave.dev }, alice.seed, content, dave.signer) });
   reject("objects", "unknown device", { name: "written by a device nobody knows", ...stored, object: await sealObject({ ...facts, dev: "nobody" }, alice.seed, content, alice.signer) });
+  const ghost = await makeCertificate(alice.identity, alice.signer, { user: "nobody", dev: "ghost", ts: NOON });
+  reject("objects", "unknown user", {
+    name: "written by somebody nobody knows", ...stored, world: { ...text, devices: { ...text.devices, ghost } },
+    object: await sealObject({ ...facts, dev: "ghost" }, alice.seed, content, alice.signer),
+  });
   const team = world.directory.user("linden_pharmacists")!;
   const teamSeed = world.teams.get("linden_pharmacists")!.seed;
   const pins = { owner: team.id, kind: "pins", id: "p1", rev: 1, gen: 1, dev: bob.dev, ts: NOON };

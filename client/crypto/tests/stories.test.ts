@@ -363,8 +363,9 @@ describe("a device", () => {
     assert.ok(kept.kind === "handle");
     await assert.rejects(crypto.subtle.exportKey("pkcs8", kept.handle));
     const signature = await signSession(await signerOf(kept, publicKey), "alice_phone", utf8("sixteen bytes at least"));
-    assert.ok(await verifySession(publicKey, "alice_phone", utf8("sixteen bytes at least"), signature));
-    assert.ok(!(await verifySession(publicKey, "bob_phone", utf8("sixteen bytes at least"), signature)));
+    assert.equal(await verifySession(publicKey, "alice_phone", utf8("sixteen bytes at least"), signature), undefined);
+    isRefused(await verifySession(publicKey, "bob_phone", utf8("sixteen bytes at least"), signature), "signature");
+    isRefused(await verifySession(publicKey, "alice_phone", utf8("too short"), signature), "form");
   });
 });
 
