@@ -14,6 +14,8 @@ from datetime import timedelta
 from flask import Flask
 
 from portal import audit
+from portal.accounts import directory, recovery
+from portal.accounts.notices import KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
 from portal.core import clock, logs
@@ -24,6 +26,7 @@ from portal.notify.notices import KIND, MessageNotice
 from portal.outbox import Runner, letters
 from portal.outbox.runner import Handler
 from portal.threads import attachments, notices, retention
+from portal.threads.waking import Waking
 from portal.web.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -146,7 +149,12 @@ def run_until_signal(app: Flask) -> None:
 def handlers(services: Services) -> Mapping[str, Handler]:
     """Kind of job → what runs it."""
     given: Mailer = services.adapters.get("mailer") or mailer(services.settings)
-    return {KIND: MessageNotice(services.database, given, notices.who_waits, services.settings.base_url)}
+    base_url = services.settings.base_url
+    return {
+        KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
+        recovery.NOTICE_JOB: KeyNotice(services.database, given, base_url),
+        directory.CHANGED_JOB: Waking(services.database, services.bus),
+    }
 
 
 def loops(services: Services) -> Mapping[str, Sequence[Task]]:

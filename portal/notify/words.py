@@ -16,15 +16,17 @@ class Template(StrEnum):
     """The kinds of mail that leave the portal."""
 
     MESSAGE_WAITS = "message-waits"
+    KEYS_CHANGED = "keys-changed"
 
 
 # Template → the variables its sentences may use.
 TEMPLATES: dict[Template, frozenset[str]] = {
     Template.MESSAGE_WAITS: frozenset({"link"}),
+    Template.KEYS_CHANGED: frozenset({"link"}),
 }
 
 # Address of the portal, a fixed path, and at most one id: nothing that a person has written.
-_FORMS = {"link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/thread/[0-9a-f]{32}")}
+_FORMS = {"link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account)")}
 
 
 def compose(template: Template, language: str, *, to: str, reference: str, values: Mapping[str, str]) -> Mail:

@@ -29,12 +29,8 @@ from portal.core.lives import Life, Step
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
 from portal.e2ee.teams import TeamRecord as SignedRecord
-from portal.outbox import enqueue
 from portal.pharmacies.tables import Pharmacy, TeamRecord, TeamSeat
 from portal.pharmacies.topics import TeamKind, split_team_id, team_id
-
-# The outbox job that follows each new generation; payload {team, gen, joined, left}.
-CHANGED_JOB = "team.changed"
 
 
 class State(StrEnum):
@@ -170,7 +166,6 @@ def ask(session: Session, *, actor: Actor, team: str) -> State:
     _may_act(actor, pharmacy_id, kind)
     state = _move(session, pharmacy_id, kind, actor.account_id, Event.ASK, actor)
     _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": actor.account_id})
-    enqueue(session, CHANGED_JOB, {"team": team, "asked": actor.account_id}, pharmacy_id=pharmacy_id)
     return state
 
 
@@ -212,7 +207,6 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
         raise Conflict("sole-member")
     state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
     _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
-    enqueue(session, CHANGED_JOB, {"team": team, "leaving": actor.account_id}, pharmacy_id=pharmacy_id)
     return state
 
 
@@ -438,12 +432,6 @@ def _follow(
             _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "account": id})
     if before is not None and not joined and not left:
         _note(session, actor, Action.KEY_ROTATED, signed.id, pharmacy_id, {"gen": signed.gen})
-    enqueue(
-        session,
-        CHANGED_JOB,
-        {"team": signed.id, "gen": signed.gen, "joined": list(joined), "left": list(left)},
-        pharmacy_id=pharmacy_id,
-    )
     return Appended(signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(now) == 1)
 
 

@@ -1,5 +1,6 @@
 """Teams over JSON: who sits where, and the signed records that change it."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ def append(new: Generation, team: str) -> tuple[Response, int]:
     record = {"h": new.h, "w": new.w, "prev": new.prev, "sig": new.sig}
     with services().database.transaction() as session:
         appended = teams.append_record(session, actor=current_actor(), team=team, record_=record)
+    _tell(team, {*appended.members, *appended.left})
     return jsonify(asdict(appended)), 201
 
 
@@ -56,7 +58,10 @@ def append(new: Generation, team: str) -> tuple[Response, int]:
 def ask(_: Nothing, team: str) -> Response:
     """Ask for a seat."""
     with services().database.transaction() as session:
-        return _state(teams.ask(session, actor=current_actor(), team=team))
+        state = teams.ask(session, actor=current_actor(), team=team)
+        members = teams.members(session, team)
+    _tell(team, members)
+    return _state(state)
 
 
 @blueprint.post("/teams/<team>/leave")
@@ -64,7 +69,10 @@ def ask(_: Nothing, team: str) -> Response:
 def leave(_: Nothing, team: str) -> Response:
     """Give up the own seat: without access from now on."""
     with services().database.transaction() as session:
-        return _state(teams.leave(session, actor=current_actor(), team=team))
+        state = teams.leave(session, actor=current_actor(), team=team)
+        members = teams.members(session, team)
+    _tell(team, members)
+    return _state(state)
 
 
 @blueprint.post("/teams/<team>/approve")
@@ -82,6 +90,12 @@ def decline(somebody: Somebody, team: str) -> Response:
     """Refuse somebody's ask, or take the own one back."""
     with services().database.transaction() as session:
         return _state(teams.decline(session, actor=current_actor(), team=team, account_id=somebody.account))
+
+
+def _tell(team: str, accounts: Iterable[str]) -> None:
+    # Open browsers of the people concerned load the team again: somebody asks, or there is a new key.
+    for account in accounts:
+        services().bus.publish(f"account:{account}", {"account": account, "team": team})
 
 
 def _state(state: State) -> Response:

@@ -1,0 +1,67 @@
+"""What a person hears by mail when something happens to the own keys."""
+
+import pytest
+from sqlalchemy import select
+from world import World, build
+
+from portal.accounts.notices import KeyNotice
+from portal.accounts.recovery import NOTICE_JOB
+from portal.accounts.tables import Account
+from portal.audit.tables import AuditEvent
+from portal.core import clock
+from portal.core.database import Database
+from portal.notify.mail import Mail, MailDelayed, MailRefused
+from portal.outbox import Dead, Job, Retry
+
+
+class Postbox:
+    """Keeps mails; raises `trouble` when it is set."""
+
+    def __init__(self) -> None:
+        self.sent: list[Mail] = []
+        self.trouble: Exception | None = None
+
+    def send(self, mail: Mail) -> None:
+        """As every mailer."""
+        if self.trouble is not None:
+            raise self.trouble
+        self.sent.append(mail)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return build(database)
+
+
+def job(world: World, name: str = "alice") -> Job:
+    return Job("job1", NOTICE_JOB, {"account": world.accounts[name], "what": "recovery-read"}, None, 1, clock.now())
+
+
+def test_alice_is_asked_whether_it_was_her(world: World) -> None:
+    post = Postbox()
+    KeyNotice(world.database, post, "https://portal.test/")(job(world))
+    (mail,) = post.sent
+    assert (mail.to, mail.subject) == ("alice@example.org", "Was this you?")
+    assert "https://portal.test/login?next=/account" in mail.text.split("\n")
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "notice.sent"))
+    assert row.detail == {"to": world.accounts["alice"], "what": "recovery-read"}
+
+
+def test_nothing_goes_to_a_closed_account_or_an_unproved_address(world: World) -> None:
+    post = Postbox()
+    with world.database.transaction() as session:
+        session.get_one(Account, world.accounts["alice"]).disabled_at = clock.now()
+        session.get_one(Account, world.accounts["dave"]).email_verified = False
+        session.get_one(Account, world.accounts["rosa"]).email = None
+    for name in ("alice", "dave", "rosa"):
+        KeyNotice(world.database, post, "https://portal.test")(job(world, name))
+    assert post.sent == []
+
+
+def test_a_slow_mail_server_is_tried_again_and_a_refused_mailbox_is_not(world: World) -> None:
+    post = Postbox()
+    for trouble, answer in ((MailDelayed("slow"), Retry), (MailRefused("no-mailbox"), Dead)):
+        post.trouble = trouble
+        with pytest.raises(answer):
+            KeyNotice(world.database, post, "https://portal.test")(job(world))

@@ -1,0 +1,69 @@
+"""Rosa enrols: threads that wait for her keys come up in the pharmacists' open browsers."""
+
+import pytest
+from world import World, build
+
+from portal.accounts.directory import CHANGED_JOB
+from portal.core import clock, ids
+from portal.core.bus import MemoryBus
+from portal.core.database import Database
+from portal.outbox import Job
+from portal.threads.tables import InboxCounter, InboxRow, Thread
+from portal.threads.waking import Waking
+
+TEAM = "riverside_pharmacists"
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return build(database)
+
+
+def add_thread(world: World, patient: str, *, waits: bool) -> str:
+    """A thread about a patient in the inbox of the team."""
+    thread = ids.random_id()
+    with world.database.transaction() as session:
+        session.add(
+            Thread(
+                id=thread,
+                pharmacy_id="riverside",
+                patient_id=world.patients[patient],
+                topic="medicine",
+                created_by=world.accounts["bob"],
+                created_at=clock.now(),
+                head_seq=2,
+                head="",
+                epoch=1,
+                members=[],
+                state={},
+                waits_for_keys=waits,
+            )
+        )
+        if session.get(InboxCounter, ("riverside", TEAM)) is None:
+            session.add(InboxCounter(pharmacy_id="riverside", reader_id=TEAM, change_no=1))
+        session.add(
+            InboxRow(
+                pharmacy_id="riverside",
+                reader_id=TEAM,
+                thread_id=thread,
+                last_at=clock.now(),
+                last_seq=2,
+                change_no=1,
+            )
+        )
+    return thread
+
+
+def test_only_the_threads_that_wait_for_her_are_told(world: World) -> None:
+    waiting = add_thread(world, "rosa", waits=True)
+    add_thread(world, "rosa", waits=False)
+    add_thread(world, "dave", waits=True)
+    bus = MemoryBus()
+    heard = bus.subscribe(frozenset({f"reader:{TEAM}"}))
+    for what in ("entry", "device-ended"):
+        payload = {"account": world.accounts["rosa"], "what": what}
+        Waking(world.database, bus)(Job("job", CHANGED_JOB, payload, None, 1, clock.now()))
+    event = heard.get(0.1)
+    assert event is not None
+    assert (event["thread"], event["reader"]) == (waiting, TEAM)
+    assert heard.get(0.01) is None
