@@ -98,7 +98,9 @@ class LoginFlow:
             )
         extra: dict[str, str] = {"nonce": nonce, "ui_locales": language}
         if purpose is not Purpose.LOGIN:
-            extra["max_age"] = "0"
+            # max_age makes the answer provable (auth_time), prompt makes it sure: within the second of a login some
+            # providers find that nobody is older than zero seconds.
+            extra |= {"max_age": "0", "prompt": "login"}
         if second_factor and self._settings.staff_acr:
             extra["acr_values"] = self._settings.staff_acr.replace(",", " ")
         url, _ = self._client(metadata.basic_authentication).create_authorization_url(

@@ -58,7 +58,10 @@ def protect(app: Flask, settings: Settings) -> None:
         origin = request.headers.get("Origin")
         if request.path.startswith("/api/") and origin != settings.origin:
             raise Forbidden("origin")
-        if origin is not None and origin != settings.origin:
+        # Under Referrer-Policy: no-referrer browsers send a page's own forms with Origin: null (Fetch, "append a
+        # request Origin header"); Sec-Fetch-Site, which no page can set, tells them from another site's.
+        own_form = origin == "null" and request.headers.get("Sec-Fetch-Site") == "same-origin"
+        if origin is not None and origin != settings.origin and not own_form:
             raise Forbidden("origin")
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise Forbidden("origin")

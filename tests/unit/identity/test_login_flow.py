@@ -59,7 +59,8 @@ def test_the_redirect_carries_s256_and_random_values_of_at_least_128_bits(
 def test_unlocking_and_step_up_demand_a_fresh_login(flow: LoginFlow) -> None:
     for purpose in (Purpose.UNLOCK, Purpose.STEP_UP):
         url = flow.begin(purpose, browser=BROWSER, next_path="/", language="en", account_id="a" * 32)
-        assert parse_qs(urlsplit(url).query)["max_age"] == ["0"]
+        query = parse_qs(urlsplit(url).query)
+        assert (query["max_age"], query["prompt"]) == (["0"], ["login"])
 
 
 def test_a_healthy_login_costs_two_calls_once_the_provider_is_known(

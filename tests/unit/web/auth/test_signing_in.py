@@ -271,6 +271,17 @@ def test_logging_out_needs_the_forms_token(alice: Browser) -> None:
     assert alice.session()["state"] == "active"
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 303), ("cross-site", 403), ("same-site", 403), ("none", 403), (None, 403)]
+)
+def test_a_form_of_the_portal_itself_comes_with_a_null_origin(alice: Browser, site: str | None, status: int) -> None:
+    """Browsers blank the origin of forms under Referrer-Policy: no-referrer."""
+    headers = {"Origin": "null"} | ({"Sec-Fetch-Site": site} if site else {})
+    answer = alice.client.post("/logout", data={"csrf_token": str(alice.session()["csrf"])}, headers=headers)
+    assert answer.status_code == status
+    assert alice.session()["state"] == ("anonymous" if status == 303 else "active")
+
+
 def test_without_the_provider_logout_still_works(app: Flask, alice: Browser, provider: MisbehavingProvider) -> None:
     clock.shift(timedelta(minutes=25))
     alice.post("/api/session/activity")
