@@ -1,22 +1,17 @@
-"""The key directory as the server reads it: for people who have something in common, and for verifying records."""
+"""Looking keys up in the directory: for people who share a thread, a pharmacy or a care relation."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import devices, directory, policy, relations
+from portal.accounts import directory, policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.directory import Person
-from portal.accounts.tables import Device
 from portal.audit import Action, Purpose, record
 from portal.core.errors import NotFound
-from portal.e2ee import certificates
-from portal.e2ee.directory import Entry, Maker
-from portal.e2ee.reasons import Refused
-from portal.e2ee.teams import TeamRecord
 from portal.pharmacies import care, teams
 from portal.pharmacies.tables import TeamSeat
 from portal.pharmacies.topics import TeamKind, split_team_id
@@ -130,83 +125,3 @@ def _patients_in_care(session: Session, actor: Actor, accounts: list[str]) -> fr
         patient_ids=[patient for patients in acting.values() for patient in patients],
     )
     return frozenset(account for account, patients in acting.items() if cared & patients)
-
-
-class ServerDirectory:
-    """What verifiers of records and sealed objects ask (`portal.e2ee.directory.Directory`), answered from the database.
-
-    Chains and team records are verified when first asked for and kept for the life of this object: one transaction.
-    `prefetch` fetches many at once.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._people: dict[str, list[Entry]] = {}
-        self._teams: dict[str, list[TeamRecord]] = {}
-        self._devices: dict[str, Device | None] = {}
-
-    def prefetch(self, ids: Iterable[str], keys: Iterable[str] = ()) -> None:
-        """Fetch persons and teams (`ids`) and devices (`keys`) that will be asked for, in four queries at most."""
-        wanted = set(ids)
-        people = {id for id in wanted if split_team_id(id) is None} - self._people.keys()
-        team_ids = {id for id in wanted if split_team_id(id) is not None} - self._teams.keys()
-        device_ids = set(keys) - self._devices.keys()
-        if people:
-            self._people |= {id: [] for id in people} | directory.chains(self._session, people)
-        if team_ids:
-            self._teams |= {id: [] for id in team_ids} | teams.chains(self._session, team_ids)
-        if device_ids:
-            rows = self._session.scalars(select(Device).where(Device.id.in_(device_ids)))
-            self._devices |= dict.fromkeys(device_ids) | {row.id: row for row in rows}
-
-    def user(self, id: str, gen: int | None = None) -> Entry | None:
-        """The entry of a person or team in a generation; without generation the newest."""
-        self.prefetch([id])
-        if split_team_id(id) is not None:
-            chain = [generation.entry for generation in self._teams[id]]
-        else:
-            chain = self._people[id]
-        return next((entry for entry in reversed(chain) if gen is None or entry.gen == gen), None)
-
-    def entries(self, user: str) -> Sequence[Entry]:
-        """The newest entry of a person: on append only certificates of the newest identity are accepted."""
-        self.prefetch([user])
-        return self._people[user][-1:] if split_team_id(user) is None else []
-
-    def device(self, dev: str) -> Mapping[str, Any] | None:
-        """The certificate of a device, also of one that was ended."""
-        row = self.device_row(dev)
-        return None if row is None else row.certificate
-
-    def device_row(self, dev: str) -> Device | None:
-        """Everything known of a device; None for an unknown one."""
-        self.prefetch([], [dev])
-        return self._devices[dev]
-
-    def active(self, dev: str | None) -> bool:
-        """Whether a device may sign now: not ended, and certified by its owner's newest identity."""
-        row = self.device_row(dev) if dev is not None else None
-        if row is None:
-            return False
-        self.prefetch([row.account_id])
-        return devices.state_of(row, self._people[row.account_id]) is devices.State.ACTIVE
-
-    def speaks_for(self, user: str, team: str, gen: int) -> bool:
-        """Whether a person is listed in the team's record of that generation."""
-        if split_team_id(team) is None:
-            return False
-        self.prefetch([team])
-        return any(generation.gen == gen and generation.lists(user) for generation in self._teams[team])
-
-    def revocation(self, dev: str, maker: Maker) -> bool:
-        """Whether a verified revocation of the device is known."""
-        row = self.device_row(dev)
-        if row is None or row.revocation is None:
-            return False
-        self.prefetch([row.account_id])
-        identities = directory.identities(self._people[row.account_id])
-        try:
-            certificates.verify_revocation(row.revocation, row.account_id, dev, identities)
-        except Refused:
-            return False
-        return True

@@ -21,7 +21,7 @@ from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, TooLarge
 from portal.e2ee.encoding import b64
 from portal.e2ee.objects import ObjectName, verify_object
 from portal.pharmacies import teams
-from portal.pharmacies.directory import ServerDirectory
+from portal.pharmacies.keys import ServerDirectory
 
 LARGEST_OBJECT = 256 * 1024
 MOST_OBJECTS = 5_000

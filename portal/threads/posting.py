@@ -27,10 +27,10 @@ from portal.e2ee.reasons import Refused
 from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, RedactHeader, Role, read_record
 from portal.e2ee.verify import ThreadState, advance
 from portal.pharmacies import care, teams
+from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import Topic, split_team_id, team_of
 from portal.threads import attachments, notices, rekey, tell
 from portal.threads.access import open_thread
-from portal.threads.keys import ServerDirectory
 from portal.threads.tables import AcceptedKey, Record, Thread
 
 # One request carries at most an epoch, histories for those who join, and one message.

@@ -15,10 +15,10 @@ from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
 from portal.e2ee.reasons import Refused
 from portal.e2ee.records import EpochHeader, read_receipt, read_record
 from portal.e2ee.verify import Place, ThreadState, verify_receipt
+from portal.pharmacies.keys import ServerDirectory
 from portal.threads import tell
 from portal.threads.access import open_thread
 from portal.threads.inbox import transported
-from portal.threads.keys import ServerDirectory
 from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
 
 _RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]

@@ -77,7 +77,7 @@ def changes() -> Response:
 @takes(NewThread, limit=RECORDS_LIMIT)
 def start(new: NewThread) -> tuple[Response, int]:
     """Begin a thread. The Idempotency-Key is the id of the message's body."""
-    if new.topic not in Topic:
+    if new.topic not in set(Topic):
         raise BadInput("bad-field", extra={"field": "topic"})
     birth = posting.Birth(new.thread, new.pharmacy, new.patient, Topic(new.topic))
     with services().database.transaction() as session:

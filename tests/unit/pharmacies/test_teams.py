@@ -17,7 +17,7 @@ from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
 from portal.e2ee.identity import Identity
 from portal.pharmacies import staff, teams
-from portal.pharmacies.directory import ServerDirectory
+from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.teams import LIFE, Event, State
 
 PHARMACISTS = "riverside_pharmacists"

@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import devices
-from portal.accounts.tables import Device, DirectoryEntry
-from portal.e2ee.directory import Entry, Maker, verify_chain
-from portal.e2ee.reasons import Refused
+from portal.accounts import devices, directory
+from portal.accounts.tables import Device
+from portal.core.errors import Unprocessable
+from portal.e2ee.directory import Entry, Maker
 from portal.e2ee.teams import TeamRecord, read_team
 from portal.pharmacies import tables
 from portal.pharmacies.topics import split_team_id
@@ -44,7 +44,6 @@ class _Memory(Generic[Value]):
         return made
 
 
-_chains: _Memory[tuple[Entry, ...]] = _Memory(4096)
 _teams: _Memory[TeamRecord] = _Memory(4096)
 
 
@@ -53,7 +52,7 @@ class ServerDirectory:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._entries: dict[str, tuple[Entry, ...]] = {}
+        self._entries: dict[str, list[Entry]] = {}
         self._devices: dict[str, Device | None] = {}
         self._records: dict[tuple[str, int], TeamRecord | None] = {}
 
@@ -62,18 +61,22 @@ class ServerDirectory:
         if split_team_id(id) is not None:
             record = self._team(id, gen) if gen is not None else self._newest_team(id)
             return record.entry if record is not None else None
-        chain = self.entries(id)
+        chain = self._chain(id)
         if gen is None:
             return chain[-1] if chain else None
         return next((entry for entry in reversed(chain) if entry.gen == gen), None)
 
     def entries(self, user: str) -> Sequence[Entry]:
-        """The chain of a person, oldest first; empty for one without keys or whose chain does not verify."""
+        """The newest entry of a person: on append only certificates of the newest identity count."""
+        return self._chain(user)[-1:]
+
+    def _chain(self, user: str) -> Sequence[Entry]:
+        # Oldest first; empty for one without keys or whose chain does not verify.
         if user not in self._entries:
-            rows = self._session.execute(
-                select(DirectoryEntry.entry).where(DirectoryEntry.id == user).order_by(DirectoryEntry.n)
-            ).scalars()
-            self._entries[user] = _verified_chain(user, list(rows))
+            try:
+                self._entries[user] = directory.chains(self._session, [user]).get(user, [])
+            except Unprocessable:
+                self._entries[user] = []
         return self._entries[user]
 
     def device(self, dev: str) -> Mapping[str, Any] | None:
@@ -94,7 +97,7 @@ class ServerDirectory:
     def active(self, dev: str | None) -> bool:
         """Whether a device may sign now: not ended, and certified by its owner's newest identity."""
         row = self._device(dev) if dev is not None else None
-        return row is not None and devices.state_of(row, self.entries(row.account_id)) is devices.State.ACTIVE
+        return row is not None and devices.state_of(row, self._chain(row.account_id)) is devices.State.ACTIVE
 
     def owner(self, dev: str) -> str | None:
         """The account a device belongs to."""
@@ -122,13 +125,3 @@ class ServerDirectory:
             .limit(1)
         )
         return self._team(team, gen) if gen is not None else None
-
-
-def _verified_chain(user: str, entries: list[dict[str, Any]]) -> tuple[Entry, ...]:
-    if not entries:
-        return ()
-    name = (user, *(entry["h"] + entry["sig"] for entry in entries))
-    try:
-        return _chains.get(name, lambda: tuple(signed.entry for signed in verify_chain(entries)))
-    except Refused:
-        return ()
