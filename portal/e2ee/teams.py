@@ -159,7 +159,10 @@ CHECKS: tuple[Check[_Generation], ...] = (
 def verify_team(
     raws: Sequence[Any], identities_of: IdentitiesOf, pin: Pin | None = None, id: str | None = None
 ) -> list[TeamRecord]:
-    """The verified generations of one team (of `id`, if it is given), oldest first. Raises Refused; `seq` is the generation's place."""
+    """The verified generations of one team (of `id`, if it is given), oldest first.
+
+    Raises Refused, whose `seq` is the place of the generation at fault.
+    """
     records: list[TeamRecord] = []
     wanted = id
     for place, raw in enumerate(raws, start=1):

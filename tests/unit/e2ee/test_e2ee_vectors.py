@@ -17,3 +17,9 @@ ALL = [
 def test_a_vector_is_judged_as_it_says(kind: str, case: Any) -> None:
     as_expected, outcome = verdict(kind, case)
     assert as_expected, outcome
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_file_has_cases_to_accept_and_to_refuse(kind: str) -> None:
+    expected = {case["expect"] for case in cases_of("rxe2ee", kind)}
+    assert expected == ({"ok"} if kind == "safety" else {"ok", "reject"})
