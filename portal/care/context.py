@@ -17,7 +17,7 @@ from portal.accounts.patients import Status
 from portal.accounts.policy import Sight
 from portal.audit import Action, Entity, Purpose, record, record_refusal
 from portal.care.connections import Address, EhrReaders
-from portal.core import ids
+from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import NotFound, PortalError
 from portal.ehr.context import FRESH_SECONDS
@@ -77,9 +77,10 @@ def read_context(
             reason=refusal.code,
         )
         raise
+    asked = clock.now()
     found = readers.reader(address).read(fhir_id, max_age=max_age)
     with database.transaction() as session:
-        _note(session, actor, patient_id, pharmacy_id, address, found)
+        _note(session, actor, patient_id, pharmacy_id, found, address if found.as_of >= asked else None)
     return ContextRead(found if sight is Sight.WHOLE else for_desk(found), sight)
 
 
@@ -122,8 +123,9 @@ def _place(session: Session, patient_id: str, pharmacy_id: str) -> tuple[Address
 
 
 def _note(
-    session: Session, actor: Actor, patient_id: str, pharmacy_id: str, address: Address, found: PatientContext
+    session: Session, actor: Actor, patient_id: str, pharmacy_id: str, found: PatientContext, fetched: Address | None
 ) -> None:
+    """One row for the look; more where the EHR (`fetched`) was asked for it rather than our memory."""
     note = partial(
         record,
         session,
@@ -133,11 +135,12 @@ def _note(
         on_behalf=actor.on_behalf(patient_id),
         purpose=Purpose.TREAT if actor.relation(patient_id) is None else Purpose.PATRQT,
     )
-    detail = {"connection": address.id, "query": "context"}
-    note(Action.EHR_FETCHED, detail=detail)
-    for entry in found.dropped_foreign:
-        entity = Entity(entry.resource_type, entry.id) if entry.id else None
-        note(Action.EHR_ENTRY_DROPPED, entity=entity, reason="foreign", detail=detail)
+    if fetched is not None:
+        detail = {"connection": fetched.id, "query": "context"}
+        note(Action.EHR_FETCHED, detail=detail)
+        for entry in found.dropped_foreign:
+            entity = Entity(entry.resource_type, entry.id) if entry.id else None
+            note(Action.EHR_ENTRY_DROPPED, entity=entity, reason="foreign", detail=detail)
     note(Action.CONTEXT_READ, entity=Entity("Patient", patient_id))
     known = status_of(found.patient)
     if patients.status_of(session, patient_id) is not known:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, render_template
 
-from portal.accounts import recovery
+from portal.accounts import directory, recovery
 from portal.accounts.roles import Role
 from portal.threads import inbox
 from portal.web.acting import current_actor, roles_only
@@ -24,7 +24,11 @@ def home() -> str:
     with services().database.reading() as session:
         ways = recovery.ways(session, actor.account_id)
         waiting = inbox.awaiting_count(session, actor=actor)
-    protect = "protect" if not ways else "tryout" if not any(way.tried_at for way in ways) else None
+        enrolled = bool(directory.have_keys(session, [actor.account_id]))
+    # Before there are keys there is nothing to lose.
+    protect = None
+    if enrolled and not any(way.tried_at for way in ways):
+        protect = "tryout" if ways else "protect"
     return render_template(
         "patient/home.html", shown=shown, waiting=waiting, protect=protect, done=DONE, name=actor.name
     )

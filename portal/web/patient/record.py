@@ -1,7 +1,7 @@
 """Who looked at my data: every line of the record that concerns a patient, in plain words."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
@@ -20,7 +20,8 @@ from portal.web.public.frame import known_pharmacies
 from portal.web.wiring import services
 
 blueprint = Blueprint("record", __name__)
-PAGE = 40
+PAGE = 60
+VISIT_GAP = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,38 @@ class Line:
     own: bool
 
 
+@dataclass
+class Visit:
+    """What one person did in one go, so that opening a page does not fill the list. `at`: the first of it."""
+
+    at: datetime
+    until: datetime
+    lines: list[Line]
+
+    @property
+    def acts(self) -> list[tuple[Line, int]]:
+        """The different acts, the newest first, with how often each was done."""
+        counted: dict[tuple[str, bool], tuple[Line, int]] = {}
+        for line in self.lines:
+            first, count = counted.get((line.what, line.refused), (line, 0))
+            counted[line.what, line.refused] = (first, count + line.count)
+        return list(counted.values())
+
+
+def visits(lines: list[Line]) -> list[Visit]:
+    """Lines, newest first, of the same person and role with the same purpose within five minutes, taken together."""
+    found: list[Visit] = []
+    for line in lines:
+        last = found[-1].lines[-1] if found else None
+        same = last is not None and (last.who, last.role, last.why) == (line.who, line.role, line.why)
+        if last is not None and same and last.at - line.at <= VISIT_GAP:
+            found[-1].lines.append(line)
+            found[-1].at = line.at
+        else:
+            found.append(Visit(line.at, line.at, [line]))
+    return found
+
+
 @blueprint.get("/record")
 def who_looked() -> str:
     """The page."""
@@ -46,9 +79,9 @@ def who_looked() -> str:
     patient, choices = whose.chosen(actor)
     before = query_int("before")
     lines, following = read_lines(actor, patient.patient_id, before) if patient is not None else ([], None)
-    days: dict[str, list[Line]] = {}
-    for line in lines:
-        days.setdefault(pages.format_date(line.at), []).append(line)
+    days: dict[str, list[Visit]] = {}
+    for visit in visits(lines):
+        days.setdefault(pages.format_date(visit.at), []).append(visit)
     return render_template(
         "patient/record.html", patient=patient, choices=choices, days=days, next=following, before=before
     )
@@ -146,11 +179,13 @@ def _who(row: Seen, who: names.Named | None, own: bool) -> str:
         return pages.translate("record.who.self")
     if who is not None:
         return who.name
-    return pages.translate("record.who.system" if row.role is None and row.address is None else "record.who.unknown")
+    if row.role:
+        return _said(f"common.role.{row.role}", row.role)
+    return pages.translate("record.who.system" if row.address is None else "record.who.unknown")
 
 
 def _role(row: Seen, who: names.Named | None) -> str:
-    role = _said(f"common.role.{row.role}", "") if row.role else ""
+    role = _said(f"common.role.{row.role}", "") if row.role and who is not None else ""
     pharmacy = {one.id: one.name for one in known_pharmacies()}.get((who.pharmacy_id if who else None) or "")
     parts = [role, pharmacy or ""]
     if row.on_behalf:
