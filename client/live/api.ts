@@ -1,0 +1,164 @@
+// The JSON routes, typed enough to be read: problems become ApiError with their code, a locked or ended session one event.
+
+/** GET /api/session. */
+export interface SessionState {
+  readonly state: "anonymous" | "active" | "locked";
+  readonly csrf: string;
+  readonly now: string;
+  readonly account: Account | null;
+  readonly patients: readonly { readonly patient: string; readonly kind: string; readonly scope: string }[];
+  readonly device: string | null;
+  readonly device_challenge: string | null;
+  readonly lock_at: string | null;
+  readonly ends_at: string | null;
+  /** Seconds before the lock at which to warn. */
+  readonly warn_before: number;
+}
+
+export interface Account {
+  readonly id: string;
+  readonly role: "patient" | "pharmacist" | "technician" | "supervisor" | "privacy" | "operator";
+  readonly name: string;
+  readonly language: string;
+  readonly time_zone: string | null;
+  readonly large_text: boolean;
+  readonly pharmacy: string | null;
+  readonly notify_mail: boolean;
+}
+
+/** A refusal of the server (RFC 9457). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    /** What programs go by: `step-up`, `moved-vault`, `rekey` … */
+    readonly code: string,
+    /** A sentence for the person, in the person's language. */
+    readonly detail: string,
+    /** All members of the answer, for `rev`, `gen`, `seq`, `reason`, `account` … */
+    readonly extra: Readonly<Record<string, unknown>>,
+    /** Seconds to wait, where the server says so. */
+    readonly retryAfter: number | null,
+  ) {
+    super(`${status} ${code}`);
+    this.name = "ApiError";
+  }
+}
+
+/** The server could not be reached at all. */
+export class Unreachable extends Error {
+  constructor() {
+    super("the server cannot be reached");
+    this.name = "Unreachable";
+  }
+}
+
+/** Whether an error is this refusal of the server. */
+export function isCode(error: unknown, ...codes: readonly string[]): error is ApiError {
+  return error instanceof ApiError && codes.includes(error.code);
+}
+
+/** Heard on `sessionEvents` when an answer says that the session is locked, or no longer there. */
+export type SessionEnd = "locked" | "ended";
+export const sessionEvents = new EventTarget();
+
+const TRIES = 4;
+const FIRST_WAIT_MS = 400;
+let token: string | undefined;
+
+/** Who is signed in here; never throws 401. Also renews the token for changes. */
+export async function readSession(): Promise<SessionState> {
+  const state = await request<SessionState>("GET", "/api/session");
+  token = state.csrf;
+  return state;
+}
+
+/** Reads JSON. Tries again on network errors and 503, with growing pauses. */
+export async function get<T>(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<T> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await request<T>("GET", path, undefined, {}, options.signal);
+    } catch (error) {
+      const passing = error instanceof Unreachable || (error instanceof ApiError && error.status === 503);
+      if (!passing || tried >= TRIES || options.signal?.aborted === true) throw error;
+      await pause(FIRST_WAIT_MS * 2 ** (tried - 1));
+    }
+  }
+}
+
+/** What a change may carry besides its body. */
+export interface ChangeOptions {
+  /** Idempotency-Key: the same key with the same bytes is done once and answered alike. */
+  readonly key?: string;
+  readonly signal?: AbortSignal;
+}
+
+export function post<T>(path: string, body: unknown = {}, options: ChangeOptions = {}): Promise<T> {
+  return change<T>("POST", path, JSON.stringify(body), "application/json", options);
+}
+
+export function put<T>(path: string, body: unknown, options: ChangeOptions = {}): Promise<T> {
+  return change<T>("PUT", path, JSON.stringify(body), "application/json", options);
+}
+
+/** Sends bytes (a part of an attachment). */
+export function putBytes<T>(path: string, bytes: Uint8Array<ArrayBuffer>, options: ChangeOptions = {}): Promise<T> {
+  return change<T>("PUT", path, bytes, "application/octet-stream", options);
+}
+
+export function remove(path: string): Promise<void> {
+  return change<void>("DELETE", path, undefined, "application/json", {});
+}
+
+async function change<T>(
+  method: string, path: string, body: BodyInit | undefined, type: string, { key, signal }: ChangeOptions,
+): Promise<T> {
+  if (token === undefined) await readSession();
+  const headers = (): Record<string, string> => ({
+    "Content-Type": type, "X-CSRF-Token": token ?? "", ...(key === undefined ? {} : { "Idempotency-Key": key }),
+  });
+  try {
+    return await request<T>(method, path, body, headers(), signal);
+  } catch (error) {
+    if (!isCode(error, "csrf")) throw error;
+    // The session was renewed in another tab, and its token with it.
+    await readSession();
+    return request<T>(method, path, body, headers(), signal);
+  }
+}
+
+async function request<T>(
+  method: string, path: string, body?: BodyInit, headers: Record<string, string> = {}, signal?: AbortSignal,
+): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, {
+      method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store",
+      redirect: "error", ...(body === undefined ? {} : { body }), ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw new Unreachable();
+  }
+  if (answer.status === 204) return undefined as T;
+  const said: unknown = await answer.json().catch(() => null);
+  if (answer.ok) return said as T;
+  throw refusal(answer, said);
+}
+
+function refusal(answer: Response, said: unknown): ApiError {
+  const members = typeof said === "object" && said !== null ? (said as Record<string, unknown>) : {};
+  const code = typeof members["code"] === "string" ? members["code"] : `status-${answer.status}`;
+  const detail = typeof members["detail"] === "string" ? members["detail"] : "";
+  const wait = Number(answer.headers.get("Retry-After"));
+  if (answer.status === 401) {
+    const end: SessionEnd = code === "locked" ? "locked" : "ended";
+    sessionEvents.dispatchEvent(new CustomEvent<SessionEnd>("end", { detail: end }));
+  }
+  return new ApiError(answer.status, code, detail, members, Number.isFinite(wait) && wait > 0 ? wait : null);
+}
+
+/** Waits between half and all of `milliseconds`, so that many browsers do not come back at once. */
+export function pause(milliseconds: number): Promise<void> {
+  const part = (crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32 + 1) / 2;
+  return new Promise((resolve) => { setTimeout(resolve, milliseconds * part); });
+}
