@@ -10,13 +10,12 @@ from portal.accounts import signing_in
 from portal.accounts.signing_in import SignIn
 from portal.audit import Action, record_refusal
 from portal.core import ids
-from portal.core.errors import NotFound, PortalError, Unavailable
+from portal.core.errors import NotFound, PortalError
 from portal.identity import flask_session, sessions
 from portal.identity.errors import LoginCancelled, LoginExpired, LoginFailed, LoginRefused, ProviderDown, reason_of
 from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
-from portal.pharmacies import profiles
 from portal.pharmacies.tables import Pharmacy
 from portal.web.auth.next import HOME, safe_next
 from portal.web.auth.patients import bind_claimed_patient
@@ -189,17 +188,10 @@ def _refuse(problem: PortalError) -> ResponseReturnValue:
 def _page(code: str, reference: str) -> Response:
     """What happened, what to do next, and whom to call; the provider's own words are never shown."""
     page = make_response(
-        render_template("auth/problem.html", code=code, pharmacies=_pharmacies(), reference=reference),
+        render_template("auth/problem.html", code=code, reference=reference),
         PROBLEMS[code],
     )
     if PROBLEMS[code] == ProviderDown.status:
         page.headers["Retry-After"] = "30"
     return page
 
-
-def _pharmacies() -> list[profiles.Profile]:
-    try:
-        with services().database.reading() as rows:
-            return profiles.everyone(rows)
-    except Unavailable:
-        return []
