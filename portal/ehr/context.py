@@ -86,7 +86,8 @@ class ContextReader:
                 return kept.value
             try:
                 context = self._fetch(patient_id)
-            except EhrUnavailable:
+            except (EhrUnavailable, EhrProtocolError):
+                # Down, or answering nonsense: the last word stands, and says that it is old.
                 if kept is None:
                     raise
                 return replace(kept.value, stale=True)

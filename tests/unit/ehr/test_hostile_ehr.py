@@ -21,6 +21,7 @@ from portal.ehr.errors import DownReason, EhrProtocolError, EhrUnavailable, Prot
 from portal.ehr.transport import Deadline, Transport
 
 Answer = Callable[..., None]
+ALICE = {"resourceType": "Patient", "id": "alice"}
 SEARCH = [("patient", "alice")]
 
 
@@ -252,7 +253,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(raw_server: Callable[..., s
 
 
 def test_cookies_of_the_ehr_are_not_kept(ehr: EhrClient, answer: Answer, httpserver: HTTPServer) -> None:
-    answer("/Patient/alice", fhir({"resourceType": "Patient", "id": "alice"}, **{"Set-Cookie": "track=1"}))
+    answer("/Patient/alice", fhir(ALICE, 200, **{"Set-Cookie": "track=1"}))
     ehr.read("Patient", "alice")
     ehr.read("Patient", "alice")
     assert all("Cookie" not in request.headers for request, _ in httpserver.log)
