@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import policy, vault
 from portal.accounts.actor import Actor
-from portal.accounts.forms import answering_refusals
+from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.recovery import NOTICE_JOB
 from portal.accounts.tables import Account, Device, DirectoryEntry, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
@@ -180,19 +180,19 @@ def _store(session: Session, actor: Actor, signed: SignedEntry) -> None:
     entry = signed.entry
     if entry.id != actor.account_id or entry.role is not EntryRole.PERSON:
         raise Unprocessable("refused", extra={"reason": "unknown user"})
-    session.add(
-        DirectoryEntry(
-            id=entry.id,
-            n=entry.n,
-            role=entry.role.value,
-            gen=entry.gen,
-            kid=entry.kid.hex(),
-            reset=entry.reset,
-            entry=signed.to_json(),
-            created_at=clock.now(),
+    with first_wins(session, "moved-chain"):
+        session.add(
+            DirectoryEntry(
+                id=entry.id,
+                n=entry.n,
+                role=entry.role.value,
+                gen=entry.gen,
+                kid=entry.kid.hex(),
+                reset=entry.reset,
+                entry=signed.to_json(),
+                created_at=clock.now(),
+            )
         )
-    )
-    session.flush()
     enqueue(session, CHANGED_JOB, {"account": actor.account_id, "what": "reset" if entry.reset else "entry"})
 
 

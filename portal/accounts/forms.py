@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from portal.core.errors import BadInput, Unprocessable
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.core.errors import BadInput, Conflict, Unprocessable
 from portal.e2ee.encoding import unb64
 from portal.e2ee.reasons import Reason, Refused
 
@@ -34,3 +37,13 @@ def answering_refusals() -> Iterator[None]:
         if refusal.reason in (Reason.FORM, Reason.VERSION, Reason.TYPE):
             raise BadInput("form", extra={"reason": refusal.reason.value}) from refusal
         raise Unprocessable("refused", extra={"reason": refusal.reason.value}) from refusal
+
+
+@contextmanager
+def first_wins(session: Session, code: str) -> Iterator[None]:
+    """For a first row that two requests may write at the same moment: the second gets Conflict `code`."""
+    try:
+        yield
+        session.flush()
+    except IntegrityError as problem:
+        raise Conflict(code) from problem

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import policy
 from portal.accounts.actor import Actor
-from portal.accounts.forms import answering_refusals
+from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.tables import KeyVault
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
@@ -69,7 +69,8 @@ def put(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) -> N
     if rev != there + 1:
         raise Conflict("moved-vault", extra={"rev": there})
     if row is None:
-        session.add(KeyVault(account_id=actor.account_id, rev=rev, vault=vault, set_at=clock.now()))
+        with first_wins(session, "moved-vault"):
+            session.add(KeyVault(account_id=actor.account_id, rev=rev, vault=vault, set_at=clock.now()))
     else:
         row.rev, row.vault, row.set_at = rev, vault, clock.now()
     record(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import policy
 from portal.accounts.actor import Actor
-from portal.accounts.forms import answering_refusals
+from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.tables import SealedObject
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
@@ -97,7 +97,8 @@ def put(session: Session, *, actor: Actor, owner: str, kind: str, id: str, rev: 
         _refuse_too_many(session, owner)
         row = SealedObject(owner=owner, kind=kind, id=id)
         session.add(row)
-    row.rev, row.h, row.sig, row.ct, row.updated_at = rev, b64(read.h), b64(read.sig), read.ct, clock.now()
+    with first_wins(session, "moved-object"):
+        row.rev, row.h, row.sig, row.ct, row.updated_at = rev, b64(read.h), b64(read.sig), read.ct, clock.now()
     _note(session, actor, Action.OBJECT_STORED, owner, kind)
     return rev
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import directory, policy, recovery
 from portal.accounts.actor import Actor
-from portal.accounts.forms import answering_refusals
+from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.roles import Role, role_in_records
 from portal.accounts.tables import Account
 from portal.audit import Action, Entity, Purpose, record
@@ -147,16 +147,17 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
     if signed.id != team:
         raise Unprocessable("refused", extra={"reason": "chain"})
     _check_roster(session, signed, pharmacy_id, kind)
-    session.add(
-        TeamRecord(
-            team_id=team,
-            gen=signed.gen,
-            pharmacy_id=pharmacy_id,
-            signer=actor.account_id,
-            record=signed.to_json(),
-            created_at=clock.now(),
+    with first_wins(session, "moved-generation"):
+        session.add(
+            TeamRecord(
+                team_id=team,
+                gen=signed.gen,
+                pharmacy_id=pharmacy_id,
+                signer=actor.account_id,
+                record=signed.to_json(),
+                created_at=clock.now(),
+            )
         )
-    )
     return _follow(session, actor, signed, earlier[-1] if earlier else None, pharmacy_id, kind)
 
 

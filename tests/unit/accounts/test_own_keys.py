@@ -4,14 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from world import World, build
 from world_keys import BOX, Keys, certificate, vault
 
 from portal.accounts import devices, directory, recovery
 from portal.accounts import vault as vaults
 from portal.accounts.actor import Actor, load_actor
-from portal.accounts.tables import Device, RecoveryWrap
+from portal.accounts.forms import first_wins
+from portal.accounts.tables import Device, KeyVault, RecoveryWrap
 from portal.audit.tables import AuditEvent
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -379,6 +380,18 @@ def test_the_vault_is_replaced_in_order_and_read_by_its_owner_only(keys: Keys, w
         late = world.actor("alice", auth_time=clock.now() - timedelta(minutes=6))
         assert vaults.read(session, actor=late) is None
         assert vaults.read(session, actor=world.actor("dave")) is None
+
+
+def test_of_two_first_writers_the_second_is_told(world: World) -> None:
+    def write_first() -> None:
+        row = {"account_id": world.accounts["alice"], "rev": 1, "vault": {}, "set_at": clock.now()}
+        with world.database.transaction() as session, first_wins(session, "moved-vault"):
+            session.execute(insert(KeyVault).values(**row))
+
+    write_first()
+    with pytest.raises(Conflict) as late:
+        write_first()
+    assert late.value.code == "moved-vault"
 
 
 def test_a_life_leads_from_each_state_to_one_other() -> None:
