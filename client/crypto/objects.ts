@@ -6,7 +6,7 @@ import { type UserChain } from "./directory.ts";
 import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, b64, concat, hkdf, pae, randomBytes, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
-import { open as openHpke, publicKeyOf, seal as sealHpke } from "./hpke.ts";
+import { SEED_BYTES, open as openHpke, publicKeyOf, seal as sealHpke } from "./hpke.ts";
 import { type IdentitySeeds, identityKeys } from "./hybrid.ts";
 import { pad, unpad } from "./padding.ts";
 import { type Reason, Refused, attempt, attemptAsync, refused } from "./reasons.ts";
@@ -201,7 +201,8 @@ async function sealRoot(urk: Bytes, name: RootBoxName, secret: Bytes, ts: number
 /** Opens the identity of entry `n`; its public keys must be those of the directory. */
 export function openIdentity(text: RootBoxText, urk: Bytes, chain: UserChain, n: number): Promise<IdentitySeeds | Refused> {
   return attemptAsync(async () => {
-    const secret = await openRoot(text, urk, { user: chain.id, kind: "uik", n }, 64);
+    const secret = await openRoot(text, urk, { user: chain.id, kind: "uik", n });
+    if (secret.length !== 64) throw new Refused("member key", "not two seeds");
     const seeds: IdentitySeeds = { ed: secret.slice(0, 32), ml: secret.slice(32, 64) };
     const keys = identityKeys(seeds);
     const entry = chain.entries[n - 1];
@@ -215,9 +216,9 @@ export function openIdentity(text: RootBoxText, urk: Bytes, chain: UserChain, n:
 /** Opens the encryption seed of a generation; its public key must be that of the directory. */
 export function openEncryptionSeed(text: RootBoxText, urk: Bytes, chain: UserChain, gen: number): Promise<Bytes | Refused> {
   return attemptAsync(async () => {
-    const seed = await openRoot(text, urk, { user: chain.id, kind: "puk", n: gen }, 32);
+    const seed = await openRoot(text, urk, { user: chain.id, kind: "puk", n: gen });
     const entry = chain.entry(gen);
-    if (entry === undefined || !sameBytes(publicKeyOf(seed), entry.kem)) throw new Refused("member key", "another key's seed");
+    if (entry === undefined || seed.length !== SEED_BYTES || !sameBytes(publicKeyOf(seed), entry.kem)) throw new Refused("member key", "another key's seed");
     return seed;
   });
 }
@@ -238,14 +239,14 @@ function readRoot(h: Bytes): { name: RootBoxName; salt: Bytes } {
   return { name, salt: bytes(16)(members.get("salt")) };
 }
 
-async function openRoot(text: RootBoxText, urk: Bytes, wanted: RootBoxName, length: number): Promise<Bytes> {
+async function openRoot(text: RootBoxText, urk: Bytes, wanted: RootBoxName): Promise<Bytes> {
   const h = unb64(text.h);
   const { name, salt } = readRoot(h);
   const ct = unb64(text.ct);
   if (name.user !== wanted.user || name.kind !== wanted.kind || name.n !== wanted.n) throw new Refused("object");
   const { key, nonce } = boxKey(urk, salt, "root-key", h);
   const secret = await aesOpen(key, nonce, h, ct);
-  if (secret?.length !== length) throw new Refused("aead");
+  if (secret === undefined) throw new Refused("aead");
   return secret;
 }
 

@@ -213,15 +213,15 @@ function teamWrapInfo(h: Bytes, member: string, gen: number): Bytes {
 }
 
 /**
- * Opens the team's seeds for one member: its wrap in the newest record that lists it, then back through every generation before.
- * `newest` is the highest generation of the member's own key. Undefined if the member is not listed anywhere.
+ * Opens the team's seeds for one member: its wrap in the newest record, then back through every generation before. `newest` is the
+ * highest generation of the member's own key. Undefined if the newest record does not list the member.
  */
 export function openTeam(
   chain: TeamChain, member: string, newest: number, keyring: Keyring,
 ): Promise<ReadonlyMap<number, Bytes> | Refused | undefined> {
   return attemptAsync(async () => {
-    const last = chain.records.findLast((record) => record.wraps.has(member));
-    if (last === undefined) return undefined;
+    const last = chain.newest;
+    if (!last.wraps.has(member)) return undefined;
     const seeds = new Map<number, Bytes>();
     let seed = await ownWrap(last, member, newest, keyring);
     if (seed === undefined) throw new Refused("wrap", `team generation ${last.gen}`);

@@ -1,5 +1,5 @@
-"""The browser's half of rxe2ee/1 in a real browser: the same vectors as in Node, with the browser's own X-Wing and ML-DSA
-and without them, as in a browser that has never heard of them."""
+"""The browser's half of rxe2ee/1 in a real browser: the same vectors as in Node, with the browser's own X-Wing and
+ML-DSA and without them, as in a browser that has never heard of them."""
 
 import json
 import os
