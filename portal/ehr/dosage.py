@@ -119,14 +119,17 @@ class _NotUnderstood(Exception):
     """Some coded part has no words here: fall back to the prescriber's text."""
 
 
-def directions(dosage: Sequence[Json], language: str) -> Directions:
-    """The directions for all Dosage elements of a prescription, in `language` if they could be made from codes."""
+def directions(dosage: Sequence[Json], language: str, *, trusted: bool = True) -> Directions:
+    """The directions for all Dosage elements of a prescription, in `language` if they could be made from codes.
+
+    `trusted` is False for a prescription that carries a rule we do not know: then only the prescriber speaks.
+    """
     steps = sorted(dosage[:MAX_STEPS], key=lambda step: whole(step, "sequence") or 0)
     if not steps:
         return Directions("", DirectionsFrom.NONE)
     written = [text(step, "text") for step in steps]
     try:
-        if len(dosage) > MAX_STEPS:
+        if len(dosage) > MAX_STEPS or not trusted:
             raise _NotUnderstood
         sentences = [_sentence(step, language, bool(said)) for step, said in zip(steps, written, strict=True)]
     except _NotUnderstood:
@@ -165,11 +168,12 @@ def _sentence(step: Json, language: str, has_words: bool) -> str:
         if dose
         else texts.get(f"ehr.dosage.action_plain.{'oral' if route == 'oral' else 'other'}", language)
     )
-    sentence = texts.get(
-        "ehr.dosage.sentence",
-        language,
-        what=" ".join(part for part in (action, often, _bounds(step, language), need) if part),
-    )
+    comma = texts.get("ehr.dosage.comma", language)
+    # A second comma only where there is a first: "once a day for 5 days", but "once a day, at bedtime, for 5 days".
+    length = _bounds(step, language)
+    rhythm = (comma if comma in often else " ").join(part for part in (often, length) if part)
+    what = " ".join(part for part in (action, rhythm, need) if part)
+    sentence = texts.get("ehr.dosage.sentence", language, what=what)
     after = [texts.get("ehr.dosage.weekly_warning", language)] if weekly else []
     after += [] if dose or "doseAndRate" not in step else [texts.get("ehr.dosage.amount_on_label", language)]
     after += [

@@ -117,7 +117,11 @@ class Dispense:
 
 @dataclass(frozen=True)
 class MedicationRequest:
-    """One prescription. `dosage` holds the coded Dosage elements for `portal.ehr.dosage`."""
+    """One prescription. `dosage` holds the coded Dosage elements for `portal.ehr.dosage`.
+
+    `qualified`: the EHR marks it with a rule we do not know (modifierExtension, implicitRules), which may change what
+    it means; it is shown with a warning and without a sentence of ours.
+    """
 
     id: str
     status: str
@@ -133,6 +137,7 @@ class MedicationRequest:
     pharmacy: PharmacyRef
     fills: tuple[Dispense, ...]
     resource: Json
+    qualified: bool = False
 
     @property
     def is_current(self) -> bool:

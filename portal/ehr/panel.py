@@ -69,7 +69,10 @@ def chip(resource: Json, words: str) -> Json:
 
 def medication_chip(request: MedicationRequest, language: str) -> Json:
     """The chip of a prescription: name and directions, readable without the EHR."""
-    name, how = medicine_name(request.medication, language).shown, directions(request.dosage, language).words
+    name, how = (
+        medicine_name(request.medication, language).shown,
+        directions(request.dosage, language, trusted=not request.qualified).words,
+    )
     return chip(request.resource, f"{name}. {how}" if how else name)
 
 
@@ -114,7 +117,7 @@ def _patient(patient: Patient, today: date) -> Json:
 
 def _medication(request: MedicationRequest, language: str, today: date) -> Json:
     name = medicine_name(request.medication, language)
-    how = directions(request.dosage, language)
+    how = directions(request.dosage, language, trusted=not request.qualified)
     last = request.last_fill
     return {
         "id": request.id,
@@ -126,6 +129,7 @@ def _medication(request: MedicationRequest, language: str, today: date) -> Json:
         "status": request.status,
         "status_word": _word("ehr.medication.status", request.status),
         "status_reason": request.status_reason,
+        "qualified_key": "ehr.medication.qualified" if request.qualified else None,
         **_how(how, request),
         "authored_on": _iso(request.authored_on),
         "prescriber": request.prescriber,

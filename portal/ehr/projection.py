@@ -83,6 +83,7 @@ _UNIT_WORDS = {
     "{INR}": "",
     "Cel": "°C",
 }
+MAX_CHIP_DOSAGE = 16_000
 _SHOWN_INTENTS = frozenset(
     {"order", "original-order", "reflex-order", "filler-order", "instance-order", "plan", "directive"}
 )
@@ -178,6 +179,7 @@ class Reader:
             repeats_allowed=whole(supply, "numberOfRepeatsAllowed"),
             pharmacy=self._pharmacy(obj(supply, "performer")),
             fills=tuple(fills),
+            qualified="modifierExtension" in resource or "implicitRules" in resource,
             resource=_chip_request(resource, concept, self.patient_id),
         )
 
@@ -535,10 +537,9 @@ def _concept(concept: Json) -> Json:
 
 
 def _chip_request(resource: Json, concept: Json, patient_id: str) -> Json:
-    dosage = [
-        {key: value for key, value in one.items() if key in _DOSAGE_PARTS}
-        for one in list(items(resource, "dosageInstruction"))[:10]
-    ]
+    dosage = [_chip_dosage(one) for one in list(items(resource, "dosageInstruction"))[:12]]
+    if len(str(dosage)) > MAX_CHIP_DOSAGE:
+        dosage = []
     chip: Json = {
         "resourceType": "MedicationRequest",
         "id": resource["id"],
@@ -559,6 +560,22 @@ _DOSAGE_PARTS = frozenset(
     {"sequence", "text", "patientInstruction", "timing", "asNeededBoolean", "asNeededCodeableConcept", "route"}
     | {"doseAndRate", "maxDosePerPeriod", "additionalInstruction"}
 )
+
+
+def _chip_dosage(step: Json) -> Json:
+    """A Dosage for a chip. One with a modifier we cannot read keeps only the prescriber's words."""
+    known = {"text", "patientInstruction"} if "modifierExtension" in step else _DOSAGE_PARTS
+    kept = _plain({key: value for key, value in step.items() if key in known})
+    return kept if isinstance(kept, dict) else {}
+
+
+def _plain(value: Any) -> Any:
+    """`value` without extensions, its texts cleaned."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items() if key not in ("extension", "id")}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def _chip_supply(resource: Json, concept: Json, patient_id: str) -> Json:

@@ -52,6 +52,11 @@ SENTENCES: list[tuple[list[Json], str, str]] = [
         "Take 1 tablet once a month.",
         "Tome 1 tableta una vez al mes.",
     ),
+    (
+        [step(**DAILY, when=["HS"], boundsDuration={"value": 2, "unit": "wk", "code": "wk"})],
+        "Take 1 tablet once a day, at bedtime, for 2 weeks.",
+        "Tome 1 tableta una vez al día, al acostarse, durante 2 semanas.",
+    ),
     ([{"asNeededBoolean": True}], "Use it only when you need it.", "Úselo solo cuando lo necesite."),
     (
         [{"timing": {"code": {"coding": [{"code": "BID"}]}}, "route": ORAL, "doseAndRate": step()["doseAndRate"]}],

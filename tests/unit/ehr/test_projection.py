@@ -8,6 +8,7 @@ from ehr_answers import prescription
 
 from portal.ehr import projection
 from portal.ehr.model import AllergyState, Dropped, OrderKind
+from portal.ehr.panel import medication_chip
 from portal.ehr.projection import LOINC, ORDER_STATE, RXNORM, SNOMED, Reader
 from portal.ehr.validation import validate
 
@@ -266,6 +267,28 @@ def test_the_chip_holds_what_was_meant_and_nothing_else() -> None:
     }
     assert found.resource["dosageInstruction"] == [{"text": "as told"}]
     assert "javascript" not in str(found.resource)
+
+
+def test_a_rule_we_do_not_know_silences_our_own_sentences() -> None:
+    dosage = [{"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}, "asNeededBoolean": True}]
+    for mark in ({"modifierExtension": [{"url": "urn:not-really"}]}, {"implicitRules": "urn:other-rules"}):
+        ((found,), _) = requests(prescription("m1", dosageInstruction=dosage, **mark))
+        assert found.qualified
+        assert "day" not in medication_chip(found, "en")["text"]
+    ((plain,), _) = requests(prescription("m1", dosageInstruction=dosage))
+    assert not plain.qualified
+
+
+def test_a_chip_stays_small_and_clean() -> None:
+    wordy = [{"text": "x" * 400_000, "additionalInstruction": [{"text": "a\u202eb"}]}]
+    ((found,), _) = requests(prescription("m1", dosageInstruction=wordy * 5))
+    assert len(str(found.resource)) < 20_000
+    assert "\u202e" not in str(found.resource)
+    ((huge,), _) = requests(prescription("m1", dosageInstruction=[{"timing": {"event": ["2026-01-01"] * 9000}}]))
+    assert "dosageInstruction" not in huge.resource
+    marked = [{"text": "as told", "route": {"text": "x"}, "modifierExtension": [{"url": "urn:not"}]}]
+    ((odd,), _) = requests(prescription("m1", dosageInstruction=marked))
+    assert odd.resource["dosageInstruction"] == [{"text": "as told"}]
 
 
 # Allergies
