@@ -7,7 +7,7 @@ from flask import Flask, Response, g, redirect, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.core import ids, resources
+from portal.core import ids, logs, resources
 from portal.core.bus import Bus, open_bus
 from portal.core.database import Database
 from portal.core.settings import Settings, UnsafeSettings
@@ -16,6 +16,7 @@ from portal.web import (
     api,
     assets,
     auth,
+    checkpoints,
     clinic,
     errors,
     events,
@@ -78,6 +79,7 @@ def create_app(
         health.blueprint,
         assets.blueprint,
         openapi.blueprint,
+        checkpoints.blueprint,
         *auth.blueprints,
         *api.blueprints,
         *events.blueprints,
@@ -96,6 +98,7 @@ def _watch(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         g.request_id = ids.random_id()
+        logs.request_id.set(g.request_id)
         g.began = perf_counter()
 
     @app.after_request

@@ -1,7 +1,6 @@
 """The operator's commands: `portal <command>`; `portal <command> --help` says what each one needs."""
 
 import argparse
-import getpass
 import json
 import os
 import sys
@@ -9,7 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portal.core import migrating
+from portal.core import granting, logs, migrating
+from portal.core.bus import open_bus
 from portal.core.database import Database
 from portal.core.errors import PortalError
 from portal.core.settings import Settings, UnsafeSettings, from_environment
@@ -61,10 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     command("migrate", "bring the database to the newest schema", _migrate)
     command("doctor", "check settings, database, keys and connections", _doctor)
 
-    pharmacy = command("pharmacy", "add or list pharmacies", _pharmacy_list).add_subparsers(
-        required=True, metavar="act"
-    )
-    add = pharmacy.add_parser("add", help="add a pharmacy")
+    pharmacy = command("pharmacy", "add or list pharmacies", _pharmacy_list)
+    pharmacy_acts = pharmacy.add_subparsers(required=True, metavar="act")
+    add = pharmacy_acts.add_parser("add", help="add a pharmacy")
     for name in ("id", "name", "address", "phone", "country", "time-zone"):
         add.add_argument(f"--{name}", required=True)
     add.add_argument("--on-call-phone")
@@ -72,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--hours", help='JSON: {"mon": [["08:00", "19:00"]], …} in its own zone')
     add.add_argument("--ehr", help="base URL of its FHIR R4 server")
     add.set_defaults(run=_pharmacy_add)
-    pharmacy.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
+    pharmacy_acts.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
 
     account = command("account", "list or disable accounts, end sessions", _account_list)
     acts = account.add_subparsers(required=True, metavar="act")
@@ -93,24 +92,30 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify-audit", "recompute the audit log and compare it with its checkpoints", _verify_audit)
     verify.add_argument("--checkpoint", type=Path, help="a checkpoint kept elsewhere")
 
-    page = command("static-page", "print the page to show while the portal is down", _static_page)
-    page.add_argument("--language", default="en")
+    command("static-page", "print the page to show while the portal is down", _static_page)
     return parser
 
 
 def _settings() -> Settings:
-    return from_environment()
+    settings = from_environment()
+    logs.configure(settings)
+    return settings
 
 
-def _database() -> Database:
-    return Database(_settings().database_url)
+def _database(settings: Settings) -> Database:
+    return Database(settings.database_url)
 
 
 def _demo(given: argparse.Namespace) -> int:
     from portal.demo import run
 
     return run.demo(
-        port=given.port, reset=given.reset, empty=given.empty, ehr=given.ehr, seed_ehr=given.seed, bundles=given.bundles
+        port=given.port,
+        reset=given.reset,
+        empty=given.empty,
+        ehr=given.ehr,
+        seed_ehr=given.seed,
+        bundles=given.bundles,
     )
 
 
@@ -120,9 +125,10 @@ def _serve(given: argparse.Namespace) -> int:
     from portal.worker import start_beside
 
     settings = _settings()
-    beside = start_beside if settings.sqlite else None
+    # SQLite has one writer: one process, with the worker inside and a thread for each stream.
     workers = 1 if settings.sqlite else settings.workers
-    threads = settings.threads if not settings.sqlite else max(settings.threads, settings.stream_limit + 32)
+    threads = max(settings.threads, settings.stream_limit + 32) if settings.sqlite else settings.threads
+    beside = start_beside if settings.sqlite else None
     serve(lambda: create_app(settings), Plan(given.bind, workers, threads, beside=beside))
     return 0
 
@@ -149,9 +155,10 @@ def _worker(given: argparse.Namespace) -> int:
 
 
 def _migrate(given: argparse.Namespace) -> int:
-    database = _database()
+    settings = _settings()
+    database = _database(settings)
     before = migrating.current(database)
-    migrating.upgrade(database)
+    granting.migrate(settings)
     print(f"schema: {before or 'empty'} -> {migrating.current(database)}")
     return 0
 
@@ -166,33 +173,126 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _pharmacy_add(given: argparse.Namespace) -> int:
-    from portal.pharmacies import profiles
+    from portal.pharmacies import profiles, staff
 
-    with _database().transaction() as session:
-        profiles.add(
-            session,
-            operator=getpass.getuser(),
-            pharmacy_id=given.id,
-            name=given.name,
-            address=given.address,
-            phone=given.phone,
-            on_call_phone=given.on_call_phone,
-            country=given.country,
-            time_zone=given.time_zone,
-            languages=[part.strip() for part in given.languages.split(",")],
-            hours=json.loads(given.hours) if given.hours else None,
-            ehr_base_url=given.ehr or _settings().ehr_base_url or None,
-        )
-    print(f"added {given.id}")
+    settings = _settings()
+    profile = profiles.Profile(
+        id=given.id,
+        name=given.name,
+        address=given.address,
+        phone=given.phone,
+        on_call_phone=given.on_call_phone,
+        country=given.country,
+        time_zone=given.time_zone,
+        languages=tuple(part.strip() for part in given.languages.split(",")),
+        week=json.loads(given.hours) if given.hours else None,
+    )
+    base_url = given.ehr or settings.ehr_base_url
+    with _database(settings).transaction() as session:
+        profiles.create(session, agent=staff.OPERATOR, profile=profile)
+        if base_url:
+            auth = "backend" if settings.ehr_private_key else "none"
+            client_id = settings.ehr_client_id or None
+            staff.add_connection(
+                session,
+                pharmacy_id=profile.id,
+                connection_id=f"{profile.id}-ehr",
+                base_url=base_url,
+                auth=auth,
+                client_id=client_id,
+            )
+    print(f"added {profile.id}" + ("" if profile.week else "; set its hours before patients can write to it"))
     return 0
 
 
 def _pharmacy_list(given: argparse.Namespace) -> int:
     from portal.pharmacies import profiles
 
-    with _database().reading() as session:
-        for pharmacy in profiles.all_pharmacies(session):
-            print(f"{pharmacy.id}\t{pharmacy.name}\t{pharmacy.phone}\t{pharmacy.time_zone}")
+    with _database(_settings()).reading() as session:
+        for profile in profiles.everyone(session):
+            print(f"{profile.id}\t{profile.name}\t{profile.phone}\t{profile.time_zone}")
+    return 0
+
+
+def _account_list(given: argparse.Namespace) -> int:
+    from portal.pharmacies import staff
+
+    with _database(_settings()).reading() as session:
+        for row in staff.accounts(session):
+            state = "disabled" if row.disabled_at else "open"
+            seen = row.last_login_at.isoformat(timespec="minutes") if row.last_login_at else "never"
+            print(f"{row.id}\t{row.subject}\t{row.role}\t{row.pharmacy_id or '-'}\t{state}\tlast login {seen}")
+    return 0
+
+
+def _account_disable(given: argparse.Namespace) -> int:
+    from portal.pharmacies import staff
+
+    settings = _settings()
+    with _database(settings).transaction() as session:
+        account_id = staff.find(session, given.account)
+        ended = staff.disable(session, bus=open_bus(settings), account_id=account_id)
+    print(f"disabled {account_id}; sessions ended: {ended.sessions}")
+    for team in ended.teams:
+        print(f"the key of team {team} has to be renewed: a member should open the team page")
+    return 0
+
+
+def _account_end_sessions(given: argparse.Namespace) -> int:
+    from portal.pharmacies import staff
+
+    settings = _settings()
+    with _database(settings).transaction() as session:
+        account_id = staff.find(session, given.account)
+        count = staff.end_sessions(session, bus=open_bus(settings), account_id=account_id)
+    print(f"sessions ended: {count}")
+    return 0
+
+
+def _invite(given: argparse.Namespace) -> int:
+    from portal.pharmacies import staff
+
+    with _database(_settings()).transaction() as session:
+        code = staff.invite(session, pharmacy_id=given.pharmacy, fhir_id=given.fhir_id)
+    print(code)
+    print("Hand it over in person. It works once, for seven days, together with the date of birth.", file=sys.stderr)
+    return 0
+
+
+def _audit_export(given: argparse.Namespace) -> int:
+    from portal.audit import Action, Agent, Purpose, record
+    from portal.audit.balp import Frame
+    from portal.audit.export import export
+    from portal.pharmacies import staff
+
+    settings = _settings()
+    database = _database(settings)
+    with database.transaction() as session:
+        ehr = {row.id: row.base_url for row in staff.connections(session)}
+        agent = Agent(account_id=None, role="operator")
+        record(session, Action.AUDIT_EXPORTED, agent=agent, purpose=Purpose.HOPERAT)
+    for line in export(database, Frame(portal=settings.base_url, ehr=ehr), since=given.since):
+        print(line)
+    return 0
+
+
+def _verify_audit(given: argparse.Namespace) -> int:
+    from portal.audit.verify import verify_portal
+
+    settings = _settings()
+    verdict = verify_portal(settings, _database(settings), given.checkpoint)
+    print(verdict.line("en"))
+    return verdict.exit_code
+
+
+def _static_page(given: argparse.Namespace) -> int:
+    from portal.app import create_app
+    from portal.pharmacies import profiles
+    from portal.web.public import closed
+
+    app = create_app(_settings())
+    with app.app_context(), app.extensions["portal"].database.reading() as session:
+        print(closed.page(profiles.everyone(session)))
     return 0
 
 
@@ -201,3 +301,5 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+if __name__ == "__main__":
+    sys.exit(main())

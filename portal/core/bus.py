@@ -10,7 +10,7 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import psycopg
 import redis
@@ -205,7 +205,7 @@ class RedisBus(_ListeningBus):
         self._redis.close()
 
     def _listen(self) -> None:
-        with self._redis.pubsub(ignore_subscribe_messages=True) as listener:
+        with cast(Any, self._redis).pubsub(ignore_subscribe_messages=True) as listener:
             listener.subscribe(CHANNEL)
             self._ready.set()
             while not self._stopping.is_set():

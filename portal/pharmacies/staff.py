@@ -126,6 +126,11 @@ def connection_of(session: Session, pharmacy_id: str) -> EhrConnection | None:
     )
 
 
+def connections(session: Session) -> list[EhrConnection]:
+    """All EHR connections of this portal."""
+    return list(session.scalars(select(EhrConnection).order_by(EhrConnection.id)))
+
+
 def add_connection(
     session: Session, *, pharmacy_id: str, connection_id: str, base_url: str, auth: str, client_id: str | None = None
 ) -> None:

@@ -7,10 +7,14 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from portal.audit import Action, Entity, record_refusal
 from portal.core import texts
 from portal.core.errors import BadInput, Forbidden, NotFound, PortalError, TooLarge, TooMany, Unavailable
+from portal.identity import flask_session
 from portal.web.json import problem
 from portal.web.pages import language
+from portal.web.public import closed
+from portal.web.wiring import client_address, request_id, services
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +31,14 @@ def handle(app: Flask) -> None:
 
 
 def answer(error: PortalError) -> Response:
-    """An expected error as problem details for programs, as a page for people."""
+    """An expected error as problem details for programs, as a page for people; refusals go on record first."""
+    if isinstance(error, NotFound | Forbidden):
+        error = _on_record(error)
     sentence = _sentence(error)
     if wants_json():
         return problem(error, sentence)
+    if error.code in ("database-down", "database-busy"):
+        return closed.answer(error)
     page = Response(render_template("errors/error.html", error=error, sentence=sentence), error.status)
     if error.retry_after is not None:
         page.headers["Retry-After"] = str(error.retry_after)
@@ -40,6 +48,26 @@ def answer(error: PortalError) -> Response:
 def wants_json() -> bool:
     """Whether a program is asking."""
     return request.path.startswith(("/api/", "/events", "/openapi.json"))
+
+
+def _on_record(error: PortalError) -> PortalError:
+    """Record that a signed-in person was refused; by the same statements whether the thing is foreign or unknown."""
+    if request.endpoint is None:
+        return error
+    try:
+        login = flask_session.current_login()
+        if login is not None:
+            record_refusal(
+                services().database,
+                Action.ACCESS_REFUSED,
+                agent=login.agent(address=client_address(), request_id=request_id()),
+                pharmacy_id=login.pharmacy_id,
+                entity=Entity("Route", request.endpoint),
+                reason=error.code,
+            )
+    except PortalError as unavailable:
+        return unavailable
+    return error
 
 
 def _sentence(error: PortalError) -> str:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.api import context, directory, keys, objects, patients, pharmacies, teams
+from portal.web.api import attachments, context, directory, keys, objects, patients, pharmacies, teams, threads
 
 blueprints: tuple[Blueprint, ...] = (
     keys.blueprint,
@@ -12,4 +12,6 @@ blueprints: tuple[Blueprint, ...] = (
     pharmacies.blueprint,
     patients.blueprint,
     context.blueprint,
+    threads.blueprint,
+    attachments.blueprint,
 )

@@ -62,7 +62,7 @@ _places = _Places()
 def events() -> Response:
     """The stream of one browser; `Last-Event-ID` or `since` continue an earlier one."""
     actor = current_actor()
-    login = flask_session.current_login()
+    login = flask_session.require_login()
     reach = services()
     since = parse_cursor(request.headers.get("Last-Event-ID") or request.args.get("since", ""))
     with reach.database.reading() as session:
