@@ -1,0 +1,247 @@
+// The directory in the browser: what the server says of people and teams, verified, held against what was seen before, and
+// remembered (docs/protocol.md section 3). First contact is trust on first use; the safety number makes it more.
+
+import { verifyRevocation } from "../crypto/certificates.ts";
+import { type KnownIdentity, type Pin, type UserChain, verifyUserChain } from "../crypto/directory.ts";
+import { b64, fromUtf8, unb64, utf8 } from "../crypto/encoding.ts";
+import { KnownDirectory } from "../crypto/known.ts";
+import { Refused, attempt, refused } from "../crypto/reasons.ts";
+import { type SafetyNumber, identityHeader, safetyNumber, teamHeader } from "../crypto/safety.ts";
+import { type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
+import { type Account, ApiError, Unreachable, post } from "../live/api.ts";
+import { type Keyring } from "./keyring.ts";
+import { type Objects } from "./objects.ts";
+import { type DirectoryItem, type OwnKeys, type PersonItem, isTeamItem } from "./shapes.ts";
+
+const MOST_IDS = 100;
+
+/** Asks the server for the keys of persons and teams. Unknown and foreign ids are left out. */
+export async function lookUp(ids: readonly string[]): Promise<readonly DirectoryItem[]> {
+  const found: DirectoryItem[] = [];
+  for (let at = 0; at < ids.length; at += MOST_IDS) {
+    const answer = await post<{ items: readonly DirectoryItem[] }>("/api/directory/lookup", { ids: ids.slice(at, at + MOST_IDS) });
+    found.push(...answer.items);
+  }
+  return found;
+}
+
+/** What does not verify, by id, with the reason. */
+export type Faults = ReadonlyMap<string, Refused>;
+
+/**
+ * Verifies what the server said into `known`, persons first: a team's records are signed by persons. Pure but for its
+ * arguments, so that a worker can do it with the same items and pins. Gives what was refused.
+ */
+export async function verifyItems(
+  known: KnownDirectory, items: readonly DirectoryItem[], pins: ReadonlyMap<string, Pin>,
+): Promise<Map<string, Refused>> {
+  const faults = new Map<string, Refused>();
+  for (const item of items) {
+    if (isTeamItem(item) || item.entries.length === 0) continue;
+    const chain = await verifyUserChain(item.id, item.entries, pins.get(item.id));
+    if (refused(chain)) faults.set(item.id, chain);
+    else await addPerson(known, item, chain);
+  }
+  const identities = (user: string): readonly KnownIdentity[] => known.identities(user);
+  for (const item of items) {
+    if (!isTeamItem(item)) continue;
+    const chain = await verifyTeamChain(item.id, item.records, identities, pins.get(item.id));
+    if (refused(chain)) faults.set(item.id, chain);
+    else known.addTeam(chain);
+  }
+  return faults;
+}
+
+async function addPerson(known: KnownDirectory, item: PersonItem, chain: UserChain): Promise<void> {
+  known.addUser(chain);
+  for (const device of item.devices) {
+    known.addCertificate(device.id, device.certificate);
+    if (device.revocation === null) continue;
+    const revocation = await verifyRevocation(device.revocation, { user: item.id, dev: device.id }, chain.identities());
+    if (!refused(revocation)) known.addRevocation(revocation);
+  }
+}
+
+/** Persons who signed records of teams: needed before the teams can be verified. */
+function signersOf(items: readonly DirectoryItem[]): string[] {
+  return items.flatMap((item) => (isTeamItem(item) ? item.records.map((record) => record.by) : []));
+}
+
+/** The directory of this page. */
+export class Directory {
+  readonly known = new KnownDirectory();
+  /** The raw answers, by id: a worker verifies them again for itself. */
+  readonly items = new Map<string, DirectoryItem>();
+  /** What did not verify: nothing is sent to it or read from it. */
+  readonly faults = new Map<string, Refused>();
+  private readonly held = new Set<string>();
+  private pins: Pins | undefined;
+
+  constructor(private readonly keyring: Keyring, own: UserChain, keys: OwnKeys, private readonly account: Account) {
+    this.known.addUser(own);
+    for (const device of keys.devices) this.known.addCertificate(device.id, device.certificate);
+  }
+
+  /** Where pins are kept: set once, as sealed objects are read with this directory. */
+  pinsIn(objects: Objects): void {
+    this.pins = new Pins(objects, this.keyring, this.account.role !== "patient");
+  }
+
+  /** Fetches and verifies ids that are not known yet (`fresh`: known ones too), and whoever signed for teams among them. */
+  async load(ids: readonly string[], options: { readonly fresh?: boolean } = {}): Promise<void> {
+    const wanted = [...new Set(ids)].filter((id) => id !== this.account.id && (options.fresh === true || !this.items.has(id)));
+    if (wanted.length === 0) return;
+    const items = [...(await lookUp(wanted))];
+    const signers = [...new Set(signersOf(items))].filter(
+      (id) => id !== this.account.id && !this.items.has(id) && !wanted.includes(id),
+    );
+    if (signers.length > 0) items.push(...(await lookUp(signers)));
+    const pins = await this.pinsFor(items);
+    const faults = await verifyItems(this.known, items, pins);
+    for (const item of items) {
+      this.items.set(item.id, item);
+      this.faults.delete(item.id);
+      const chain = this.known.chain(item.id);
+      // Without a pin this is the first contact, and a reset in its past was seen by nobody here.
+      if (chain?.resetSince(pins.get(item.id)) !== undefined && pins.has(item.id)) this.held.add(item.id);
+    }
+    for (const [id, fault] of faults) this.faults.set(id, fault);
+    await this.remember(items);
+  }
+
+  private async pinsFor(items: readonly DirectoryItem[]): Promise<ReadonlyMap<string, Pin>> {
+    // Teams of one's own are opened before there is anything to read pins with; they are checked on the next load.
+    if (this.pins === undefined) return new Map();
+    return this.pins.of(items);
+  }
+
+  private async remember(items: readonly DirectoryItem[]): Promise<void> {
+    const seen = new Map<string, Pin>();
+    for (const { id } of items) {
+      const pin = this.held.has(id) || this.faults.has(id) ? undefined : (this.known.chain(id) ?? this.known.team(id))?.pin();
+      if (pin !== undefined) seen.set(id, pin);
+    }
+    await this.pins?.move(items.filter((item) => seen.has(item.id)), seen);
+  }
+
+  /** The pins as they are now, for a worker that verifies with them. */
+  currentPins(): ReadonlyMap<string, Pin> {
+    return this.pins?.now() ?? new Map();
+  }
+
+  /** Whether somebody started again since we last saw them: nothing is sent until a person has confirmed who it is. */
+  sendingHeld(id: string): boolean {
+    return this.held.has(id);
+  }
+
+  /** A person has confirmed (in person, by phone, by the safety number) that the new keys are the right one's. */
+  async confirm(id: string): Promise<void> {
+    this.held.delete(id);
+    const item = this.items.get(id);
+    if (item !== undefined) await this.remember([item]);
+  }
+
+  /** The name of a person, as the server says; undefined for who is not known here. */
+  name(id: string): string | undefined {
+    if (id === this.account.id) return this.account.name;
+    const item = this.items.get(id);
+    return item !== undefined && !isTeamItem(item) ? item.name : undefined;
+  }
+
+  person(id: string): PersonItem | undefined {
+    const item = this.items.get(id);
+    return item !== undefined && !isTeamItem(item) ? item : undefined;
+  }
+
+  /** The number that two sides compare; undefined while one of them is not known. A team alone: the number of its poster. */
+  safety(...ids: readonly string[]): SafetyNumber | undefined {
+    const headers = ids.map((id) => {
+      const [chain, team]: [UserChain | undefined, TeamChain | undefined] = [this.known.chain(id), this.known.team(id)];
+      return chain === undefined ? (team === undefined ? undefined : teamHeader(team)) : identityHeader(chain);
+    });
+    return headers.some((header) => header === undefined) ? undefined : safetyNumber(headers.filter((header) => header !== undefined));
+  }
+}
+
+/** Pins in sealed objects: of the person, and, for patients seen by staff, of the team, so that colleagues share them. */
+class Pins {
+  private readonly loaded = new Map<string, Map<string, Pin>>();
+
+  constructor(private readonly objects: Objects, private readonly keyring: Keyring, private readonly staff: boolean) {}
+
+  now(): ReadonlyMap<string, Pin> {
+    return new Map([...this.loaded.values()].flatMap((pins) => [...pins]));
+  }
+
+  private ownerFor(item: DirectoryItem): string {
+    const team = this.keyring.teams.toSorted().at(-1);
+    return this.staff && team !== undefined && !isTeamItem(item) && item.role === "patient" ? team : this.keyring.account;
+  }
+
+  async of(items: readonly DirectoryItem[]): Promise<ReadonlyMap<string, Pin>> {
+    const found = new Map<string, Pin>();
+    for (const item of items) {
+      const pin = (await this.all(this.ownerFor(item))).get(item.id);
+      if (pin !== undefined) found.set(item.id, pin);
+    }
+    return found;
+  }
+
+  private async all(owner: string): Promise<Map<string, Pin>> {
+    let pins = this.loaded.get(owner);
+    if (pins === undefined) {
+      pins = new Map();
+      for (const { content } of (await this.objects.list(owner, "pins")).values()) for (const [id, pin] of readPins(content)) pins.set(id, pin);
+      this.loaded.set(owner, pins);
+    }
+    return pins;
+  }
+
+  /** Moves pins forward, never back. Pins that cannot be stored now are stored with the next look-up. */
+  async move(items: readonly DirectoryItem[], seen: ReadonlyMap<string, Pin>): Promise<void> {
+    const buckets = new Map<string, { owner: string; pins: Map<string, Pin> }>();
+    for (const item of items) {
+      const owner = this.ownerFor(item);
+      const pin = seen.get(item.id)!;
+      const before = (await this.all(owner)).get(item.id);
+      if (before !== undefined && before.n >= pin.n) continue;
+      const bucket = bucketOf(item.id);
+      const place = buckets.get(`${owner} ${bucket}`) ?? { owner, pins: new Map<string, Pin>() };
+      buckets.set(`${owner} ${bucket}`, place);
+      place.pins.set(item.id, pin);
+    }
+    for (const [name, { owner, pins }] of buckets) {
+      try {
+        await this.objects.update(owner, "pins", name.split(" ")[1]!, (content) => {
+          const there = content === undefined ? new Map<string, Pin>() : readPins(content);
+          for (const [id, pin] of pins) if ((there.get(id)?.n ?? 0) < pin.n) there.set(id, pin);
+          return writePins(there);
+        });
+        for (const [id, pin] of pins) this.loaded.get(owner)?.set(id, pin);
+      } catch (error) {
+        if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      }
+    }
+  }
+}
+
+/** Pins are spread over objects by the first digit of the id, so that none grows too large. */
+function bucketOf(id: string): string {
+  return /^[0-9a-f]{32}$/.test(id) ? `p${id[0]!}` : "teams";
+}
+
+function readPins(content: Uint8Array): Map<string, Pin> {
+  const pins = new Map<string, Pin>();
+  const said: unknown = JSON.parse(fromUtf8(content));
+  if (typeof said !== "object" || said === null) return pins;
+  for (const [id, value] of Object.entries(said)) {
+    const [n, hash] = Array.isArray(value) ? (value as unknown[]) : [];
+    const bytes = attempt(() => unb64(hash, 32));
+    if (typeof n === "number" && !refused(bytes)) pins.set(id, { n, hash: bytes });
+  }
+  return pins;
+}
+
+function writePins(pins: ReadonlyMap<string, Pin>): Uint8Array<ArrayBuffer> {
+  return utf8(JSON.stringify(Object.fromEntries([...pins].map(([id, { n, hash }]) => [id, [n, b64(hash)]]))));
+}
