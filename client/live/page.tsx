@@ -1,0 +1,239 @@
+// What every page of the client has in common: texts, frame, session, and the screens that cover it.
+
+import type { ComponentChildren } from "preact";
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+import { Refused } from "../crypto/reasons.ts";
+import { type Ready, type SignedIn, ensureReady, here, signedIn } from "../keys/unlock.ts";
+import { StoreFailed, forgetAccount } from "../store/db.ts";
+import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { clock, phoneUri, setZone } from "../views/format.ts";
+import { has, language, speak, t } from "../views/i18n.ts";
+import { AppFrame, dress } from "../views/shell.tsx";
+import type { Pharmacy } from "../views/types.ts";
+import { type Account, ApiError, type SessionState, Unreachable, get, readSession } from "./api.ts";
+import { LiveSession, type Screen } from "./session.ts";
+
+/** What a page's view gets. */
+export interface Page<Person extends SignedIn> {
+  readonly person: Person;
+  readonly live: LiveSession;
+  readonly pharmacies: readonly PharmacyItem[];
+  /** The pharmacy in the header: of staff their own, of others one that cares for them. */
+  readonly pharmacy: PharmacyItem | null;
+}
+
+/** GET /api/pharmacies. */
+export interface PharmacyItem {
+  readonly id: string;
+  readonly name: string;
+  readonly phone: string;
+  readonly on_call_phone: string | null;
+  readonly address: string;
+  readonly country: string;
+  readonly time_zone: string;
+  readonly languages: readonly string[];
+  readonly open_now: boolean | null;
+  readonly open_until: string | null;
+  readonly next_open: string | null;
+  readonly nobody_reads_before: string | null;
+  readonly emergency: { readonly emergency: string; readonly poison: string | null } | null;
+  readonly teams: Readonly<Record<string, string | null>>;
+  readonly in_care: readonly string[];
+}
+
+/** A pharmacy as the views show it. */
+export function pharmacyView(item: PharmacyItem): Pharmacy {
+  return {
+    id: item.id, name: item.name, phone: item.phone, onCallPhone: item.on_call_phone, country: item.country,
+    openNow: item.open_now, nextOpen: item.next_open === null ? null : Date.parse(item.next_open),
+  };
+}
+
+interface Plan<Person extends SignedIn> {
+  /** The menu's place, such as "/messages". */
+  readonly path: string;
+  /** Key of the title in the catalogue. */
+  readonly title: string;
+  readonly full?: boolean;
+  readonly view: (page: Page<Person>) => ComponentChildren;
+}
+
+/** Starts a page that needs keys: whoever has none here is led to the page that makes or restores them, and back. */
+export function startKeyPage(plan: Plan<Ready>): Promise<void> {
+  return start(plan, async () => {
+    const ready = await ensureReady();
+    return { person: ready, wipe: () => ready.keyring.wipe() };
+  });
+}
+
+/** Starts a page that needs a person but no keys. */
+export function startPage(plan: Plan<SignedIn>): Promise<void> {
+  return start(plan, async () => ({ person: await signedIn(), wipe: () => undefined }));
+}
+
+async function start<Person extends SignedIn>(
+  plan: Plan<Person>, begin: () => Promise<{ person: Person; wipe: () => void }>,
+): Promise<void> {
+  const root = document.documentElement;
+  await speak(root.dataset["language"] ?? "en");
+  document.title = `${t(plan.title)} · ${t("common.product")}`;
+  const app = document.getElementById("app");
+  if (app === null) return;
+  const draw = (content: ComponentChildren): void => {
+    app.replaceChildren();
+    render(null, app);
+    render(content, app);
+  };
+  try {
+    const { person, wipe } = await begin();
+    const { account, session } = person;
+    // The account's own language counts more than the browser's.
+    if (account.language !== language() && language() !== "qps") await speak(account.language);
+    document.title = `${t(plan.title)} · ${t("common.product")}`;
+    setZone(account.time_zone);
+    dress({ largeText: account.large_text || root.dataset["text"] === "large", role: account.role });
+    const pharmacies = await loadPharmacies();
+    const live = new LiveSession(session);
+    live.onWipe(wipe);
+    live.start();
+    const page: Page<Person> = { person, live, pharmacies, pharmacy: inView(account, session, pharmacies) };
+    draw(<Shell plan={plan} page={page} />);
+  } catch (error) {
+    draw(<Trouble error={error} />);
+    if (!(error instanceof ApiError || error instanceof Unreachable || error instanceof Refused || error instanceof StoreFailed)) throw error;
+  }
+}
+
+async function loadPharmacies(): Promise<readonly PharmacyItem[]> {
+  try {
+    return (await get<{ items: readonly PharmacyItem[] }>("/api/pharmacies")).items;
+  } catch (error) {
+    // Phone and hours are one tap away under "Phone and hours" too; the page itself must not fail for them.
+    if (error instanceof ApiError || error instanceof Unreachable) return [];
+    throw error;
+  }
+}
+
+function inView(account: Account, session: SessionState, items: readonly PharmacyItem[]): PharmacyItem | null {
+  if (account.pharmacy !== null) return items.find((one) => one.id === account.pharmacy) ?? null;
+  const mine = new Set(session.patients.map((one) => one.patient));
+  return items.find((one) => one.in_care.some((patient) => mine.has(patient))) ?? (items.length === 1 ? items[0]! : null);
+}
+
+function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Person>; readonly page: Page<Person> }) {
+  const { account, session } = page.person;
+  const [screen, setScreen] = useState<Screen>({ kind: "open" });
+  useEffect(() => { page.live.onScreen(setScreen); }, []);
+  const over = screen.kind === "locked" || screen.kind === "ended";
+  const hidden = over || screen.kind === "covered";
+  return (
+    <AppFrame account={over ? null : { role: account.role, name: account.name }} pharmacy={page.pharmacy === null ? null : pharmacyView(page.pharmacy)}
+      path={plan.path} largeText={document.documentElement.dataset["text"] === "large"} full={plan.full === true && !hidden}
+      onLanguage={(chosen) => sendForm("/preferences", { language: chosen, next: here(), csrf_token: session.csrf })}
+      onText={(size) => sendForm("/preferences", { text: size, next: here(), csrf_token: session.csrf })}
+      onSignOut={() => void signOut(page)}>
+      {screen.kind === "warning" ? <LockWarning screen={screen} live={page.live} /> : null}
+      {over ? <Over kind={screen.kind} page={page} /> : screen.kind === "covered" ? <Cover live={page.live} /> : null}
+      {/* What is covered stays where it is, with its place and its words; what is locked is taken off the page. */}
+      {over ? null : <div hidden={hidden}>{plan.view(page)}</div>}
+    </AppFrame>
+  );
+}
+
+function LockWarning({ screen, live }: { readonly screen: { readonly lockAt: number }; readonly live: LiveSession }) {
+  return (
+    <Banner tone="warn" announce title={t("views.session.warning", { time: clock(screen.lockAt) })}>
+      <Button look="quiet" onClick={() => void live.act()}>{t("views.session.stay")}</Button>
+    </Banner>
+  );
+}
+
+function Cover({ live }: { readonly live: LiveSession }) {
+  return (
+    <div class="narrow stack">
+      <h1>{t("views.locked.cover")}</h1>
+      <p>{t("views.locked.cover-body")}</p>
+      <div class="button-row"><Button big onClick={() => live.uncover()}>{t("views.locked.show")}</Button></div>
+    </div>
+  );
+}
+
+/** Locked, or over: sign in again and be back here, call, or leave. */
+function Over<Person extends SignedIn>({ kind, page }: { readonly kind: "locked" | "ended"; readonly page: Page<Person> }) {
+  const back = new URLSearchParams({ next: here() }).toString();
+  return (
+    <div class="narrow stack" role="alert">
+      <h1>{t(`keys.over.${kind}`)}</h1>
+      <p>{t(`keys.over.${kind}-body`)}</p>
+      <div class="button-row">
+        <LinkButton big href={kind === "locked" ? `/unlock?${back}` : `/login?${back}`}>{t(`keys.over.${kind}-do`)}</LinkButton>
+        {page.pharmacy === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
+          : <LinkButton look="quiet" icon="phone" href={phoneUri(page.pharmacy.phone)}>{t("common.call", { phone: page.pharmacy.phone })}</LinkButton>}
+        {kind === "locked" ? <Button look="quiet" onClick={() => void signOut(page)}>{t("common.nav.signout")}</Button> : null}
+      </div>
+    </div>
+  );
+}
+
+/** A page that could not start: what happened, and at least two ways on. */
+export function Trouble({ error }: { readonly error: unknown }) {
+  return (
+    <div class="page"><main class="main" id="main"><div class="wrap narrow stack" role="alert">
+      <h1>{t("keys.trouble.title")}</h1>
+      <p>{troubleWords(error)}</p>
+      <div class="button-row">
+        <Button onClick={() => location.reload()}>{t("common.try-again")}</Button>
+        <LinkButton look="quiet" href="/">{t("common.nav.home")}</LinkButton>
+        <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
+      </div>
+    </div></main></div>
+  );
+}
+
+/** An error as a sentence for a person. */
+export function troubleWords(error: unknown): string {
+  if (error instanceof Unreachable) return t("keys.trouble.offline");
+  if (error instanceof StoreFailed) return t("keys.trouble.store");
+  if (error instanceof Refused) return t(has(`keys.refused.${error.reason}`) ? `keys.refused.${error.reason}` : "keys.refused.other", { reason: error.reason });
+  if (error instanceof ApiError && error.detail !== "") return error.detail;
+  return t("keys.trouble.other");
+}
+
+export function Loading({ words }: { readonly words: string }) {
+  return <Spinner>{words}</Spinner>;
+}
+
+/** Sends a form as a page of the server would: language, text size, signing out. */
+export function sendForm(action: string, fields: Readonly<Record<string, string>>): void {
+  const form = document.createElement("form");
+  form.method = "post";
+  form.action = action;
+  for (const [name, value] of Object.entries(fields)) {
+    const field = document.createElement("input");
+    field.type = "hidden";
+    field.name = name;
+    field.value = value;
+    form.append(field);
+  }
+  document.body.append(form);
+  form.submit();
+}
+
+/** Key of the mark "this is a shared computer", in the person's own store. */
+export const SHARED = "shared";
+
+/** Signs out here and at the provider. On a shared computer everything of the person goes, once nothing waits to be sent. */
+async function signOut<Person extends SignedIn>({ person, live }: Page<Person>): Promise<void> {
+  const shared = (await person.store.get<boolean>("keys", SHARED)) === true;
+  const unsent = shared && (await person.store.all("outbox")).length > 0;
+  if (unsent && !confirm(t("keys.shared.unsent"))) return;
+  const session = await readSession().catch(() => person.session);
+  live.leave();
+  if (shared) {
+    person.store.close();
+    await forgetAccount(person.account.id);
+  }
+  sendForm("/logout", { csrf_token: session.csrf });
+}
