@@ -228,6 +228,16 @@ def open_team_wrap(record: TeamRecord, member: str, seeds: Sequence[bytes]) -> b
     raise fault
 
 
+def open_team(records: Sequence[TeamRecord], member: str, seeds: Sequence[bytes]) -> dict[int, bytes]:
+    """All seeds of a team, by generation, for a member in the last of `records`; `seeds` as for `open_team_wrap`.
+
+    Empty for somebody who is not listed there. Raises Refused(wrap).
+    """
+    if not records[-1].lists(member):
+        return {}
+    return walk_back(records, open_team_wrap(records[-1], member, seeds))
+
+
 def walk_back(records: Sequence[TeamRecord], newest: bytes) -> dict[int, bytes]:
     """The seeds of all generations, from that of the last of the verified `records`. Raises Refused(wrap)."""
     seeds = {records[-1].gen: newest}

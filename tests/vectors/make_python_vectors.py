@@ -161,6 +161,13 @@ def linden(label: str) -> World:
     return world
 
 
+def each_member_false(h: bytes, put: Callable[[bytes], Case], why: str = "form") -> list[Case]:
+    """For each member of a header a case in which it is `false`, which nothing may be. Signatures come later."""
+    kind = json.loads(h)["t"]
+    names = [name for name in json.loads(h) if name not in ("v", "t")]
+    return [no(why, f"{kind}: {name} is false", **put(changed(h, **{name: False}))) for name in names]
+
+
 # Keys and signatures.
 
 
@@ -368,6 +375,7 @@ def directory_cases() -> tuple[Case, list[Case]]:
         no("form", "prevseed of another length", entries=[e1, {**e2, "prevseed": b64(bytes(47))}]),
         no("version", "version 2", entries=[first_with(v=2)]),
         no("type", "another type", entries=[first_with(t="dev")]),
+        *each_member_false(reset.entry.h, lambda h: {"entries": [e1, {**er, "h": b64(h)}]}),
     ]
     return {"id": "alice", "pin": None}, cases
 
@@ -463,6 +471,7 @@ def certificate_cases() -> tuple[Case, list[Case]]:
         no("certificate", "version 2", certificate=with_members(v=2)),
         no("certificate", "another type", certificate=with_members(t="user")),
         no("certificate", "a key of 31 bytes", certificate=with_members(ed=b64(bytes(31)))),
+        *each_member_false(h, lambda header: {"certificate": with_header(header)}, "certificate"),
         no("certificate", "possession of 63 bytes", certificate={**good, "pop": b64(unb64(good["pop"])[:63])}),
     ]
 
@@ -498,6 +507,11 @@ def revocation_cases() -> tuple[Case, list[Case]]:
         no("revocation", "a further member", revocation=with_members(reason="lost")),
         no("revocation", "version 2", revocation=with_members(v=2)),
         no("revocation", "no signature", revocation={"h": good["h"]}),
+        *each_member_false(
+            h,
+            lambda header: {"revocation": {"h": b64(header), "sig": alice.identity.sign(pae("devrev", header))}},
+            "revocation",
+        ),
     ]
 
 
@@ -687,6 +701,8 @@ def team_cases() -> tuple[Case, list[Case]]:
         ),
         no("version", "version 2", records=[again(records[0], bob, h=changed(records[0].h, v=2))]),
         no("type", "another type", records=[again(records[0], bob, h=changed(records[0].h, t="user"))]),
+        *each_member_false(second.h, lambda h: {"records": [r1, {**r2, "h": b64(h)}]}),
+        *_team_members_false(second, lambda h: {"records": [r1, {**r2, "h": b64(h)}]}),
         no("wrap", "my wrap holds another seed", records=[r1, wrong_seed], member="erin", keys=held["erin"]),
         no("wrap", "my wrap is bound to another member", records=[r1, moved], member="erin", keys=held["erin"]),
         no(
@@ -701,6 +717,18 @@ def team_cases() -> tuple[Case, list[Case]]:
     ]
     world.teams = {}
     return {"id": TEAM, "pin": None, "world": world.text()}, cases
+
+
+def _team_members_false(record: TeamRecord, put: Callable[[bytes], Case]) -> list[Case]:
+    members = json.loads(record.h)["members"]
+    return [
+        no(
+            "form",
+            f"team: {name} of a member is false",
+            **put(changed(record.h, members=[{**members[0], name: False}])),
+        )
+        for name in members[0]
+    ]
 
 
 # Threads.
@@ -888,7 +916,13 @@ def thread_cases() -> tuple[Case, list[Case]]:
     revoked.say(tablet, "from the tablet", topic="other")
     revoked.epoch(bob.device, patient, team, revoked=["alice_tablet"])
     revoked.say(alice.device, "the tablet is lost")
+    uncertified = world.text()
+    del uncertified["devices"]["alice_tablet"]
+    never_seen = Talk(world)
+    never_seen.epoch(alice.device, patient, team)
+    never_seen.epoch(bob.device, patient, team, revoked=["alice_tablet"])
     cases += [
+        no("revoked", "of a device without certificate", records=never_seen.records, world=uncertified),
         ok("a device that was taken back", records=revoked.records, plain=["from the tablet", "the tablet is lost"]),
         no("revoked", "it writes on", records=[*revoked.records, raw(revoked.by(tablet).message(b"still here", NOON))]),
         no(
@@ -954,7 +988,55 @@ def thread_cases() -> tuple[Case, list[Case]]:
         no("epoch", "under an earlier epoch", records=late.resigned(bob.device, 6, epoch=2)),
         no("signature", "signed by dave", records=late.resigned(dave.device, 6)),
     ]
-    return common, cases + _reset_cases() + _rotation_cases()
+    return common, cases + _form_cases(world) + _reset_cases() + _rotation_cases()
+
+
+def _form_cases(world: World) -> list[Case]:
+    """Each member of each type of record, also the inner ones, as `false`: refused before anything is looked up."""
+    device = world.people["bob"].device
+    patient, team = world.party("alice", Role.PATIENT), world.party(TEAM, Role.TEAM)
+    talk = Talk(world)
+    talk.epoch(device, patient, team, revoked=["alice_tablet"])
+    talk.say(device, "x", topic="other", attachments=[{"id": "a1", "size": 400, "cth": b64(bytes(32))}])
+    talk.epoch(device, patient, team)
+    talk.history(device, patient, 1, 1)
+    talk.redact(device, 2)
+    cases = []
+    for record in (talk.records[0], *(talk.records[at] for at in (1, 3, 4))):
+        h, rest = unb64(record["h"]), {name: value for name, value in record.items() if name != "w"}
+        header = json.loads(h)
+
+        def put(header: bytes, rest: dict[str, Any] = rest) -> Case:
+            return {"records": [{**rest, "h": b64(header)}]}
+
+        cases += each_member_false(h, put)
+        for name, inner in {
+            **header,
+            **{name: value[0] for name, value in header.items() if value and isinstance(value, list)},
+        }.items():
+            if isinstance(inner, dict):
+                listed = isinstance(header[name], list)
+                for member in inner:
+                    wrong = {**inner, member: False}
+                    text = changed(h, **{name: [wrong] if listed else wrong})
+                    cases.append(no("form", f"{header['t']}: {member} of {name} is false", **put(text)))
+    cases.append(
+        no(
+            "form",
+            "epoch: 257 wraps",
+            records=[{**talk.records[0], "w": {f"p{at}": b64(bytes(1168)) for at in range(257)}}],
+        )
+    )
+    cases.append(
+        no(
+            "form",
+            "epoch: a wrap for an id in capitals",
+            records=[{**talk.records[0], "w": {"Alice": talk.records[0]["w"]["alice"]}}],
+        )
+    )
+    cases.append(no("form", "epoch: wh of 31 bytes", records=[{**talk.records[0], "wh": b64(bytes(31))}]))
+    cases.append(no("form", "msg: cth of 31 bytes", records=[{**talk.records[1], "cth": b64(bytes(31))}]))
+    return cases
 
 
 def _longer_wrap(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -1071,9 +1153,8 @@ def _rotation_cases() -> list[Case]:
     world.change(TEAM, "bob", "erin")
     new_team = world.party(TEAM, Role.TEAM)
     early = raw(Writer(erin.device, talk.state, dict(talk.secrets)).message(b"too early", NOON))
-    still = deepcopy(talk.records) + [
-        raw(Writer(bob.device, talk.state, dict(talk.secrets)).message(b"still under the old one", NOON))
-    ]
+    still_speaking = Writer(bob.device, talk.state, dict(talk.secrets)).message(b"still under the old one", NOON)
+    still = [*talk.records, raw(still_speaking)]
     talk.epoch(erin.device, patient, new_team)
     talk.say(erin.device, "I am new")
     shared: Case = {"world": world.text(), "keys": [key_text("alice", alice.key)]}
@@ -1169,6 +1250,7 @@ def receipt_cases() -> tuple[Case, list[Case]]:
         no("form", "a further member", receipt=with_members(user="alice")),
         no("form", "no time", receipt=with_members(ts=None)),
         no("form", "a signature of 63 bytes", receipt={**good, "sig": b64(unb64(good["sig"])[:63])}),
+        *each_member_false(unb64(good["h"]), lambda h: {"receipt": {**good, "h": b64(h)}}),
         no("version", "version 2", receipt=with_members(v=2)),
         no("type", "another type", receipt=with_members(t="msg")),
     ]
@@ -1303,6 +1385,7 @@ def object_cases() -> tuple[Case, list[Case]]:
         no("form", "a further member", object=again(note="x")),
         no("form", "no content", object={"h": good["h"], "sig": good["sig"]}),
         no("form", "a signature of 63 bytes", object={**good, "sig": b64(unb64(good["sig"])[:63])}),
+        *each_member_false(h, lambda header: {"object": {**good, "h": b64(header)}}),
         no("version", "version 2", object=again(v=2)),
         no("type", "another type", object=again(t="root")),
     ]
@@ -1361,6 +1444,7 @@ def root_cases() -> tuple[Case, list[Case]]:
         no("form", "n is 0", box=with_members(n=0)),
         no("form", "a further member", box=with_members(note="x")),
         no("form", "no content", box={"h": uik["h"]}),
+        *each_member_false(h, lambda header: {"box": {**uik, "h": b64(header)}}),
         no("version", "version 2", box=with_members(v=2)),
         no("type", "another type", box=with_members(t="obj")),
     ]
@@ -1400,6 +1484,7 @@ def inbound_cases() -> tuple[Case, list[Case]]:
         no("form", "gen is 0", item=again(gen=0)),
         no("form", "a further member", item=again(sender="x")),
         no("form", "no content", item={"h": good["h"]}),
+        *each_member_false(item.h, lambda h: {"item": {**good, "h": b64(h)}}),
         no("version", "version 2", item=again(v=2)),
         no("type", "another type", item=again(t="obj")),
     ]
@@ -1474,6 +1559,7 @@ def recovery_cases() -> tuple[Case, list[Case]]:
         no("form", "another method", wrap=words(method="pin")),
         no("form", "a further member", wrap=words(hint="x")),
         no("form", "no salt", wrap={name: value for name, value in by_words.items() if name != "salt"}),
+        *(no("form", f"urk: {name} is false", wrap=words(**{name: False})) for name in by_words if name not in "vt"),
         no("form", "version is true", wrap=words(v=True)),
         no("version", "version 2", wrap=words(v=2)),
         no("type", "another type", wrap=words(t="root")),
@@ -1588,7 +1674,7 @@ def _bit(data: bytes, at: int) -> bytes:
 
 def safety_cases() -> tuple[Case, list[Case]]:
     world = linden("safety")
-    alice, bob = world.people["alice"], world.people["bob"]
+    alice = world.people["alice"]
     first = world.chains["alice"][0]
     second = seal.new_generation(first.entry, alice.key, EncryptionKey.new(2), alice.identity)
     fresh = Identity.new()

@@ -35,9 +35,19 @@ def cases_of(folder: str, kind: str) -> tuple[Case, ...]:
     return tuple({**whole.get("common", {}), **case} for case in whole["cases"])
 
 
+_worlds: dict[int, Register] = {}
+
+
 def world(case: Case) -> Register:
-    """The verified directory of a case; a world that does not verify is a broken vector."""
-    it, register = case["world"], Register()
+    """The verified directory of a case; a world that does not verify is a broken vector. Cases of a file share one."""
+    name = id(case["world"])
+    if name not in _worlds:
+        _worlds[name] = _verified(case["world"])
+    return _worlds[name]
+
+
+def _verified(it: Mapping[str, Any]) -> Register:
+    register = Register()
     for id, entries in it.get("users", {}).items():
         register.add_chain(id, entries)
     for id, records in it.get("teams", {}).items():
@@ -109,11 +119,8 @@ def _teams(case: Case) -> Outputs:
     member = case.get("member")
     if member is None:
         return {}
-    if not records[-1].lists(member):
-        return {"seeds": {}}
     held = sorted(((gen, seed) for (id, gen), seed in _keyring(case).items() if id == member), reverse=True)
-    newest = opening.open_team_wrap(records[-1], member, [seed for _, seed in held])
-    seeds = opening.walk_back(records, newest)
+    seeds = opening.open_team(records, member, [seed for _, seed in held])
     return {"seeds": {str(gen): b64(seed) for gen, seed in seeds.items()}}
 
 
