@@ -191,7 +191,7 @@ def _pharmacy_add(given: argparse.Namespace) -> int:
     with _database(settings).transaction() as session:
         profiles.create(session, agent=staff.OPERATOR, profile=profile)
         if base_url:
-            auth = "backend" if settings.ehr_private_key else "none"
+            auth = "smart" if settings.ehr_private_key else "none"
             client_id = settings.ehr_client_id or None
             staff.add_connection(
                 session,

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
 from portal.core import ids
+from portal.core.database import Database
+from portal.core.errors import NotFound
 from portal.core.settings import Settings
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.ehr.context import ContextReader
-from portal.ehr.errors import EhrNotFound
 from portal.ehr.model import Patient
 from portal.ehr.smart import Algorithm, Auth, BackendServices, ClientKey, NoAuth
+from portal.pharmacies import tables
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,30 @@ def private_key(given: str) -> ClientKey:
     return key
 
 
-def patients_at(reader: ContextReader, fhir_ids: Sequence[str]) -> Mapping[str, Patient]:
-    """Who the ids are, those the EHR knows. Raises EhrUnavailable when it does not answer."""
-    found: dict[str, Patient] = {}
-    for fhir_id in fhir_ids:
-        try:
-            found[fhir_id] = reader.patient(fhir_id)
-        except EhrNotFound:
-            continue
-    return found
+def patients_of(database: Database, readers: EhrReaders) -> Callable[[str, Sequence[str]], Mapping[str, Patient]]:
+    """Who FHIR ids of a connection are, for lists of patients: (connection id, ids) to patients by id.
+
+    The function raises EhrUnavailable when the EHR does not answer, NotFound for an unknown connection.
+    """
+
+    def ask(connection_id: str, fhir_ids: Sequence[str]) -> Mapping[str, Patient]:
+        with database.reading() as session:
+            address = address_of(session, tables.EhrConnection.id == connection_id)
+        return readers.reader(address).patients(fhir_ids)
+
+    return ask
+
+
+def address_of(session: Session, which: ColumnElement[bool]) -> Address:
+    """The address in the first row that fits. Raises NotFound `no-ehr-connection`."""
+    row = session.execute(
+        select(tables.EhrConnection, tables.Pharmacy.name)
+        .join(tables.Pharmacy, tables.Pharmacy.id == tables.EhrConnection.pharmacy_id)
+        .where(which)
+        .order_by(tables.EhrConnection.created_at, tables.EhrConnection.id)
+        .limit(1)
+    ).first()
+    if row is None:
+        raise NotFound("no-ehr-connection")
+    connection, name = row
+    return Address(connection.id, connection.base_url, connection.auth, connection.client_id, name)

@@ -8,7 +8,6 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy
@@ -16,7 +15,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.patients import Status
 from portal.accounts.policy import Sight
 from portal.audit import Action, Entity, Purpose, record, record_refusal
-from portal.care.connections import Address, EhrReaders
+from portal.care.connections import Address, EhrReaders, address_of
 from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import NotFound, PortalError
@@ -24,7 +23,7 @@ from portal.ehr.context import FRESH_SECONDS
 from portal.ehr.model import Patient, PatientContext
 from portal.ehr.panel import context_to_json
 from portal.pharmacies import care
-from portal.pharmacies.tables import EhrConnection, Pharmacy
+from portal.pharmacies.tables import EhrConnection
 
 
 @dataclass(frozen=True)
@@ -106,20 +105,11 @@ def status_of(patient: Patient) -> Status:
 
 
 def _place(session: Session, patient_id: str, pharmacy_id: str) -> tuple[Address, str]:
-    row = session.execute(
-        select(EhrConnection, Pharmacy.name)
-        .join(Pharmacy, Pharmacy.id == EhrConnection.pharmacy_id)
-        .where(EhrConnection.pharmacy_id == pharmacy_id)
-        .order_by(EhrConnection.created_at, EhrConnection.id)
-        .limit(1)
-    ).first()
-    if row is None:
-        raise NotFound("no-ehr-connection")
-    connection, name = row
-    fhir_id = patients.record_id(session, patient_id=patient_id, connection_id=connection.id)
+    address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
+    fhir_id = patients.record_id(session, patient_id=patient_id, connection_id=address.id)
     if fhir_id is None:
         raise NotFound("no-ehr-record")
-    return Address(connection.id, connection.base_url, connection.auth, connection.client_id, name), fhir_id
+    return address, fhir_id
 
 
 def _note(

@@ -134,13 +134,13 @@ def connections(session: Session) -> list[EhrConnection]:
 def add_connection(
     session: Session, *, pharmacy_id: str, connection_id: str, base_url: str, auth: str, client_id: str | None = None
 ) -> None:
-    """Give a pharmacy an EHR to read from; `auth` is `none` or `backend`. One that is there is changed.
+    """Give a pharmacy an EHR to read from, or change it; `auth` is `none` or `smart` (SMART Backend Services).
 
     Raises NotFound for an unknown pharmacy, BadInput for an address that is no http(s) one.
     """
     if session.get(Pharmacy, pharmacy_id) is None:
         raise NotFound("unknown-pharmacy")
-    if not base_url.startswith(("http://", "https://")) or auth not in ("none", "backend"):
+    if not base_url.startswith(("http://", "https://")) or auth not in ("none", "smart"):
         raise BadInput("ehr-connection")
     row = session.get(EhrConnection, connection_id)
     if row is None:

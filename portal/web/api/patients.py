@@ -1,17 +1,18 @@
 """Patients in care over JSON, for staff: names come from the EHR and stay there; look-alikes are named.
 
-The adapter "patients" of the services asks the EHR (`portal.pharmacies.patients.PatientsOf`); without it names are
-those of accounts.
+When the EHR does not answer, names are those of accounts and the list says that it is stale.
 """
 
 from dataclasses import asdict
 
 from flask import Blueprint, Response, jsonify, request
 
+from portal.care.connections import patients_of
 from portal.core.errors import BadInput
 from portal.pharmacies.patients import PAGE, find
 from portal.web.acting import current_actor
 from portal.web.json import query_int
+from portal.web.patient.whose import readers
 from portal.web.wiring import services
 
 blueprint = Blueprint("patients_api", __name__, url_prefix="/api/patients")
@@ -28,7 +29,7 @@ def listed() -> Response:
         services().database,
         actor=current_actor(),
         pharmacy_id=pharmacy_id,
-        patients_of=services().adapters.get("patients"),
+        patients_of=services().adapters.get("patients") or patients_of(services().database, readers()),
         query=query,
         after=request.args.get("after"),
         limit=query_int("limit", default=PAGE, least=1, most=PAGE) or PAGE,
