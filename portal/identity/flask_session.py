@@ -103,9 +103,11 @@ class PortalSession(SessionMixin):
         self.accessed = True
         if self._loaded or self._cookie is None:
             return
+        # Asked once a request: what runs after the page that says "down" must not fail on the same again.
+        self._loaded = True
         with _services().database.reading() as rows:
             found = sessions.find(rows, self._cookie)
-        self._loaded, self._current = True, found
+        self._current = found
         if found is not None and found.signed_in:
             self._values = dict(found.web)
 

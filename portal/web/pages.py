@@ -10,6 +10,8 @@ from flask import Flask, Response, g, make_response, render_template, request
 from portal.core import texts
 from portal.web.assets import Assets
 
+# As people of each language write day and time in one line.
+_MOMENT = {"en": "EEE, MMM d, y, h:mm a zzz", "es": "EEE d 'de' MMM 'de' y, H:mm zzz"}
 LANGUAGE_COOKIE = "portal_language"
 LARGE_TEXT_COOKIE = "portal_text"
 
@@ -34,14 +36,14 @@ def translate(key: str, **values: object) -> str:
 
 def format_moment(moment: datetime) -> str:
     """A moment as date and time in the reader's zone."""
-    return babel_datetime(moment.astimezone(zone()), "EEE d MMM y, HH:mm zzz", locale=_locale())
+    return babel_datetime(moment.astimezone(zone()), _MOMENT[_locale()], locale=_locale())
 
 
 def format_date(day: date | datetime) -> str:
     """A day for the reader."""
     if isinstance(day, datetime):
         day = day.astimezone(zone()).date()
-    return babel_date(day, "d MMMM y", locale=_locale())
+    return babel_date(day, "long", locale=_locale())
 
 
 def key_page(name: str) -> Response:

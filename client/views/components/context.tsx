@@ -58,10 +58,10 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
   const { sections } = panel;
   return (
     <>
-      <section><h3>{t("views.context.allergies")}</h3><AllergyStrip panel={panel} /></section>
+      <section><h2>{t("views.context.allergies")}</h2><AllergyStrip panel={panel} /></section>
       {panel.sight === "desk" ? <p class="nothing"><Icon name="lock" /> {t("views.context.hidden")}</p> : (
         <section>
-          <h3>{t("views.context.active")}<span>{active.length}</span></h3>
+          <h2>{t("views.context.active")}<span>{active.length}</span></h2>
           {active.length === 0 ? <Nothing state={sections["medications"]}>{t("views.context.none-active")}</Nothing>
             : <ul class="context__list">{active.map((one) => <Medicine key={one.id} medicine={one} onAttach={onAttach} />)}</ul>}
           {past.length === 0 ? null : (
@@ -74,7 +74,7 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
       )}
       {panel.dispenses.length === 0 ? null : (
         <section>
-          <h3>{t("views.context.dispenses")}</h3>
+          <h2>{t("views.context.dispenses")}</h2>
           <ul class="context__list">
             {panel.dispenses.map((one) => (
               <li key={one.id}><span class="name" translate={false}>{one.name}</span><span class="meta">{one.detail}</span></li>
@@ -83,7 +83,7 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
         </section>
       )}
       <section>
-        <h3>{t("views.context.orders")}<span>{panel.orders.length}</span></h3>
+        <h2>{t("views.context.orders")}<span>{panel.orders.length}</span></h2>
         {panel.orders.length === 0 ? <Nothing state={sections["orders"]} />
           : <ul class="context__list">{panel.orders.map((one) => <OrderRow key={one.id} order={one} onAttach={onAttach} />)}</ul>}
       </section>
@@ -92,7 +92,7 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
           <Readings title={t("views.context.labs")} readings={panel.labs} state={sections["labs"]} />
           <Readings title={t("views.context.vitals")} readings={panel.vitals} state={sections["vitals"]} />
           <section>
-            <h3>{t("views.context.conditions")}</h3>
+            <h2>{t("views.context.conditions")}</h2>
             {panel.conditions.length === 0 ? <Nothing state={sections["conditions"]} /> : (
               <ul class="context__list">
                 {panel.conditions.map((one) => (
@@ -144,7 +144,7 @@ function OrderRow({ order, onAttach }: { readonly order: PanelOrder; readonly on
 function Readings({ title, readings, state }: { readonly title: string; readonly readings: readonly PanelReading[]; readonly state: SectionState | undefined }) {
   return (
     <section>
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {readings.length === 0 ? <Nothing state={state} /> : (
         <ul class="context__list">
           {readings.map((one) => (

@@ -7,17 +7,21 @@ It lies as a file in PORTAL_DATA_DIR/closed.html, so that a proxy can show it wh
 import logging
 from pathlib import Path
 
-from flask import current_app, render_template
+from flask import Response, current_app
 
 from portal.core import clock, texts
+from portal.core.errors import PortalError
 from portal.pharmacies import emergency
 from portal.pharmacies.profiles import Profile
+from portal.web import pages
 from portal.web.public import opening
 from portal.web.wiring import services
 
 log = logging.getLogger(__name__)
 FILE = "closed.html"
 REFRESH_SECONDS = 3600.0
+# Where the app keeps the pharmacies as they were when the database last answered.
+LAST_SEEN = "portal.last-seen-pharmacies"
 _WRITTEN = "portal.closed-page-written"
 
 
@@ -32,9 +36,18 @@ def page(profiles: list[Profile]) -> str:
             "say": _Speaker(language),
             "pharmacies": [(profile, opening.table(profile.opening, now, language=language)) for profile in profiles],
         }
-        for language in texts.LANGUAGES
+        for language in sorted(texts.LANGUAGES, key=lambda one: one != pages.language())
     ]
-    return render_template("static/closed.html", sections=sections, numbers=numbers)
+    # Not by render_template: what Flask-Login adds to every template would ask the database.
+    return current_app.jinja_env.get_template("static/closed.html").render(sections=sections, numbers=numbers)
+
+
+def answer(error: PortalError) -> Response:
+    """What a person gets while the database is down, from what was last seen of the pharmacies."""
+    made = Response(page(current_app.extensions.get(LAST_SEEN, [])), error.status)
+    if error.retry_after is not None:
+        made.headers["Retry-After"] = str(error.retry_after)
+    return made
 
 
 def keep_fresh(profiles: list[Profile]) -> None:

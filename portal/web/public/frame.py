@@ -28,7 +28,6 @@ from portal.web.wiring import services
 
 PHARMACY_COOKIE = "portal_pharmacy"
 LANGUAGE_NAMES = (("en", "English"), ("es", "Español"))
-_LAST_SEEN = "portal.last-seen-pharmacies"
 _PATIENT = (
     ("/home", "home", "home"),
     ("/messages", "message", "messages"),
@@ -172,10 +171,10 @@ def known_pharmacies() -> list[Profile]:
     if "pharmacies" not in g:
         try:
             with services().database.reading() as session:
-                g.pharmacies = current_app.extensions[_LAST_SEEN] = profiles.everyone(session)
+                g.pharmacies = current_app.extensions[closed.LAST_SEEN] = profiles.everyone(session)
             closed.keep_fresh(g.pharmacies)
         except (PortalError, SQLAlchemyError):
-            g.pharmacies = current_app.extensions.get(_LAST_SEEN, [])
+            g.pharmacies = current_app.extensions.get(closed.LAST_SEEN, [])
     return cast(list[Profile], g.pharmacies)
 
 

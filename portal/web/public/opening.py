@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 
 from portal.core import texts
 from portal.pharmacies.hours import DAYS, OpeningHours, Week
@@ -53,7 +53,9 @@ def day_word(moment: datetime, at: datetime, zone: str, language: str) -> str:
     ahead = (day - now).days
     if ahead in (0, 1):
         return texts.get(("hours.today", "hours.tomorrow")[ahead], language)
-    return format_date(day, "EEEE" if ahead < 7 else "EEEE d MMMM", locale=language)
+    return (
+        format_date(day, "EEEE", locale=language) if ahead < 7 else format_skeleton("MMMMEEEEd", day, locale=language)
+    )
 
 
 def table(hours: OpeningHours, at: datetime, *, language: str) -> list[Day]:
@@ -69,9 +71,7 @@ def table(hours: OpeningHours, at: datetime, *, language: str) -> list[Day]:
 def holidays(days: dict[date, str], at: datetime, zone: str, *, language: str) -> list[tuple[str, str]]:
     """The closed days from today on, with their names."""
     today = at.astimezone(ZoneInfo(zone)).date()
-    return [
-        (format_date(day, "EEEE d MMMM y", locale=language), name) for day, name in sorted(days.items()) if day >= today
-    ]
+    return [(format_date(day, "full", locale=language), name) for day, name in sorted(days.items()) if day >= today]
 
 
 def spans(week: Week, day: str, language: str) -> str:

@@ -1,0 +1,116 @@
+"""An EHR that answers at once, for tests that are not about FHIR: contexts by FHIR id, or down."""
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from portal.core import clock
+from portal.ehr.errors import DownReason, EhrNotFound, EhrUnavailable
+from portal.ehr.model import (
+    AllergyState,
+    Condition,
+    Dispense,
+    Dropped,
+    Medication,
+    MedicationRequest,
+    Order,
+    OrderKind,
+    Patient,
+    PatientContext,
+    PharmacyRef,
+    SectionState,
+)
+
+METFORMIN = Medication("24 HR metformin hydrochloride 500 MG Extended Release Oral Tablet", "860975")
+
+
+def context_of(name: str, **changes: Any) -> PatientContext:
+    """A patient with metformin, one order and one condition; `changes` replace members."""
+    fill = Dispense(
+        "fill-1",
+        "completed",
+        METFORMIN,
+        "rx-1",
+        None,
+        date(2026, 11, 3),
+        30,
+        "60 tablets",
+        PharmacyRef(name="Riverside"),
+    )
+    request = MedicationRequest(
+        id="rx-1",
+        status="active",
+        status_reason="",
+        intent="order",
+        medication=METFORMIN,
+        dosage=({"text": "one with breakfast"},),
+        authored_on=date(2026, 10, 1),
+        prescriber="Dr. Lang",
+        reason="",
+        note="",
+        repeats_allowed=2,
+        pharmacy=PharmacyRef(),
+        fills=(fill,),
+        resource={"resourceType": "MedicationRequest", "id": "rx-1", "subject": {"reference": f"Patient/{name}"}},
+    )
+    order = Order(
+        id="order-1",
+        kind=OrderKind.SUPPLY,
+        number="1042",
+        status="active",
+        state="shipped",
+        state_words="",
+        state_reason="",
+        changed_at=clock.now(),
+        ordered_on=date(2026, 11, 20),
+        item=METFORMIN,
+        quantity="60 tablets",
+        deliveries=(),
+        resource={"resourceType": "SupplyRequest", "id": "order-1", "itemCodeableConcept": {"text": "Metformin"}},
+    )
+    made = PatientContext(
+        patient=Patient(
+            name, f"{name.capitalize()} Ward", "Ward", name.capitalize(), "1974-03-12", "female", (), True, False
+        ),
+        medication_requests=(request,),
+        other_dispenses=(),
+        allergies=(),
+        allergy_state=AllergyState.NOTHING_RECORDED,
+        conditions=(Condition("c-1", "Type 2 diabetes", "active", "", "2019", ""),),
+        orders=(order,),
+        labs=(),
+        vitals=(),
+        coverages=(),
+        sections={"medications": SectionState.OK},
+        dropped=(),
+        source="Riverside Pharmacy",
+        as_of=clock.now(),
+    )
+    return replace(made, **changes)
+
+
+def foreign(resource_type: str, resource_id: str) -> Dropped:
+    """An entry of somebody else that the EHR mixed in."""
+    return Dropped(resource_type, resource_id, "foreign")
+
+
+@dataclass
+class FakeEhr:
+    """Stands in for `EhrReaders` and its reader at once."""
+
+    contexts: dict[str, PatientContext] = field(default_factory=dict)
+    down: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def reader(self, address: object) -> "FakeEhr":
+        """The reader of any connection."""
+        return self
+
+    def read(self, fhir_id: str, *, max_age: float = 15.0) -> PatientContext:
+        """The context of a patient, as if fetched now."""
+        self.asked.append(fhir_id)
+        if self.down:
+            raise EhrUnavailable(DownReason.CONNECTION)
+        if fhir_id not in self.contexts:
+            raise EhrNotFound(404)
+        return replace(self.contexts[fhir_id], as_of=clock.now())
