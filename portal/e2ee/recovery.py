@@ -201,10 +201,11 @@ def _key(wrap: URKWrap, secret: str) -> bytes:
     if wrap.method is Method.CODE:
         ikm = read_code(secret).encode()
     else:
-        ikm = _stretched(normal_passphrase(secret), wrap.salt, read_cost(wrap.params))
+        ikm = stretched(normal_passphrase(secret), wrap.salt, read_cost(wrap.params))
     return hkdf(ikm, wrap.salt, pae("urk-key", wrap.user, wrap.method), 32)
 
 
-def _stretched(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> bytes:
+def stretched(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> bytes:
+    """Argon2id of a normalised passphrase, 32 bytes."""
     argon2 = Argon2id(salt=salt, length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory)
     return argon2.derive(passphrase)
