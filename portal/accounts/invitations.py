@@ -36,6 +36,7 @@ class Redeemed:
 
     patient_id: str
     pharmacy_id: str
+    connection_id: str
 
 
 def invite(session: Session, *, actor: Actor, pharmacy_id: str, connection_id: str, fhir_id: str) -> tuple[str, str]:
@@ -172,7 +173,7 @@ def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeeme
         entity=Entity("Invitation", invitation.id),
         purpose=Purpose.PATRQT,
     )
-    return Redeemed(patient_id=patient_id, pharmacy_id=invitation.pharmacy_id)
+    return Redeemed(patient_id, invitation.pharmacy_id, invitation.connection_id)
 
 
 def _patient_for(session: Session, actor: Actor, invitation: Invitation, kind: Kind) -> str:

@@ -97,6 +97,18 @@ def tried(session: Session, *, actor: Actor, method: Method) -> None:
     _note(session, actor, Action.KEY_RECOVERY_TRIED, method)
 
 
+def note_print(session: Session, *, actor: Actor) -> None:
+    """Put on record that the sheet with the recovery code is printed; the code itself is known to the browser only."""
+    record(
+        session,
+        Action.PRINTED,
+        agent=actor.agent,
+        entity=Entity("Person", actor.account_id),
+        purpose=Purpose.PATRQT,
+        detail={"what": "recovery"},
+    )
+
+
 def _count_read(session: Session, actor: Actor, reads_per_day: int) -> None:
     moment = clock.now()
     today = (RecoveryRead.account_id == actor.account_id) & (RecoveryRead.at > moment - DAY)

@@ -83,6 +83,27 @@ def read_context(
     return ContextRead(found if sight is Sight.WHOLE else for_desk(found), sight)
 
 
+def note_print(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
+    """Put on record that a patient's medicines and orders are printed. Raises as reading them does."""
+    policy.allow_context(
+        actor,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        in_care=care.in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id),
+    )
+    record(
+        session,
+        Action.PRINTED,
+        agent=actor.agent,
+        patient_id=patient_id,
+        pharmacy_id=pharmacy_id,
+        on_behalf=actor.on_behalf(patient_id),
+        entity=Entity("Patient", patient_id),
+        purpose=Purpose.TREAT if actor.relation(patient_id) is None else Purpose.PATRQT,
+        detail={"what": "medicines"},
+    )
+
+
 def for_desk(context: PatientContext) -> PatientContext:
     """The context without anything that names a medicine or a finding: who it is, allergies, orders."""
     return replace(

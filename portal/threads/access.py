@@ -34,8 +34,9 @@ def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: boo
     thread = session.execute(query).scalar_one_or_none()
     if thread is None:
         # The same statements as for a foreign thread, so that the two take the same time.
-        care.in_care(session, pharmacy_id="", patient_id="")
         teams.teams_of(session, actor.account_id)
+        session.get(Patient, "")
+        care.in_care(session, pharmacy_id="", patient_id="")
         raise NotFound()
     return check(session, actor=actor, thread=thread, to_write=to_write)
 

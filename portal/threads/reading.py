@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity, Purpose
-from portal.core.errors import BadInput
+from portal.core.errors import BadInput, NotFound
 from portal.threads.access import Access, open_thread
 from portal.threads.inbox import transported
 from portal.threads.tables import Receipt, Record, Thread
@@ -91,6 +91,15 @@ def page(
     entity = f"{thread_id}.{found[0].seq}-{found[-1].seq}" if found else thread_id
     _record_reading(session, actor, access, Action.MESSAGE_READ, entity)
     return Page(tuple(_entry(record, actor) for record in found), following)
+
+
+def note_print(session: Session, *, actor: Actor, thread_id: str, sequence: int | None = None) -> None:
+    """Put on record that a thread, or one message of it, is printed. Raises NotFound as reading does."""
+    access = open_thread(session, actor=actor, thread_id=thread_id)
+    if sequence is not None and not 1 <= sequence <= access.thread.head_seq:
+        raise NotFound()
+    entity = thread_id if sequence is None else f"{thread_id}.{sequence}"
+    _record_reading(session, actor, access, Action.PRINTED, entity)
 
 
 def _entry(record: Record, actor: Actor) -> Entry:

@@ -4,11 +4,12 @@ A whole pharmacy or family can sit behind one address, so signed-in people are c
 alone only where nobody is signed in.
 """
 
-from flask import Flask
+from flask import Flask, request
 from flask_limiter import Limiter
 from flask_login import current_user
 
 from portal.core.settings import Settings
+from portal.identity.flask_session import PUBLIC_BLUEPRINTS
 from portal.web.wiring import client_address
 
 PER_ACCOUNT = "1200 per minute"
@@ -17,16 +18,24 @@ LOGIN_PER_ADDRESS = "120 per minute"
 REDEEM_PER_ACCOUNT = "20 per hour"
 SEND_PER_ACCOUNT = "300 per minute"
 UPLOAD_PER_ACCOUNT = "600 per minute"
+# Files with the hash in their name, which browsers keep, and what machines ask all day.
+UNCOUNTED = frozenset({"assets", "health"})
 
 
 def who_counts() -> str:
-    """The key a request is counted under."""
-    if current_user.is_authenticated:
+    """The key a request is counted under. Routes that are the same for everybody do not ask for the session."""
+    if request.blueprint not in PUBLIC_BLUEPRINTS and current_user.is_authenticated:
         return f"account:{current_user.get_id()}"
     return f"address:{client_address()}"
 
 
 limiter = Limiter(key_func=who_counts, default_limits=[PER_ACCOUNT], headers_enabled=False, swallow_errors=False)
+
+
+@limiter.request_filter
+def uncounted() -> bool:
+    """Whether this request is not counted at all."""
+    return request.blueprint in UNCOUNTED
 
 
 def limit(app: Flask, settings: Settings) -> None:

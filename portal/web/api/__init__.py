@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.api import attachments, context, directory, keys, objects, patients, pharmacies, teams, threads
+from portal.web.api import attachments, context, directory, keys, objects, patients, pharmacies, prints, teams, threads
 
 blueprints: tuple[Blueprint, ...] = (
     keys.blueprint,
@@ -14,4 +14,5 @@ blueprints: tuple[Blueprint, ...] = (
     context.blueprint,
     threads.blueprint,
     attachments.blueprint,
+    prints.blueprint,
 )

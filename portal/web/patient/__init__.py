@@ -2,6 +2,6 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, home, record
+from portal.web.patient import account, home, invitation, record
 
-blueprints: tuple[Blueprint, ...] = (home.blueprint, record.blueprint, account.blueprint)
+blueprints: tuple[Blueprint, ...] = (home.blueprint, record.blueprint, account.blueprint, invitation.blueprint)

@@ -4,9 +4,11 @@ from flask import Blueprint, render_template
 
 from portal.accounts import directory, recovery
 from portal.accounts.roles import Role
+from portal.care.context import note_print
 from portal.threads import inbox
 from portal.web.acting import current_actor, roles_only
 from portal.web.patient import whose
+from portal.web.public.frame import current_frame
 from portal.web.wiring import services
 
 blueprint = Blueprint("patient", __name__)
@@ -44,8 +46,14 @@ def medicines() -> str:
 @blueprint.get("/medicines/print")
 @roles_only(Role.PATIENT)
 def medicines_print() -> str:
-    """The list to carry along."""
-    return render_template("patient/medicines_print.html", shown=whose.view(current_actor()))
+    """The list to carry along; that it was printed is on record."""
+    actor = current_actor()
+    shown = whose.view(actor)
+    profile = current_frame().profile
+    if shown.patient is not None and shown.panel is not None and profile is not None:
+        with services().database.transaction() as session:
+            note_print(session, actor=actor, patient_id=shown.patient.patient_id, pharmacy_id=profile.id)
+    return render_template("patient/medicines_print.html", shown=shown)
 
 
 @blueprint.get("/orders")

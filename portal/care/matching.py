@@ -1,0 +1,74 @@
+"""Joining an account to a patient's record: the pharmacy's code, and the birth date that the EHR knows."""
+
+from datetime import date
+
+from sqlalchemy.orm import Session
+
+from portal.accounts import invitations
+from portal.accounts.actor import Actor
+from portal.accounts.invitations import BirthDateOf, Redeemed
+from portal.audit import Action, Entity, Purpose, record
+from portal.care.connections import EhrReaders, address_of
+from portal.core.database import Database
+from portal.ehr.errors import DownReason, EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable
+from portal.pharmacies import care
+from portal.pharmacies.tables import EhrConnection
+
+_WHOLE_DATE = len("2000-01-01")
+
+
+def match(database: Database, readers: EhrReaders, *, actor: Actor, code: str, birth_date: date) -> Redeemed:
+    """Join an account to the patient of an invitation, and begin the pharmacy's care.
+
+    Raises what `invitations.redeem` raises: one answer for every code that leads nowhere.
+    """
+
+    def also(session: Session, redeemed: Redeemed) -> None:
+        record(
+            session,
+            Action.EHR_FETCHED,
+            agent=actor.agent,
+            patient_id=redeemed.patient_id,
+            pharmacy_id=redeemed.pharmacy_id,
+            entity=Entity("Patient", redeemed.patient_id),
+            purpose=Purpose.PATRQT,
+            detail={"connection": redeemed.connection_id, "query": "birth-date"},
+        )
+        care.start(
+            session,
+            agent=actor.agent,
+            patient_id=redeemed.patient_id,
+            pharmacy_id=redeemed.pharmacy_id,
+            source=care.Source.INVITATION,
+        )
+
+    return invitations.redeem(
+        database,
+        actor=actor,
+        code=code,
+        birth_date=birth_date,
+        birth_date_from_ehr=birth_date_of(database, readers),
+        also=also,
+    )
+
+
+def birth_date_of(database: Database, readers: EhrReaders) -> BirthDateOf:
+    """Asks the EHR for the full birth date of an open record; None for any other.
+
+    The function raises EhrUnavailable also when the answer cannot be used, NotFound for an unknown connection.
+    """
+
+    def ask(connection_id: str, fhir_id: str) -> date | None:
+        with database.reading() as session:
+            address = address_of(session, EhrConnection.id == connection_id)
+        try:
+            found = readers.reader(address).patient(fhir_id)
+        except EhrNotFound:
+            return None
+        except (EhrRefused, EhrProtocolError) as problem:
+            raise EhrUnavailable(DownReason.SERVER_ERROR) from problem
+        if found.silent or len(found.birth_date) != _WHOLE_DATE:
+            return None
+        return date.fromisoformat(found.birth_date)
+
+    return ask
