@@ -1,7 +1,7 @@
 // Where a message is written. What it needs to know, and above all who will read it and when, stands around the box.
 
 import type { ComponentChildren } from "preact";
-import { useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 
 import { list, phoneUri } from "../format.ts";
 import { t } from "../i18n.ts";
@@ -50,11 +50,17 @@ export function UrgencyCard({ numbers, onSendAnyway, onBack }: {
   readonly onBack: () => void;
 }) {
   const title = useId();
+  const card = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // It must be seen before anything else, wherever the page is scrolled to.
+    card.current?.scrollIntoView({ block: "nearest" });
+    card.current?.focus({ preventScroll: true });
+  }, []);
   const lines: readonly [string, string | null][] = [
     ["emergency", numbers.emergency], ["poison", numbers.poison], ["on-call", numbers.onCall], ["pharmacy", numbers.pharmacy],
   ];
   return (
-    <section class="emergency" role="alert" aria-labelledby={title}>
+    <section class="emergency" role="alert" aria-labelledby={title} tabIndex={-1} ref={card}>
       <h2 id={title}><Icon name="warn" />{t("views.urgent.title")}</h2>
       <p>{t("views.urgent.body")}</p>
       <div class="emergency__numbers">
@@ -83,7 +89,7 @@ export interface ComposerProps {
   readonly readersChanged?: string;
   /** See HoursNotice; `undefined`: not shown (staff). */
   readonly hours?: { readonly notice: string | null; readonly phone: string };
-  /** Shown instead of the row of buttons until the person decides. */
+  /** Shown above everything, instead of the row of buttons, until the person decides. */
   readonly urgency?: { readonly numbers: EmergencyNumbers; readonly onSendAnyway: () => void; readonly onBack: () => void };
   readonly onAddMedicine?: () => void;
   readonly onAddOrder?: () => void;
@@ -112,6 +118,7 @@ export function Composer(props: ComposerProps) {
       event.preventDefault();
       send();
     }}>
+      {props.urgency === undefined ? null : <UrgencyCard {...props.urgency} />}
       {props.above}
       <WhoCanRead readers={props.readers} {...(props.readersChanged === undefined ? {} : { changed: props.readersChanged })} />
       {props.hours === undefined ? null : <HoursNotice notice={props.hours.notice} phone={props.hours.phone} />}
@@ -151,7 +158,7 @@ export function Composer(props: ComposerProps) {
           )}
           <Button type="submit" icon="send" busy={props.sending} disabled={!ready} shortcut="Control+Enter">{t(props.sending ? "views.composer.sending" : "views.composer.send")}</Button>
         </div>
-      ) : <UrgencyCard {...props.urgency} />}
+      ) : null}
       <p class="small soft composer__foot" id={`${id}-aids`}>
         {t("views.composer.aids-off")} <span role="status">{props.draftSaved ? t("views.composer.draft-saved") : ""}</span>
       </p>
