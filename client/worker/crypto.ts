@@ -4,12 +4,13 @@
 import { Refused } from "../crypto/reasons.ts";
 import { keyTasks } from "../keys/tasks.ts";
 import type { WorkerAnswer } from "../live/worker.ts";
+import { threadTasks } from "../threads/tasks.ts";
 
 /** What a task may say before it ends. */
 export type Emit = (part: unknown) => void;
 type Task = (input: never, emit: Emit) => Promise<unknown>;
 
-const tasks = { ...keyTasks };
+const tasks = { ...keyTasks, ...threadTasks };
 export type Tasks = typeof tasks;
 
 function say(answer: WorkerAnswer): void {

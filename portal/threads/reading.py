@@ -8,7 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import audit
+from portal.accounts import directory, relations
 from portal.accounts.actor import Actor
+from portal.accounts.roles import Kind
 from portal.audit import Action, Entity, Purpose
 from portal.core.errors import BadInput, NotFound
 from portal.threads.access import Access, open_thread
@@ -21,13 +23,17 @@ MOST = 200
 
 @dataclass(frozen=True)
 class Opened:
-    """A thread as its reader gets it first: all epoch and history records, and the signed receipts."""
+    """A thread as its reader gets it first: all epoch and history records, and the signed receipts.
+
+    `joinable` names those for whom it waits and who have keys by now, each with the role it would have in an epoch.
+    """
 
     thread: Thread
     voices: frozenset[str]
     patient_active: bool
     epochs: tuple[tuple[int, Mapping[str, Any]], ...]
     receipts: tuple[Receipt, ...]
+    joinable: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,19 @@ def open_for_reading(session: Session, *, actor: Actor, thread_id: str) -> Opene
         patient_active=access.patient_active,
         epochs=tuple((record.seq, transported(record)) for record in epochs),
         receipts=tuple(receipts),
+        joinable=_joinable(session, access.thread),
+    )
+
+
+def _joinable(session: Session, thread: Thread) -> tuple[tuple[str, str], ...]:
+    if not thread.waits_for_keys:
+        return ()
+    found = relations.accounts_of(session, [thread.patient_id])[thread.patient_id]
+    enrolled = directory.have_keys(session, [account for account, _ in found])
+    return tuple(
+        (account, (Role.PATIENT if kind == Kind.SELF else Role.PROXY).value)
+        for account, kind in found
+        if account in enrolled
     )
 
 

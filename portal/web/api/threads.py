@@ -204,6 +204,7 @@ def _opened(opened: reading.Opened) -> dict[str, Any]:
             {"account": receipt.account_id, "kind": receipt.kind, "h": receipt.h, "sig": receipt.sig}
             for receipt in opened.receipts
         ],
+        "joinable": [{"id": account, "role": role} for account, role in opened.joinable],
     }
 
 
