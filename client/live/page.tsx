@@ -192,8 +192,12 @@ export function Trouble({ error }: { readonly error: unknown }) {
   );
 }
 
+/** An error whose sentence was already chosen by whoever knew more. */
+export class Said extends Error {}
+
 /** An error as a sentence for a person. */
 export function troubleWords(error: unknown): string {
+  if (error instanceof Said) return error.message;
   if (error instanceof Unreachable) return t("keys.trouble.offline");
   if (error instanceof StoreFailed) return t("keys.trouble.store");
   if (error instanceof Refused) return t(has(`keys.refused.${error.reason}`) ? `keys.refused.${error.reason}` : "keys.refused.other", { reason: error.reason });

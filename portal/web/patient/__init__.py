@@ -2,6 +2,12 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, home, invitation, record
+from portal.web.patient import account, home, invitation, keys, record
 
-blueprints: tuple[Blueprint, ...] = (home.blueprint, record.blueprint, account.blueprint, invitation.blueprint)
+blueprints: tuple[Blueprint, ...] = (
+    home.blueprint,
+    record.blueprint,
+    account.blueprint,
+    invitation.blueprint,
+    keys.blueprint,
+)

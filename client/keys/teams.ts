@@ -1,0 +1,148 @@
+// Teams with keys of their own: founding, letting somebody in with all history, taking somebody out. Each is a signed record
+// with a new key, made here; the server checks it and can neither make nor open one (docs/protocol.md section 3).
+
+import { type Bytes } from "../crypto/encoding.ts";
+import { refused } from "../crypto/reasons.ts";
+import { type TeamSeat, makeTeamRecord, openTeam } from "../crypto/teams.ts";
+import { get, isCode, post } from "../live/api.ts";
+import { type OwnKeys, type SeatItem, type TeamItem } from "./shapes.ts";
+import { type Ready, openTeams } from "./unlock.ts";
+import { identityIn } from "./vault.ts";
+
+/** What a new generation stands for, as the server tells it. */
+export interface Appended {
+  readonly team: string;
+  readonly gen: number;
+  readonly members: readonly string[];
+  readonly joined: readonly string[];
+  readonly left: readonly string[];
+  readonly sole_member: boolean;
+}
+
+/** The key of somebody who is to be listed cannot be relied on. */
+export class SeatRefused extends Error {
+  constructor(readonly account: string) {
+    super("the keys of a member do not verify");
+    this.name = "SeatRefused";
+  }
+}
+
+/** The teams of the own pharmacy with everyone in them. */
+export async function teamsOf(pharmacy: string): Promise<readonly TeamItem[]> {
+  return (await get<{ items: readonly TeamItem[] }>(`/api/pharmacies/${pharmacy}/teams`)).items;
+}
+
+/** The word for a role inside signed records. */
+function roleInRecords(role: string): "pharmacist" | "staff" {
+  return role === "pharmacist" ? "pharmacist" : "staff";
+}
+
+const TRIES = 3;
+
+/**
+ * Makes the next generation of a team with exactly these people. `root`: the person's root key, by code or passphrase. Again
+ * from the newest record if a colleague was faster. Throws ApiError (`step-up`, `recovery-first`, `member-leaves` …),
+ * SeatRefused.
+ */
+export async function makeGeneration(
+  ready: Ready, root: Bytes, team: TeamItem, wanted: readonly { readonly account: string; readonly role: string }[],
+): Promise<Appended> {
+  const { account, directory, keyring, chain } = ready;
+  const own = await get<OwnKeys>("/api/keys/me");
+  if (own.vault === null) throw new Error("the server did not hand out the vault");
+  const identity = await identityIn(own.vault.vault, root, chain);
+  for (let tried = 1; ; tried += 1) {
+    await directory.load([team.team, ...wanted.map((one) => one.account)], { fresh: true });
+    const seats = wanted.map((one): TeamSeat => {
+      const entry = one.account === account.id ? chain.newest : directory.known.user(one.account);
+      if (entry === undefined || directory.faults.has(one.account)) throw new SeatRefused(one.account);
+      return { id: one.account, role: roleInRecords(one.role), kem: entry.kem };
+    });
+    const known = directory.known.team(team.team);
+    const newest = known?.newest;
+    const seed = newest === undefined ? undefined : await seedOf(ready, team.team, newest.gen);
+    if (newest !== undefined && seed === undefined) throw new SeatRefused(account.id);
+    const before = newest === undefined || seed === undefined ? undefined : { entry: newest, seed };
+    const made = await makeTeamRecord(team.team, seats, { user: account.id, identity }, before);
+    try {
+      const { h, w, prev, sig } = made.text;
+      const appended = await post<Appended>(`/api/teams/${team.team}/records`, { h, w, prev, sig });
+      keyring.add({ id: team.team, gen: appended.gen, seed: made.seed });
+      await ready.resting.keep("team", team.team, appended.gen, made.seed);
+      await directory.load([team.team], { fresh: true });
+      return appended;
+    } catch (error) {
+      if (!isCode(error, "moved-generation") || tried >= TRIES) throw error;
+    }
+  }
+}
+
+/** The team's seed of a generation, opened from its wrap where it is not held yet. */
+async function seedOf(ready: Ready, team: string, gen: number): Promise<Bytes | undefined> {
+  const held = ready.keyring.seed(team, gen);
+  if (held !== undefined) return held;
+  const chain = ready.directory.known.team(team);
+  if (chain === undefined) return undefined;
+  const seeds = await openTeam(chain, ready.account.id, ready.chain.newest.gen, ready.keyring);
+  if (seeds === undefined || refused(seeds)) return undefined;
+  for (const [one, seed] of seeds) ready.keyring.add({ id: team, gen: one, seed });
+  return seeds.get(gen);
+}
+
+/** Who is to stay in the next generation: members, without those who are leaving. */
+function staying(team: TeamItem): readonly SeatItem[] {
+  return team.seats.filter((seat) => seat.state === "member" && !seat.flagged);
+}
+
+/** The first generation, with oneself in it. */
+export function found(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
+  return makeGeneration(ready, root, team, [{ account: ready.account.id, role: ready.account.role }]);
+}
+
+/** Lets in those who asked: one seal gives each all of the team's history. */
+export function admit(ready: Ready, root: Bytes, team: TeamItem, accounts: readonly string[]): Promise<Appended> {
+  const joining = team.seats.filter((seat) => accounts.includes(seat.account) && seat.has_keys);
+  return makeGeneration(ready, root, team, [...staying(team), ...joining]);
+}
+
+/** Takes somebody out: a new key that they do not get. What they read before they may have kept. */
+export function expel(ready: Ready, root: Bytes, team: TeamItem, account: string): Promise<Appended> {
+  return makeGeneration(ready, root, team, staying(team).filter((seat) => seat.account !== account));
+}
+
+/** A new key for the same people: after a member lost a device, or to leave out those who are gone. */
+export function renew(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
+  return makeGeneration(ready, root, team, staying(team));
+}
+
+export async function ask(team: string): Promise<void> {
+  await post(`/api/teams/${team}/ask`);
+}
+
+export async function leave(team: string): Promise<void> {
+  await post(`/api/teams/${team}/leave`);
+}
+
+/** A yes to somebody who has no keys yet. */
+export async function approveAhead(team: string, account: string): Promise<void> {
+  await post(`/api/teams/${team}/approve`, { account });
+}
+
+/** A no to somebody who asked, or one's own ask taken back. */
+export async function decline(team: string, account: string): Promise<void> {
+  await post(`/api/teams/${team}/decline`, { account });
+}
+
+/** Opens the teams anew: a colleague let this person in, or made a new key. */
+export async function refreshTeams(ready: Ready): Promise<void> {
+  const own = await get<OwnKeys>("/api/keys/me");
+  const teams = own.teams.filter((seat) => seat.state === "member").map((seat) => seat.team);
+  await ready.directory.load(teams, { fresh: true });
+  await openTeams(ready.keyring, ready.directory, ready.resting, own);
+}
+
+/** How many generations of a team's history this person can open, of how many. */
+export function heldGenerations(ready: Ready, team: string): { readonly held: number; readonly all: number } {
+  const chain = ready.directory.known.team(team);
+  return { held: ready.keyring.generations(team).length, all: chain?.newest.gen ?? 0 };
+}

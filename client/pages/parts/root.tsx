@@ -1,0 +1,150 @@
+// Asking for the recovery code or passphrase: some acts need the root key, which this browser does not keep.
+
+import { useState } from "preact/hooks";
+
+import type { Bytes } from "../../crypto/encoding.ts";
+import { Refused } from "../../crypto/reasons.ts";
+import { codeIsWhole } from "../../crypto/recovery.ts";
+import { type Wraps, recoveryWraps } from "../../keys/recover.ts";
+import { restingRoot, rootBy } from "../../keys/recovery.ts";
+import type { Method } from "../../keys/shapes.ts";
+import { type Ready, leaveFor } from "../../keys/unlock.ts";
+import { isCode } from "../../live/api.ts";
+import { troubleWords } from "../../live/page.tsx";
+import { Button, Spinner } from "../../views/components/basics.tsx";
+import { Dialog } from "../../views/components/dialog.tsx";
+import { ErrorSummary, PassphraseField, TextField, TileChoice } from "../../views/components/forms.tsx";
+import { t } from "../../views/i18n.ts";
+
+/** What a person types to show that the keys are theirs. */
+export interface SecretFormProps {
+  readonly methods: readonly Method[];
+  readonly label: string;
+  readonly busyWords: string;
+  /** Throws what it throws: a wrong or mistyped secret is said beside the field. */
+  readonly onSecret: (method: Method, secret: string) => Promise<void>;
+  readonly onCancel?: () => void;
+}
+
+/** The form for code or passphrase. Pasting, password managers and looking at what was typed are all allowed. */
+export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: SecretFormProps) {
+  const [method, setMethod] = useState<Method>(methods[0] ?? "code");
+  const [secret, setSecret] = useState("");
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [busy, setBusy] = useState(false);
+  const field = `secret-${method}`;
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (busy) return;
+    setProblem(undefined);
+    if (method === "code" && !codeIsWhole(secret)) return setProblem(t(secret.trim() === "" ? "keys.secret.empty-code" : "keys.secret.typo"));
+    if (method === "passphrase" && secret.trim() === "") return setProblem(t("keys.secret.empty-passphrase"));
+    setBusy(true);
+    try {
+      await onSecret(method, secret);
+    } catch (error) {
+      const wrong = error instanceof Refused && error.reason === "aead";
+      setProblem(wrong ? t(`keys.secret.wrong-${method}`) : troubleWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
+      <ErrorSummary problems={problem === undefined ? [] : [{ field, text: problem }]} />
+      {methods.length < 2 ? null : (
+        <TileChoice legend={t("keys.secret.which")} value={method} onChange={(chosen) => { setMethod(chosen); setProblem(undefined); setSecret(""); }}
+          options={methods.map((one) => ({ value: one, label: t(`keys.way.${one}`) }))} />
+      )}
+      {method === "code"
+        ? <TextField id={field} label={t("keys.secret.code")} hint={t("keys.secret.code-hint")} secret value={secret} onInput={setSecret} error={problem} autoComplete="off" />
+        : <PassphraseField id={field} label={t("keys.secret.passphrase")} value={secret} onInput={setSecret} error={problem} />}
+      {busy ? <Spinner>{busyWords}</Spinner> : null}
+      <div class="button-row">
+        <Button type="submit" busy={busy}>{label}</Button>
+        {onCancel === undefined ? null : <Button look="quiet" onClick={onCancel}>{t("common.cancel")}</Button>}
+      </div>
+    </form>
+  );
+}
+
+/** Something that needs the root key: what is asked, and what is done with it. */
+export interface RootAct {
+  readonly title: string;
+  readonly body?: string;
+  readonly danger?: boolean;
+  readonly confirm: string;
+  /** Where to go on after a fresh sign-in: the query of this page that begins the act again. */
+  readonly query: Readonly<Record<string, string>>;
+  readonly run: (root: Bytes) => Promise<void>;
+}
+
+/** How an act is begun: what is needed before it may be confirmed. */
+export interface Asking {
+  readonly act: RootAct;
+  /** The root key, where it is at rest. */
+  readonly root: Bytes | undefined;
+  readonly wraps: Wraps;
+}
+
+/**
+ * Prepares an act. Without a fresh sign-in this leaves for it and comes back with `query`, so that nothing is asked twice.
+ */
+export async function prepare(ready: Ready, act: RootAct): Promise<Asking> {
+  try {
+    const wraps = await recoveryWraps();
+    return { act, root: await restingRoot(ready), wraps };
+  } catch (error) {
+    if (!isCode(error, "step-up")) throw error;
+    return leaveFor("/step-up", { next: `${location.pathname}?${new URLSearchParams(act.query).toString()}` });
+  }
+}
+
+/** The dialog of an act that needs the root key. */
+export function RootDialog({ ready, asking, onDone, onClose }: {
+  readonly ready: Ready; readonly asking: Asking; readonly onDone: () => void; readonly onClose: () => void;
+}) {
+  const { act, wraps } = asking;
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const methods = (["code", "passphrase"] as const).filter((method) => wraps[method] !== undefined);
+  const go = async (root: Bytes): Promise<void> => {
+    await act.run(root);
+    onDone();
+  };
+  const withResting = async (root: Bytes): Promise<void> => {
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      await go(root);
+    } catch (error) {
+      setProblem(troubleWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const { root } = asking;
+  return (
+    <Dialog title={act.title} onClose={busy ? undefined : onClose} urgent={act.danger === true}>
+      {act.body === undefined ? null : <p>{act.body}</p>}
+      {root !== undefined ? (
+        <>
+          {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
+          <div class="button-row">
+            <Button look={act.danger === true ? "danger" : "main"} busy={busy} onClick={() => void withResting(root)}>{act.confirm}</Button>
+            <Button look="quiet" onClick={onClose}>{t("common.cancel")}</Button>
+          </div>
+        </>
+      ) : methods.length === 0 ? <p>{t("keys.secret.none")} <a href="/recovery">{t("keys.recovery.title")}</a></p> : (
+        <SecretForm methods={methods} label={act.confirm} busyWords={t("keys.secret.working")} onCancel={onClose}
+          onSecret={async (method, secret) => go(await rootBy(ready, method, secret, wraps))} />
+      )}
+    </Dialog>
+  );
+}
+
+/** Where a page goes on to: `next` of its address when that is a place of the portal, else `otherwise`. */
+export function onward(otherwise: string): string {
+  const wanted = new URLSearchParams(location.search).get("next");
+  return wanted !== null && /^\/(?![/\\])[^\\\s]*$/.test(wanted) ? wanted : otherwise;
+}

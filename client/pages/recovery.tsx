@@ -1,0 +1,235 @@
+// "If you lose this device": a printed code first, a passphrase as second way, and trying both out while nothing is lost.
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+
+import type { Bytes } from "../crypto/encoding.ts";
+import { ENGLISH_WORDS } from "../crypto/words/english.ts";
+import { SPANISH_WORDS } from "../crypto/words/spanish.ts";
+import { confirmOther, generateCode, generatePassphrase, passphraseProblem, setWay, tryOut } from "../keys/recovery.ts";
+import type { Method, OwnKeys, RecoveryWay } from "../keys/shapes.ts";
+import { type Ready, leaveFor } from "../keys/unlock.ts";
+import { get, isCode } from "../live/api.ts";
+import { type Page, startKeyPage, troubleWords } from "../live/page.tsx";
+import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
+import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
+import { RecoverySheet } from "../views/components/recovery.tsx";
+import { moment } from "../views/format.ts";
+import { language, t } from "../views/i18n.ts";
+import { type Asking, RootDialog, SecretForm, onward, prepare } from "./parts/root.tsx";
+
+type Step =
+  | { readonly kind: "overview" }
+  | { readonly kind: "code"; readonly code: string }
+  | { readonly kind: "passphrase"; readonly root: Bytes }
+  | { readonly kind: "try"; readonly method: Method }
+  | { readonly kind: "done"; readonly method: Method };
+
+const METHODS: readonly Method[] = ["code", "passphrase"];
+const wanted = new URLSearchParams(location.search);
+
+function Recovery({ page }: { readonly page: Page<Ready> }) {
+  const ready = page.person;
+  const next = onward(ready.account.role === "patient" ? "/home" : "/team");
+  const [ways, setWays] = useState<readonly RecoveryWay[]>(ready.own.recovery);
+  const [step, setStep] = useState<Step>({ kind: "overview" });
+  const [asking, setAsking] = useState<Asking | undefined>(undefined);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const reload = async (): Promise<void> => setWays((await get<OwnKeys>("/api/keys/me")).recovery);
+
+  const begin = async (method: Method): Promise<void> => {
+    setProblem(undefined);
+    const run = async (root: Bytes): Promise<void> => {
+      if (method === "passphrase") return setStep({ kind: "passphrase", root });
+      const code = generateCode();
+      await setWay(ready, root, "code", code);
+      await reload();
+      setStep({ kind: "code", code });
+    };
+    setBusy(true);
+    try {
+      const resting = ways.length === 0 ? await ready.resting.root() : undefined;
+      if (resting !== undefined) return await run(resting);
+      const replaces = ways.some((way) => way.method === method);
+      setAsking(await prepare(ready, {
+        title: t(replaces ? `keys.recovery.replace-${method}` : `keys.recovery.add-${method}`),
+        body: t(replaces ? "keys.recovery.replace-body" : "keys.recovery.add-body"),
+        confirm: t("common.continue"), query: { do: method, next }, run,
+      }));
+    } catch (error) {
+      setProblem(troubleWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  useEffect(() => {
+    const method = METHODS.find((one) => one === wanted.get("do"));
+    if (method !== undefined) void begin(method);
+  }, []);
+
+  return (
+    <div class="narrow stack-wide">
+      {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
+      {asking === undefined ? null
+        : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
+      {step.kind === "code" ? (
+        <NewCode page={page} code={step.code} onTry={() => setStep({ kind: "try", method: "code" })} next={next} />
+      ) : step.kind === "passphrase" ? (
+        <NewPassphrase ready={ready} root={step.root} onSet={async () => {
+          await reload();
+          setStep({ kind: "try", method: "passphrase" });
+        }} onBack={() => setStep({ kind: "overview" })} />
+      ) : step.kind === "try" ? (
+        <TryOut ready={ready} method={step.method} onBack={() => setStep({ kind: "overview" })} onDone={async () => {
+          await reload();
+          setStep({ kind: "done", method: step.method });
+        }} />
+      ) : (
+        <>
+          <div class="stack"><h1>{t("keys.recovery.title")}</h1><p class="lead">{t("keys.recovery.body")}</p></div>
+          {step.kind === "done" ? <Banner tone="ok" announce title={t("keys.try.done")}><p>{t("keys.try.done-body")}</p></Banner> : null}
+          {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
+          <ul class="list">
+            {METHODS.map((method) => (
+              <li key={method} class="stack-tight" data-way={method}>
+                <Way method={method} way={ways.find((one) => one.method === method)} onSet={() => void begin(method)} onTry={() => setStep({ kind: "try", method })} />
+              </li>
+            ))}
+          </ul>
+          <div class="button-row">
+            <LinkButton look={ways.length === 0 ? "quiet" : "main"} href={next}>{t(ways.length === 0 ? "keys.recovery.later" : "common.continue")}</LinkButton>
+            <LinkButton look="quiet" href="/devices">{t("keys.devices.title")}</LinkButton>
+          </div>
+          {ways.length === 0 ? <p class="soft">{t("keys.recovery.later-body")}</p> : <ConfirmOther />}
+        </>
+      )}
+    </div>
+  );
+}
+
+function Way({ method, way, onSet, onTry }: {
+  readonly method: Method; readonly way: RecoveryWay | undefined; readonly onSet: () => void; readonly onTry: () => void;
+}) {
+  return (
+    <>
+      <div class="row row-apart">
+        <h2>{t(`keys.way.${method}`)}</h2>
+        {way === undefined ? <Tag>{t("keys.way.none")}</Tag>
+          : way.tried_at === null ? <Tag tone="warn" icon="warn">{t("keys.way.untried")}</Tag> : <Tag tone="ok" icon="check">{t("keys.way.works")}</Tag>}
+      </div>
+      <p class="soft">{way === undefined ? t(`keys.way.${method}-body`) : t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
+        {way?.tried_at == null ? null : <> · {t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</>}</p>
+      <div class="button-row">
+        {way === undefined ? <Button look={method === "code" ? "main" : "quiet"} onClick={onSet}>{t(`keys.way.${method}-do`)}</Button> : (
+          <>
+            <Button onClick={onTry}>{t("keys.try.do")}</Button>
+            <Button look="quiet" onClick={onSet}>{t("keys.way.replace")}</Button>
+          </>
+        )}
+      </div>
+    </>
+  );
+}
+
+function NewCode({ page, code, onTry, next }: {
+  readonly page: Page<Ready>; readonly code: string; readonly onTry: () => void; readonly next: string;
+}) {
+  const made = new Date().toISOString().slice(0, 10);
+  return (
+    <div class="stack">
+      <h1 class="no-print">{t("keys.code.title")}</h1>
+      <p class="lead no-print">{t("keys.code.body")}</p>
+      <RecoverySheet name={page.person.account.name} code={code} madeOn={made} signInAt={location.origin} />
+      <div class="button-row no-print">
+        <Button icon="print" onClick={() => print()}>{t("common.print")}</Button>
+        <Button look="quiet" onClick={() => saveText(`${t("views.recovery.sheet")}\n${page.person.account.name}, ${made}\n${location.origin}\n\n${code}\n`)}>{t("keys.code.save")}</Button>
+      </div>
+      <div class="button-row no-print">
+        <Button look="quiet" onClick={onTry}>{t("keys.try.do")}</Button>
+        <LinkButton look="plain" href={next}>{t("keys.code.later")}</LinkButton>
+      </div>
+    </div>
+  );
+}
+
+/** Gives the code as a file: it goes from the page to the disk and nowhere else. */
+function saveText(text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = "recovery-code.txt";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+function NewPassphrase({ ready, root, onSet, onBack }: {
+  readonly ready: Ready; readonly root: Bytes; readonly onSet: () => Promise<void>; readonly onBack: () => void;
+}) {
+  const words = useMemo(() => generatePassphrase(language() === "es" ? SPANISH_WORDS : ENGLISH_WORDS), []);
+  const [passphrase, setPassphrase] = useState("");
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (busy) return;
+    const fault = passphraseProblem(passphrase);
+    setProblem(fault === undefined ? undefined : t(fault));
+    if (fault !== undefined) return;
+    setBusy(true);
+    try {
+      await setWay(ready, root, "passphrase", passphrase);
+      await onSet();
+    } catch (error) {
+      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/recovery?do=passphrase" });
+      setProblem(troubleWords(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
+      <h1>{t("keys.way.passphrase")}</h1>
+      <p class="lead">{t("keys.passphrase.body")}</p>
+      <ErrorSummary problems={problem === undefined ? [] : [{ field: "new-passphrase", text: problem }]} />
+      <PassphraseField id="new-passphrase" label={t("keys.passphrase.label")} hint={t("keys.passphrase.hint")} fresh value={passphrase}
+        onInput={setPassphrase} error={problem} words={words.split(" ")} onUseWords={() => setPassphrase(words)} />
+      {busy ? <Spinner>{t("keys.passphrase.busy")}</Spinner> : null}
+      <div class="button-row">
+        <Button type="submit" busy={busy}>{t("common.save")}</Button>
+        <Button look="quiet" onClick={onBack}>{t("common.cancel")}</Button>
+      </div>
+    </form>
+  );
+}
+
+function TryOut({ ready, method, onDone, onBack }: {
+  readonly ready: Ready; readonly method: Method; readonly onDone: () => Promise<void>; readonly onBack: () => void;
+}) {
+  return (
+    <div class="stack">
+      <h1>{t("keys.try.title")}</h1>
+      <p class="lead">{t(`keys.try.${method}`)}</p>
+      <SecretForm methods={[method]} label={t("keys.try.do")} busyWords={t("keys.secret.working")} onCancel={onBack}
+        onSecret={async (chosen, secret) => {
+          await tryOut(ready, chosen, secret);
+          await onDone();
+        }} />
+    </div>
+  );
+}
+
+/** Another browser of the person asked for the keys too often: from here one says that it is oneself. */
+function ConfirmOther() {
+  const [done, setDone] = useState(false);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  return (
+    <details class="card card--plain">
+      <summary>{t("keys.other.title")}</summary>
+      <p>{t("keys.other.body")}</p>
+      {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
+      {done ? <p role="status">{t("keys.other.done")}</p>
+        : <Button look="quiet" onClick={() => { confirmOther().then(() => setDone(true), (error: unknown) => setProblem(troubleWords(error))); }}>{t("keys.other.do")}</Button>}
+    </details>
+  );
+}
+
+await startKeyPage({ path: "/account", title: "keys.recovery.title", view: (page) => <Recovery page={page} /> });

@@ -1,0 +1,226 @@
+// The teams of a pharmacy: who holds their keys, who waits to be let in, and the signed records that change it.
+
+import { useEffect, useState } from "preact/hooks";
+
+import type { Bytes } from "../crypto/encoding.ts";
+import type { SeatItem, TeamItem } from "../keys/shapes.ts";
+import {
+  admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, SeatRefused, teamsOf,
+} from "../keys/teams.ts";
+import { type Ready, leaveFor } from "../keys/unlock.ts";
+import { isCode } from "../live/api.ts";
+import { Loading, type Page, Said, startKeyPage, troubleWords } from "../live/page.tsx";
+import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
+import { moment } from "../views/format.ts";
+import { t } from "../views/i18n.ts";
+import { type Asking, type RootAct, RootDialog, prepare } from "./parts/root.tsx";
+
+/** Who may sit where; the server checks it again (portal/pharmacies/teams.py). */
+const ROLES: Readonly<Record<string, readonly string[]>> = {
+  pharmacists: ["pharmacist"], desk: ["technician", "pharmacist"], supervisors: ["supervisor"], privacy: ["privacy"],
+};
+const LOOK_AGAIN_MS = 10_000;
+
+type Act = "found" | "admit" | "expel" | "renew" | "ahead";
+
+function Teams({ page }: { readonly page: Page<Ready> }) {
+  const ready = page.person;
+  const { account } = ready;
+  const pharmacy = account.pharmacy;
+  const [teams, setTeams] = useState<readonly TeamItem[] | undefined>(undefined);
+  const [asking, setAsking] = useState<Asking | undefined>(undefined);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [said, setSaid] = useState<string | undefined>(undefined);
+  const [busy, setBusy] = useState(false);
+
+  const reload = async (): Promise<readonly TeamItem[]> => {
+    if (pharmacy === null) return [];
+    const now = await teamsOf(pharmacy);
+    await refreshTeams(ready);
+    setTeams(now);
+    return now;
+  };
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    setProblem(undefined);
+    setBusy(true);
+    try {
+      await work();
+    } catch (error) {
+      setProblem(seatWords(error, teams ?? []));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const begin = (act: Act, team: TeamItem, seat?: SeatItem): Promise<void> => attempt(async () => {
+    setSaid(undefined);
+    if (ready.own.recovery.length === 0) {
+      // A team's key that one lost device could lose needs a way back first.
+      await leaveFor("/recovery", { next: "/team" });
+    }
+    const run = async (root: Bytes): Promise<void> => {
+      const newest = (await reload()).find((one) => one.team === team.team) ?? team;
+      try {
+        if (act === "found") await found(ready, root, newest);
+        else if (act === "admit") await admit(ready, root, newest, [seat!.account]);
+        else if (act === "expel") await expel(ready, root, newest, seat!.account);
+        else await renew(ready, root, newest);
+      } catch (error) {
+        if (error instanceof SeatRefused) throw new Said(seatWords(error, teams ?? []));
+        throw error;
+      }
+      await reload();
+      setSaid(t(`keys.team.done.${act}`, { name: seat?.name ?? "", team: teamName(team) }));
+    };
+    if (act === "ahead") {
+      await prepare(ready, { ...plan(act, team, seat), run });
+      await approveAhead(team.team, seat!.account);
+      await reload();
+      return setSaid(t("keys.team.done.ahead", { name: seat!.name, team: teamName(team) }));
+    }
+    setAsking(await prepare(ready, { ...plan(act, team, seat), run }));
+  });
+  useEffect(() => {
+    void attempt(async () => {
+      const now = await reload();
+      const query = new URLSearchParams(location.search);
+      const team = now.find((one) => one.team === query.get("team"));
+      const act = (["found", "admit", "expel", "renew", "ahead"] as const).find((one) => one === query.get("do"));
+      const seat = team?.seats.find((one) => one.account === query.get("who"));
+      if (team !== undefined && act !== undefined && (seat !== undefined || act === "found" || act === "renew")) await begin(act, team, seat);
+    });
+    const timer = setInterval(() => {
+      // Somebody asks, or lets this person in: shown without loading the page again.
+      if (document.visibilityState === "visible") reload().catch((error: unknown) => setProblem(troubleWords(error)));
+    }, LOOK_AGAIN_MS);
+    page.live.onWipe(() => clearInterval(timer));
+    return () => clearInterval(timer);
+  }, []);
+
+  if (pharmacy === null) {
+    return <EmptyState icon="people" title={t("keys.team.not-staff")} action={<LinkButton href="/">{t("common.nav.home")}</LinkButton>}>{t("keys.team.not-staff-body")}</EmptyState>;
+  }
+  return (
+    <div class="narrow stack-wide">
+      <div class="stack"><h1>{t("keys.team.title")}</h1><p class="lead">{t("keys.team.body")}</p></div>
+      {ready.own.recovery.length > 0 ? null : (
+        <Banner tone="warn" title={t("keys.team.recovery-first")}>
+          <p>{t("keys.team.recovery-first-body")}</p>
+          <LinkButton icon="key" href="/recovery?next=/team">{t("keys.way.code-do")}</LinkButton>
+        </Banner>
+      )}
+      {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
+      {said === undefined ? null : <Banner tone="ok" announce><p>{said}</p></Banner>}
+      {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
+      {asking === undefined ? null
+        : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
+      {teams === undefined ? <Loading words={t("keys.team.loading")} />
+        : teams.map((team) => (
+          <TeamCard key={team.team} ready={ready} team={team} onAct={(act, seat) => void begin(act, team, seat)}
+            onAsk={() => void attempt(async () => { await ask(team.team); await reload(); })}
+            onLeave={() => void attempt(async () => { await leave(team.team); await reload(); })}
+            onDecline={(seat) => void attempt(async () => { await decline(team.team, seat.account); await reload(); })} />
+        ))}
+    </div>
+  );
+}
+
+function teamName(team: TeamItem): string {
+  return t(`keys.team.kind.${team.kind}`);
+}
+
+function plan(act: Act, team: TeamItem, seat: SeatItem | undefined): Omit<RootAct, "run"> {
+  const values = { name: seat?.name ?? "", team: teamName(team) };
+  return {
+    title: t(`keys.team.${act}.title`, values), body: t(`keys.team.${act}.body`, values), confirm: t(`keys.team.${act}.do`),
+    danger: act === "expel", query: { do: act, team: team.team, ...(seat === undefined ? {} : { who: seat.account }) },
+  };
+}
+
+function seatWords(error: unknown, teams: readonly TeamItem[]): string {
+  if (error instanceof SeatRefused) {
+    const seat = teams.flatMap((team) => team.seats).find((one) => one.account === error.account);
+    return t("keys.team.seat-refused", { name: seat?.name ?? error.account });
+  }
+  if (isCode(error, "member-leaves", "member-without-keys")) return error.detail;
+  return troubleWords(error);
+}
+
+function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
+  readonly ready: Ready; readonly team: TeamItem; readonly onAct: (act: Act, seat?: SeatItem) => void;
+  readonly onAsk: () => void; readonly onLeave: () => void; readonly onDecline: (seat: SeatItem) => void;
+}) {
+  const mine = team.seats.find((seat) => seat.account === ready.account.id);
+  const member = mine?.state === "member";
+  const fits = ROLES[team.kind]?.includes(ready.account.role) === true;
+  const flagged = team.seats.filter((seat) => seat.flagged);
+  const seated = team.seats.filter((seat) => seat.state === "member" || seat.state === "leaving");
+  const waiting = team.seats.filter((seat) => seat.state === "waiting" || seat.state === "approved");
+  const { held, all } = heldGenerations(ready, team.team);
+  const poster = member ? ready.directory.safety(team.team) : undefined;
+  return (
+    <section class="card" aria-labelledby={team.team} data-team={team.team} data-gen={team.gen}>
+      <div class="row row-apart"><h2 id={team.team}>{teamName(team)}</h2>
+        {member ? <Tag tone="ok" icon="key">{t("keys.team.state.member")}</Tag> : mine === undefined ? null : <Tag tone="warn">{t(`keys.team.state.${mine.state}`)}</Tag>}</div>
+      <p class="soft">{t(`keys.team.kind.${team.kind}-body`)}</p>
+      {team.gen === 0 ? (
+        <>
+          <p>{t("keys.team.not-founded")}</p>
+          {fits ? <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button> : null}
+        </>
+      ) : null}
+      {member ? <p class="soft" data-held={`${held}/${all}`}>{t(held === all ? "keys.team.held" : "keys.team.held-part", { held, count: all })}</p> : null}
+      {member && team.sole_member ? (
+        <Banner tone="warn" title={t("keys.team.sole")}><p>{t("keys.team.sole-body")}</p><p><a href="/recovery?next=/team">{t("keys.recovery.title")}</a></p></Banner>
+      ) : null}
+      {member && flagged.length > 0 ? (
+        <Banner tone="warn" title={t("keys.team.flagged", { names: flagged.map((seat) => seat.name).join(", ") })}>
+          <p>{t("keys.team.flagged-body")}</p><Button onClick={() => onAct("renew")}>{t("keys.team.renew.do")}</Button>
+        </Banner>
+      ) : null}
+      {seated.length === 0 ? null : (
+        <ul class="list" aria-label={t("keys.team.members", { team: teamName(team) })}>
+          {seated.map((seat) => (
+            <li key={seat.account} class="row row-apart" data-seat={seat.account}>
+              <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)} · {t("keys.team.since", { time: moment(Date.parse(seat.since)) })}</span></span>
+              {member && seat.account !== ready.account.id ? <Button look="quiet" onClick={() => onAct("expel", seat)} label={t("keys.team.expel.label", { name: seat.name })}>{t("keys.team.expel.do")}</Button> : null}
+            </li>
+          ))}
+        </ul>
+      )}
+      {waiting.length === 0 ? null : (
+        <>
+          <h3>{t("keys.team.waiting")}</h3>
+          <ul class="list">
+            {waiting.map((seat) => (
+              <li key={seat.account} class="stack-tight" data-waiting={seat.account}>
+                <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)} · {t(seat.has_keys ? "keys.team.asked" : "keys.team.asked-no-keys", { time: moment(Date.parse(seat.since)) })}</span></span>
+                {member ? (
+                  <div class="button-row">
+                    {seat.has_keys ? <Button onClick={() => onAct("admit", seat)} label={t("keys.team.admit.label", { name: seat.name })}>{t("keys.team.admit.do")}</Button>
+                      : seat.state === "waiting" ? <Button onClick={() => onAct("ahead", seat)}>{t("keys.team.ahead.do")}</Button> : null}
+                    <Button look="quiet" onClick={() => onDecline(seat)}>{t("keys.team.decline")}</Button>
+                  </div>
+                ) : seat.account === ready.account.id ? (
+                  <>
+                    <p>{t("keys.team.you-wait")}</p>
+                    <div class="button-row"><Button look="quiet" onClick={() => onDecline(seat)}>{t("keys.team.take-back")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
+                  </>
+                ) : null}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      <div class="button-row">
+        {team.gen > 0 && mine === undefined && fits ? <Button onClick={onAsk}>{t("keys.team.ask")}</Button> : null}
+        {member ? <Button look="quiet" onClick={() => onAct("renew")}>{t("keys.team.renew.do")}</Button> : null}
+        {member && !team.sole_member ? <Button look="quiet" onClick={onLeave}>{t("keys.team.leave")}</Button> : null}
+      </div>
+      {poster === undefined ? null : (
+        <details><summary>{t("keys.team.poster")}</summary><p>{t("keys.team.poster-body")}</p><p class="figures" translate={false}>{poster.groups.join(" ")}</p></details>
+      )}
+    </section>
+  );
+}
+
+await startKeyPage({ path: "/team", title: "keys.team.title", view: (page) => <Teams page={page} /> });
