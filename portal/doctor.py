@@ -1,21 +1,18 @@
 """`portal doctor`: is everything in place, and if not, what to do about it."""
 
-import smtplib
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from portal.audit import keys as audit_keys
-from portal.core import clock, granting, migrating
+from portal.core import granting, migrating
 from portal.core.database import Database
 from portal.core.errors import PortalError
 from portal.core.settings import Settings, UnsafeSettings
 from portal.e2ee import selftest
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.identity.flow import LoginFlow
-
-PROBE_SECONDS = 5.0
+from portal.notify.mail import MailDelayed, SmtpMailer
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _mail(settings: Settings) -> str:
         if settings.production:
             raise Wrong("PORTAL_SMTP_URL is empty")
         return "none: mail stays on this machine"
-    parts = urlsplit(settings.smtp_url)
-    with smtplib.SMTP(parts.hostname or "", parts.port or 25, timeout=PROBE_SECONDS) as server:
-        server.noop()
-    return f"{parts.hostname}:{parts.port or 25} at {clock.now().isoformat(timespec='seconds')}"
+    try:
+        return SmtpMailer(settings.smtp_url, settings.mail_from).probe()
+    except MailDelayed as problem:
+        raise Wrong(f"the server of PORTAL_SMTP_URL does not let the portal in ({problem})") from problem

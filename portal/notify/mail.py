@@ -102,6 +102,15 @@ class SmtpMailer:
         except (smtplib.SMTPException, OSError) as problem:
             raise MailDelayed(type(problem).__name__) from None
 
+    def probe(self) -> str:
+        """The server's address, once it has let us in. Raises MailDelayed. For `portal doctor`."""
+        try:
+            with self._connected() as server:
+                server.noop()
+        except (smtplib.SMTPException, OSError) as problem:
+            raise MailDelayed(type(problem).__name__) from None
+        return f"{self._host}:{self._port}"
+
     def _connected(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
         if self._encrypted:
