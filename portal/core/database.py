@@ -2,7 +2,7 @@
 
 All writing happens inside `Database.transaction()`. On SQLite it takes the process's write lock and begins
 IMMEDIATE, because a deferred transaction that wants to write later fails at once when another one writes.
-Reading outside of it uses `Database.reading()`, which sees one snapshot and never blocks.
+Reading outside of it uses `Database.reading()`, which never blocks.
 """
 
 import threading
@@ -12,18 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
+import psycopg
 from sqlalchemy import DateTime, LargeBinary, MetaData, String, create_engine, event, text
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.types import TypeDecorator
 
+from portal.core import clock
 from portal.core.errors import Unavailable
 
 # How long one writer waits for another before the caller is told to try again.
 WRITE_WAIT_SECONDS = 10
+# A connection of PostgreSQL that lay idle this long is asked whether it still lives before it is used again.
+IDLE_SECONDS = 5.0
 
 
 class Moment(TypeDecorator[datetime]):
@@ -85,9 +89,11 @@ class Database:
             )
             _tune_sqlite(self.engine)
         else:
-            self.engine = create_engine(
-                url, pool_size=pool_size, max_overflow=16, pool_pre_ping=True, pool_timeout=WRITE_WAIT_SECONDS
-            )
+            self.engine = create_engine(url, pool_size=pool_size, max_overflow=16, pool_timeout=WRITE_WAIT_SECONDS)
+            _ask_idle_connections(self.engine)
+        # PostgreSQL gives each statement a snapshot of its own anyway, so beginning and ending a transaction around a
+        # look would only be two more trips.
+        self._looking = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -110,9 +116,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session for reading one consistent snapshot; nothing it changes is kept."""
+        """A session for looking: SQLite shows one snapshot, PostgreSQL what is committed at each statement.
+
+        Whoever tries to change something through it gets a TypeError.
+        """
         try:
-            with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            with _Looking(self._looking, expire_on_commit=False, autoflush=False) as session:
                 yield session
         except OperationalError as problem:
             raise Unavailable("database-down", retry_after=2) from problem
@@ -125,6 +134,38 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+class _Looking(Session):
+    """A session that refuses to write."""
+
+
+@event.listens_for(_Looking, "do_orm_execute")
+def _refuse_statements(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        raise TypeError("database.reading() is for looking; use database.transaction()")
+
+
+@event.listens_for(_Looking, "before_flush")
+def _refuse_objects(*_: object) -> None:
+    raise TypeError("database.reading() is for looking; use database.transaction()")
+
+
+def _ask_idle_connections(engine: Engine) -> None:
+    """Replace connections that died while nobody used them (a restart, a cut line), without a question each time."""
+
+    @event.listens_for(engine, "checkin")
+    def back(connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["back"] = clock.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def out(connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+        if clock.monotonic() - record.info.get("back", clock.monotonic()) < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as problem:
+            raise DisconnectionError() from problem
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -20,7 +20,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, String, column, delete, event, func, select, table, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    String,
+    Table,
+    bindparam,
+    column,
+    delete,
+    event,
+    func,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from portal.audit import Action, Agent, Entity, record
@@ -49,6 +62,15 @@ _account = table(
     column("large_text", Boolean),
     column("disabled_at", Moment),
 )
+_TABLE: Table = LoginSession.__table__  # type: ignore[assignment]
+# Rows with what their accounts say now; made once, since every request asks.
+_ROWS = select(
+    *_TABLE.c,
+    _account.c.id.label("account_found"),
+    *(part.label(f"account_{part.name}") for part in _account.c if part.name != "id"),
+).select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
+_BY_COOKIE = _ROWS.where(_TABLE.c.id_hash == bindparam("id_hash"))
+_BY_REF = _ROWS.where(_TABLE.c.ref == bindparam("ref"))
 
 
 class State(StrEnum):
@@ -145,12 +167,14 @@ def absolute_limit(role: str) -> timedelta:
 
 def find(session: Session, cookie: str) -> CurrentSession | None:
     """The session a cookie value belongs to, also when it has ended; None for a value never given out."""
-    return _one(session, LoginSession.id_hash == ids.digest(cookie))
+    row = session.execute(_BY_COOKIE, {"id_hash": ids.digest(cookie)}).one_or_none()
+    return None if row is None else _read(row)
 
 
 def by_ref(session: Session, ref: str) -> CurrentSession | None:
     """The session with this public reference."""
-    return _one(session, LoginSession.ref == ref)
+    row = session.execute(_BY_REF, {"ref": ref}).one_or_none()
+    return None if row is None else _read(row)
 
 
 def state(session: Session, ref: str) -> State:
@@ -163,16 +187,16 @@ def open_refs(session: Session, refs: Collection[str]) -> frozenset[str]:
     """Those of many sessions that are active now. One query, for all streams of a process."""
     if not refs:
         return frozenset()
-    rows = session.execute(_query().where(LoginSession.ref.in_(refs))).all()
+    rows = session.execute(_ROWS.where(LoginSession.ref.in_(refs))).all()
     return frozenset(found.ref for row in rows if (found := _read(row)).state is State.ACTIVE)
 
 
 def own(session: Session, account_id: str) -> list[CurrentSession]:
     """The sessions of an account that have not ended, the one used last first."""
     rows = session.execute(
-        _query()
-        .where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))
-        .order_by(LoginSession.active_at.desc(), LoginSession.ref)
+        _ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None)).order_by(
+            LoginSession.active_at.desc(), LoginSession.ref
+        )
     )
     return [found for row in rows if (found := _read(row)).state is not State.ENDED]
 
@@ -370,7 +394,7 @@ def end_by_provider(session: Session, bus: Bus, *, account_id: str | None, sid: 
         condition = LoginSession.account_id == account_id
     else:
         return 0
-    rows = session.execute(_query().where(condition, LoginSession.ended_at.is_(None)))
+    rows = session.execute(_ROWS.where(condition, LoginSession.ended_at.is_(None)))
     return sum(end(session, bus, _read(row), EndedBy.PROVIDER, agent=agent) for row in rows.all())
 
 
@@ -391,8 +415,7 @@ def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
     staff = func.coalesce(_account.c.role, "") != PATIENT
     with database.reading() as session:
         rows = session.execute(
-            _query()
-            .where(
+            _ROWS.where(
                 LoginSession.ended_at.is_(None),
                 (LoginSession.ends_at <= now)
                 | _account.c.disabled_at.is_not(None)
@@ -403,8 +426,7 @@ def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
                         | (LoginSession.active_at <= now - IDLE["patient"])
                     )
                 ),
-            )
-            .limit(limit)
+            ).limit(limit)
         ).all()
         old = session.execute(
             select(LoginSession.ref).where(LoginSession.ends_at < now - KEEP_ENDED).limit(1)
@@ -418,32 +440,20 @@ def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
     return len(due)
 
 
-def _query() -> Any:
-    return select(LoginSession, *(part.label(f"account_{part.name}") for part in _account.c)).outerjoin(
-        _account, _account.c.id == LoginSession.account_id
-    )
-
-
-def _one(session: Session, condition: ColumnElement[bool]) -> CurrentSession | None:
-    row = session.execute(_query().where(condition)).one_or_none()
-    return None if row is None else _read(row)
-
-
 def _known(session: Session, ref: str) -> CurrentSession:
-    return _read(session.execute(_query().where(LoginSession.ref == ref)).one())
+    return _read(session.execute(_BY_REF, {"ref": ref}).one())
 
 
 def _unended(session: Session, account_id: str) -> Sequence[CurrentSession]:
-    rows = session.execute(_query().where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))).all()
+    rows = session.execute(_ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))).all()
     return [_read(row) for row in rows]
 
 
-def _read(row: Any) -> CurrentSession:
-    kept: LoginSession = row[0]
+def _read(kept: Any) -> CurrentSession:
     # A row outlives its account only as an ended one; the role at login then stands in.
-    role = row.account_role or kept.data["role"]
+    role = kept.account_role or kept.data["role"]
     lock_at = min(kept.active_at + idle_limit(role), kept.ends_at)
-    found, ended_by = _state(kept, row, lock_at)
+    found, ended_by = _state(kept, lock_at)
     return CurrentSession(
         ref=kept.ref,
         state=found,
@@ -452,10 +462,10 @@ def _read(row: Any) -> CurrentSession:
         and (found is not State.LOCKED or kept.locked_at is not None),
         account_id=kept.account_id or "",
         role=role,
-        pharmacy_id=row.account_pharmacy_id,
-        language=row.account_language,
-        time_zone=row.account_time_zone,
-        large_text=bool(row.account_large_text),
+        pharmacy_id=kept.account_pharmacy_id,
+        language=kept.account_language,
+        time_zone=kept.account_time_zone,
+        large_text=bool(kept.account_large_text),
         device_id=kept.device_id,
         auth_time=kept.auth_time,
         acr=kept.acr,
@@ -473,15 +483,15 @@ def _read(row: Any) -> CurrentSession:
     )
 
 
-def _state(kept: LoginSession, row: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
+def _state(kept: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
     now = clock.now()
     if kept.ended_at is not None:
         return State.ENDED, EndedBy(kept.ended_by) if kept.ended_by else None
     if now >= kept.ends_at:
         return State.ENDED, EndedBy.EXPIRED
-    if row.account_id is None or row.account_disabled_at is not None:
+    if kept.account_found is None or kept.account_disabled_at is not None:
         return State.ENDED, EndedBy.DISABLED
-    if row.account_role != kept.data.get("role"):
+    if kept.account_role != kept.data.get("role"):
         return State.ENDED, EndedBy.ROLE
     if kept.locked_at is not None or now >= lock_at:
         return State.LOCKED, None

@@ -39,11 +39,11 @@ def actions(database: Database, **wanted: str) -> list[str]:
         return [row.action for row in rows]
 
 
-def test_an_actor_is_loaded_in_two_queries(world: World) -> None:
+def test_an_actor_is_loaded_in_one_query(world: World) -> None:
     statements: list[str] = []
     event.listen(world.database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     judy = world.actor("judy")
-    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
     assert [(one.patient_id, one.kind) for one in judy.acting] == [(world.patients["rosa"], "child")]
     assert judy.on_behalf(world.patients["rosa"]) == "child"
     assert judy.on_behalf(world.patients["alice"]) is None
