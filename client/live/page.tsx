@@ -48,6 +48,7 @@ export function pharmacyView(item: PharmacyItem): Pharmacy {
   return {
     id: item.id, name: item.name, phone: item.phone, onCallPhone: item.on_call_phone, country: item.country,
     openNow: item.open_now, nextOpen: item.next_open === null ? null : Date.parse(item.next_open),
+    openUntil: item.open_until === null ? null : Date.parse(item.open_until), emergency: item.emergency,
   };
 }
 
@@ -92,9 +93,10 @@ async function start<Person extends SignedIn>(
     // The account's own language counts more than the browser's.
     if (account.language !== language() && language() !== "qps") await speak(account.language);
     document.title = `${t(plan.title)} · ${t("common.product")}`;
-    setZone(account.time_zone);
     dress({ largeText: account.large_text || root.dataset["text"] === "large", role: account.role });
     const pharmacies = await loadPharmacies();
+    // Whoever has chosen no zone reads times as on the pharmacy's door.
+    setZone(account.time_zone ?? inView(account, session, pharmacies)?.time_zone ?? null);
     const live = new LiveSession(session);
     live.onWipe(wipe);
     live.start();

@@ -100,7 +100,7 @@ export function AppFrame(props: FrameProps) {
 /** Whether the pharmacy is at work, in one sentence, in the reader's zone. */
 export function hoursLine(pharmacy: Pharmacy, now: number = Date.now()): string {
   if (pharmacy.openNow === null) return t("hours.unknown");
-  if (pharmacy.openNow) return t("hours.open");
+  if (pharmacy.openNow) return pharmacy.openUntil == null ? t("hours.open") : t("hours.open-until", { time: clock(pharmacy.openUntil) });
   if (pharmacy.nextOpen === null) return t("hours.closed");
   const opens = pharmacy.nextOpen;
   if (sameDay(opens, now)) return t("hours.closed-until", { day: t("hours.today"), time: clock(opens) });
@@ -136,7 +136,7 @@ function Footer({ pharmacy }: { readonly pharmacy: Pharmacy | null }) {
   return (
     <footer class="footer no-print">
       <div class="wrap footer__grid">
-        <p class="footer__emergency"><Icon name="warn" /><span>{t("common.footer.emergency-plain")}</span></p>
+        <p class="footer__emergency"><Icon name="warn" /><span>{emergencyLine(pharmacy)}</span></p>
         <div>
           <p>{pharmacy === null ? t("common.footer.wrong-plain") : <>{t("common.footer.wrong")} <a class="nowrap" href={phoneUri(pharmacy.phone)}>{pharmacy.phone}</a></>}</p>
           <ul class="footer__links">
@@ -148,4 +148,11 @@ function Footer({ pharmacy }: { readonly pharmacy: Pharmacy | null }) {
       </div>
     </footer>
   );
+}
+
+function emergencyLine(pharmacy: Pharmacy | null): string {
+  const numbers = pharmacy?.emergency ?? null;
+  if (numbers === null) return t("common.footer.emergency-plain");
+  const line = t("common.footer.emergency", { number: numbers.emergency });
+  return numbers.poison === null ? line : `${line} ${t("common.footer.poison", { number: numbers.poison })}`;
 }

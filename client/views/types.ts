@@ -11,6 +11,10 @@ export interface Pharmacy {
   readonly country: string;
   readonly openNow: boolean | null;
   readonly nextOpen: number | null;
+  /** When it closes; absent or null: not known, or never. */
+  readonly openUntil?: number | null;
+  /** The numbers of its country. */
+  readonly emergency?: { readonly emergency: string; readonly poison: string | null } | null;
 }
 
 /** A medicine or an order as people read it, and the FHIR resource that travels with it. */

@@ -103,7 +103,7 @@ def test_language_and_large_text_are_one_click_without_javascript(visit: Callabl
     page.get_by_role("button", name="Español").click()
     assert page.get_by_role("heading", name="Teléfono y horario").is_visible()
     page.get_by_role("button", name="Letra más grande").click()
-    assert page.locator("html[data-text=large]").count() == 1
+    page.wait_for_selector("html[data-text=large]")
 
 
 def test_the_first_tab_stop_skips_to_the_main_part(visit: Callable[..., Page]) -> None:

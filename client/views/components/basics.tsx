@@ -10,13 +10,13 @@ export type IconName = keyof typeof paths;
 
 /** A drawing that says nothing by itself: the words stand beside it. */
 export function Icon({ name }: { name: IconName }) {
-  return <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d={paths[name]} /></svg>;
+  return <svg class="icon" width="20" height="20" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d={paths[name]} /></svg>;
 }
 
 /** The mark of the portal, as in templates/parts/icons.html. */
 export function Logo() {
   return (
-    <svg class="brand__mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+    <svg class="brand__mark" width="34" height="34" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
       <path fill="currentColor" d="M6 3h20a4 4 0 0 1 4 4v13a4 4 0 0 1-4 4H15l-7.5 6v-6H6a4 4 0 0 1-4-4V7a4 4 0 0 1 4-4z" />
       <g transform="rotate(-45 16 13.5)">
         <path class="mark-a" d="M16 9.5h5a4 4 0 0 1 0 8h-5z" />
