@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 
 from portal import audit
 from portal.accounts.actor import Actor
+from portal.accounts.forms import text_of_bytes
 from portal.audit import Action, Entity, Purpose
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooLarge, Unprocessable
 from portal.e2ee.encoding import b64
 from portal.e2ee.records import AttachmentName
+from portal.pharmacies.tables import Pharmacy
 from portal.threads.access import open_thread
 from portal.threads.tables import Attachment, AttachmentPart, Thread
 
@@ -45,15 +47,15 @@ def begin(
         raise BadInput("bad-field", extra={"field": "id"})
     if not 0 < size <= LARGEST:
         raise TooLarge("attachment-too-large")
+    text_of_bytes(cth, "cth", length=32)
+    if not (actor.staff or actor.acting):
+        raise NotFound()
     known = session.get(Attachment, attachment_id)
     if known is not None:
         if (known.account_id, known.thread_id, known.size, known.cth) != (actor.account_id, thread_id, size, cth):
             raise Conflict("attachment-exists")
         return known
-    thread = session.get(Thread, thread_id)
-    if thread is not None:
-        open_thread(session, actor=actor, thread_id=thread_id, to_write=True)
-        pharmacy_id = thread.pharmacy_id
+    pharmacy_id = _pharmacy_of(session, actor, thread_id, pharmacy_id)
     used, waiting = session.execute(
         select(func.coalesce(func.sum(Attachment.size), 0), func.count()).where(
             Attachment.account_id == actor.account_id, Attachment.created_at > clock.now() - ORPHAN_AGE
@@ -92,11 +94,14 @@ def put_part(session: Session, *, actor: Actor, attachment_id: str, start: int, 
     return upload.received
 
 
-def complete(session: Session, *, actor: Actor, attachment_id: str) -> None:
-    """All parts are there: check the hash the sender announced. Raises Unprocessable `ciphertext-hash` otherwise."""
+def complete(session: Session, *, actor: Actor, attachment_id: str) -> bool:
+    """All parts are there: whether they have the hash the sender announced; if not, they are forgotten.
+
+    Raises Conflict `part-missing` with how much has arrived. To be committed either way.
+    """
     upload = _own_upload(session, actor, attachment_id)
     if upload.complete_at is not None:
-        return
+        return True
     if upload.received != upload.size:
         raise Conflict("part-missing", extra={"received": upload.received})
     hashed = hashlib.sha256()
@@ -105,8 +110,9 @@ def complete(session: Session, *, actor: Actor, attachment_id: str) -> None:
     if b64(hashed.digest()) != upload.cth:
         session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id == attachment_id))
         upload.received = 0
-        raise Unprocessable("ciphertext-hash")
+        return False
     upload.complete_at = clock.now()
+    return True
 
 
 def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: Iterable[AttachmentName]) -> None:
@@ -150,6 +156,8 @@ def open_for_reading(session: Session, *, actor: Actor, attachment_id: str, firs
     """The file, if the actor may read the thread that names it; the first range of a download is recorded."""
     upload = session.get(Attachment, attachment_id)
     if upload is None or upload.seq is None:
+        # Nobody's thread: refused by the same statements as a foreign one.
+        open_thread(session, actor=actor, thread_id="")
         raise NotFound()
     thread = open_thread(session, actor=actor, thread_id=upload.thread_id).thread
     if first:
@@ -195,6 +203,20 @@ def _remove(session: Session, query: Select[str]) -> int:
         session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id.in_(found)))
         session.execute(delete(Attachment).where(Attachment.id.in_(found)))
     return len(found)
+
+
+def _pharmacy_of(session: Session, actor: Actor, thread_id: str, named: str) -> str:
+    """The thread's pharmacy; the one named for a thread that does not exist yet, or is none of the actor's.
+
+    The two look the same to whoever asks: a file for a foreign thread can never be named there, and is removed.
+    """
+    try:
+        thread = open_thread(session, actor=actor, thread_id=thread_id, to_write=True).thread
+    except NotFound:
+        if session.get(Pharmacy, named) is None:
+            raise BadInput("bad-field", extra={"field": "pharmacy"}) from None
+        return named
+    return thread.pharmacy_id
 
 
 def _own_upload(session: Session, actor: Actor, attachment_id: str) -> Attachment:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal.core.errors import BadInput, TooLarge
+from portal.core.errors import BadInput, TooLarge, Unprocessable
 from portal.threads import attachments
 from portal.web.acting import current_actor
 from portal.web.json import query_int, takes
@@ -71,7 +71,9 @@ def put_part(attachment_id: str) -> Response:
 def complete(attachment_id: str) -> tuple[str, int]:
     """All parts are there: check the hash."""
     with services().database.transaction() as session:
-        attachments.complete(session, actor=current_actor(), attachment_id=attachment_id)
+        whole = attachments.complete(session, actor=current_actor(), attachment_id=attachment_id)
+    if not whole:
+        raise Unprocessable("ciphertext-hash")
     return "", 204
 
 
