@@ -72,10 +72,10 @@ LIFE: Life[State, Event] = Life(
 
 @dataclass(frozen=True)
 class Given:
-    """A device and the share that only its own session gets."""
+    """A device and the share that only its own session gets; None for a session on another device."""
 
     device: str
-    share: bytes
+    share: bytes | None
 
 
 def share_box(secret_keys: Sequence[str]) -> SecretsBox:
@@ -105,7 +105,9 @@ def enrol(
 def add(session: Session, *, actor: Actor, certificate: dict[str, Any], name: str, box: SecretsBox) -> Given:
     """One more device of the actor, or an own living device certified anew by a new identity (same key, same share).
 
-    Asks for a fresh login. Binds the session to it. Raises StepUpNeeded, Conflict, BadInput, Unprocessable.
+    Asks for a fresh login. Binds the session to a new device. Certificates are public, so one of a known device gives
+    neither session nor share: these take a signature over the session's challenge (`bind`). Raises StepUpNeeded,
+    Conflict, BadInput, Unprocessable.
     """
     policy.needs_step_up(actor)
     chain = directory.chains(session, [actor.account_id]).get(actor.account_id)
@@ -124,7 +126,8 @@ def bind(
     Raises NotFound for a foreign, ended or unknown device, Forbidden `device-stale`, BadInput, Unprocessable, Conflict
     `share-gone` when the operator's key that sealed the share is gone.
     """
-    row = session.get(Device, device_id)
+    # Locked, so that a device that is being ended takes no session any more.
+    row = session.get(Device, device_id, with_for_update=True)
     if row is None or row.account_id != actor.account_id or row.ended_at is not None or actor.agent.session_ref is None:
         raise NotFound()
     device = verified(session, row)
@@ -243,7 +246,7 @@ def _certify(
     row = session.get(Device, device.dev, with_for_update=True)
     if row is not None and row.account_id == actor.account_id and row.ended_at is None and row.ed == device.ed.hex():
         row.certificate, row.signed_by = kept, chain[-1].n
-        share = _open_share(row, box)
+        given = Given(device.dev, _open_share(row, box) if actor.device_id == device.dev else None)
     else:
         _refuse_used(session, actor, device, row)
         share = ids.random_bytes(SHARE_BYTES)
@@ -260,10 +263,11 @@ def _certify(
                 seen_at=clock.now(),
             )
         )
-    if actor.agent.session_ref is not None:
-        sessions.bind_device(session, actor.agent.session_ref, device.dev)
+        if actor.agent.session_ref is not None:
+            sessions.bind_device(session, actor.agent.session_ref, device.dev)
+        given = Given(device.dev, share)
     _note(session, actor, Action.KEY_DEVICE_ADDED, device.dev)
-    return Given(device.dev, share)
+    return given
 
 
 def _verify(actor: Actor, certificate: dict[str, Any], identities: list[IdentityKeys]) -> VerifiedDevice:

@@ -21,6 +21,7 @@ from portal.core import clock
 from portal.core.errors import Conflict, Forbidden, Unprocessable
 from portal.e2ee.directory import Entry, EntryRole, SignedEntry, read_entry, verify_chain
 from portal.e2ee.hybrid import IdentityKeys
+from portal.identity import sessions
 from portal.outbox import enqueue
 
 # The outbox job for what others do when somebody's keys change (threads that wait for them); payload {account, what}.
@@ -65,8 +66,8 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
     """Store the next entry (a new generation or identity) together with the vault that holds its seeds.
 
     Asks for a fresh login; but for a `reset`, for a certified device too. A reset starts again without the old
-    identity: the recovery ways lead to the old keys and go. Raises StepUpNeeded, Forbidden, Conflict `moved-chain` with
-    the newest number, BadInput, Unprocessable.
+    identity: the recovery ways lead to the old keys and go, and no session is on a device any more. Raises
+    StepUpNeeded, Forbidden, Conflict `moved-chain` with the newest number, BadInput, Unprocessable.
     """
     policy.needs_step_up(actor)
     there = [row.entry for row in _rows(session, [actor.account_id], lock=True)]
@@ -84,6 +85,8 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
     vault.put(session, actor=actor, rev=rev, vault=sealed)
     if signed.entry.reset:
         session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
+        # The devices are the lost identity's: what asks for one asks for a device of the new identity from now on.
+        sessions.unbind_devices(session, actor.account_id)
         enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "reset"})
     _note(session, actor, Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED, signed.entry)
     return signed.entry

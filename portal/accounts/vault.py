@@ -52,9 +52,11 @@ def read(session: Session, *, actor: Actor) -> Vault | None:
 def replace(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) -> int:
     """Store revision `rev` of the vault, which must follow the one that is there. Returns it.
 
-    Raises Forbidden without a certified device, BadInput for another form or user, Conflict `moved-vault` with the
-    revision that is there.
+    Asks for a fresh login: whoever overwrites the vault takes the seeds away for ever. Raises StepUpNeeded, Forbidden
+    without a certified device, BadInput for another form or user, Conflict `moved-vault` with the revision that is
+    there.
     """
+    policy.needs_step_up(actor)
     if actor.device_id is None:
         raise Forbidden("device-needed")
     put(session, actor=actor, rev=rev, vault=vault)

@@ -315,6 +315,15 @@ def bind_device(session: Session, ref: str, device_id: str) -> None:
     )
 
 
+def unbind_devices(session: Session, account_id: str) -> None:
+    """Take all sessions of an account off their devices; each may be bound again by a fresh proof."""
+    session.execute(
+        update(LoginSession)
+        .where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))
+        .values(device_id=None)
+    )
+
+
 def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
     """Lock: the session answers nothing but login, logout and its own state until a fresh login."""
     changed = session.execute(

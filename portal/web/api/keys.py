@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from portal.accounts import devices, directory, recovery, vault
 from portal.accounts.devices import Given, OwnDevice
@@ -80,10 +80,10 @@ class Wrap:
 
 @blueprint.get("/me")
 def me() -> Response:
-    """Everything the person's own browser needs of the own keys."""
+    """Everything the person's own browser needs of the own keys; `vault=0` leaves out the vault and its audit row."""
     actor = current_actor()
     with services().database.transaction() as session:
-        kept = vault.read(session, actor=actor)
+        kept = vault.read(session, actor=actor) if request.args.get("vault") != "0" else None
         answer = {
             "entries": directory.own_entries(session, actor.account_id),
             "devices": [_device(one) for one in devices.own(session, actor=actor)],
@@ -228,7 +228,7 @@ def _box() -> SecretsBox:
 
 
 def _given(given: Given) -> Response:
-    return jsonify(device=given.device, share=b64(given.share))
+    return jsonify(device=given.device, share=None if given.share is None else b64(given.share))
 
 
 def _device(one: OwnDevice) -> dict[str, Any]:
