@@ -125,14 +125,19 @@ export class Resting {
     await this.store.delete("seeds", seedName(what, owner, gen));
   }
 
+  /** What lies here, not opened. */
+  async names(): Promise<SeedName[]> {
+    return (await this.store.all<Bytes>("seeds")).map(([name]) => readSeedName(name));
+  }
+
   /** All encryption seeds that open. What another device or an older share sealed does not, and is left out. */
   async seeds(): Promise<Seed[]> {
     const found: Seed[] = [];
     for (const [name, sealed] of await this.store.all<Bytes>("seeds")) {
-      const [what, owner, gen] = name.split(":") as ["puk" | "team" | "urk", string, string];
+      const { what, owner, gen } = readSeedName(name);
       if (what === "urk") continue;
-      const seed = await openAtRest(this.device.wrapping, this.share, this.place(what, owner, Number(gen)), sealed);
-      if (seed !== undefined) found.push({ id: owner, gen: Number(gen), seed });
+      const seed = await openAtRest(this.device.wrapping, this.share, this.place(what, owner, gen), sealed);
+      if (seed !== undefined) found.push({ id: owner, gen, seed });
     }
     return found;
   }
@@ -150,6 +155,17 @@ export class Resting {
   dropRoot(): Promise<void> {
     return this.drop("urk", this.account, 1);
   }
+}
+
+interface SeedName {
+  readonly what: "puk" | "team" | "urk";
+  readonly owner: string;
+  readonly gen: number;
+}
+
+function readSeedName(name: string): SeedName {
+  const [what, owner, gen] = name.split(":") as [SeedName["what"], string, string];
+  return { what, owner, gen: Number(gen) };
 }
 
 function seedName(what: string, owner: string, gen: number): string {

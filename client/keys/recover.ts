@@ -3,16 +3,15 @@
 
 import { makeCertificate } from "../crypto/certificates.ts";
 import { makeNextEntry } from "../crypto/directory.ts";
-import { type Bytes } from "../crypto/encoding.ts";
+import { unb64 } from "../crypto/encoding.ts";
 import { generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk, type UrkWrap } from "../crypto/recovery.ts";
-import { get, post } from "../live/api.ts";
+import { get, isCode, post } from "../live/api.ts";
 import { deviceSigner, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
-import { unb64 } from "../crypto/encoding.ts";
 import { deviceName, settle } from "./pending.ts";
-import { type Given, type Method, type OwnKeys } from "./shapes.ts";
-import { type SignedIn, bind, ownChain } from "./unlock.ts";
+import { type Given, type Method } from "./shapes.ts";
+import { type SignedIn, bind, ownChain, ownKeysWithVault } from "./unlock.ts";
 import { entryHash, identityIn, makeVault, newestSeedIn, openRootKey } from "./vault.ts";
 
 export type Wraps = Readonly<Partial<Record<Method, UrkWrap>>>;
@@ -29,16 +28,19 @@ export async function recoveryWraps(): Promise<Wraps> {
 export async function recover(person: SignedIn, wrap: UrkWrap, secret: string): Promise<void> {
   const { account, store } = person;
   const root = await openRootKey(wrap, account.id, secret);
-  const own = await get<OwnKeys>("/api/keys/me");
+  const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, store);
-  if (own.vault === null) throw new Error("the server did not hand out the vault");
   const vault = own.vault.vault;
   const [identity, seed] = [await identityIn(vault, root, chain), await newestSeedIn(vault, root, chain)];
   const kept = await keptDevice(store);
   const state = own.devices.find((one) => one.id === kept?.id)?.state;
   if (kept !== undefined && state === "active") {
     // Still a device: only the newest key is missing here.
-    const given = await bind(person.session, kept).catch(() => undefined);
+    const given = await bind(person.session, kept).catch((error: unknown) => {
+      // The operator's key that sealed the share is gone: this browser becomes a new device.
+      if (isCode(error, "share-gone", "not-found")) return undefined;
+      throw error;
+    });
     if (given !== undefined) {
       await new Resting(store, account.id, kept, unb64(given.share, 32)).keep("puk", account.id, chain.newest.gen, seed);
       await keepWrap(store, wrap);
@@ -67,22 +69,17 @@ export function tried(method: Method): Promise<void> {
  * confirmed who it is; new ones can be written at once. Asks for a fresh login (ApiError `step-up`).
  */
 export async function startAgain({ account, store }: SignedIn): Promise<void> {
-  const own = await get<OwnKeys>("/api/keys/me");
+  const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, store);
   const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
   const gen = chain.newest.gen + 1;
   const entry = await makeNextEntry({ id: account.id, role: "person", gen, kem: publicKeyOf(seed) }, identity, chain.newest, undefined, undefined);
   const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
-  const rev = (own.vault?.rev ?? 0) + 1;
+  const rev = own.vault.rev + 1;
   const vault = await makeVault(account.id, root, { rev, n: chain.newest.n + 1, gen }, identity, seed);
   await forgetKeys(store);
   const pending = await keepPending(store, { device, gen, keepRoot: true, certificate, entry: entryHash(entry.h) }, { root, seed });
   await post("/api/keys/entries", { entry, vault, rev });
   const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName() });
   await settle(store, account.id, pending, given);
-}
-
-/** A root key that was opened for a moment. */
-export interface OpenRoot {
-  readonly root: Bytes;
 }

@@ -4,16 +4,14 @@ import { makeRevocation } from "../crypto/certificates.ts";
 import { makeNextEntry } from "../crypto/directory.ts";
 import { type Bytes } from "../crypto/encoding.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
-import { ApiError, get, post } from "../live/api.ts";
-import { type OwnKeys } from "./shapes.ts";
-import { type Ready, ownChain } from "./unlock.ts";
+import { ApiError, post } from "../live/api.ts";
+import { type Ready, ownChain, ownKeysWithVault } from "./unlock.ts";
 import { identityIn, vaultWithSeed } from "./vault.ts";
 
 /** Ends a device of the person. Its share is destroyed and its sessions end; from then on a new key is used. */
 export async function endDevice(ready: Ready, root: Bytes, device: string): Promise<void> {
-  const own = await get<OwnKeys>("/api/keys/me");
+  const own = await ownKeysWithVault();
   const chain = await ownChain(ready.account.id, own, ready.store);
-  if (own.vault === null) throw new Error("the server did not hand out the vault");
   const identity = await identityIn(own.vault.vault, root, chain);
   const revocation = await makeRevocation(identity, { user: ready.account.id, dev: device, ts: Date.now() });
   await post(`/api/keys/devices/${device}/end`, { revocation });
@@ -26,9 +24,8 @@ export async function endDevice(ready: Ready, root: Bytes, device: string): Prom
  */
 export async function newGeneration(ready: Ready, root: Bytes): Promise<number> {
   const { account, keyring, resting } = ready;
-  const own = await get<OwnKeys>("/api/keys/me");
+  const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, ready.store);
-  if (own.vault === null) throw new Error("the server did not hand out the vault");
   const identity = await identityIn(own.vault.vault, root, chain);
   const [seed, gen] = [generateSeed(), chain.newest.gen + 1];
   const before = keyring.seed(account.id, chain.newest.gen);

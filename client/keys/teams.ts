@@ -5,8 +5,8 @@ import { type Bytes } from "../crypto/encoding.ts";
 import { refused } from "../crypto/reasons.ts";
 import { type TeamSeat, makeTeamRecord, openTeam } from "../crypto/teams.ts";
 import { get, isCode, post } from "../live/api.ts";
-import { type OwnKeys, type SeatItem, type TeamItem } from "./shapes.ts";
-import { type Ready, openTeams } from "./unlock.ts";
+import { type SeatItem, type TeamItem } from "./shapes.ts";
+import { type Ready, openTeams, ownKeys, ownKeysWithVault } from "./unlock.ts";
 import { identityIn } from "./vault.ts";
 
 /** What a new generation stands for, as the server tells it. */
@@ -48,8 +48,7 @@ export async function makeGeneration(
   ready: Ready, root: Bytes, team: TeamItem, wanted: readonly { readonly account: string; readonly role: string }[],
 ): Promise<Appended> {
   const { account, directory, keyring, chain } = ready;
-  const own = await get<OwnKeys>("/api/keys/me");
-  if (own.vault === null) throw new Error("the server did not hand out the vault");
+  const own = await ownKeysWithVault();
   const identity = await identityIn(own.vault.vault, root, chain);
   for (let tried = 1; ; tried += 1) {
     await directory.load([team.team, ...wanted.map((one) => one.account)], { fresh: true });
@@ -135,7 +134,7 @@ export async function decline(team: string, account: string): Promise<void> {
 
 /** Opens the teams anew: a colleague let this person in, or made a new key. */
 export async function refreshTeams(ready: Ready): Promise<void> {
-  const own = await get<OwnKeys>("/api/keys/me");
+  const own = await ownKeys();
   const teams = own.teams.filter((seat) => seat.state === "member").map((seat) => seat.team);
   await ready.directory.load(teams, { fresh: true });
   await openTeams(ready.keyring, ready.directory, ready.resting, own);

@@ -87,9 +87,9 @@ export async function ensureReady(): Promise<Ready> {
 /** As `ensureReady`, but says what is missing instead of leaving. */
 export async function unlock(person: SignedIn): Promise<Ready | Missing> {
   const { session, account, store } = person;
-  let own = await get<OwnKeys>("/api/keys/me");
+  let own = await ownKeys();
   let given: Given | undefined = await finishPending(store, account.id, session, own);
-  if (given !== undefined) own = await get<OwnKeys>("/api/keys/me");
+  if (given !== undefined) own = await ownKeys();
   const device = await keptDevice(store);
   if (device === undefined) return own.entries.length === 0 ? "no-keys" : "new-browser";
   const state = own.devices.find((one) => one.id === device.id)?.state;
@@ -107,17 +107,37 @@ export async function unlock(person: SignedIn): Promise<Ready | Missing> {
     throw error;
   }
   const resting = new Resting(store, account.id, device, unb64(given.share, 32));
+  await forgetLeftTeams(resting, own);
   const keyring = await Keyring.from({
     account: account.id, device: device.id, publicKey: device.publicKey, signing: await signingKey(device), seeds: await resting.seeds(),
   });
   if (!(await completeOwn(keyring, chain))) return "behind";
-  // The vault is given to a bound session only.
-  if (own.vault === null) own = await get<OwnKeys>("/api/keys/me");
   const directory = new Directory(keyring, chain, own, account);
   const objects = new Objects(keyring, directory);
   directory.pinsIn(objects);
   await openTeams(keyring, directory, resting, own);
   return { session, account, store, keyring, chain, own, resting, directory, objects };
+}
+
+/** The person's own keys, without the vault: reading that one is put on record, and only acts with the root key need it. */
+export function ownKeys(): Promise<OwnKeys> {
+  return get<OwnKeys>("/api/keys/me?vault=0");
+}
+
+/** The person's own keys with the vault. */
+export async function ownKeysWithVault(): Promise<OwnKeys & { readonly vault: NonNullable<OwnKeys["vault"]> }> {
+  const own = await get<OwnKeys>("/api/keys/me");
+  // Given to a certified device, or within five minutes of a sign-in.
+  if (own.vault === null) throw new ApiError(403, "step-up", "", {}, null);
+  return { ...own, vault: own.vault };
+}
+
+/** Who was taken out of a team keeps nothing of it here, not even sealed. */
+async function forgetLeftTeams(resting: Resting, own: OwnKeys): Promise<void> {
+  const mine = new Set(own.teams.filter((seat) => seat.state === "member").map((seat) => seat.team));
+  for (const { what, owner, gen } of await resting.names()) {
+    if (what === "team" && !mine.has(owner)) await resting.drop("team", owner, gen);
+  }
 }
 
 /** Shows the server that this session runs on this device; gives the share. */

@@ -4,8 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { endDevice } from "../keys/rotate.ts";
 import type { OwnDevice, OwnKeys } from "../keys/shapes.ts";
-import type { Ready } from "../keys/unlock.ts";
-import { get } from "../live/api.ts";
+import { type Ready, ownKeys } from "../keys/unlock.ts";
 import { type Page, SHARED, startKeyPage, troubleWords } from "../live/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { Checkbox } from "../views/components/forms.tsx";
@@ -36,7 +35,7 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
         query: { end: device.id },
         run: async (root) => {
           await endDevice(ready, root, device.id);
-          setOwn(await get<OwnKeys>("/api/keys/me"));
+          setOwn(await ownKeys());
           setEnded(device.name);
         },
       }));

@@ -6,9 +6,9 @@ import type { Bytes } from "../crypto/encoding.ts";
 import { ENGLISH_WORDS } from "../crypto/words/english.ts";
 import { SPANISH_WORDS } from "../crypto/words/spanish.ts";
 import { confirmOther, generateCode, generatePassphrase, passphraseProblem, setWay, tryOut } from "../keys/recovery.ts";
-import type { Method, OwnKeys, RecoveryWay } from "../keys/shapes.ts";
-import { type Ready, leaveFor } from "../keys/unlock.ts";
-import { get, isCode } from "../live/api.ts";
+import type { Method, RecoveryWay } from "../keys/shapes.ts";
+import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
+import { isCode } from "../live/api.ts";
 import { type Page, startKeyPage, troubleWords } from "../live/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
@@ -35,7 +35,7 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
   const [asking, setAsking] = useState<Asking | undefined>(undefined);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | undefined>(undefined);
-  const reload = async (): Promise<void> => setWays((await get<OwnKeys>("/api/keys/me")).recovery);
+  const reload = async (): Promise<void> => setWays((await ownKeys()).recovery);
 
   const begin = async (method: Method): Promise<void> => {
     setProblem(undefined);

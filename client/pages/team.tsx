@@ -36,7 +36,11 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   const reload = async (): Promise<readonly TeamItem[]> => {
     if (pharmacy === null) return [];
     const now = await teamsOf(pharmacy);
-    await refreshTeams(ready);
+    const behind = now.some((team) => {
+      const mine = team.seats.find((seat) => seat.account === account.id);
+      return mine?.state === "member" && ready.keyring.newest(team.team) !== team.gen;
+    });
+    if (behind) await refreshTeams(ready);
     setTeams(now);
     return now;
   };

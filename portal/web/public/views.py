@@ -8,7 +8,10 @@ from babel import Locale
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from portal.accounts import directory
+from portal.accounts.actor import Actor
 from portal.accounts.preferences import choose
+from portal.accounts.roles import Role
 from portal.core import clock, texts
 from portal.core.errors import BadInput
 from portal.identity.flask_session import open_when_locked
@@ -24,6 +27,8 @@ blueprint = Blueprint("public", __name__)
 
 # The newest first. A change of what the server sees is a new version with a sentence privacy.change.<n>.
 PRIVACY_VERSIONS = ((1, date(2026, 11, 22)),)
+# The page of the client that makes first keys and goes on to the home page.
+SETUP = "/setup"
 _YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -33,8 +38,16 @@ def landing() -> AnyResponse | str:
     """The first page; whoever is signed in goes on to the own one."""
     frame = current_frame()
     if frame.account is not None:
-        return redirect(frame.home)
+        return redirect(_first_keys(frame.account) or frame.home)
     return render_template("public/landing.html", pharmacies=[reach(one) for one in known_pharmacies()])
+
+
+def _first_keys(account: Actor) -> str | None:
+    """Where first keys are made: right after the first sign-in, so that the pharmacy can write to this person too."""
+    if account.role is Role.OPERATOR:
+        return None
+    with services().database.reading() as session:
+        return None if directory.have_keys(session, [account.account_id]) else SETUP
 
 
 @blueprint.get("/contact")
