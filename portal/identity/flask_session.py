@@ -43,7 +43,7 @@ STEP_UP_MINUTES = 5
 # How long a form may lie open in a browser that is not signed in.
 VISITOR_SECONDS = 4 * 3600
 # Blueprints whose pages are the same for everybody: they answer without a session and while it is locked.
-PUBLIC_BLUEPRINTS = frozenset({"health", "openapi", "public"})
+PUBLIC_BLUEPRINTS = frozenset({"assets", "checkpoints", "health", "openapi", "public"})
 
 P = ParamSpec("P")
 R = TypeVar("R")
