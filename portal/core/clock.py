@@ -6,16 +6,19 @@ Everything inside is UTC; a person's own zone is applied only where a sentence i
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 _offset = timedelta()
 _frozen: datetime | None = None
+# How far away one thread of the process lives, while the others stay where they are.
+_away: ContextVar[timedelta] = ContextVar("clock_away", default=timedelta())
 
 
 def now() -> datetime:
-    """The current moment, timezone-aware in UTC, moved by `shift` or held still by `frozen`."""
+    """The current moment, timezone-aware in UTC, moved by `shift` or `at`, or held still by `frozen`."""
     base = _frozen if _frozen is not None else datetime.now(UTC)
-    return base + _offset
+    return base + _offset + _away.get()
 
 
 def now_ms() -> int:
@@ -55,3 +58,13 @@ def frozen(at: datetime) -> Iterator[None]:
         yield
     finally:
         _frozen, _offset = before
+
+
+@contextmanager
+def at(moment: datetime) -> Iterator[None]:
+    """Let this thread alone live at `moment` (timezone-aware) and on from there: how the demo's past is told."""
+    token = _away.set(_away.get() + moment - now())
+    try:
+        yield
+    finally:
+        _away.reset(token)

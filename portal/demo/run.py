@@ -31,6 +31,8 @@ from portal.serving import Plan, PortalServer
 HOST = "127.0.0.1"
 THREADS = 256
 KEPT_IN = "session.key"
+# Lies in the data folder once the world is whole; a world that was left half-made is made anew.
+FILLED = "filled"
 
 
 def demo(
@@ -49,7 +51,7 @@ def demo(
         print("portal: the demo does not run under PORTAL_ENV=production", file=sys.stderr)
         return 2
     folder = (data or base.data_path) / ("demo-empty" if empty else "demo")
-    if reset:
+    if reset or not (folder / FILLED).exists():
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in ((port, "the portal"), (port + 1, "the identity provider"), (port + 2, "the FHIR sandbox")):
@@ -116,13 +118,18 @@ class DemoServices:
         servers = [self._provider(loaded)]
         if self._ehr is None:
             servers.append(self._sandbox(app))
-        threading.Thread(target=self._fill, args=(app, loaded, began), name="demo-world", daemon=True).start()
-        stop_worker = worker.start_beside(app)
+        stoppers: list[Callable[[], None]] = [server.shutdown for server in servers]
+
+        def fill() -> None:
+            self._fill(app, loaded, began)
+            # Not before: to a worker of today everything that is just being told is long past and to be cleared away.
+            stoppers.insert(0, worker.start_beside(app))
+
+        threading.Thread(target=fill, name="demo-world", daemon=True).start()
 
         def stop() -> None:
-            stop_worker()
-            for server in servers:
-                server.shutdown()
+            for one in stoppers:
+                one()
 
         return stop
 
@@ -145,27 +152,34 @@ class DemoServices:
         return _serve(sandbox, self._port + 2)
 
     def _fill(self, app: Flask, loaded: list[LoadedPatient], began: float) -> None:
+        if not (self._folder / FILLED).exists():
+            self._make_world(app, loaded)
+            (self._folder / FILLED).touch()
+        _say(f"ready after {time.monotonic() - began:.1f} s")
+        print(_greeting(self._settings, loaded, empty=self._empty), flush=True)
+
+    def _make_world(self, app: Flask, loaded: list[LoadedPatient]) -> None:
         database: Database = app.extensions["portal"].database
-        if not world.built(database):
-            client = EhrClient(EhrConnection(self._settings.ehr_base_url, source="EHR", private_network=True))
-            _say("filling the EHR with the demo patients …")
-            if self._ehr is None or self._seed_ehr:
-                seed.seed(client, clock.now().date())
-            for patient in loaded:
-                client.transaction(patient.bundle)
-            _say("making pharmacies and accounts …")
-            world.build(
+        client = EhrClient(EhrConnection(self._settings.ehr_base_url, source="EHR", private_network=True))
+        today = clock.now().date()
+        _say("filling the EHR with the demo patients …")
+        if self._ehr is None or self._seed_ehr:
+            seed.seed(client, today)
+        for patient in loaded:
+            client.transaction(patient.bundle)
+        _say("making pharmacies and accounts …")
+        with clock.at(clock.now() if self._empty else story.beginning()):
+            patients = world.build(
                 database,
                 issuer=self._settings.oidc_issuer,
                 ehr_base_url=self._settings.ehr_base_url,
                 client=client,
+                today=today,
                 loaded=loaded,
             )
-            if not self._empty:
-                story.tell(app, progress=_say)
-            client.close()
-        _say(f"ready after {time.monotonic() - began:.1f} s")
-        print(_greeting(self._settings, loaded, empty=self._empty), flush=True)
+        if not self._empty:
+            story.tell(app, ehr=client, patients=patients, progress=_say)
+        client.close()
 
 
 def _serve(app: Flask, port: int):  # type: ignore[no-untyped-def]

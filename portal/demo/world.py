@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -37,17 +38,22 @@ def built(database: Database) -> bool:
 
 
 def build(
-    database: Database, *, issuer: str, ehr_base_url: str, client: EhrClient, loaded: Sequence[LoadedPatient] = ()
-) -> None:
+    database: Database,
+    *,
+    issuer: str,
+    ehr_base_url: str,
+    client: EhrClient,
+    today: date,
+    loaded: Sequence[LoadedPatient] = (),
+) -> dict[str, str]:
     """Make pharmacies, accounts, patients and care relations; the patients are found in the EHR by their demo login.
 
-    Patients `loaded` from bundles get a login each and are in Riverside's care.
+    Patients `loaded` from bundles get a login each and are in Riverside's care. Returns the patients' ids by login.
     """
     more = [DemoPerson(one.login, one.full_name, Role.PATIENT, patients={one.login: Kind.SELF}) for one in loaded]
     homes = {**CARE, **{person.login: ("riverside",) for person in more}}
-    found = {login: fhir_id for login in homes if (fhir_id := _fhir_id(client, login))}
+    found = {login: known for login in homes if (known := fhir_id(client, login))}
     with database.transaction() as session:
-        today = clock.now().date()
         for profile in pharmacies(today):
             profiles.create(session, agent=BUILDER, profile=profile)
             session.add(
@@ -63,6 +69,7 @@ def build(
         patient_ids = {login: _patient(session, login, fhir_id, homes[login]) for login, fhir_id in found.items()}
         for person in (*PEOPLE, *more):
             _account(session, person, issuer, patient_ids)
+    return patient_ids
 
 
 def account_id(session: Session, login: str) -> str:
@@ -70,7 +77,8 @@ def account_id(session: Session, login: str) -> str:
     return session.scalars(select(Account.id).where(Account.subject == login)).one()
 
 
-def _fhir_id(client: EhrClient, login: str) -> str | None:
+def fhir_id(client: EhrClient, login: str) -> str | None:
+    """The FHIR id of a demo patient by login; None where the EHR does not know one or does not answer."""
     try:
         matches = ContextReader(client).find_patients(LOGIN_SYSTEM, login)
     except PortalError:
