@@ -13,6 +13,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
 from portal.audit import Action, Entity, Purpose
 from portal.core.errors import BadInput, NotFound
+from portal.e2ee.records import Role
 from portal.threads.access import Access, open_thread
 from portal.threads.inbox import transported
 from portal.threads.tables import Receipt, Record, Thread
