@@ -14,7 +14,6 @@ from portal.audit import Agent
 from portal.core import clock
 from portal.core.errors import NotSignedIn
 
-
 # Everyone's first query: a row for each relation that holds now, one without where there is none.
 _WITH_RELATIONS = (
     select(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy, vault
@@ -26,6 +26,13 @@ from portal.outbox import enqueue
 
 # The outbox job for what others do when somebody's keys change (threads that wait for them); payload {account, what}.
 CHANGED_JOB = "keys.changed"
+
+
+_ENTRIES = (
+    select(DirectoryEntry.id, DirectoryEntry.entry)
+    .where(DirectoryEntry.id.in_(bindparam("ids", expanding=True)))
+    .order_by(DirectoryEntry.id, DirectoryEntry.n)
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,8 @@ def chains(session: Session, ids: Iterable[str]) -> dict[str, list[Entry]]:
     Raises Unprocessable when what is stored does not verify: then nothing may be built on it.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(session, list(ids)):
-        found.setdefault(row.id, []).append(row.entry)
+    for id, entry in session.execute(_ENTRIES, {"ids": list(ids)}):
+        found.setdefault(id, []).append(entry)
     with answering_refusals():
         return {id: list(_verified(id, tuple(map(_as_text, entries)))) for id, entries in found.items()}
 

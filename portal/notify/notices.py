@@ -3,11 +3,11 @@
 Who is told, and whether anything still waits, is the threads' and accounts' to say: the handler asks a callback.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,9 @@ KIND = "notice.message"
 WAIT = timedelta(minutes=2)
 
 _TABLE: Table = NoticeSent.__table__  # type: ignore[assignment]
+_TOLD = select(_TABLE.c.account_id).where(
+    _TABLE.c.account_id.in_(bindparam("account_ids", expanding=True)), _TABLE.c.about == bindparam("about")
+)
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,15 @@ class Recipient:
 WhoWaits = Callable[[Session, str, str], Recipient | None]
 
 
-def message_waits(session: Session, account_id: str, thread_id: str) -> None:
-    """A message came for a person: unless one mail about the thread is out already, look again in two minutes."""
-    if not _told(session, account_id, thread_id):
-        _look_again(session, account_id, thread_id, clock.now())
+def message_waits(session: Session, account_ids: Collection[str], thread_id: str) -> None:
+    """A message came for some people: who has not yet been sent a mail about the thread is looked after in two minutes.
+
+    Two statements, however many they are.
+    """
+    if not account_ids:
+        return
+    told = set(session.scalars(_TOLD, {"account_ids": list(account_ids), "about": _about(thread_id)}))
+    _look_again(session, [account_id for account_id in account_ids if account_id not in told], thread_id, clock.now())
 
 
 def has_read(session: Session, account_id: str, thread_id: str) -> None:
@@ -56,7 +64,7 @@ def has_read(session: Session, account_id: str, thread_id: str) -> None:
         .returning(_TABLE.c.about)
     ).first()
     if gone is not None:
-        _look_again(session, account_id, thread_id, clock.now())
+        _look_again(session, [account_id], thread_id, clock.now())
 
 
 class MessageNotice:
@@ -83,7 +91,7 @@ class MessageNotice:
         if recipient.unread_since + WAIT > clock.now():
             # What this job was planned for has been read; a younger message waits, and gets its own two minutes.
             with self._database.transaction() as session:
-                _look_again(session, account_id, thread_id, recipient.unread_since)
+                _look_again(session, [account_id], thread_id, recipient.unread_since)
             return
         mail = compose(
             Template.MESSAGE_WAITS,
@@ -118,19 +126,16 @@ class MessageNotice:
             )
 
 
-def _look_again(session: Session, account_id: str, thread_id: str, since: datetime) -> None:
-    outbox.enqueue(
-        session,
-        KIND,
-        {"account": account_id, "thread": thread_id},
-        due_at=since + WAIT,
-        dedupe=f"notice:{account_id}:{thread_id}",
-    )
+def _look_again(session: Session, account_ids: Iterable[str], thread_id: str, since: datetime) -> None:
+    wanted = [
+        outbox.Wanted({"account": account_id, "thread": thread_id}, dedupe=f"notice:{account_id}:{thread_id}")
+        for account_id in account_ids
+    ]
+    outbox.enqueue_each(session, KIND, wanted, due_at=since + WAIT)
 
 
 def _told(session: Session, account_id: str, thread_id: str) -> bool:
-    row = select(_TABLE.c.about).where(_TABLE.c.account_id == account_id, _TABLE.c.about == _about(thread_id))
-    return session.execute(row).first() is not None
+    return session.scalar(_TOLD, {"account_ids": [account_id], "about": _about(thread_id)}) is not None
 
 
 def _about(thread_id: str) -> str:

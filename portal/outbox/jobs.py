@@ -1,7 +1,7 @@
 """Putting jobs into the outbox, in the transaction that makes them necessary."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,21 @@ from portal.outbox.tables import OutboxJob
 _TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
 # A job says what is to be done by ids; whoever wants to send more has the wrong tool.
 LARGEST_PAYLOAD = 16_384
+
+
+_INSERT = {
+    "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]),
+    "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A job to be put in: see `enqueue`."""
+
+    payload: Mapping[str, Any]
+    dedupe: str | None = None
+    pharmacy_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,20 +61,29 @@ def enqueue(
     is free again as soon as that run begins, since what happens then may need another one.
     Payloads hold ids, never text of people. Raises ValueError for one that is too large.
     """
-    if len(json.dumps(payload)) > LARGEST_PAYLOAD:
+    enqueue_each(session, kind, [Wanted(payload, dedupe, pharmacy_id)], due_at=due_at)
+
+
+def enqueue_each(session: Session, kind: str, wanted: Iterable[Wanted], *, due_at: datetime | None = None) -> None:
+    """Add several jobs of one kind, each as `enqueue` does, in one statement."""
+    now = clock.now()
+    rows = [
+        {
+            "id": ids.random_id(),
+            "pharmacy_id": job.pharmacy_id,
+            "kind": kind,
+            "payload": job.payload,
+            "dedupe": job.dedupe,
+            "created_at": now,
+            "due_at": due_at or now,
+            "attempts": 0,
+        }
+        for job in wanted
+    ]
+    if any(len(json.dumps(row["payload"])) > LARGEST_PAYLOAD for row in rows):
         raise ValueError(f"the payload of a {kind} job is larger than {LARGEST_PAYLOAD} characters")
-    row = {
-        "id": ids.random_id(),
-        "pharmacy_id": pharmacy_id,
-        "kind": kind,
-        "payload": payload,
-        "dedupe": dedupe,
-        "created_at": clock.now(),
-        "due_at": due_at or clock.now(),
-        "attempts": 0,
-    }
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]), row)
+    if rows:
+        session.execute(_INSERT[session.get_bind().dialect.name], rows)
 
 
 def cancel(session: Session, dedupe: str) -> None:

@@ -1,15 +1,16 @@
 """The key directory as the verifier asks for it, read from the database of this server.
 
 Chains, certificates and team records were verified when they were appended; what the verifier reads here again is
-remembered in the process by its exact bytes, so that a send costs about one signature.
+remembered in the process, so that a send costs about one signature.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import select
+from sqlalchemy import Pool, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import devices, directory
@@ -31,20 +32,34 @@ class _Memory(Generic[Value]):
         self._lock = Lock()
         self._kept: OrderedDict[Hashable, Value] = OrderedDict()
 
-    def get(self, name: Hashable, make: Callable[[], Value]) -> Value:
+    def get(self, name: Hashable, make: Callable[[], Value | None]) -> Value | None:
+        """What is remembered under `name`, else what `make` finds; that nothing was found is not remembered."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
                 return self._kept[name]
         made = make()
-        with self._lock:
-            self._kept[name] = made
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+        if made is not None:
+            with self._lock:
+                self._kept[name] = made
+                if len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
         return made
 
 
-_teams: _Memory[TeamRecord] = _Memory(4096)
+# Generations of teams are only ever added, so a database has one record for each name.
+_teams: WeakKeyDictionary[Pool, _Memory[TeamRecord]] = WeakKeyDictionary()
+_teams_lock = Lock()
+
+_DEVICE = select(Device).where(Device.id == bindparam("dev"))
+_TEAM = select(tables.TeamRecord.record).where(
+    tables.TeamRecord.team_id == bindparam("team"), tables.TeamRecord.gen == bindparam("gen")
+)
+
+
+def _teams_of(session: Session) -> _Memory[TeamRecord]:
+    with _teams_lock:
+        return _teams.setdefault(session.connection().engine.pool, _Memory(256))
 
 
 class ServerDirectory:
@@ -106,16 +121,17 @@ class ServerDirectory:
 
     def _device(self, dev: str) -> Device | None:
         if dev not in self._devices:
-            self._devices[dev] = self._session.get(Device, dev)
+            self._devices[dev] = self._session.scalars(_DEVICE, {"dev": dev}).one_or_none()
         return self._devices[dev]
 
     def _team(self, team: str, gen: int) -> TeamRecord | None:
         if (team, gen) not in self._records:
-            row = self._session.get(tables.TeamRecord, (team, gen))
-            self._records[team, gen] = (
-                _teams.get((team, gen, row.record["h"]), lambda: read_team(row.record)) if row is not None else None
-            )
+            self._records[team, gen] = _teams_of(self._session).get((team, gen), lambda: self._read_team(team, gen))
         return self._records[team, gen]
+
+    def _read_team(self, team: str, gen: int) -> TeamRecord | None:
+        record = self._session.scalar(_TEAM, {"team": team, "gen": gen})
+        return read_team(record) if record is not None else None
 
     def _newest_team(self, team: str) -> TeamRecord | None:
         gen = self._session.scalar(

@@ -3,15 +3,18 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy
 from portal.accounts.actor import Actor
-from portal.accounts.tables import Patient
 from portal.core.errors import NotFound
-from portal.pharmacies import care, teams
+from portal.pharmacies import teams
+from portal.pharmacies.standing import standing
 from portal.threads.tables import InboxRow, Thread
+
+_THREAD = select(Thread).where(Thread.id == bindparam("thread_id"))
+_LOCKED = _THREAD.with_for_update()
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,10 @@ def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: boo
 
     Raises NotFound for unknown and foreign threads alike, Unprocessable when its patient may not be written to.
     """
-    query = select(Thread).where(Thread.id == thread_id)
-    if to_write:
-        query = query.with_for_update()
-    thread = session.execute(query).scalar_one_or_none()
+    thread = session.scalars(_LOCKED if to_write else _THREAD, {"thread_id": thread_id}).one_or_none()
     if thread is None:
         # The same statements as for a foreign thread, so that the two take the same time.
-        teams.teams_of(session, actor.account_id)
-        session.get(Patient, "")
-        care.in_care(session, pharmacy_id="", patient_id="")
+        standing(session, account_id=actor.account_id, patient_id="", pharmacy_id="")
         raise NotFound()
     return check(session, actor=actor, thread=thread, to_write=to_write)
 
@@ -44,33 +42,30 @@ def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: boo
 def check(session: Session, *, actor: Actor, thread: Thread, to_write: bool = False) -> Access:
     """Whether the actor may read (or post in) a thread that is already loaded. Raises like `open_thread`."""
     members = {member["id"] for member in thread.members}
-    seats = teams.teams_of(session, actor.account_id)
-    patient = session.get(Patient, thread.patient_id)
-    active = patient is not None and patient.status == "active"
+    facts = standing(session, account_id=actor.account_id, patient_id=thread.patient_id, pharmacy_id=thread.pharmacy_id)
     # A patient for whom the thread waits is no member yet, but may know that it waits.
     waiting = thread.waits_for_keys and actor.relation(thread.patient_id) is not None
-    in_care = care.in_care(session, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id)
     is_member = actor.account_id in members or (waiting and not to_write)
     if to_write:
         policy.allow_post(
             actor,
             patient_id=thread.patient_id,
             pharmacy_id=thread.pharmacy_id,
-            in_care=in_care,
+            in_care=facts.in_care,
             is_member=is_member,
-            in_team=bool(members & seats),
-            patient_active=active,
+            in_team=bool(members & facts.seats),
+            patient_active=facts.patient_active,
         )
     else:
         policy.allow_read_thread(
             actor,
             patient_id=thread.patient_id,
             pharmacy_id=thread.pharmacy_id,
-            in_care=in_care,
+            in_care=facts.in_care,
             is_member=is_member,
-            in_team=bool(members & seats),
+            in_team=bool(members & facts.seats),
         )
-    return Access(thread, frozenset(({actor.account_id} | seats) & members), active)
+    return Access(thread, frozenset(({actor.account_id} | facts.seats) & members), facts.patient_active)
 
 
 def readers(actor: Actor, seats: Collection[str]) -> tuple[str, ...]:

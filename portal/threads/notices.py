@@ -22,17 +22,10 @@ def message_came(session: Session, *, thread: Thread, author: str, from_pharmacy
         if thread.waits_for_keys:
             people |= set(accounts_of(session, thread.patient_id))
     else:
-        people = set(
-            session.scalars(
-                select(Record.account_id)
-                .join(Account, Account.id == Record.account_id)
-                .where(Record.thread_id == thread.id, Record.kind == "msg", Account.role.in_(STAFF))
-                .distinct()
-                .limit(20)
-            )
-        )
-    for account_id in sorted(people - {author}):
-        notify.message_waits(session, account_id, thread.id)
+        # Whoever has spoken and was never a member in person spoke for a team: known without reading the thread.
+        state = thread.state
+        people = set(state["keys"].values()) - set(state["known"])
+    notify.message_waits(session, sorted(people - {author}), thread.id)
 
 
 def still_unread(session: Session, *, account_id: str, thread_id: str) -> bool:

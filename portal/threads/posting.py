@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -40,6 +40,11 @@ CIPHERTEXT_OVERHEAD = 32 + 16
 
 _RECORDS: Table = Record.__table__  # type: ignore[assignment]
 _ACCEPTED: Table = AcceptedKey.__table__  # type: ignore[assignment]
+_STORE = insert(_RECORDS)
+_ACCEPT = insert(_ACCEPTED)
+_KNOWN_KEY = select(_ACCEPTED.c.digest, _ACCEPTED.c.seq, _ACCEPTED.c.accepted_at).where(
+    *(_ACCEPTED.c[name] == bindparam(name) for name in ("account_id", "thread_id", "key"))
+)
 
 
 @dataclass(frozen=True)
@@ -190,7 +195,7 @@ def _append(
         if urgent:
             thread.urgent_at = moment
     session.execute(
-        insert(_ACCEPTED),
+        _ACCEPT,
         {
             "account_id": actor.account_id,
             "thread_id": thread.id,
@@ -311,7 +316,7 @@ def _store(
     urgent: bool,
 ) -> None:
     session.execute(
-        insert(_RECORDS),
+        _STORE,
         {
             "pharmacy_id": thread.pharmacy_id,
             "thread_id": thread.id,
@@ -373,7 +378,9 @@ def _tell(session: Session, actor: Actor, thread: Thread, last: AnyRecord, momen
 def _repeated(session: Session, actor: Actor, thread_id: str, key: str, digest: bytes) -> Posted | None:
     if not ids.is_id(key):
         raise BadInput("idempotency-key")
-    accepted = session.get(AcceptedKey, (actor.account_id, thread_id, key))
+    accepted = session.execute(
+        _KNOWN_KEY, {"account_id": actor.account_id, "thread_id": thread_id, "key": key}
+    ).one_or_none()
     if accepted is None:
         return None
     if accepted.digest != digest:

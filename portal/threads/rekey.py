@@ -3,15 +3,48 @@
 No key is changed in the background: the next sender's browser posts epoch and message in one request.
 """
 
-from sqlalchemy import select
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CompoundSelect, bindparam, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.accounts.actor import Actor
 from portal.accounts.tables import Device, DirectoryEntry
 from portal.core.errors import Conflict, Unprocessable
 from portal.e2ee.verify import ThreadState
-from portal.pharmacies.teams import newest_generations
+from portal.pharmacies.tables import TeamRecord
 from portal.threads.tables import Receipt, Thread
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the server knows against the current epoch: newest generations, who started again, ended devices."""
+
+    newest: dict[str, int]
+    started_again: frozenset[str]
+    ended: frozenset[str]
+    somebody_cannot_read: bool
+
+
+# One statement for every send. Persons' entries come with their generation and whether it began by a reset.
+_QUERY: CompoundSelect[Any] = union_all(
+    select(literal("entry").label("what"), DirectoryEntry.id, DirectoryEntry.gen, DirectoryEntry.reset).where(
+        DirectoryEntry.id.in_(bindparam("people", expanding=True))
+    ),
+    select(literal("team"), TeamRecord.team_id, func.max(TeamRecord.gen), null())
+    .where(TeamRecord.team_id.in_(bindparam("teams", expanding=True)))
+    .group_by(TeamRecord.team_id),
+    select(literal("ended"), Device.id, null(), null()).where(
+        Device.account_id.in_(bindparam("owners", expanding=True)), Device.revocation.is_not(None)
+    ),
+    select(literal("unreadable"), Receipt.account_id, null(), null()).where(
+        Receipt.thread_id == bindparam("thread_id"),
+        Receipt.kind == "unreadable",
+        Receipt.epoch == bindparam("epoch"),
+    ),
+)
 
 
 def demand(session: Session, *, actor: Actor, thread: Thread, state: ThreadState, has_epoch: bool) -> None:
@@ -22,59 +55,47 @@ def demand(session: Session, *, actor: Actor, thread: Thread, state: ThreadState
     """
     if thread.head_seq == 0:
         return
-    newest = _newest_generations(session, thread)
-    behind = [member for member in thread.members if newest.get(member["id"], (0, False))[0] > member["gen"]]
-    started_again = [member["id"] for member in behind if newest[member["id"]][1]]
+    found = _look(session, thread, state.keys.values())
+    behind = [member["id"] for member in thread.members if found.newest.get(member["id"], 0) > member["gen"]]
+    started_again = [id for id in behind if id in found.started_again]
     if started_again and not (has_epoch and actor.staff):
         raise Conflict("reset", extra={"members": started_again})
     if has_epoch:
         return
-    revoked = _revoked_devices(session, thread, state)
-    if behind or revoked or _somebody_cannot_read(session, thread):
-        raise Conflict("rekey", extra={"members": [member["id"] for member in behind], "revoked": revoked})
+    revoked = sorted(found.ended - set(state.revoked))
+    if behind or revoked or found.somebody_cannot_read:
+        raise Conflict("rekey", extra={"members": behind, "revoked": revoked})
 
 
 def newest_only(session: Session, *, thread: Thread) -> None:
     """Raises Unprocessable unless every member of the thread's epoch stands there with its newest generation."""
-    newest = _newest_generations(session, thread)
-    if any(newest.get(member["id"], (0, False))[0] != member["gen"] for member in thread.members):
+    newest = _look(session, thread, ()).newest
+    if any(newest.get(member["id"], 0) != member["gen"] for member in thread.members):
         raise Unprocessable("member-key")
 
 
-def _newest_generations(session: Session, thread: Thread) -> dict[str, tuple[int, bool]]:
-    """Newest generation of each member, and whether it came by a reset."""
+def _look(session: Session, thread: Thread, speakers: Iterable[str]) -> _Found:
+    """Devices are looked up of the members in person and of all who have spoken."""
+    known = {member["id"]: member["gen"] for member in thread.members}
     people = [member["id"] for member in thread.members if member["role"] != "team"]
-    teams = [member["id"] for member in thread.members if member["role"] == "team"]
-    found: dict[str, tuple[int, bool]] = {}
-    if people:
-        rows = session.execute(
-            select(DirectoryEntry.id, DirectoryEntry.gen, DirectoryEntry.reset)
-            .where(DirectoryEntry.id.in_(people))
-            .order_by(DirectoryEntry.n)
-        )
-        known = {member["id"]: member["gen"] for member in thread.members}
-        for owner, gen, reset in rows:
-            # A reset anywhere after the epoch's generation counts, also below a later rotation.
-            earlier = found.get(owner, (0, False))[1]
-            found[owner] = (gen, earlier or (reset and gen > known[owner]))
-    if teams:
-        found |= {team: (gen, False) for team, gen in newest_generations(session, teams).items()}
-    return found
-
-
-def _revoked_devices(session: Session, thread: Thread, state: ThreadState) -> list[str]:
-    """Devices of members in person, and of all who have spoken, that were ended and are not yet named in the chain."""
-    people = [member["id"] for member in thread.members if member["role"] != "team"]
-    rows = session.scalars(
-        select(Device.id).where(Device.account_id.in_({*people, *state.keys.values()}), Device.revocation.is_not(None))
+    rows = session.execute(
+        _QUERY,
+        {
+            "people": people,
+            "teams": [member["id"] for member in thread.members if member["role"] == "team"],
+            "owners": sorted({*people, *speakers}),
+            "thread_id": thread.id,
+            "epoch": thread.epoch,
+        },
+    ).all()
+    newest: dict[str, int] = {}
+    for what, id, gen, _ in rows:
+        if what in ("entry", "team"):
+            newest[id] = max(gen, newest.get(id, 0))
+    return _Found(
+        newest=newest,
+        # A reset anywhere after the epoch's generation counts, also below a later rotation.
+        started_again=frozenset(id for what, id, gen, reset in rows if what == "entry" and reset and gen > known[id]),
+        ended=frozenset(id for what, id, _, _ in rows if what == "ended"),
+        somebody_cannot_read=any(what == "unreadable" for what, *_ in rows),
     )
-    return sorted(set(rows) - set(state.revoked))
-
-
-def _somebody_cannot_read(session: Session, thread: Thread) -> bool:
-    query = (
-        select(Receipt.account_id)
-        .where(Receipt.thread_id == thread.id, Receipt.kind == "unreadable", Receipt.epoch == thread.epoch)
-        .limit(1)
-    )
-    return session.execute(query).first() is not None

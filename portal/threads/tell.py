@@ -1,8 +1,9 @@
 """Telling the members of a thread that something changed: inbox rows in the transaction, the bus after it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,6 +14,25 @@ from portal.threads.tables import InboxCounter, InboxRow
 
 _ROWS: Table = InboxRow.__table__  # type: ignore[assignment]
 _COUNTERS: Table = InboxCounter.__table__  # type: ignore[assignment]
+
+
+class _Statements:
+    """The two statements of every send, in the words of one database; each takes all readers' rows at once."""
+
+    def __init__(self, insert: Callable[[Table], Any]) -> None:
+        count = insert(_COUNTERS)
+        self.count = count.on_conflict_do_update(
+            index_elements=["pharmacy_id", "reader_id"], set_={"change_no": _COUNTERS.c.change_no + 1}
+        ).returning(_COUNTERS.c.reader_id, _COUNTERS.c.change_no)
+        row = insert(_ROWS)
+        key = ["pharmacy_id", "reader_id", "thread_id"]
+        kept = {name: row.excluded[name] for name in ("last_seq", "change_no")}
+        moved = kept | {name: row.excluded[name] for name in ("last_at", "awaiting", "urgent")}
+        self.keep_place = row.on_conflict_do_update(index_elements=key, set_=kept)
+        self.move_up = row.on_conflict_do_update(index_elements=key, set_=moved)
+
+
+_STATEMENTS = {"postgresql": _Statements(postgresql.insert), "sqlite": _Statements(sqlite.insert)}
 
 
 @dataclass(frozen=True)
@@ -59,27 +79,28 @@ def write_inbox(
     Taken last in a transaction and in the order of reader ids: the counter's row lock is what makes change numbers
     visible in order, and it is held only until the commit.
     """
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    changes: dict[str, int] = {}
-    for line in sorted(lines, key=lambda line: line.reader_id):
-        key = {"pharmacy_id": pharmacy_id, "reader_id": line.reader_id}
-        counted = (
-            dialect.insert(_COUNTERS)
-            .values(**key, change_no=1)
-            .on_conflict_do_update(
-                index_elements=["pharmacy_id", "reader_id"], set_={"change_no": _COUNTERS.c.change_no + 1}
-            )
-            .returning(_COUNTERS.c.change_no)
-        )
-        change = session.execute(counted).scalar_one()
-        row = {"last_at": at, "last_seq": sequence, "awaiting": line.awaiting, "urgent": urgent, "change_no": change}
-        changed = {"last_seq": sequence, "change_no": change} if keep_place else row
-        session.execute(
-            dialect.insert(_ROWS)
-            .values(**key, thread_id=thread_id, **row)
-            .on_conflict_do_update(index_elements=["pharmacy_id", "reader_id", "thread_id"], set_=changed)
-        )
-        changes[line.reader_id] = change
+    ordered = sorted(lines, key=lambda line: line.reader_id)
+    if not ordered:
+        return Told(thread_id, sequence, {})
+    statements = _STATEMENTS[session.get_bind().dialect.name]
+    first = [{"pharmacy_id": pharmacy_id, "reader_id": line.reader_id, "change_no": 1} for line in ordered]
+    changes: dict[str, int] = dict(session.execute(statements.count, first).all())
+    session.execute(
+        statements.keep_place if keep_place else statements.move_up,
+        [
+            {
+                "pharmacy_id": pharmacy_id,
+                "reader_id": line.reader_id,
+                "thread_id": thread_id,
+                "last_at": at,
+                "last_seq": sequence,
+                "awaiting": line.awaiting,
+                "urgent": urgent,
+                "change_no": changes[line.reader_id],
+            }
+            for line in ordered
+        ],
+    )
     return Told(thread_id, sequence, changes)
 
 

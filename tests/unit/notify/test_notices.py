@@ -44,7 +44,7 @@ class World:
 
     def message(self, account_id: str = ALICE, thread_id: str = THREAD) -> None:
         with self.database.transaction() as session:
-            notify.message_waits(session, account_id, thread_id)
+            notify.message_waits(session, [account_id], thread_id)
         self.unread.setdefault((account_id, thread_id), clock.now())
 
     def reads(self, account_id: str = ALICE, thread_id: str = THREAD, *, leaves: bool = False) -> None:
