@@ -10,7 +10,7 @@ from flask_wtf.csrf import generate_csrf
 
 from portal.accounts.tables import Account
 from portal.core import clock
-from portal.core.errors import NotFound
+from portal.core.errors import NotFound, StepUpNeeded
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy, State
@@ -74,7 +74,7 @@ def listed() -> ResponseReturnValue:
 @api.post("/sessions/<ref>/end")
 @takes(Nothing)
 def end_one(_: Nothing, ref: str) -> ResponseReturnValue:
-    """End one of the person's own sessions."""
+    """End one of the person's own sessions; another one than this asks for a fresh login."""
     _end_one(flask_session.require_login(), ref)
     return "", 204
 
@@ -82,7 +82,7 @@ def end_one(_: Nothing, ref: str) -> ResponseReturnValue:
 @api.post("/sessions/end-others")
 @takes(Nothing)
 def end_others(_: Nothing) -> ResponseReturnValue:
-    """End all of the person's sessions but this one."""
+    """End all of the person's sessions but this one, after a fresh login."""
     return jsonify({"ended": _end_others(flask_session.require_login())})
 
 
@@ -96,9 +96,11 @@ def page() -> ResponseReturnValue:
 
 @blueprint.post("/account/sessions")
 def change() -> ResponseReturnValue:
-    """The buttons of that page."""
+    """The buttons of that page; who has not signed in just now does so first, and presses again."""
     current = flask_session.require_login()
     ref = request.form.get("ref")
+    if ref != current.ref and not flask_session.recent_login():
+        return redirect("/step-up?next=/account/sessions", 303)
     if ref is None:
         _end_others(current)
         return redirect("/account/sessions?done=others", 303)
@@ -112,6 +114,9 @@ def _own(current: CurrentSession) -> list[CurrentSession]:
 
 
 def _end_one(current: CurrentSession, ref: str) -> None:
+    # Leaving is always possible; throwing out others is not for whoever found this one open.
+    if ref != current.ref and not flask_session.recent_login():
+        raise StepUpNeeded()
     agent = current.agent(address=client_address(), request_id=request_id())
     with services().database.transaction() as rows:
         found = sessions.by_ref(rows, ref)
@@ -123,6 +128,8 @@ def _end_one(current: CurrentSession, ref: str) -> None:
 
 
 def _end_others(current: CurrentSession) -> int:
+    if not flask_session.recent_login():
+        raise StepUpNeeded()
     agent = current.agent(address=client_address(), request_id=request_id())
     with services().database.transaction() as rows:
         return sessions.end_others(rows, services().bus, current, agent=agent)

@@ -206,6 +206,28 @@ def test_ending_the_others_leaves_this_one(alice: Browser, new_browser: NewBrows
     assert "You are signed in only here." in page
 
 
+def test_ending_other_sessions_asks_for_a_fresh_login(alice: Browser, new_browser: NewBrowser) -> None:
+    phone = new_browser()
+    phone.sign_in("alice")
+    ref = phone.client.get("/api/sessions").get_json()["items"][0]["ref"]
+    clock.shift(timedelta(minutes=6))
+    for path in (f"/api/sessions/{ref}/end", f"/api/sessions/{'0' * 32}/end", "/api/sessions/end-others"):
+        assert alice.post(path).get_json()["code"] == "step-up"
+    for fields in ({"ref": ref}, {}):
+        assert location(alice.submit("/account/sessions", **fields)) == "/step-up?next=/account/sessions"
+    assert phone.session()["state"] == "active"
+    alice.sign_in("alice", start="/step-up?next=/account/sessions")
+    assert location(alice.submit("/account/sessions", ref=ref)) == "/account/sessions?done=one"
+    assert phone.session()["state"] == "anonymous"
+
+
+def test_leaving_never_asks_for_a_fresh_login(alice: Browser) -> None:
+    ref = alice.client.get("/api/sessions").get_json()["items"][0]["ref"]
+    clock.shift(timedelta(minutes=6))
+    assert location(alice.submit("/account/sessions", ref=ref)) == "/logged-out"
+    assert alice.cookie is None
+
+
 def test_ending_the_own_session_signs_out(alice: Browser) -> None:
     ref = alice.client.get("/api/sessions").get_json()["items"][0]["ref"]
     assert alice.post(f"/api/sessions/{ref}/end").status_code == 204
