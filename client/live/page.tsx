@@ -139,7 +139,7 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
       {screen.kind === "warning" ? <LockWarning screen={screen} live={page.live} /> : null}
       {over ? <Over kind={screen.kind} page={page} /> : screen.kind === "covered" ? <Cover live={page.live} /> : null}
       {/* What is covered stays where it is, with its place and its words; what is locked is taken off the page. */}
-      {over ? null : <div hidden={hidden}>{plan.view(page)}</div>}
+      {over ? null : <div class={plan.full === true ? "pane" : "stack"} hidden={hidden}>{plan.view(page)}</div>}
     </AppFrame>
   );
 }

@@ -1,7 +1,8 @@
 // From verified records, receipts and the outbox to what the message list shows. Pure, so that every rule has its test.
 
-import type { MessageState, MessageView, OddMessage, Reader, TextMessage } from "../views/types.ts";
+import type { FileView, MessageState, MessageView, OddMessage, Reader, TextMessage } from "../views/types.ts";
 import { chipOf } from "./body.ts";
+import { safeName, withoutThumbs } from "./files.ts";
 import type { BodyView, ReceiptView, RecordView } from "./shapes.ts";
 
 /** What the server says beside a record, which nobody signed. */
@@ -51,6 +52,8 @@ export interface Shown {
   /** A member by name: a team in words, a person by name. */
   readonly member: (id: string) => string;
   readonly words: Words;
+  /** A blob: address of a file's picture, once it was opened and drawn anew here. */
+  readonly picture: (file: string) => string | null;
 }
 
 type MessageRecordView = Extract<RecordView, { t: "msg" }>;
@@ -108,6 +111,11 @@ export function toViews(shown: Shown): MessageView[] {
   return views;
 }
 
+/** The key of a record's message in the list. */
+export function keyOf(record: RecordView): string {
+  return record.t === "msg" && record.content.kind === "body" && record.content.body.kind === "text" ? record.content.body.id : `s${record.seq}`;
+}
+
 interface Around {
   readonly number: number;
   readonly total: number;
@@ -150,7 +158,7 @@ function textView(
     state: !common.mine ? "received" : readBy.length > 0 ? "read" : delivered ? "delivered" : "sent",
     readBy, corrected: own?.at ?? null, foreignCorrection: corrected.some((one) => one.foreign),
     replyTo: replyOf(shown, body.inReplyTo, around.bodies), chips: body.fhir.map(chipOf),
-    files: body.files.map((file) => ({ id: file.id, name: file.name, size: file.size, image: null, progress: null, failed: false })),
+    files: filesOf(shown, body),
     can: { reply: !shown.closed, correct: common.mine && !shown.closed, retract: common.mine && !shown.closed, print: !common.mine || shown.staff },
   };
 }
@@ -168,9 +176,15 @@ function pendingView(shown: Shown, pending: Pending, bodies: Around["bodies"]): 
   return {
     kind: "text", key: body.id, at: pending.at, who: writer.name, role: writer.role, mine: true, text: body.text, urgent: pending.urgent,
     state: pending.state, readBy: [], corrected: null, foreignCorrection: false, replyTo: replyOf(shown, body.inReplyTo, bodies),
-    chips: body.fhir.map(chipOf), files: body.files.map((file) => ({ id: file.id, name: file.name, size: file.size, image: null, progress: null, failed: false })),
+    chips: body.fhir.map(chipOf), files: filesOf(shown, body),
     can: { reply: false, correct: false, retract: false, print: false },
   };
+}
+
+function filesOf(shown: Shown, body: Extract<BodyView, { kind: "text" }>): FileView[] {
+  return withoutThumbs(body.files).files.map(({ id, name, size }) => ({
+    id, name: safeName(name), size, image: shown.picture(id), progress: null, failed: false,
+  }));
 }
 
 function readersOf(shown: Shown, seq: number, counts: (receipt: ReceiptView) => boolean): Reader[] {

@@ -333,6 +333,28 @@ export const threadTasks = {
     const content = await collect(openAttachment(facts, input.stored.stream() as unknown as AsyncIterable<Uint8Array>));
     return new Blob([content]);
   },
+
+  /** Draws a picture anew, its longer side at most `longest`: only what is seen remains. null for what is no picture. */
+  async imageDraw(input: { readonly image: Blob; readonly longest: number }): Promise<Blob | null> {
+    let bitmap: ImageBitmap;
+    try {
+      bitmap = await createImageBitmap(input.image, { imageOrientation: "from-image" });
+    } catch (error) {
+      if (error instanceof DOMException) return null;
+      throw error;
+    }
+    const scale = Math.min(1, input.longest / Math.max(bitmap.width, bitmap.height));
+    const canvas = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
+    const context = canvas.getContext("2d");
+    if (context === null) return null;
+    // A transparent picture becomes one on white, as JPEG knows no other.
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    bitmap.close();
+    const webp = await canvas.convertToBlob({ type: "image/webp", quality: 0.85 });
+    return webp.type === "image/webp" ? webp : canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
+  },
 };
 
 async function preview(item: HeadItem): Promise<Preview> {

@@ -85,10 +85,8 @@ export class ThreadModel {
 
   /** All records that can be shown, in order. */
   get records(): readonly RecordView[] {
-    const checked = [...this.byNumber.values()].sort((left, right) => left.seq - right.seq);
-    if (this.opening.kind !== "checking" && this.opening.kind !== "loading") return checked;
-    const reached = checked.at(-1)?.seq ?? 0;
-    return [...checked, ...this.early.filter((one) => one.seq > reached)];
+    if (this.opening.kind === "checking" && this.early.length > 0) return this.early;
+    return [...this.byNumber.values()].sort((left, right) => left.seq - right.seq);
   }
 
   /** Opens the thread, or brings it up to date. Several calls at once are one. */

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, home, invitation, keys, record
+from portal.web.patient import account, home, invitation, keys, record, threads
 
 blueprints: tuple[Blueprint, ...] = (
     home.blueprint,
@@ -10,4 +10,5 @@ blueprints: tuple[Blueprint, ...] = (
     account.blueprint,
     invitation.blueprint,
     keys.blueprint,
+    threads.blueprint,
 )

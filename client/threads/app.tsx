@@ -1,0 +1,206 @@
+// The pages about threads: the inbox, a conversation, and a new one. One bundle, so that staff move between them without loading anew.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+
+import type { Ready } from "../keys/unlock.ts";
+import { type Page, startKeyPage } from "../live/page.tsx";
+import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
+import { ContextPanel } from "../views/components/context.tsx";
+import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.tsx";
+import { PatientHeader } from "../views/components/patient.tsx";
+import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
+import { t } from "../views/i18n.ts";
+import { Composing } from "./compose.ts";
+import { ContextModel } from "./context.ts";
+import { Desk } from "./desk.ts";
+import { useChanges } from "./hooks.ts";
+import { InboxModel } from "./inbox.ts";
+import { NewQuestion } from "./new.tsx";
+import { ThreadPane, birthOf, subjectOf } from "./pane.tsx";
+import type { ThreadModel } from "./thread.ts";
+
+const THREAD = /^\/thread\/([0-9a-f]{32})$/;
+
+/** Starts the page that the address names. */
+export function startThreads(): Promise<void> {
+  const path = location.pathname;
+  const asking = path === "/new";
+  const menu = path.startsWith("/inbox") ? "/inbox" : "/messages";
+  return startKeyPage({
+    path: menu, title: asking ? "threads.title.new" : THREAD.test(path) ? "threads.title.thread" : "threads.title.inbox",
+    // Patients read their list on a page that scrolls as any other; panes fill the window.
+    full: !asking && (path === "/inbox" || THREAD.test(path)), view: (page) => <Threads page={page} />,
+  });
+}
+
+function Threads({ page }: { readonly page: Page<Ready> }) {
+  const [desk, setDesk] = useState<Desk | undefined>(undefined);
+  useEffect(() => { void Desk.open(page).then(setDesk); }, []);
+  if (desk === undefined) return <Spinner>{t("threads.opening")}</Spinner>;
+  const thread = THREAD.exec(location.pathname)?.[1];
+  if (location.pathname === "/new") return <NewQuestion desk={desk} />;
+  if (desk.staff) return <Workbench desk={desk} first={thread ?? null} />;
+  return thread === undefined ? <PatientInbox desk={desk} /> : <PatientThread desk={desk} id={thread} />;
+}
+
+/** Everything about one thread that is kept while one moves between threads. */
+function useThread(desk: Desk, id: string | null): { thread: ThreadModel; composing: Composing; context: ContextModel | undefined } | undefined {
+  const cache = useMemo(() => new Map<string, Composing>(), [desk]);
+  const contexts = useMemo(() => new Map<string, ContextModel>(), [desk]);
+  const thread = id === null ? undefined : desk.thread(id);
+  useChanges(thread);
+  const info = thread?.info;
+  const birth = id === null ? undefined : birthOf(desk, id);
+  const patient = info?.patient ?? birth?.patient;
+  const pharmacy = info?.pharmacy ?? birth?.pharmacy;
+  const context = patient === undefined || pharmacy === undefined ? undefined : contexts.get(`${pharmacy} ${patient}`) ?? new ContextModel(desk.ready, patient, pharmacy);
+  if (context !== undefined) contexts.set(`${context.pharmacy} ${context.patient}`, context);
+  useEffect(() => {
+    if (context === undefined) return;
+    void context.load().then(() => (desk.staff ? context.loadLookAlikes() : undefined));
+  }, [context]);
+  if (thread === undefined || id === null) return undefined;
+  const composing = cache.get(id) ?? new Composing(desk, id, { thread: id, get pharmacy() { return thread.info?.pharmacy ?? ""; } });
+  cache.set(id, composing);
+  return { thread, composing, context };
+}
+
+function PatientThread({ desk, id }: { readonly desk: Desk; readonly id: string }) {
+  const found = useThread(desk, id);
+  if (found === undefined) return null;
+  return <ThreadPane desk={desk} {...found} title={<Title desk={desk} thread={found.thread} back={<a href="/messages">{t("threads.back")}</a>} />} />;
+}
+
+function Title({ desk, thread, back }: { readonly desk: Desk; readonly thread: ThreadModel; readonly back?: ComponentChildren }) {
+  const topic = thread.info?.topic ?? birthOf(desk, thread.id)?.topic;
+  const subject = subjectOf(thread, desk);
+  return <><h1 translate={false}>{subject ?? (topic === undefined ? t("threads.title.thread") : topicName(topic))}</h1>{back === undefined ? null : <p class="small">{back}</p>}</>;
+}
+
+function Line({ desk }: { readonly desk: Desk }) {
+  const [line, setLine] = useState(desk.stream.line);
+  const [late, setLate] = useState(false);
+  useEffect(() => desk.stream.listen((news) => { if (news.kind !== "thread") setLine(desk.stream.line); }), [desk]);
+  useEffect(() => {
+    setLate(false);
+    if (line !== "down") return undefined;
+    // A line that comes at once need not be spoken of.
+    const timer = setTimeout(() => setLate(true), 4_000);
+    return () => clearTimeout(timer);
+  }, [line]);
+  return late ? <Banner tone="warn" icon="offline" slim announce><p>{t(navigator.onLine ? "views.net.lost" : "views.net.offline")}</p></Banner> : null;
+}
+
+function useInbox(desk: Desk): InboxModel {
+  const inbox = useMemo(() => new InboxModel(desk), [desk]);
+  useChanges(inbox);
+  useEffect(() => { void inbox.load(); }, [inbox]);
+  return inbox;
+}
+
+function PatientInbox({ desk }: { readonly desk: Desk }) {
+  const inbox = useInbox(desk);
+  useChanges(desk.outbox);
+  const rows = inbox.rows("all");
+  const waiting = desk.outbox.list().filter((one) => birthOf(desk, one.thread) !== undefined);
+  return (
+    <div class="stack">
+      <div class="row row-apart"><h1>{t("threads.title.inbox")}</h1><LinkButton href="/new" icon="message">{t("views.inbox.new")}</LinkButton></div>
+      <Line desk={desk} />
+      {waiting.map((one) => <Banner key={one.id} slim icon="clock"><p><a href={`/thread/${one.thread}`}>{t("threads.waiting-question")}</a></p></Banner>)}
+      {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
+      {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
+      {inbox.state === "ready" && rows.length === 0 ? (
+        <EmptyState icon="message" title={t("views.inbox.empty")} action={<LinkButton big href="/new">{t("views.inbox.new")}</LinkButton>}>{t("views.inbox.empty-patient")}</EmptyState>
+      ) : rows.length === 0 ? null : <div class="inbox"><InboxList rows={rows} current={null} href={(id) => `/thread/${id}`} onOpen={(id) => location.assign(`/thread/${id}`)} /></div>}
+      {inbox.hasMore ? <Button look="quiet" onClick={() => void inbox.more()}>{t("common.more")}</Button> : null}
+    </div>
+  );
+}
+
+function Trying({ onTry }: { readonly onTry: () => void }) {
+  return (
+    <EmptyState icon="offline" title={t("threads.offline.title")} action={<div class="button-row"><Button onClick={onTry}>{t("common.try-again")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>}>
+      {t("threads.offline.body")}
+    </EmptyState>
+  );
+}
+
+/** Staff: queue, conversation and context beside each other. */
+function Workbench({ desk, first }: { readonly desk: Desk; readonly first: string | null }) {
+  const inbox = useInbox(desk);
+  useChanges(desk.outbox);
+  const [filter, setFilter] = useState<"all" | "awaiting">("all");
+  const [current, setCurrent] = useState(first);
+  const [show, setShow] = useState<Pane>(first === null ? "queue" : "thread");
+  const found = useThread(desk, current);
+  useChanges(found?.context);
+  const rows = inbox.rows(filter);
+  const open = (id: string): void => {
+    if (id !== current) history.pushState(null, "", `/thread/${id}`);
+    setCurrent(id);
+    setShow("thread");
+  };
+  useEffect(() => {
+    const back = (): void => {
+      const id = THREAD.exec(location.pathname)?.[1] ?? null;
+      setCurrent(id);
+      if (id === null) setShow("queue");
+    };
+    addEventListener("popstate", back);
+    return () => removeEventListener("popstate", back);
+  }, []);
+  useQueueKeys({
+    rows, current, onOpen: open, onContext: () => setShow(show === "context" ? "thread" : "context"),
+    onWrite: () => document.querySelector<HTMLTextAreaElement>(".composer textarea")?.focus(),
+  });
+  const context = found?.context;
+  const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
+  const name = (current === null ? null : inbox.head(current)?.patient_name) ?? "";
+  const teams = found?.thread.members.filter((one) => one.role === "team") ?? [];
+  const withMedicines = teams.some((one) => one.id.endsWith("_pharmacists"));
+  return (
+    <ThreePane show={show} onShow={(pane) => {
+      setShow(pane);
+      if (pane === "queue" && current !== null) history.pushState(null, "", "/inbox");
+    }}
+      queue={
+        <>
+          <div class="queue__head">
+            <h1>{t("views.inbox.title")}</h1>
+            {inbox.awaiting === 0 ? null : <Tag tone="warn" icon="reply">{inbox.awaiting > 99 ? t("views.inbox.awaiting-many") : t("views.inbox.awaiting", { count: inbox.awaiting })}</Tag>}
+            <LinkButton look="quiet" icon="message" href="/new">{t("threads.new.staff")}</LinkButton>
+            <div class="row" role="group" aria-label={t("threads.filter")}>
+              <Button look="plain" pressed={filter === "awaiting"} onClick={() => setFilter("awaiting")}>{t("views.inbox.needs-answer")}</Button>
+              <Button look="plain" pressed={filter === "all"} onClick={() => setFilter("all")}>{t("threads.filter.all")}</Button>
+            </div>
+          </div>
+          <Line desk={desk} />
+          {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
+          {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
+          {inbox.state === "ready" && rows.length === 0 ? <NothingWaits desk={desk} filter={filter} onAll={() => setFilter("all")} /> : null}
+          {rows.length === 0 ? null : <InboxList rows={rows} current={current} href={(id) => `/thread/${id}`} onOpen={open} />}
+          {inbox.hasMore ? <Button look="quiet" onClick={() => void inbox.more()}>{t("common.more")}</Button> : null}
+        </>
+      }
+      thread={found === undefined ? (
+        <EmptyState icon="message" title={t("threads.pick-one")}>{t("threads.keys")}</EmptyState>
+      ) : (
+        <ThreadPane key={found.thread.id} desk={desk} {...found} title={<Title desk={desk} thread={found.thread} />} above={
+          <PatientHeader name={name} patient={panel?.patient ?? null} allergies={panel} lookAlikes={context?.lookAlikes ?? []} waitsForKeys={found.thread.info?.waits_for_keys === true} />
+        } />
+      )}
+      context={context === undefined || found === undefined ? <div class="context"><p class="nothing">{t("threads.context.none")}</p></div> : context.hidden ? (
+        <div class="context"><p class="nothing">{t("views.context.hidden")}</p></div>
+      ) : <ContextPanel context={context.state} onRefresh={() => void context.load(true)} onAttach={(chip) => found.composing.addChip(context.chipFor(chip, withMedicines))} />} />
+  );
+}
+
+function NothingWaits({ desk, filter, onAll }: { readonly desk: Desk; readonly filter: "all" | "awaiting"; readonly onAll: () => void }) {
+  if (desk.ready.keyring.teams.length === 0) {
+    return <EmptyState icon="key" title={t("threads.no-team.title")} action={<LinkButton href="/team">{t("threads.no-team.do")}</LinkButton>}>{t("threads.no-team.body")}</EmptyState>;
+  }
+  if (filter === "awaiting") return <EmptyState icon="check" title={t("threads.all-answered")} action={<Button look="quiet" onClick={onAll}>{t("threads.filter.all")}</Button>} />;
+  return <EmptyState icon="message" title={t("views.inbox.empty")}>{t("views.inbox.empty-staff")}</EmptyState>;
+}

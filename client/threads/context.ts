@@ -1,0 +1,106 @@
+// The medicines and orders beside a thread. The last view lies sealed in this browser, for the hour when the EHR does not answer.
+
+import { fromUtf8, utf8 } from "../crypto/encoding.ts";
+import { type ObjectText, openObject, sealObject } from "../crypto/objects.ts";
+import { refused } from "../crypto/reasons.ts";
+import type { Ready } from "../keys/unlock.ts";
+import { ApiError, Unreachable, get } from "../live/api.ts";
+import type { ContextState } from "../views/components/context.tsx";
+import { type ContextJson, toPanel } from "../views/panel.ts";
+import type { ChipView } from "../views/types.ts";
+
+const KIND = "context";
+
+/** One line of GET /api/patients. */
+export interface PatientLine {
+  readonly patient: string;
+  readonly name: string;
+  readonly birth_date: string;
+  readonly status: string;
+  readonly has_keys: boolean;
+  readonly account: string | null;
+  readonly look_alikes: readonly { readonly patient: string; readonly name: string; readonly birth_date: string }[];
+}
+
+type OrderLine = ContextJson["orders"][number] & { readonly chip_without_medicine: ChipView["fhir"] };
+type Json = Omit<ContextJson, "orders"> & { readonly orders: readonly OrderLine[] };
+
+/** What the EHR knows of one patient. */
+export class ContextModel {
+  state: ContextState = { state: "loading" };
+  lookAlikes: readonly { readonly name: string; readonly birthDate: string }[] = [];
+  /** Not for this person's role. */
+  hidden = false;
+  private json: Json | undefined;
+  private readonly listeners = new Set<() => void>();
+
+  constructor(private readonly ready: Ready, readonly patient: string, readonly pharmacy: string) {}
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Asks the EHR; `fresh`: past what the server may still remember. */
+  async load(fresh = false): Promise<void> {
+    const query = new URLSearchParams({ pharmacy: this.pharmacy, ...(fresh ? { fresh: "1" } : {}) });
+    try {
+      this.json = await get<Json>(`/api/patients/${this.patient}/context?${query.toString()}`);
+      this.show({ state: "here", panel: toPanel(this.json) });
+      await this.keep(this.json);
+    } catch (error) {
+      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      this.hidden = error instanceof ApiError && (error.status === 403 || error.status === 404);
+      this.json = this.hidden ? undefined : await this.kept();
+      this.show({ state: "down", panel: this.json === undefined ? null : toPanel(this.json) });
+    }
+  }
+
+  /** Who is easily mistaken for this patient (staff). */
+  async loadLookAlikes(): Promise<void> {
+    const name = this.state.state === "loading" ? undefined : this.state.panel?.patient.name;
+    if (name === undefined) return;
+    const query = new URLSearchParams({ pharmacy: this.pharmacy, q: name });
+    try {
+      const found = await get<{ items: readonly PatientLine[] }>(`/api/patients?${query.toString()}`);
+      const own = found.items.find((one) => one.patient === this.patient);
+      this.lookAlikes = (own?.look_alikes ?? []).map((one) => ({ name: one.name, birthDate: one.birth_date }));
+      this.notify();
+    } catch (error) {
+      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+    }
+  }
+
+  /** An order's chip as a team may see it: no medicine in it for the desk. */
+  chipFor(chip: ChipView, withMedicines: boolean): ChipView {
+    const order = withMedicines || chip.kind !== "order" ? undefined : this.json?.orders.find((one) => `order-${one.id}` === chip.id);
+    return order === undefined ? chip : { ...chip, fhir: order.chip_without_medicine };
+  }
+
+  private async keep(json: Json): Promise<void> {
+    const { keyring, store } = this.ready;
+    const gen = keyring.newest(keyring.account);
+    const seed = gen === undefined ? undefined : keyring.seed(keyring.account, gen);
+    if (gen === undefined || seed === undefined) return;
+    const facts = { owner: keyring.account, kind: KIND, id: this.patient, rev: 1, gen, dev: keyring.device, ts: Date.now() };
+    const object = await sealObject(facts, seed, utf8(JSON.stringify(json)), keyring.signer);
+    await store.put("lastview", `${this.pharmacy} ${this.patient}`, object, (kept) => kept.ct === object.ct);
+  }
+
+  private async kept(): Promise<Json | undefined> {
+    const { keyring, store, directory } = this.ready;
+    const object = await store.get<ObjectText>("lastview", `${this.pharmacy} ${this.patient}`);
+    if (object === undefined) return undefined;
+    const opened = await openObject(object, { owner: keyring.account, kind: KIND, id: this.patient }, directory.known, (gen) => keyring.seed(keyring.account, gen));
+    return refused(opened) ? undefined : JSON.parse(fromUtf8(opened.content)) as Json;
+  }
+
+  private show(state: ContextState): void {
+    this.state = state;
+    this.notify();
+  }
+
+  private notify(): void {
+    for (const listener of this.listeners) listener();
+  }
+}

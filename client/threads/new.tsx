@@ -1,0 +1,231 @@
+// A new question, in as few taps as it takes: what about, only what that needs, the words, send.
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+
+import { newId } from "../crypto/encoding.ts";
+import type { Role } from "../crypto/records.ts";
+import { ApiError, Unreachable, get, post } from "../live/api.ts";
+import { pharmacyView, troubleWords } from "../live/page.tsx";
+import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { Composer } from "../views/components/composer.tsx";
+import { medicineChip, orderChip } from "../views/components/context.tsx";
+import { TextField, TileChoice } from "../views/components/forms.tsx";
+import { day } from "../views/format.ts";
+import { t } from "../views/i18n.ts";
+import { readNotice } from "../views/shell.tsx";
+import type { ChipView, Topic } from "../views/types.ts";
+import { Composing } from "./compose.ts";
+import { ContextModel, type PatientLine } from "./context.ts";
+import type { Desk } from "./desk.ts";
+import { useChanges } from "./hooks.ts";
+import { ChipPicker, memberName } from "./pane.tsx";
+import { urgencyOf } from "./urgency.ts";
+
+const TOPICS: readonly Topic[] = ["medicine", "side_effect", "refill", "order", "billing", "account", "privacy", "other"];
+/** The team of each topic; the same table as portal/pharmacies/topics.py, which the server keeps to. */
+const TEAM_OF: Readonly<Record<Topic, string>> = {
+  medicine: "pharmacists", side_effect: "pharmacists", refill: "pharmacists", other: "pharmacists",
+  order: "desk", billing: "desk", account: "desk", privacy: "privacy",
+};
+/** What a topic asks to be picked. */
+const NEEDS: Readonly<Partial<Record<Topic, "medicine" | "order">>> = { medicine: "medicine", side_effect: "medicine", refill: "medicine", order: "order" };
+const ACCEPTED_WITHIN_MS = 4_000;
+
+export function NewQuestion({ desk }: { readonly desk: Desk }) {
+  return desk.staff ? <ForStaff desk={desk} /> : <ForPatient desk={desk} />;
+}
+
+function ForPatient({ desk }: { readonly desk: Desk }) {
+  const patients = desk.ready.session.patients;
+  const own = patients.find((one) => one.kind === "self") ?? patients[0];
+  const [pharmacy, setPharmacy] = useState(desk.page.pharmacy);
+  if (own === undefined) return <EmptyState icon="person" title={t("threads.new.no-patient")} action={<LinkButton href="/contact">{t("common.nav.contact")}</LinkButton>} />;
+  if (pharmacy === null) {
+    return (
+      <div class="narrow stack">
+        <h1>{t("threads.new.pharmacy")}</h1>
+        <ul class="stack-tight">
+          {desk.page.pharmacies.map((one) => <li key={one.id}><Button look="quiet" onClick={() => setPharmacy(one)}>{one.name}</Button><p class="small soft">{one.address}</p></li>)}
+        </ul>
+      </div>
+    );
+  }
+  const role: Role = own.kind === "self" ? "patient" : "proxy";
+  return <Asking desk={desk} pharmacyId={pharmacy.id} patient={own.patient} member={{ id: desk.me, role }} />;
+}
+
+function ForStaff({ desk }: { readonly desk: Desk }) {
+  const pharmacy = desk.ready.account.pharmacy ?? "";
+  const [query, setQuery] = useState("");
+  const [found, setFound] = useState<readonly PatientLine[] | undefined>(undefined);
+  const [picked, setPicked] = useState<PatientLine | undefined>(undefined);
+  const [problem, setProblem] = useState<string | null>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      const asked = new URLSearchParams({ pharmacy, q: query });
+      get<{ items: readonly PatientLine[] }>(`/api/patients?${asked.toString()}`).then((answer) => {
+        setFound(answer.items);
+        setProblem(null);
+      }, (error: unknown) => setProblem(troubleWords(error)));
+    }, query === "" ? 0 : 300);
+    return () => clearTimeout(timer);
+  }, [query]);
+  if (picked !== undefined) {
+    const member = picked.account === null ? undefined : { id: picked.account, role: "patient" as const };
+    return <Asking desk={desk} pharmacyId={pharmacy} patient={picked.patient} member={member} about={picked} />;
+  }
+  return (
+    <div class="narrow stack">
+      <h1>{t("threads.new.staff")}</h1>
+      <TextField id="find" label={t("threads.new.find")} hint={t("threads.new.find-hint")} value={query} onInput={setQuery} type="search" secret />
+      {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
+      {found === undefined ? problem === null ? <Spinner>{t("threads.opening")}</Spinner> : null : found.length === 0 ? <EmptyState icon="people" title={t("threads.new.none-found")} /> : (
+        <ul class="stack-tight">
+          {found.map((one) => (
+            <li key={one.patient}>
+              <Button look="quiet" icon="person" onClick={() => setPicked(one)}><span translate={false}>{one.name}, {t("views.patient.born", { date: day(one.birth_date) })}</span></Button>
+              {one.look_alikes.length === 0 ? null : <p class="lookalike">{t("views.patient.lookalike", { names: one.look_alikes.map((other) => `${other.name} (${day(other.birth_date)})`).join(", ") })}</p>}
+              {one.has_keys ? null : <p class="small soft">{t("views.patient.waits")}</p>}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+/** Topic, what it needs, words. */
+function Asking({ desk, pharmacyId, patient, member, about }: {
+  readonly desk: Desk;
+  readonly pharmacyId: string;
+  readonly patient: string;
+  /** Who is to read it beside the team; undefined for a patient without an account. */
+  readonly member: { readonly id: string; readonly role: Role } | undefined;
+  readonly about?: PatientLine;
+}) {
+  const pharmacy = desk.pharmacy(pharmacyId);
+  const thread = useMemo(() => newId(), []);
+  const wanted = new URLSearchParams(location.search).get("topic");
+  const [topic, setTopic] = useState<Topic | null>(TOPICS.find((one) => one === wanted) ?? null);
+  const [picking, setPicking] = useState(true);
+  const [subject, setSubject] = useState("");
+  const [raised, setRaised] = useState(false);
+  const [sending, setSending] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const composing = useMemo(() => new Composing(desk, desk.staff ? `new_${patient}` : "new", { thread, pharmacy: pharmacyId }), []);
+  const context = useMemo(() => new ContextModel(desk.ready, patient, pharmacyId), []);
+  useChanges(composing, context);
+  useEffect(() => {
+    void composing.resume();
+    void context.load();
+    void joinCare(desk, pharmacyId, patient).then(() => desk.know([...(member === undefined ? [] : [member.id]), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]));
+  }, []);
+  if (pharmacy === undefined) return <EmptyState icon="offline" title={t("threads.offline.title")} action={<Button onClick={() => location.reload()}>{t("common.try-again")}</Button>}>{t("threads.offline.body")}</EmptyState>;
+  const view = pharmacyView(pharmacy);
+  if (topic === null) {
+    return (
+      <div class="narrow stack">
+        <h1>{t(desk.staff ? "threads.new.about" : "threads.new.title")}</h1>
+        {about === undefined ? <p class="lead">{t("threads.new.to", { pharmacy: pharmacy.name })}</p> : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
+        <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: Topic) => setTopic(chosen)}
+          options={TOPICS.map((one) => ({ value: one, label: t(`views.topic.${one}`), hint: t(`threads.new.hint.${one}`) }))} />
+      </div>
+    );
+  }
+  const team = `${pharmacyId}_${TEAM_OF[topic]}`;
+  const open = pharmacy.teams[TEAM_OF[topic]] !== null && pharmacy.teams[TEAM_OF[topic]] !== undefined;
+  const withMedicines = TEAM_OF[topic] === "pharmacists";
+  const panel = context.state.state === "loading" ? null : context.state.panel;
+  const need = NEEDS[topic];
+  const offered: readonly ChipView[] = panel === null || need === undefined ? [] : need === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip);
+  const numbers = { emergency: pharmacy.emergency?.emergency ?? null, poison: pharmacy.emergency?.poison ?? null, pharmacy: pharmacy.phone, onCall: pharmacy.on_call_phone };
+  const reading = desk.ready.directory.known.team(team)?.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody")) ?? [];
+  const send = (urgent: boolean): void => {
+    if (!urgent && !desk.staff && urgencyOf(`${subject}\n${composing.text}`) !== null) {
+      setRaised(true);
+      return;
+    }
+    setRaised(false);
+    setSending(true);
+    const { id, wish } = composing.wish(subject.trim() === "" ? defaultSubject(topic, composing.chips) : subject);
+    const members = [...(member === undefined ? [] : [member]), { id: team, role: "team" as const }];
+    desk.begin({ thread, pharmacy: pharmacyId, patient, topic, members }, id, wish, urgent)
+      .then(async () => {
+        composing.clear();
+        await accepted(desk, id);
+        location.assign(`/thread/${thread}`);
+      })
+      .catch((error: unknown) => {
+        setSending(false);
+        setProblem(troubleWords(error));
+      });
+  };
+  return (
+    <div class="narrow stack">
+      <h1>{t(`views.topic.${topic}`)}</h1>
+      <p class="small"><Button look="plain" onClick={() => setTopic(null)}>{t("threads.new.other-topic")}</Button></p>
+      {about === undefined ? null : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
+      {open ? null : <Banner tone="warn" icon="clock" title={t("threads.new.closed.title")}><p>{t("threads.new.closed.body", { phone: pharmacy.phone })}</p></Banner>}
+      {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
+      {need !== undefined && picking && composing.chips.length === 0 && offered.length > 0 ? (
+        <section class="stack-tight">
+          <h2>{t(`threads.new.pick.${need}`)}</h2>
+          <ChipPicker chips={offered} onPick={(chip) => {
+            composing.addChip(context.chipFor(chip, withMedicines));
+            setPicking(false);
+          }} />
+          <Button look="plain" onClick={() => setPicking(false)}>{t("threads.new.pick.none")}</Button>
+        </section>
+      ) : (
+        <>
+          <TextField id="subject" label={t("threads.new.subject")} hint={t("threads.new.subject-hint")} value={subject} onInput={setSubject} secret />
+          <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)} chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)}
+            files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)} onAddFiles={(files) => composing.addFiles(files)}
+            readers={[{ name: memberName(desk, team), count: reading.length, people: reading }, ...(member === undefined ? [] : [{ name: member.id === desk.me ? t("views.message.you") : about?.name ?? "", count: null, people: [] }])]}
+            {...(desk.staff ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
+            {...(raised ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
+            {...(need !== undefined && offered.length > 0 ? { [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {
+              composing.chips.forEach((one) => composing.removeChip(one));
+              setPicking(true);
+            } } : {})}
+            draftSaved={composing.saved} sending={sending} blocked={composing.files.some((one) => one.view.failed) ? t("threads.blocked.file-failed") : composing.filesReady ? null : t("threads.blocked.files")} />
+        </>
+      )}
+    </div>
+  );
+}
+
+/** A subject out of what was picked, so that nobody has to think of one. */
+function defaultSubject(topic: Topic, chips: readonly ChipView[]): string {
+  const first = chips[0];
+  return first === undefined ? "" : `${t(`views.topic.${topic}`)}: ${first.name}`;
+}
+
+/** A patient picks the pharmacy before its team's keys can be read. */
+async function joinCare(desk: Desk, pharmacy: string, patient: string): Promise<void> {
+  if (desk.staff || desk.pharmacy(pharmacy)?.in_care.includes(patient) === true) return;
+  try {
+    await post(`/api/pharmacies/${pharmacy}/care`, { patient });
+  } catch (error) {
+    // Sending tells it, and keeps the question.
+    if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+  }
+}
+
+/** Waits a moment for the server; what is not accepted by then stays in the outbox and is shown as waiting. */
+function accepted(desk: Desk, id: string): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      stop();
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(end, ACCEPTED_WITHIN_MS);
+    const look = (): void => {
+      const entry = desk.outbox.list().find((one) => one.id === id);
+      if (entry === undefined || entry.facts.state === "failed" || entry.facts.tries > 0) end();
+    };
+    const stop = desk.outbox.subscribe(look);
+    look();
+  });
+}

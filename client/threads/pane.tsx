@@ -1,0 +1,425 @@
+// One conversation: messages, who can read them, and the box to write in. Patients see it as a page, staff between queue and context.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { newId } from "../crypto/encoding.ts";
+import { pharmacyView, troubleWords } from "../live/page.tsx";
+import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
+import { medicineChip, orderChip } from "../views/components/context.tsx";
+import { Dialog } from "../views/components/dialog.tsx";
+import { MessageList } from "../views/components/message-list.tsx";
+import type { MessageActs } from "../views/components/message.tsx";
+import { moment, phoneUri } from "../views/format.ts";
+import { has, t } from "../views/i18n.ts";
+import { readNotice } from "../views/shell.tsx";
+import type { ChipView, FileView, MessageView, TextMessage } from "../views/types.ts";
+import { detailsOf } from "./body.ts";
+import { Composing } from "./compose.ts";
+import type { ContextModel } from "./context.ts";
+import type { Desk } from "./desk.ts";
+import { openFile, picture, save, withoutThumbs } from "./files.ts";
+import { useChanges } from "./hooks.ts";
+import { printed } from "./printing.tsx";
+import type { Parcel } from "./send.ts";
+import type { BodyView, Plain, RecordView } from "./shapes.ts";
+import { type Pending, type Writer, keyOf, toViews } from "./show.ts";
+import type { ThreadModel } from "./thread.ts";
+import { urgencyOf } from "./urgency.ts";
+
+const LOOK_MS = 1_000;
+const RECENT_MS = 7 * 24 * 3_600_000;
+/** Pictures of so many newest messages are fetched by themselves. */
+const PICTURES_OF = 50;
+const MEDICINE_TEAMS = new Set(["pharmacists"]);
+
+export interface PaneProps {
+  readonly desk: Desk;
+  readonly thread: ThreadModel;
+  readonly composing: Composing;
+  readonly context: ContextModel | undefined;
+  readonly title: ComponentChildren;
+  /** Staff: stands directly above the composer. */
+  readonly above?: ComponentChildren;
+}
+
+/** A conversation of any length. */
+export function ThreadPane({ desk, thread, composing, context, title, above }: PaneProps) {
+  useChanges(thread, composing, desk.outbox, context);
+  const [pictures] = useState(() => new Map<string, string>());
+  const [, again] = useState(0);
+  const [raised, setRaised] = useState(false);
+  const [picking, setPicking] = useState<"medicine" | "order" | null>(null);
+  const [chip, setChip] = useState<ChipView | null>(null);
+  const [retracting, setRetracting] = useState<string | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const list = useRef<HTMLDivElement>(null);
+  const steady = useRef(new Map<string, { text: string; view: MessageView }>());
+  const unread = useRef<{ readonly thread: string; readonly key: string | null }>(undefined);
+
+  useEffect(() => {
+    void thread.sync();
+    void composing.resume();
+    return () => { for (const address of pictures.values()) URL.revokeObjectURL(address); };
+  }, [thread.id]);
+  useReadReceipts(thread, list);
+  usePictures(desk, thread, pictures, () => again((count) => count + 1));
+  useEffect(() => { if (thread.opening.kind === "ready") void desk.letIn(thread); }, [thread.opening.kind, thread.info]);
+
+  const pending = pendingOf(desk, thread);
+  const info = thread.info;
+  const birth = birthOf(desk, thread.id);
+  const pharmacy = desk.pharmacy(info?.pharmacy ?? birth?.pharmacy ?? "");
+  const shownPharmacy = pharmacy === undefined ? null : pharmacyView(pharmacy);
+  const closed = thread.opening.kind === "refused" || info?.patient_active === false;
+  const views = useViews(desk, thread, pending, closed, pictures, steady.current, shownPharmacy === null || desk.staff ? null : readNotice(shownPharmacy));
+  if (unread.current?.thread !== thread.id && thread.opening.kind === "ready") {
+    const seq = thread.firstUnread();
+    const record = thread.records.find((one) => one.seq === seq);
+    unread.current = { thread: thread.id, key: record === undefined ? null : keyOf(record) };
+  }
+
+  if (thread.opening.kind === "loading" && views.length === 0) return <div class="pane">{title}<Spinner>{t("threads.opening")}</Spinner></div>;
+  if (thread.opening.kind === "missing" && birth === undefined && views.length === 0) return <Missing desk={desk} />;
+  if (thread.opening.kind === "offline" && views.length === 0) {
+    return (
+      <div class="pane">{title}
+        <EmptyState icon="offline" title={t("threads.offline.title")} action={<div class="button-row"><Button onClick={() => void thread.sync()}>{t("common.try-again")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>}>{t("threads.offline.body")}</EmptyState>
+      </div>
+    );
+  }
+
+  const text = (key: string): TextMessage | undefined => views.find((one): one is TextMessage => one.kind === "text" && one.key === key);
+  const acts: MessageActs = {
+    onReply: (key) => composing.reply(key),
+    onCorrect: (key) => composing.correct(key, text(key)?.text ?? ""),
+    onRetract: setRetracting,
+    onRetry: (key) => void desk.outbox.retry(key),
+    onDiscard: (key) => void desk.outbox.remove(key),
+    onPrint: (key) => void printed(desk, thread, context, views.filter((one) => one.key === key), "answer"),
+    onOpenChip: setChip,
+    onOpenFile: (_, file) => void download(desk, thread, file).then(setProblem, (error: unknown) => setProblem(troubleWords(error))),
+    onGoTo: (key) => document.getElementById(`message-${key}`)?.focus(),
+  };
+  const send = (urgent: boolean): void => {
+    if (!urgent && !desk.staff && urgencyOf(composing.text) !== null) {
+      setRaised(true);
+      return;
+    }
+    setRaised(false);
+    const { id, wish } = composing.wish();
+    void desk.append(thread.id, id, wish, urgent).then(() => composing.clear(), (error: unknown) => setProblem(troubleWords(error)));
+  };
+  const teams = thread.members.filter((one) => one.role === "team");
+  const withMedicines = teams.some((one) => MEDICINE_TEAMS.has(one.id.split("_").at(-1) ?? ""));
+  const replied = composing.replyTo === null ? undefined : text(composing.replyTo);
+  const corrected = composing.correcting === null ? undefined : text(composing.correcting);
+  const numbers: EmergencyNumbers | null = pharmacy === undefined ? null : {
+    emergency: pharmacy.emergency?.emergency ?? null, poison: pharmacy.emergency?.poison ?? null, pharmacy: pharmacy.phone, onCall: pharmacy.on_call_phone,
+  };
+  const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
+  const blocked = blockedWords(desk, thread, composing);
+  return (
+    <div class="pane" ref={list} onDragOver={(event) => event.preventDefault()} onDrop={(event) => {
+      event.preventDefault();
+      composing.addFiles([...(event.dataTransfer?.files ?? [])]);
+    }} onPaste={(event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length === 0) return;
+      event.preventDefault();
+      composing.addFiles(files);
+    }}>
+      <div class="thread-head"><div class="thread-head__title">{title}</div>
+        <Button look="quiet" icon="print" onClick={() => void printed(desk, thread, context, views, "thread")}>{t("common.print")}</Button></div>
+      <Standing thread={thread} phone={pharmacy?.phone ?? null} />
+      {problem === null ? null : <Banner tone="warn" announce slim><p>{problem} <Button look="plain" onClick={() => setProblem(null)}>{t("common.close")}</Button></p></Banner>}
+      {composing.tooLarge === null ? null : <Banner tone="warn" announce slim><p>{t("threads.file.too-large", { name: composing.tooLarge })}</p></Banner>}
+      <Changes desk={desk} thread={thread} />
+      <MessageList key={thread.id} messages={views} acts={acts} firstUnread={unread.current?.key ?? null} hasOlder={thread.opening.kind === "checking"}
+        loadingOlder={thread.opening.kind === "checking"} onOlder={() => undefined} />
+      <Held desk={desk} thread={thread} />
+      <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
+        chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}
+        readers={readersOf(desk, thread.members)} {...changedOf(desk, thread.records)}
+        {...(desk.staff || shownPharmacy === null ? {} : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone } })}
+        {...(raised && numbers !== null ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
+        {...(withMedicines && panel !== null && panel.medicines.length > 0 ? { onAddMedicine: () => setPicking("medicine") } : {})}
+        {...(panel !== null && panel.orders.length > 0 ? { onAddOrder: () => setPicking("order") } : {})}
+        onAddFiles={(files) => composing.addFiles(files)}
+        {...(replied === undefined ? {} : { replyTo: { who: replied.mine ? t("views.message.you") : replied.who, text: replied.text, onCancel: () => composing.reply(null) } })}
+        {...(corrected === undefined ? {} : { correcting: { time: moment(corrected.at), onCancel: () => composing.correct(null) } })}
+        draftSaved={composing.saved} sending={false} blocked={blocked} above={above} />
+      {picking === null || panel === null ? null : (
+        <Dialog title={t(picking === "medicine" ? "threads.pick.medicine" : "threads.pick.order")} onClose={() => setPicking(null)}>
+          <ChipPicker chips={picking === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip)} onPick={(one) => {
+            composing.addChip(context?.chipFor(one, withMedicines) ?? one);
+            setPicking(null);
+          }} />
+        </Dialog>
+      )}
+      {chip === null ? null : <ChipDetails chip={chip} onClose={() => setChip(null)} />}
+      {retracting === null ? null : (
+        <Dialog title={t("threads.retract.title")} onClose={() => setRetracting(null)} actions={<>
+          <Button look="danger" onClick={() => {
+            const seq = seqOf(thread.records, retracting);
+            setRetracting(null);
+            if (seq !== undefined) void desk.append(thread.id, newId(), { kind: "redact", target: seq });
+          }}>{t("views.message.retract")}</Button>
+          <Button look="quiet" onClick={() => setRetracting(null)}>{t("common.cancel")}</Button></>}>
+          <p>{t("threads.retract.body")}</p>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+/** Chips to pick from, as large rows. */
+export function ChipPicker({ chips, onPick }: { readonly chips: readonly ChipView[]; readonly onPick: (chip: ChipView) => void }) {
+  return (
+    <ul class="stack-tight">
+      {chips.map((one) => (
+        <li key={one.id}><Button look="quiet" icon={one.kind === "medicine" ? "pill" : "box"} onClick={() => onPick(one)}><span translate={false}>{one.name}{one.detail === "" ? "" : ` · ${one.detail}`}</span></Button></li>
+      ))}
+    </ul>
+  );
+}
+
+function ChipDetails({ chip, onClose }: { readonly chip: ChipView; readonly onClose: () => void }) {
+  const resource = chip.fhir["resource"];
+  return (
+    <Dialog title={chip.name} onClose={onClose}>
+      {chip.detail === "" ? null : <p translate={false}>{chip.detail}</p>}
+      <p class="small soft">{t("threads.chip.from-message")}</p>
+      <dl class="facts" translate={false}>
+        {typeof resource === "object" && resource !== null ? detailsOf(resource as { readonly [name: string]: Plain }).map(([name, value]) => (
+          <div key={name}><dt>{name}</dt><dd>{value}</dd></div>
+        )) : null}
+      </dl>
+    </Dialog>
+  );
+}
+
+/** How sure the page is of what it shows. */
+function Standing({ thread, phone }: { readonly thread: ThreadModel; readonly phone: string | null }) {
+  const { opening } = thread;
+  if (opening.kind === "checking") return <Banner slim icon="lock"><p>{t("threads.checking", { percent: Math.floor(opening.share * 100) })}</p></Banner>;
+  if (opening.kind === "refused") {
+    const key = `threads.refused.${opening.reason}`;
+    return (
+      <Banner tone="urgent" title={t("threads.refused.title")} announce>
+        <p>{t(has(key) ? key : "threads.refused.other", { reason: opening.reason })}</p>
+        <div class="button-row"><Button look="quiet" onClick={() => location.reload()}>{t("common.try-again")}</Button>
+          {phone === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>}</div>
+      </Banner>
+    );
+  }
+  if (thread.info?.waits_for_keys === true) return <Banner slim icon="key"><p>{t("threads.waits-for-keys")}</p></Banner>;
+  return null;
+}
+
+/** Somebody started again: nothing is sent before a person has made sure who it is. */
+function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
+  const [busy, setBusy] = useState(false);
+  const held = thread.members.find((one) => one.role !== "team" && desk.ready.directory.sendingHeld(one.id));
+  const waiting = desk.outbox.list(thread.id).some((one) => one.facts.state === "held");
+  if (held === undefined) return waiting ? <Banner tone="warn" icon="key" announce><p>{t("threads.held.patient")}</p></Banner> : null;
+  const name = desk.ready.directory.name(held.id) ?? "";
+  if (!desk.staff) return <Banner tone="warn" icon="key" announce><p>{t("threads.held.patient")}</p></Banner>;
+  return (
+    <Banner tone="warn" icon="key" announce title={t("threads.held.title", { name })}>
+      <p>{t("threads.held.body", { name })}</p>
+      <Button busy={busy} onClick={() => {
+        setBusy(true);
+        void desk.ready.directory.confirm(held.id).then(() => desk.join(thread, [{ id: held.id, role: held.role }])).then(() => desk.outbox.hurry()).finally(() => setBusy(false));
+      }}>{t("threads.held.confirm", { name })}</Button>
+    </Banner>
+  );
+}
+
+/** Corrections and retractions that are not sent yet: they have no place of their own in the list. */
+function Changes({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
+  const waiting = desk.outbox.list(thread.id).filter((one) => bodyOfParcel(one.parcel as Parcel)?.kind !== "text");
+  if (waiting.length === 0) return null;
+  const failed = waiting.filter((one) => one.facts.state === "failed");
+  return (
+    <Banner slim tone={failed.length > 0 ? "warn" : "info"} announce>
+      <p>{t(failed.length > 0 ? "threads.change.failed" : "threads.change.waiting")}</p>
+      {failed.length === 0 ? null : (
+        <div class="button-row">
+          <Button look="quiet" onClick={() => { for (const one of failed) void desk.outbox.retry(one.id); }}>{t("views.message.retry")}</Button>
+          <Button look="plain" onClick={() => { for (const one of failed) void desk.outbox.remove(one.id); }}>{t("views.message.discard")}</Button>
+        </div>
+      )}
+    </Banner>
+  );
+}
+
+function Missing({ desk }: { readonly desk: Desk }) {
+  return (
+    <div class="pane">
+      <EmptyState icon="message" title={t("threads.missing.title")} action={
+        <div class="button-row"><LinkButton href={desk.staff ? "/inbox" : "/messages"}>{t("threads.missing.back")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
+      }>{t("threads.missing.body")}</EmptyState>
+    </div>
+  );
+}
+
+function blockedWords(desk: Desk, thread: ThreadModel, composing: Composing): string | null {
+  if (thread.opening.kind === "refused") return t("threads.blocked.refused");
+  if (thread.info?.patient_active === false) return t("threads.blocked.inactive");
+  if (thread.opening.kind === "ready" && thread.info !== undefined && !thread.canWrite) return t(thread.info.waits_for_keys && !desk.staff ? "threads.blocked.waits" : "threads.blocked.no-key");
+  if (composing.files.some((one) => one.view.failed)) return t("threads.blocked.file-failed");
+  if (!composing.filesReady) return t("threads.blocked.files");
+  return null;
+}
+
+/** Somebody by name and role, as the directory says. */
+export function writerOf(desk: Desk, user: string): Writer {
+  const role = user === desk.me ? desk.ready.account.role : desk.ready.directory.person(user)?.role ?? "";
+  return { name: desk.ready.directory.name(user) ?? t("threads.somebody"), role: has(`common.role.${role}`) ? t(`common.role.${role}`) : "", staff: desk.isStaff(user) };
+}
+
+/** A member in words: a team with its pharmacy, a person by name. */
+export function memberName(desk: Desk, id: string): string {
+  const cut = id.lastIndexOf("_");
+  const [pharmacy, kind] = [id.slice(0, Math.max(0, cut)), id.slice(cut + 1)];
+  if (cut > 0 && has(`threads.team.${kind}`)) return t(`threads.team.${kind}`, { pharmacy: desk.pharmacy(pharmacy)?.name ?? pharmacy });
+  return desk.ready.directory.name(id) ?? t("threads.somebody");
+}
+
+/** Who can read, for the line above the composer. */
+export function readersOf(desk: Desk, members: readonly { readonly id: string }[]): readonly ReaderLine[] {
+  return members.map(({ id }) => {
+    const team = desk.ready.directory.known.team(id);
+    if (team === undefined) return { name: id === desk.me ? t("views.message.you") : memberName(desk, id), count: null, people: [] };
+    const people = team.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody"));
+    return { name: memberName(desk, id), count: people.length, people };
+  });
+}
+
+/** Who can read since lately: the newest change of members within a week. */
+function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged?: string } {
+  const epochs = records.filter((one) => one.t === "epoch");
+  const last = epochs.findLast((one, index) => one.members.some((member) => index > 0 && !epochs[index - 1]!.members.some((before) => before.id === member.id)));
+  if (last === undefined || last === epochs[0] || Date.now() - last.ts > RECENT_MS) return {};
+  const before = epochs[epochs.indexOf(last) - 1]!;
+  const fresh = last.members.filter((one) => !before.members.some((other) => other.id === one.id));
+  return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: fresh.map((one) => memberName(desk, one.id)).join(", ") }) };
+}
+
+function useViews(
+  desk: Desk, thread: ThreadModel, pending: readonly Pending[], closed: boolean, pictures: ReadonlyMap<string, string>,
+  steady: Map<string, { text: string; view: MessageView }>, notice: string | null,
+): readonly MessageView[] {
+  const views = toViews({
+    me: desk.me, staff: desk.staff, records: thread.records, transport: thread.transport, receipts: thread.receipts, pending, closed,
+    writer: (user) => writerOf(desk, user), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
+    words: {
+      joined: (name) => t("threads.line.joined", { name }), left: (name) => t("threads.line.left", { name }), begun: (name) => t("threads.line.begun", { name }),
+    },
+  });
+  const last = views.findLast((one) => one.kind !== "system");
+  if (notice !== null && last?.kind === "text" && last.mine) views.push({ kind: "system", key: "hours", at: last.at, text: notice, warn: true });
+  // The same value stays the same object, so that only what has changed is drawn again.
+  return views.map((view) => {
+    const text = JSON.stringify(view);
+    const before = steady.get(view.key);
+    if (before?.text === text) return before.view;
+    steady.set(view.key, { text, view });
+    return view;
+  });
+}
+
+/** Read is what stood on a visible screen, with its end in view, for a second. */
+function useReadReceipts(thread: ThreadModel, pane: { readonly current: HTMLElement | null }): void {
+  useEffect(() => {
+    let seen = -1;
+    const timer = setInterval(() => {
+      const list = pane.current?.querySelector(".messages");
+      const visible = document.visibilityState === "visible" && list instanceof HTMLElement && list.clientHeight > 0 &&
+        list.scrollHeight - list.scrollTop - list.clientHeight < 80;
+      if (!visible) seen = -1;
+      else if (seen === thread.seq) void thread.tell("read");
+      else seen = thread.seq;
+    }, LOOK_MS);
+    return () => clearInterval(timer);
+  }, [thread.id]);
+}
+
+/** Small pictures of the newest messages are opened and drawn anew, one after the other. */
+function usePictures(desk: Desk, thread: ThreadModel, pictures: Map<string, string>, changed: () => void): void {
+  const busy = useRef(false);
+  const failed = useMemo(() => new Set<string>(), [thread.id]);
+  useEffect(() => {
+    if (busy.current || thread.opening.kind === "loading") return;
+    const work = async (): Promise<void> => {
+      busy.current = true;
+      for (const record of thread.records.slice(-PICTURES_OF)) {
+        if (record.t !== "msg" || record.content.kind !== "body" || record.content.body.kind !== "text") continue;
+        for (const [of, note] of withoutThumbs(record.content.body.files).thumbs) {
+          if (pictures.has(of) || failed.has(of)) continue;
+          try {
+            const drawn = await picture(await openFile(thread.id, note, record), note.type);
+            if (drawn === undefined) failed.add(of);
+            else pictures.set(of, URL.createObjectURL(drawn));
+            changed();
+          } catch {
+            // The file itself can still be saved; that says what is wrong with it.
+            failed.add(of);
+          }
+        }
+      }
+      busy.current = false;
+    };
+    void work();
+  }, [thread.seq, thread.opening.kind, desk]);
+}
+
+async function download(desk: Desk, thread: ThreadModel, file: FileView): Promise<string | null> {
+  for (const record of thread.records) {
+    if (record.t !== "msg" || record.content.kind !== "body" || record.content.body.kind !== "text") continue;
+    const note = record.content.body.files.find((one) => one.id === file.id);
+    if (note === undefined) continue;
+    save(await openFile(thread.id, note, record), note.name);
+    return null;
+  }
+  return desk.outbox.list(thread.id).length > 0 ? t("threads.file.not-sent") : t("threads.file.gone");
+}
+
+function bodyOfParcel(parcel: Parcel): BodyView | undefined {
+  if (parcel.wish.kind === "redact") return undefined;
+  const body = JSON.parse(parcel.wish.body) as { id: string; type: string; subject?: string; text: string; inReplyTo?: string; replaces?: string; fhir?: []; files?: [] };
+  if (body.type === "correct") return { kind: "correct", id: body.id, replaces: body.replaces ?? "", text: body.text };
+  return { kind: "text", id: body.id, subject: body.subject, text: body.text, inReplyTo: body.inReplyTo, fhir: body.fhir ?? [], files: body.files ?? [] };
+}
+
+function pendingOf(desk: Desk, thread: ThreadModel): readonly Pending[] {
+  return desk.outbox.list(thread.id).map((one) => {
+    const parcel = one.parcel as Parcel;
+    return {
+      id: one.id, at: one.at, urgent: one.urgent, body: bodyOfParcel(parcel), target: parcel.wish.kind === "redact" ? parcel.wish.target : null,
+      state: one.facts.state === "held" ? "waiting" : one.facts.state,
+    };
+  });
+}
+
+/** What a thread that is not born yet is about, from the outbox. */
+export function birthOf(desk: Desk, thread: string): Extract<Parcel, { kind: "birth" }> | undefined {
+  return desk.outbox.list(thread).map((one) => one.parcel as Parcel).find((one): one is Extract<Parcel, { kind: "birth" }> => one.kind === "birth");
+}
+
+function seqOf(records: readonly RecordView[], key: string): number | undefined {
+  return records.find((one) => one.t === "msg" && keyOf(one) === key)?.seq;
+}
+
+/** The subject of a thread, once its first message is open. */
+export function subjectOf(thread: ThreadModel, desk: Desk): string | undefined {
+  for (const record of thread.records) {
+    if (record.t === "msg" && record.content.kind === "body" && record.content.body.kind === "text") return record.content.body.subject ?? undefined;
+  }
+  const birth = birthOf(desk, thread.id);
+  const body = birth === undefined ? undefined : bodyOfParcel(birth);
+  return body?.kind === "text" ? body.subject : undefined;
+}
+
