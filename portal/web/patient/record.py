@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from portal.accounts import names, policy
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity, Purpose, queries, record
-from portal.audit.queries import Seen
+from portal.audit.queries import Filters, Seen
 from portal.core import texts
 from portal.core.errors import BadInput
 from portal.pharmacies import care
@@ -112,16 +112,23 @@ def who_looked_json() -> Response:
 
 
 def read_lines(actor: Actor, patient_id: str, before: int | None) -> tuple[list[Line], int | None]:
-    """A page of the record of a patient, newest first. The look is recorded. Raises NotFound for foreign patients."""
+    """A page of the record of a patient, newest first: all of it to the patient's side, a privacy officer what happened
+    at the own pharmacy. The look is recorded. Raises NotFound for foreign patients.
+    """
     with services().database.transaction() as session:
         policy.allow_patient_audit(actor, patient_id=patient_id, pharmacy_ids=care.ever_cared(session, patient_id))
-        page = queries.who_looked(session, patient_id, before=before, limit=PAGE)
+        if actor.relation(patient_id) is None and actor.pharmacy_id is not None:
+            officers = Filters(patient_id=patient_id)
+            page = queries.search(session, actor.pharmacy_id, officers, before=before, limit=PAGE)
+        else:
+            page = queries.who_looked(session, patient_id, before=before, limit=PAGE)
         known = names.names_of(session, (row.account_id for row in page.items if row.account_id))
         record(
             session,
             Action.AUDIT_VIEWED,
             agent=actor.agent,
             patient_id=patient_id,
+            pharmacy_id=actor.pharmacy_id,
             on_behalf=actor.on_behalf(patient_id),
             entity=Entity("Patient", patient_id),
             purpose=Purpose.PATRQT if actor.relation(patient_id) else Purpose.HCOMPL,
