@@ -10,6 +10,7 @@ from flask_login import current_user
 
 from portal.core.settings import Settings
 from portal.identity.flask_session import PUBLIC_BLUEPRINTS
+from portal.web import counting
 from portal.web.wiring import client_address
 
 PER_ACCOUNT = "1200 per minute"
@@ -40,6 +41,6 @@ def uncounted() -> bool:
 
 def limit(app: Flask, settings: Settings) -> None:
     """Count the requests of this app."""
-    app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
+    app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or f"{counting.SCHEME}://"
     app.config["RATELIMIT_STRATEGY"] = "fixed-window"
     limiter.init_app(app)

@@ -48,7 +48,7 @@ class SignedReceipt:
 def list_threads() -> Response:
     """The newest threads of one's inboxes, page by page."""
     with services().database.transaction() as session:
-        actor = current_actor()
+        actor = current_actor(session)
         page = inbox.page(
             session,
             actor=actor,
@@ -68,7 +68,7 @@ def changes() -> Response:
     """The inbox lines that changed since a cursor of the event stream."""
     since = parse_cursor(request.args.get("since", ""))
     with services().database.transaction() as session:
-        page, cursor = inbox.changes(session, actor=current_actor(), since=since)
+        page, cursor = inbox.changes(session, actor=current_actor(session), since=since)
     return jsonify(items=[_head(h) for h in page.items], cursor=cursor_text(cursor), more=page.next is not None)
 
 
@@ -82,7 +82,7 @@ def start(new: NewThread) -> tuple[Response, int]:
     birth = posting.Birth(new.thread, new.pharmacy, new.patient, Topic(new.topic))
     with services().database.transaction() as session:
         posted = posting.start_thread(
-            session, actor=current_actor(), birth=birth, sealed=new.records, key=_key(), urgent=new.urgent
+            session, actor=current_actor(session), birth=birth, sealed=new.records, key=_key(), urgent=new.urgent
         )
     return _posted(posted)
 
@@ -91,7 +91,7 @@ def start(new: NewThread) -> tuple[Response, int]:
 def open_thread(thread_id: str) -> Response:
     """A thread with its epochs, members and receipts."""
     with services().database.transaction() as session:
-        opened = reading.open_for_reading(session, actor=current_actor(), thread_id=thread_id)
+        opened = reading.open_for_reading(session, actor=current_actor(session), thread_id=thread_id)
     return jsonify(_opened(opened))
 
 
@@ -102,7 +102,7 @@ def list_records(thread_id: str) -> Response:
     limit = query_int("limit", default=reading.PAGE, least=1, most=reading.MOST) or reading.PAGE
     with services().database.transaction() as session:
         page = reading.page(
-            session, actor=current_actor(), thread_id=thread_id, before=before, after=after, limit=limit
+            session, actor=current_actor(session), thread_id=thread_id, before=before, after=after, limit=limit
         )
     return jsonify(items=[_entry(entry) for entry in page.items], next=page.next)
 
@@ -114,7 +114,7 @@ def send(new: NewRecords, thread_id: str) -> tuple[Response, int]:
     """Append a message or a retraction, with a new epoch before it where one is due."""
     with services().database.transaction() as session:
         posted = posting.append(
-            session, actor=current_actor(), thread_id=thread_id, sealed=new.records, key=_key(), urgent=new.urgent
+            session, actor=current_actor(session), thread_id=thread_id, sealed=new.records, key=_key(), urgent=new.urgent
         )
     return _posted(posted)
 
@@ -125,7 +125,7 @@ def receipt(new: SignedReceipt, thread_id: str) -> tuple[str, int]:
     """Say that a message was delivered, read, or cannot be read."""
     with services().database.transaction() as session:
         told = receipts.post_receipt(
-            session, actor=current_actor(), thread_id=thread_id, raw={"h": new.h, "sig": new.sig}
+            session, actor=current_actor(session), thread_id=thread_id, raw={"h": new.h, "sig": new.sig}
         )
     told.publish(services().bus)
     return "", 204
