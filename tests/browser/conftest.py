@@ -6,14 +6,7 @@ A console error, an uncaught exception, a broken content security policy or a re
 fails the test, unless it said before that it would happen: `complaints.allow(r"status of 404")`.
 """
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +14,7 @@ from typing import Any
 import pytest
 from complaints import Complaints
 from playwright.sync_api import Browser, BrowserContext, Page
+from running import start_portal, stop_portal
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "var" / "screens"
@@ -38,7 +32,6 @@ FLAGS = (
 )
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 320, "height": 640}
-START_SECONDS = 90
 
 
 @pytest.fixture(scope="session")
@@ -109,58 +102,6 @@ def screens() -> Callable[..., list[Path]]:
         return taken
 
     return take
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` free ports in a row on loopback."""
-    for _ in range(200):
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = first.getsockname()[1]
-        if port + count > 65535:
-            continue
-        try:
-            held = [socket.create_server(("127.0.0.1", port + offset)) for offset in range(count)]
-        except OSError:
-            continue
-        for one in held:
-            one.close()
-        return port
-    raise RuntimeError("no free ports in a row")
-
-
-def start_portal(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start `portal demo` with data of its own in `folder`; gives the process and its address once it is ready.
-
-    Raises RuntimeError with the portal's last words when it is not ready in time.
-    """
-    port = free_ports(3)
-    log = folder / "portal.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
-    environment |= {"PORTAL_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    command = [str(Path(sys.executable).parent / "portal"), "demo", "--port", str(port), *options]
-    with log.open("wb") as words:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=words, stderr=subprocess.STDOUT)
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
-                if answer.status == 200:
-                    return process, f"http://localhost:{port}"
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    stop_portal(process)
-    raise RuntimeError(f"the portal did not start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
-
-
-def stop_portal(process: subprocess.Popen[bytes]) -> None:
-    """End a portal as Ctrl-C does, or harder when it does not listen."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
 
 
 @pytest.fixture(scope="session")

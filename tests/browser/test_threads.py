@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from complaints import Complaints
+from demo_world import Demo, confirm_with, demo, get_code, sign_in, team
 from playwright.sync_api import Page, expect
-from world import Demo, confirm_with, demo, get_code, sign_in, team
 
 __all__ = ["demo"]
 pytestmark = pytest.mark.browser

@@ -1,0 +1,83 @@
+"""The demo world as tests of the client use it: a portal of one's own, signing in, what one types there."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page
+from running import start_portal, stop_portal
+
+PASSWORD = "demo"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running portal with accounts and EHR data, but no keys, threads or teams."""
+
+    url: str
+    database: Path
+
+    def lock(self, login: str) -> None:
+        """Let the sessions of a person idle past every limit but the last one: they are locked when next asked for."""
+        long_ago = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self._write(
+            "UPDATE login_session SET active_at = ? WHERE account_id = "
+            "(SELECT id FROM account WHERE email = ?) AND ended_at IS NULL",
+            long_ago,
+            f"{login}@demo.example",
+        )
+
+    def _write(self, statement: str, *values: str) -> None:
+        with sqlite3.connect(self.database, timeout=20) as rows:
+            changed = rows.execute(statement, values).rowcount
+        rows.close()
+        assert changed > 0
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A portal for this module alone, so that each story begins with nobody's keys."""
+    folder = tmp_path_factory.mktemp("demo-portal")
+    process, address = start_portal(folder, "--empty")
+    yield Demo(address, folder / "demo-empty" / "portal.sqlite3")
+    stop_portal(process)
+
+
+def sign_in(page: Page, login: str, to: str = "/home") -> None:
+    """Sign in at the demo's identity provider and go on to `to`."""
+    page.goto(f"/login?next={to}")
+    give_password(page, login)
+
+
+def give_password(page: Page, login: str) -> None:
+    """Fill in the provider's form, at a login, an unlock or a step-up."""
+    page.wait_for_selector("input[type=password]")
+    if page.locator("#login").is_editable():
+        page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.locator("form").filter(has=page.locator("#password")).get_by_role("button").click()
+
+
+def get_code(page: Page) -> str:
+    """Set a recovery code on the page for it; gives the code as a person copies it from the sheet."""
+    page.goto("/recovery")
+    page.locator("[data-way=code]").get_by_role("button").first.click()
+    groups = page.locator(".code-groups").first
+    groups.wait_for()
+    return "-".join(groups.locator("li > span[aria-hidden]").all_inner_texts())
+
+
+def confirm_with(page: Page, code: str) -> None:
+    """Answer the dialog that asks for the recovery code; returns when it is gone."""
+    dialog = page.locator("dialog")
+    dialog.locator("#secret-code").fill(code)
+    dialog.locator("button[type=submit]").click()
+    dialog.wait_for(state="detached", timeout=20_000)
+
+
+def team(page: Page, kind: str = "pharmacists") -> Locator:
+    """The card of a team of Riverside."""
+    return page.locator(f"[data-team=riverside_{kind}]")

@@ -1,0 +1,66 @@
+"""A demo portal as a process of its own, with data of its own, for tests that need a real browser's other end."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+START_SECONDS = 180
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` free ports in a row on loopback."""
+    for _ in range(200):
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port = first.getsockname()[1]
+        if port + count > 65535:
+            continue
+        try:
+            held = [socket.create_server(("127.0.0.1", port + offset)) for offset in range(count)]
+        except OSError:
+            continue
+        for one in held:
+            one.close()
+        return port
+    raise RuntimeError("no free ports in a row")
+
+
+def start_portal(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start `portal demo` with data of its own in `folder`; gives the process and its address once it is ready.
+
+    Raises RuntimeError with the portal's last words when it is not ready in time.
+    """
+    port = free_ports(3)
+    log = folder / "portal.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
+    environment |= {"PORTAL_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "portal.cli", "demo", "--port", str(port), *options]
+    with log.open("wb") as words:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=words, stderr=subprocess.STDOUT)
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+                # It listens while the world is still being made; who signs in too early has no account.
+                if answer.status == 200 and b"Ctrl-C ends everything" in log.read_bytes():
+                    return process, f"http://localhost:{port}"
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.1)
+    stop_portal(process)
+    raise RuntimeError(f"the portal did not start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+
+
+def stop_portal(process: subprocess.Popen[bytes]) -> None:
+    """End a portal as Ctrl-C does, or harder when it does not listen."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
