@@ -18,7 +18,7 @@ from portal.e2ee.encoding import b64
 from portal.e2ee.records import AttachmentName
 from portal.pharmacies.tables import Pharmacy
 from portal.threads.access import open_thread
-from portal.threads.tables import Attachment, AttachmentPart, Thread
+from portal.threads.tables import Attachment, AttachmentPart, Record, Thread
 
 # 25 MiB of content, and what padding and chunking add to it.
 LARGEST = 27 * 1024 * 1024
@@ -152,25 +152,29 @@ class Readable:
     starts: tuple[int, ...]
 
 
-def open_for_reading(session: Session, *, actor: Actor, attachment_id: str, first: bool) -> Readable:
-    """The file, if the actor may read the thread that names it; the first range of a download is recorded."""
+def open_for_reading(session: Session, *, actor: Actor, attachment_id: str) -> Readable:
+    """The file, if the actor may read the thread that names it; every range that is fetched is recorded.
+
+    The file of a retracted message goes to staff only, like its text.
+    """
     upload = session.get(Attachment, attachment_id)
     if upload is None or upload.seq is None:
         # Nobody's thread: refused by the same statements as a foreign one.
         open_thread(session, actor=actor, thread_id="")
         raise NotFound()
     thread = open_thread(session, actor=actor, thread_id=upload.thread_id).thread
-    if first:
-        audit.record(
-            session,
-            Action.ATTACHMENT_READ,
-            agent=actor.agent,
-            patient_id=thread.patient_id,
-            pharmacy_id=thread.pharmacy_id,
-            on_behalf=actor.on_behalf(thread.patient_id),
-            entity=Entity("Media", attachment_id),
-            purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
-        )
+    if session.get_one(Record, (thread.id, upload.seq)).retracted_by is not None and not actor.staff:
+        raise NotFound()
+    audit.record(
+        session,
+        Action.ATTACHMENT_READ,
+        agent=actor.agent,
+        patient_id=thread.patient_id,
+        pharmacy_id=thread.pharmacy_id,
+        on_behalf=actor.on_behalf(thread.patient_id),
+        entity=Entity("Media", attachment_id),
+        purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+    )
     return Readable(upload.id, upload.size, upload.cth, tuple(_starts(session, attachment_id)))
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from portal.core.errors import BadInput, TooLarge, Unprocessable
 from portal.threads import attachments
 from portal.web.acting import current_actor
+from portal.web.api.shapes import Nothing
 from portal.web.json import query_int, takes
 from portal.web.limits import UPLOAD_PER_ACCOUNT, limiter
 from portal.web.wiring import services
@@ -68,7 +69,8 @@ def put_part(attachment_id: str) -> Response:
 
 
 @blueprint.post("/<attachment_id>/complete")
-def complete(attachment_id: str) -> tuple[str, int]:
+@takes(Nothing)
+def complete(_: Nothing, attachment_id: str) -> tuple[str, int]:
     """All parts are there: check the hash."""
     with services().database.transaction() as session:
         whole = attachments.complete(session, actor=current_actor(), attachment_id=attachment_id)
@@ -82,9 +84,7 @@ def read(attachment_id: str) -> Response:
     """The ciphertext of a file, whole ranges of at most 4 MiB at a time."""
     with services().database.transaction() as session:
         start, wanted_end = _range()
-        stored = attachments.open_for_reading(
-            session, actor=current_actor(), attachment_id=attachment_id, first=start == 0
-        )
+        stored = attachments.open_for_reading(session, actor=current_actor(), attachment_id=attachment_id)
         end = min(stored.size, wanted_end, start + LARGEST_RANGE)
         data = attachments.read_range(session, stored, start, end)
     answer = Response(data, 206, content_type="application/octet-stream")
