@@ -130,4 +130,3 @@ def test_the_vault_is_not_overwritten_without_a_fresh_login(keys: Keys, world: W
         assert session.get_one(KeyVault, alice.id).rev == 1
     with world.database.transaction() as session:
         assert vaults.replace(session, actor=keys.actor("alice"), rev=2, vault=vault(alice, 2)) == 2
-
