@@ -1,7 +1,173 @@
-"""The demo's control room: `/demo`."""
+"""The demo's control room: `/demo`. Change accounts, move the clock, trouble the EHR, see what left the house.
 
-from flask import Flask
+It is put into demo portals only and refuses every other. It shows nothing but what the demo's accounts show.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from portal.core import clock
+from portal.core.errors import BadInput
+from portal.core.settings import UnsafeSettings
+from portal.demo.idp import DemoAccount
+from portal.demo.people import PEOPLE
+from portal.demo.sandbox.control import Mode, SandboxControl
+from portal.identity import flask_session, sessions
+from portal.identity.flask_session import open_when_locked
+from portal.identity.sessions import EndedBy
+from portal.notify.mail import FileMailer
+from portal.outbox import letters
+from portal.outbox.tables import OutboxJob
+from portal.pharmacies import profiles
+from portal.web.pages import key_page
+from portal.web.wiring import services
+
+blueprint = Blueprint("demo", __name__, url_prefix="/demo")
+SANDBOX = "portal-demo-sandbox"
+LOADED = "portal-demo-loaded"
+CLOCK_OF = "riverside"
+NIGHT_HOUR = 3
+MAILS = 50
+JOBS = 50
 
 
 def attach(app: Flask) -> None:
-    """Put the control room into a demo portal."""
+    """Put the control room into a demo portal. Raises UnsafeSettings under PORTAL_ENV=production."""
+    if app.extensions["portal"].settings.production:
+        raise UnsafeSettings(["the control room is for demonstrations only"])
+    app.register_blueprint(blueprint)
+    app.after_request(_ask_who)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job of the outbox that has not been done."""
+
+    kind: str
+    due_at: datetime
+    attempts: int
+    last_error: str | None
+
+
+@blueprint.get("")
+@open_when_locked
+def room() -> str:
+    """Everything on one page."""
+    mailer = services().adapters.get("mailer")
+    with services().database.reading() as session:
+        waiting = session.execute(
+            select(OutboxJob.kind, OutboxJob.due_at, OutboxJob.attempts, OutboxJob.last_error)
+            .where(OutboxJob.done_at.is_(None), OutboxJob.dead_at.is_(None))
+            .order_by(OutboxJob.due_at)
+            .limit(JOBS)
+        ).all()
+        dead = letters.dead_letters(session)
+    sandbox = _sandbox()
+    return render_template(
+        "demo/room.html",
+        people=[(person.login, person.name, person.role.value) for person in PEOPLE],
+        loaded=[(account.login, account.name, account.role) for account in _loaded()],
+        now=clock.now(),
+        moved=clock.offset() != timedelta(),
+        modes=[mode.value for mode in Mode] if sandbox is not None else [],
+        mode=sandbox.mode.value if sandbox is not None else None,
+        mails=mailer.sent(MAILS) if isinstance(mailer, FileMailer) else [],
+        jobs=[_Job(*row) for row in waiting],
+        dead=dead,
+    )
+
+
+@blueprint.post("/switch")
+@open_when_locked
+def switch() -> ResponseReturnValue:
+    """End this session and go to the provider as somebody else."""
+    login = request.form.get("login", "")
+    if login not in {person.login for person in PEOPLE} | {account.login for account in _loaded()}:
+        raise BadInput("bad-field", extra={"field": "login"})
+    current = flask_session.current_login()
+    if current is not None:
+        with services().database.transaction() as rows:
+            sessions.end(rows, services().bus, current, EndedBy.LOGOUT)
+        flask_session.sign_out()
+    return redirect("/login?" + urlencode({"login_hint": login}), 303)
+
+
+@blueprint.post("/clock")
+@open_when_locked
+def move_clock() -> ResponseReturnValue:
+    """Move the clock of portal, provider, sandbox and worker; they are one process."""
+    act = request.form.get("act", "")
+    if act == "now":
+        clock.reset()
+    elif act == "hour":
+        clock.shift(timedelta(hours=1))
+    elif act in ("night", "opening"):
+        target = _next_night() if act == "night" else _next_opening()
+        if target is not None:
+            clock.shift(target - clock.now())
+    else:
+        raise BadInput("bad-field", extra={"field": "act"})
+    return redirect("/demo", 303)
+
+
+@blueprint.post("/ehr")
+@open_when_locked
+def trouble_ehr() -> ResponseReturnValue:
+    """Make the sandbox slow, down, conflicting or normal."""
+    sandbox, mode = _sandbox(), request.form.get("mode", "")
+    if sandbox is None or mode not in set(Mode):
+        raise BadInput("bad-field", extra={"field": "mode"})
+    sandbox.set(Mode(mode))
+    return redirect("/demo", 303)
+
+
+@blueprint.get("/gallery")
+@open_when_locked
+def gallery() -> Response:
+    """All components of the browser client in all their states."""
+    return key_page("gallery")
+
+
+def _next_night() -> datetime:
+    here = clock.now().astimezone(_zone())
+    night = here.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
+    return night if night > here else night + timedelta(days=1)
+
+
+def _next_opening() -> datetime | None:
+    with services().database.reading() as session:
+        opening = profiles.get(session, CLOCK_OF).opening
+    # Open now: the opening after the next closing is meant.
+    moment = clock.now()
+    if opening.is_open(moment):
+        closes = opening.open_until(moment)
+        moment = closes if closes is not None else moment
+    return opening.next_open(moment)
+
+
+def _zone() -> ZoneInfo:
+    with services().database.reading() as session:
+        return ZoneInfo(profiles.get(session, CLOCK_OF).time_zone)
+
+
+def _sandbox() -> SandboxControl | None:
+    return cast("SandboxControl | None", current_app.extensions.get(SANDBOX))
+
+
+def _loaded() -> list[DemoAccount]:
+    return cast("list[DemoAccount]", current_app.extensions.get(LOADED, []))
+
+
+def _ask_who(answer: Response) -> Response:
+    """Whoever switches accounts is asked for the password again, with the name filled in."""
+    hint = request.args.get("login_hint", "")
+    if request.endpoint == "login.start" and answer.status_code == 303 and hint:
+        answer.headers["Location"] += "&" + urlencode({"login_hint": hint[:64], "prompt": "login"})
+    return answer

@@ -3,6 +3,7 @@
 The portal listens on PORT, the provider and the sandbox on the next two. Everything lies in the data folder (`var/`).
 """
 
+import json
 import logging
 import shutil
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from flask import Flask
@@ -17,7 +19,7 @@ from werkzeug.serving import make_server
 
 from portal import worker
 from portal.app import create_app
-from portal.core import clock, ids, migrating
+from portal.core import clock, ids, logs, migrating
 from portal.core.database import Database
 from portal.core.settings import Settings, from_environment
 from portal.demo import control_room, people, seed, story, world
@@ -25,6 +27,7 @@ from portal.demo.bundles import LoadedPatient, read_bundles
 from portal.demo.idp import DemoAccount, create_idp
 from portal.demo.sandbox import create_sandbox
 from portal.ehr.client import EhrClient, EhrConnection
+from portal.ehr.transport import Deadline
 from portal.notify.mail import FileMailer
 from portal.serving import Plan, PortalServer
 
@@ -33,6 +36,7 @@ THREADS = 256
 KEPT_IN = "session.key"
 # Lies in the data folder once the world is whole; a world that was left half-made is made anew.
 FILLED = "filled"
+GUESTS = "guests.json"
 
 
 def demo(
@@ -59,6 +63,8 @@ def demo(
             print(f"portal: port {number} (for {name}) is in use; choose others with PORT={port + 10}", file=sys.stderr)
             return 2
     settings = demo_settings(folder, port, ehr)
+    # Kept beside the data: the terminal is for addresses and progress.
+    logs.configure(settings, (folder / "portal.log").open("a", buffering=1, encoding="utf-8"))
     beside = DemoServices(settings, folder, port, empty=empty, ehr=ehr, seed_ehr=seed_ehr, bundles=bundles)
     plan = Plan(f"{HOST}:{port}", 1, THREADS, beside=beside.start)
     PortalServer(lambda: make_app(settings, folder), plan).run()
@@ -115,13 +121,15 @@ class DemoServices:
         """Start provider, sandbox and worker, fill the world once, print where to go. Returns how to stop."""
         began = time.monotonic()
         loaded = list(read_bundles(self._bundles)) if self._bundles else []
-        servers = [self._provider(loaded)]
+        guests = _kept_guests(self._folder, loaded)
+        app.extensions[control_room.LOADED] = guests
+        servers = [self._provider(guests)]
         if self._ehr is None:
             servers.append(self._sandbox(app))
         stoppers: list[Callable[[], None]] = [server.shutdown for server in servers]
 
         def fill() -> None:
-            self._fill(app, loaded, began)
+            self._fill(app, loaded, guests, began)
             # Not before: to a worker of today everything that is just being told is long past and to be cleared away.
             stoppers.insert(0, worker.start_beside(app))
 
@@ -133,9 +141,9 @@ class DemoServices:
 
         return stop
 
-    def _provider(self, loaded: list[LoadedPatient]):  # type: ignore[no-untyped-def]
+    def _provider(self, guests: list[DemoAccount]):  # type: ignore[no-untyped-def]
         accounts = [person.account() for person in people.PEOPLE]
-        accounts += [DemoAccount(patient.login, patient.full_name, role="patient") for patient in loaded]
+        accounts += guests
         idp = create_idp(
             self._settings,
             database_path=str(self._folder / "idp.sqlite3"),
@@ -148,38 +156,40 @@ class DemoServices:
 
     def _sandbox(self, app: Flask):  # type: ignore[no-untyped-def]
         sandbox = create_sandbox(self._folder / "fhir.sqlite3", self._settings.ehr_base_url)
-        app.extensions["portal-demo-sandbox"] = sandbox.sandbox.control
+        app.extensions[control_room.SANDBOX] = sandbox.sandbox.control
         return _serve(sandbox, self._port + 2)
 
-    def _fill(self, app: Flask, loaded: list[LoadedPatient], began: float) -> None:
-        if not (self._folder / FILLED).exists():
-            self._make_world(app, loaded)
-            (self._folder / FILLED).touch()
-        _say(f"ready after {time.monotonic() - began:.1f} s")
-        print(_greeting(self._settings, loaded, empty=self._empty), flush=True)
-
-    def _make_world(self, app: Flask, loaded: list[LoadedPatient]) -> None:
+    def _fill(self, app: Flask, loaded: list[LoadedPatient], guests: list[DemoAccount], began: float) -> None:
         database: Database = app.extensions["portal"].database
-        client = EhrClient(EhrConnection(self._settings.ehr_base_url, source="EHR", private_network=True))
+        with closing(EhrClient(EhrConnection(self._settings.ehr_base_url, source="EHR", private_network=True))) as ehr:
+            if not (self._folder / FILLED).exists():
+                self._make_world(app, ehr)
+                (self._folder / FILLED).touch()
+            if loaded:
+                _say(f"loading {len(loaded)} patients from bundles …")
+                for patient in loaded:
+                    ehr.transaction(patient.bundle, deadline=Deadline(seed.SEED_SECONDS))
+                world.welcome(database, issuer=self._settings.oidc_issuer, client=ehr, loaded=loaded)
+        _say(f"ready after {time.monotonic() - began:.1f} s")
+        print(_greeting(self._settings, guests, empty=self._empty), flush=True)
+
+    def _make_world(self, app: Flask, ehr: EhrClient) -> None:
+        database: Database = app.extensions["portal"].database
         today = clock.now().date()
-        _say("filling the EHR with the demo patients …")
         if self._ehr is None or self._seed_ehr:
-            seed.seed(client, today)
-        for patient in loaded:
-            client.transaction(patient.bundle)
+            _say("filling the EHR with the demo patients …")
+            seed.seed(ehr, today)
         _say("making pharmacies and accounts …")
         with clock.at(clock.now() if self._empty else story.beginning()):
             patients = world.build(
                 database,
                 issuer=self._settings.oidc_issuer,
                 ehr_base_url=self._settings.ehr_base_url,
-                client=client,
+                client=ehr,
                 today=today,
-                loaded=loaded,
             )
         if not self._empty:
-            story.tell(app, ehr=client, patients=patients, progress=_say)
-        client.close()
+            story.tell(app, ehr=ehr, patients=patients, progress=_say)
 
 
 def _serve(app: Flask, port: int):  # type: ignore[no-untyped-def]
@@ -190,7 +200,7 @@ def _serve(app: Flask, port: int):  # type: ignore[no-untyped-def]
     return server
 
 
-def _greeting(settings: Settings, loaded: list[LoadedPatient], *, empty: bool) -> str:
+def _greeting(settings: Settings, guests: list[DemoAccount], *, empty: bool) -> str:
     lines = [
         "",
         f"  The portal is open:  {settings.base_url}",
@@ -201,11 +211,20 @@ def _greeting(settings: Settings, loaded: list[LoadedPatient], *, empty: bool) -
     for role in dict.fromkeys(person.role for person in people.PEOPLE):
         names = ", ".join(person.login for person in people.PEOPLE if person.role is role)
         lines.append(f"    {role.value:<12} {names}")
-    if loaded:
-        lines.append(f"    {'from bundles':<12} {', '.join(patient.login for patient in loaded)}")
+    if guests:
+        lines.append(f"    {'from bundles':<12} {', '.join(account.login for account in guests)}")
     if not empty:
         lines.append(f"  Passphrase of everybody who is enrolled: {story.PASSPHRASE}")
     return "\n".join([*lines, "", "  Ctrl-C ends everything.", ""])
+
+
+def _kept_guests(folder: Path, loaded: list[LoadedPatient]) -> list[DemoAccount]:
+    """The accounts of patients from bundles, of this start and of earlier ones."""
+    path = folder / GUESTS
+    known: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    known |= {patient.login: patient.full_name for patient in loaded}
+    path.write_text(json.dumps(known, ensure_ascii=False), "utf-8")
+    return [DemoAccount(login, name, role="patient") for login, name in known.items()]
 
 
 def _kept_secret(folder: Path) -> str:

@@ -247,49 +247,52 @@ def _prologue(stage: Stage, progress: Progress) -> Plot:
     stage.member("erin").ask_to_join(team_id(HOME, TeamKind.PHARMACISTS))
 
 
-def _tale(stage: Stage, tale: Json) -> Plot:
-    """One thread of `conversations.json`."""
-    topic, patient = Topic(tale["topic"]), tale["patient"]
-    team, threads = team_of(HOME, topic), _Written()
-    for step in tale["steps"]:
-        yield _moment(step["at"], stage.now)
-        by, act = step["by"], step.get("do", "write")
-        if act == "write":
-            thread_id = threads.id
-            message = _message(stage, tale, step, thread_id)
-            threads.messages.append(message)
-            urgent = bool(step.get("urgent"))
-            if len(threads.messages) == 1:
-                people = {stage.player(login).account: stage.role(login, patient) for login in tale["people"]}
-                stage.member(by).start_thread(
-                    message,
-                    pharmacy=HOME,
-                    patient=stage.patients[patient],
-                    topic=topic.value,
-                    team=team,
-                    people=people,
-                    urgent=urgent,
-                    thread=thread_id,
-                )
-            else:
-                stage.member(by).send(stage.member(by).thread(thread_id), message, urgent=urgent)
-            continue
-        member = stage.member(by)
-        thread = member.thread(threads.id)
-        if act == "read":
-            member.confirm(thread)
-        elif act == "correct":
-            member.send(thread, Correction(threads.messages[step["of"]].id, step["text"]))
-        elif act == "retract":
-            wanted = threads.messages[step["of"]].id
-            seq = next(line.seq for line in member.read(thread) if line.id == wanted)
-            member.retract(thread, seq, step["text"])
-
-
 @dataclass
 class _Written:
     id: str = field(default_factory=ids.random_id)
     messages: list[Message] = field(default_factory=list)
+
+
+def _tale(stage: Stage, tale: Json) -> Plot:
+    """One thread of `conversations.json`."""
+    written = _Written()
+    for step in tale["steps"]:
+        yield _moment(step["at"], stage.now)
+        by, act = step["by"], step.get("do", "write")
+        if act == "write":
+            message = _message(stage, tale, step, written.id)
+            _write(stage, tale, by, written, message, urgent=bool(step.get("urgent")))
+            continue
+        member = stage.member(by)
+        thread = member.thread(written.id)
+        if act == "correct":
+            member.send(thread, Correction(written.messages[step["of"]].id, step["text"]))
+        elif act == "retract":
+            wanted = written.messages[step["of"]].id
+            seq = next(line.seq for line in member.read(thread) if line.id == wanted)
+            member.retract(thread, seq, step["text"])
+        member.confirm(thread)
+
+
+def _write(stage: Stage, tale: Json, by: str, written: _Written, message: Message, *, urgent: bool) -> None:
+    topic, patient, member = Topic(tale["topic"]), tale["patient"], stage.member(by)
+    if written.messages:
+        thread = member.thread(written.id)
+        member.send(thread, message, urgent=urgent)
+    else:
+        thread = member.start_thread(
+            message,
+            pharmacy=HOME,
+            patient=stage.patients[patient],
+            topic=topic.value,
+            team=team_of(HOME, topic),
+            people={stage.player(login).account: stage.role(login, patient) for login in tale["people"]},
+            urgent=urgent,
+            thread=written.id,
+        )
+    written.messages.append(message)
+    # Whoever writes has the thread open, and so has read it.
+    member.confirm(thread)
 
 
 def _message(stage: Stage, tale: Json, step: Json, thread_id: str) -> Message:

@@ -44,15 +44,12 @@ def build(
     ehr_base_url: str,
     client: EhrClient,
     today: date,
-    loaded: Sequence[LoadedPatient] = (),
 ) -> dict[str, str]:
     """Make pharmacies, accounts, patients and care relations; the patients are found in the EHR by their demo login.
 
-    Patients `loaded` from bundles get a login each and are in Riverside's care. Returns the patients' ids by login.
+    Returns the patients' ids by login.
     """
-    more = [DemoPerson(one.login, one.full_name, Role.PATIENT, patients={one.login: Kind.SELF}) for one in loaded]
-    homes = {**CARE, **{person.login: ("riverside",) for person in more}}
-    found = {login: known for login in homes if (known := fhir_id(client, login))}
+    found = {login: known for login in CARE if (known := fhir_id(client, login))}
     with database.transaction() as session:
         for profile in pharmacies(today):
             profiles.create(session, agent=BUILDER, profile=profile)
@@ -66,10 +63,21 @@ def build(
                 )
             )
         session.flush()
-        patient_ids = {login: _patient(session, login, fhir_id, homes[login]) for login, fhir_id in found.items()}
-        for person in (*PEOPLE, *more):
+        patient_ids = {login: _patient(session, login, fhir_id, CARE[login]) for login, fhir_id in found.items()}
+        for person in PEOPLE:
             _account(session, person, issuer, patient_ids)
     return patient_ids
+
+
+def welcome(database: Database, *, issuer: str, client: EhrClient, loaded: Sequence[LoadedPatient]) -> None:
+    """Give each patient from a bundle a login, in Riverside's care; whoever has one already is left alone."""
+    for one in loaded:
+        known = fhir_id(client, one.login)
+        person = DemoPerson(one.login, one.full_name, Role.PATIENT, patients={one.login: Kind.SELF})
+        with database.transaction() as session:
+            if session.scalar(select(Account.id).where(Account.subject == one.login)) is None:
+                patient_ids = {one.login: _patient(session, one.login, known, ("riverside",))} if known else {}
+                _account(session, person, issuer, patient_ids)
 
 
 def account_id(session: Session, login: str) -> str:
