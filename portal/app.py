@@ -28,11 +28,13 @@ from portal.web import (
     public,
     security,
 )
+from portal.web.json import RECORDS_LIMIT
 from portal.web.wiring import Services
 
 log = logging.getLogger(__name__)
-# A part of an attachment is the largest thing a request may carry (1 MiB and its frame).
-REQUEST_LIMIT = 2 * 1024 * 1024
+# The records of one send are the largest thing a request may carry. One byte more, so that a body whose length was
+# not told, which is cut off here, is still seen to be too long.
+REQUEST_LIMIT = RECORDS_LIMIT + 1
 
 
 def create_app(
