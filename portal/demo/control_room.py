@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from portal.core import clock
-from portal.core.errors import BadInput
+from portal.core.errors import BadInput, Unavailable
 from portal.core.settings import UnsafeSettings
 from portal.demo.idp import DemoAccount
 from portal.demo.people import PEOPLE
@@ -32,6 +32,8 @@ from portal.web.wiring import services
 blueprint = Blueprint("demo", __name__, url_prefix="/demo")
 SANDBOX = "portal-demo-sandbox"
 LOADED = "portal-demo-loaded"
+# Set once the world is whole.
+WHOLE = "portal-demo-whole"
 CLOCK_OF = "riverside"
 NIGHT_HOUR = 3
 MAILS = 50
@@ -102,7 +104,12 @@ def switch() -> ResponseReturnValue:
 @blueprint.post("/clock")
 @open_when_locked
 def move_clock() -> ResponseReturnValue:
-    """Move the clock of portal, provider, sandbox and worker; they are one process."""
+    """Move the clock of portal, provider, sandbox and worker; they are one process.
+
+    Not while the world is still being made: what is told of the past would come apart.
+    """
+    if not current_app.extensions.get(WHOLE, False):
+        raise Unavailable(retry_after=10)
     act = request.form.get("act", "")
     if act == "now":
         clock.reset()

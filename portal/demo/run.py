@@ -130,6 +130,7 @@ class DemoServices:
 
         def fill() -> None:
             self._fill(app, loaded, guests, began)
+            app.extensions[control_room.WHOLE] = True
             # Not before: to a worker of today everything that is just being told is long past and to be cleared away.
             stoppers.insert(0, worker.start_beside(app))
 
