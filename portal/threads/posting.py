@@ -19,12 +19,12 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
 from portal.accounts.tables import Patient
 from portal.audit import Action, Entity, Purpose
-from portal.core import clock, ids
+from portal.core import clock, faults, ids
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.e2ee import padding
 from portal.e2ee.encoding import b64
 from portal.e2ee.reasons import Refused
-from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, RedactHeader, Role, read_record
+from portal.e2ee.records import AnyRecord, EpochHeader, HistoryHeader, MessageHeader, RedactHeader, Role, read_record
 from portal.e2ee.verify import ThreadState, advance
 from portal.pharmacies import care, teams
 from portal.pharmacies.keys import ServerDirectory
@@ -129,8 +129,6 @@ def start_thread(
         purpose=_purpose(actor),
     )
     posted = _append(session, actor, thread, sealed, key, digest, urgent)
-    if team not in {member["id"] for member in thread.members}:
-        raise Unprocessable("membership-policy")
     first = read_record(sealed[-1]).header
     if not isinstance(first, MessageHeader) or first.label is None or first.label.topic != birth.topic.value:
         raise Unprocessable("label")
@@ -142,13 +140,17 @@ def append(
 ) -> Posted:
     """Append records to a thread: `[epoch?, history…, message or redact?]`, verified one by one.
 
-    The same key with the same bytes gives the first answer again. Raises Conflict `already-accepted`, `moved-head`
+    The same key with the same bytes gives the first answer again. A pharmacy whose care has ended reads nothing, so
+    writing to it from the patient's side begins its care again, as a first thread does. Raises Conflict `already-accepted`, `moved-head`
     (with the head), `rekey` or `reset`; BadInput `form`; Unprocessable with the verifier's reason; NotFound.
     """
     digest = _digest(sealed)
-    thread = open_thread(session, actor=actor, thread_id=thread_id, to_write=True).thread
+    access = open_thread(session, actor=actor, thread_id=thread_id, to_write=True)
+    thread = access.thread
     if repeated := _repeated(session, actor, thread_id, key, digest):
         return repeated
+    if not access.in_care:
+        care.choose(session, actor=actor, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id)
     return _append(session, actor, thread, sealed, key, digest, urgent)
 
 
@@ -172,6 +174,7 @@ def _append(
             state = advance(state, record, directory, lambda seq: _author(session, thread.id, seq))
     except Refused as refused:
         raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
+    faults.point("send.verified")
     moment = clock.now()
     for record, raw in zip(parsed, sealed, strict=True):
         header = record.header
@@ -179,8 +182,10 @@ def _append(
             _check_members(session, thread, header)
             _new_epoch(session, actor, thread, header)
             rekey.newest_only(session, thread=thread)
-        elif record.kind == "history":
+        elif isinstance(header, HistoryHeader):
             policy.allow_history(actor)
+            handed = {"to": header.to.id, "from": header.first, "upto": header.upto}
+            _keys_changed(session, actor, thread, handed)
         _store(session, actor, thread, record, raw, moment, urgent)
         if isinstance(header, MessageHeader):
             attachments.claim(session, actor=actor, thread=thread, seq=header.seq, named=header.att)
@@ -194,6 +199,7 @@ def _append(
         thread.last_message_seq = last.header.seq
         if urgent:
             thread.urgent_at = moment
+    faults.point("send.stored")
     session.execute(
         _ACCEPT,
         {
@@ -205,8 +211,11 @@ def _append(
             "accepted_at": moment,
         },
     )
+    faults.point("send.accepted")
     _audit_append(session, actor, thread, parsed)
+    faults.point("send.audited")
     told = _tell(session, actor, thread, last, moment)
+    faults.point("send.told")
     return Posted(thread.id, last.header.seq, moment, told)
 
 
@@ -266,7 +275,11 @@ def _author(session: Session, thread_id: str, seq: int) -> str | None:
 
 
 def _check_members(session: Session, thread: Thread, header: EpochHeader) -> None:
-    """Members of an epoch are what policy allows: the pharmacy's own teams, and accounts that act for the patient."""
+    """Members of an epoch are what policy allows: the pharmacy's own teams, the one that the topic names among them,
+    and accounts that act for the patient.
+    """
+    if team_of(thread.pharmacy_id, Topic(thread.topic)) not in {member.id for member in header.members}:
+        raise Unprocessable("membership-policy")
     for member in header.members:
         split = split_team_id(member.id)
         if member.role is Role.TEAM and (split is None or split[0] != thread.pharmacy_id):
@@ -292,18 +305,24 @@ def _new_epoch(session: Session, actor: Actor, thread: Thread, header: EpochHead
     thread.waits_for_keys = not any(member["role"] in ("patient", "proxy") for member in thread.members)
     for gone in before - now:
         notices.leave(session, thread=thread, reader_id=gone)
-    if before != now and before:
-        audit.record(
-            session,
-            Action.THREAD_MEMBERS_CHANGED,
-            agent=actor.agent,
-            patient_id=thread.patient_id,
-            pharmacy_id=thread.pharmacy_id,
-            on_behalf=actor.on_behalf(thread.patient_id),
-            entity=Entity("Thread", thread.id),
-            purpose=_purpose(actor),
-            detail={"added": sorted(now - before), "removed": sorted(before - now), "epoch": header.epoch},
-        )
+    if before:
+        changed = {"added": sorted(now - before), "removed": sorted(before - now), "epoch": header.epoch}
+        _keys_changed(session, actor, thread, changed)
+
+
+def _keys_changed(session: Session, actor: Actor, thread: Thread, detail: Mapping[str, Any]) -> None:
+    # A new epoch of the same members and keys of earlier epochs handed over both change who can read.
+    audit.record(
+        session,
+        Action.THREAD_MEMBERS_CHANGED,
+        agent=actor.agent,
+        patient_id=thread.patient_id,
+        pharmacy_id=thread.pharmacy_id,
+        on_behalf=actor.on_behalf(thread.patient_id),
+        entity=Entity("Thread", thread.id),
+        purpose=_purpose(actor),
+        detail=detail,
+    )
 
 
 def _store(

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from portal.core import faults
 from portal.core.errors import BadInput
 from portal.pharmacies.topics import Topic
 from portal.threads import inbox, posting, reading, receipts
@@ -112,6 +113,7 @@ def list_records(thread_id: str) -> Response:
 @takes(NewRecords, limit=RECORDS_LIMIT)
 def send(new: NewRecords, thread_id: str) -> tuple[Response, int]:
     """Append a message or a retraction, with a new epoch before it where one is due."""
+    faults.point("send.received")
     with services().database.transaction() as session:
         posted = posting.append(
             session, actor=current_actor(session), thread_id=thread_id, sealed=new.records, key=_key(), urgent=new.urgent
@@ -154,8 +156,10 @@ def _key() -> str:
 
 
 def _posted(posted: posting.Posted) -> tuple[Response, int]:
+    faults.point("send.committed")
     if posted.told is not None:
         posted.told.publish(services().bus)
+    faults.point("send.published")
     answer = jsonify(thread=posted.thread_id, sequence=posted.sequence, received_at=posted.received_at.isoformat())
     return answer, 201
 
