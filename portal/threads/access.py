@@ -24,6 +24,7 @@ class Access:
     thread: Thread
     voices: frozenset[str]
     patient_active: bool
+    in_care: bool
 
 
 def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: bool = False) -> Access:
@@ -43,8 +44,12 @@ def check(session: Session, *, actor: Actor, thread: Thread, to_write: bool = Fa
     """Whether the actor may read (or post in) a thread that is already loaded. Raises like `open_thread`."""
     members = {member["id"] for member in thread.members}
     facts = standing(session, account_id=actor.account_id, patient_id=thread.patient_id, pharmacy_id=thread.pharmacy_id)
-    # A patient for whom the thread waits is no member yet, but may know that it waits.
-    waiting = thread.waits_for_keys and actor.relation(thread.patient_id) is not None
+    # Somebody for whom the thread waits is no member yet, but may know that it waits. Who was put out does not wait.
+    waiting = (
+        thread.waits_for_keys
+        and actor.relation(thread.patient_id) is not None
+        and not was_member(thread, actor.account_id)
+    )
     is_member = actor.account_id in members or (waiting and not to_write)
     if to_write:
         policy.allow_post(
@@ -65,7 +70,13 @@ def check(session: Session, *, actor: Actor, thread: Thread, to_write: bool = Fa
             is_member=is_member,
             in_team=bool(members & facts.seats),
         )
-    return Access(thread, frozenset(({actor.account_id} | facts.seats) & members), facts.patient_active)
+    voices = frozenset(({actor.account_id} | facts.seats) & members)
+    return Access(thread, voices, facts.patient_active, facts.in_care)
+
+
+def was_member(thread: Thread, account_id: str) -> bool:
+    """Whether somebody is or was a member of the thread in person."""
+    return account_id in thread.state["known"]
 
 
 def readers(actor: Actor, seats: Collection[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal import audit
 from portal.accounts.actor import Actor
-from portal.accounts.roles import Kind
+from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, Relation
 from portal.audit import Action, Entity, Purpose
 from portal.core import clock, ids
@@ -249,7 +249,7 @@ def _records_for(session: Session, threads: Iterable[Thread]) -> dict[str, dict[
 def _may_see(actor: Actor) -> ColumnElement[bool]:
     """A line is shown while its patient is in the pharmacy's care, or acted for: membership alone is not enough."""
     if not actor.staff:
-        return Thread.patient_id.in_([acting.patient_id for acting in actor.acting])
+        return Thread.patient_id.in_([one.patient_id for one in actor.acting if one.reaches(Scope.MESSAGES)])
     moment = clock.now()
     return exists().where(
         CareRelation.pharmacy_id == Thread.pharmacy_id,

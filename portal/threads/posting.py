@@ -141,8 +141,10 @@ def append(
     """Append records to a thread: `[epoch?, history…, message or redact?]`, verified one by one.
 
     The same key with the same bytes gives the first answer again. A pharmacy whose care has ended reads nothing, so
-    writing to it from the patient's side begins its care again, as a first thread does. Raises Conflict `already-accepted`, `moved-head`
-    (with the head), `rekey` or `reset`; BadInput `form`; Unprocessable with the verifier's reason; NotFound.
+    writing to it from the patient's side begins its care again, as a first thread does.
+
+    Raises Conflict `already-accepted`, `moved-head` (with the head), `rekey` or `reset`; BadInput `form`; Unprocessable
+    with the verifier's reason; NotFound.
     """
     digest = _digest(sealed)
     access = open_thread(session, actor=actor, thread_id=thread_id, to_write=True)

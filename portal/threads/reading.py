@@ -14,7 +14,7 @@ from portal.accounts.roles import Kind
 from portal.audit import Action, Entity, Purpose
 from portal.core.errors import BadInput, NotFound
 from portal.e2ee.records import Role
-from portal.threads.access import Access, open_thread
+from portal.threads.access import Access, open_thread, was_member
 from portal.threads.inbox import transported
 from portal.threads.tables import Receipt, Record, Thread
 
@@ -26,7 +26,8 @@ MOST = 200
 class Opened:
     """A thread as its reader gets it first: all epoch and history records, and the signed receipts.
 
-    `joinable` names those for whom it waits and who have keys by now, each with the role it would have in an epoch.
+    `joinable` names those for whom it waits and who have keys by now, each with the role it would have in an epoch; who
+    was put out is none of them.
     """
 
     thread: Thread
@@ -82,7 +83,7 @@ def _joinable(session: Session, thread: Thread) -> tuple[tuple[str, str], ...]:
     return tuple(
         (account, (Role.PATIENT if kind == Kind.SELF else Role.PROXY).value)
         for account, kind in found
-        if account in enrolled
+        if account in enrolled and not was_member(thread, account)
     )
 
 
