@@ -248,4 +248,4 @@ def _device(one: OwnDevice) -> dict[str, Any]:
 def _tell(what: str) -> None:
     # The person's other open browsers hear at once; the mail goes by the outbox.
     account_id = current_actor().account_id
-    services().bus.publish(f"account:{account_id}", {"account": account_id, "keys": what})
+    services().bus.publish(f"account:{account_id}", {"kind": "account", "account": account_id, "keys": what})

@@ -95,7 +95,7 @@ def decline(somebody: Somebody, team: str) -> Response:
 def _tell(team: str, accounts: Iterable[str]) -> None:
     # Open browsers of the people concerned load the team again: somebody asks, or there is a new key.
     for account in accounts:
-        services().bus.publish(f"account:{account}", {"account": account, "team": team})
+        services().bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
 
 
 def _state(state: State) -> Response:

@@ -104,6 +104,11 @@ def _stream(
         elif event["kind"] == "session":
             yield _event("session", {"state": event["state"]}, cursor)
             return
+        elif event["kind"] == "account":
+            yield _event("account", {"keys": event.get("keys"), "team": event.get("team")}, cursor)
+            if event.get("team") is not None:
+                # Whose inboxes are the person's may have changed: the browser comes back and is asked again.
+                return
         elif event["kind"] in ("thread", "number"):
             reader, number = event["reader"], event["no"]
             if number <= cursor[reader]:
