@@ -32,6 +32,7 @@ FLAGS = (
 )
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 320, "height": 640}
+WAIT_MILLISECONDS = 15_000
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +64,7 @@ def person(browser: Browser, complaints: Complaints, portal_url: str) -> Iterato
         if name not in profiles:
             settled = {"base_url": portal_url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
             profiles[name] = browser.new_context(**{**settled, **options})
+            profiles[name].set_default_timeout(WAIT_MILLISECONDS)
             complaints.listen(profiles[name])
         return profiles[name].new_page()
 
