@@ -75,7 +75,7 @@ function PatientThread({ desk, id }: { readonly desk: Desk; readonly id: string 
 function Title({ desk, thread, back }: { readonly desk: Desk; readonly thread: ThreadModel; readonly back?: ComponentChildren }) {
   const topic = thread.info?.topic ?? birthOf(desk, thread.id)?.topic;
   const subject = subjectOf(thread, desk);
-  return <><h1 translate={false}>{subject ?? (topic === undefined ? t("threads.title.thread") : topicName(topic))}</h1>{back === undefined ? null : <p class="small">{back}</p>}</>;
+  return <><h1 translate={false}>{subject !== undefined && subject !== "" ? subject : (topic === undefined ? t("threads.title.thread") : topicName(topic))}</h1>{back === undefined ? null : <p class="small">{back}</p>}</>;
 }
 
 function Line({ desk }: { readonly desk: Desk }) {

@@ -74,3 +74,12 @@ function isObject(value: Plain | undefined): value is { readonly [name: string]:
 function listOf(value: Plain | undefined): readonly Plain[] {
   return Array.isArray(value) ? value : [];
 }
+
+const SHORT = 60;
+
+/** The subject of a message, or its first words where nobody thought of one. */
+export function subjectOrWords({ subject, text }: { readonly subject: string | undefined; readonly text: string }): string {
+  if (subject !== undefined && subject.trim() !== "") return subject;
+  const letters = [...(text.trim().split("\n", 1)[0] ?? "")];
+  return letters.length <= SHORT ? letters.join("") : `${letters.slice(0, SHORT - 1).join("")}…`;
+}

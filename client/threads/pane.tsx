@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
 import { pharmacyView, troubleWords } from "../live/page.tsx";
-import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
 import { medicineChip, orderChip } from "../views/components/context.tsx";
 import { Dialog } from "../views/components/dialog.tsx";
@@ -14,8 +14,8 @@ import type { MessageActs } from "../views/components/message.tsx";
 import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
-import type { ChipView, FileView, MessageView, TextMessage } from "../views/types.ts";
-import { detailsOf } from "./body.ts";
+import type { ChipView, FileView, MessageView, Pharmacy, TextMessage } from "../views/types.ts";
+import { detailsOf, subjectOrWords } from "./body.ts";
 import { Composing } from "./compose.ts";
 import type { ContextModel } from "./context.ts";
 import type { Desk } from "./desk.ts";
@@ -73,7 +73,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const pharmacy = desk.pharmacy(info?.pharmacy ?? birth?.pharmacy ?? "");
   const shownPharmacy = pharmacy === undefined ? null : pharmacyView(pharmacy);
   const closed = thread.opening.kind === "refused" || info?.patient_active === false;
-  const views = useViews(desk, thread, pending, closed, pictures, steady.current, shownPharmacy === null || desk.staff ? null : readNotice(shownPharmacy));
+  const views = useViews(desk, thread, pending, closed, pictures, steady.current, hoursOf(desk, shownPharmacy));
   if (unread.current?.thread !== thread.id && thread.opening.kind === "ready") {
     const seq = thread.firstUnread();
     const record = thread.records.find((one) => one.seq === seq);
@@ -174,12 +174,22 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   );
 }
 
+/** What stands below a patient's newest message while nobody is at the pharmacy; null otherwise. */
+function hoursOf(desk: Desk, pharmacy: Pharmacy | null): string | null {
+  const notice = desk.staff || pharmacy === null ? null : readNotice(pharmacy);
+  return notice === null || pharmacy === null ? null : `${notice} ${t("common.call", { phone: pharmacy.onCallPhone ?? pharmacy.phone })}`;
+}
+
 /** Chips to pick from, as large rows. */
 export function ChipPicker({ chips, onPick }: { readonly chips: readonly ChipView[]; readonly onPick: (chip: ChipView) => void }) {
   return (
     <ul class="stack-tight">
       {chips.map((one) => (
-        <li key={one.id}><Button look="quiet" icon={one.kind === "medicine" ? "pill" : "box"} onClick={() => onPick(one)}><span translate={false}>{one.name}{one.detail === "" ? "" : ` · ${one.detail}`}</span></Button></li>
+        <li key={one.id}>
+          <button type="button" class="tile" onClick={() => onPick(one)} translate={false}>
+            <Icon name={one.kind === "medicine" ? "pill" : "box"} /><strong>{one.name}</strong>{one.detail === "" ? null : <span class="tile__hint">{one.detail}</span>}
+          </button>
+        </li>
       ))}
     </ul>
   );
@@ -416,10 +426,10 @@ function seqOf(records: readonly RecordView[], key: string): number | undefined 
 /** The subject of a thread, once its first message is open. */
 export function subjectOf(thread: ThreadModel, desk: Desk): string | undefined {
   for (const record of thread.records) {
-    if (record.t === "msg" && record.content.kind === "body" && record.content.body.kind === "text") return record.content.body.subject ?? undefined;
+    if (record.t === "msg" && record.content.kind === "body" && record.content.body.kind === "text") return subjectOrWords(record.content.body);
   }
   const birth = birthOf(desk, thread.id);
   const body = birth === undefined ? undefined : bodyOfParcel(birth);
-  return body?.kind === "text" ? body.subject : undefined;
+  return body?.kind === "text" ? subjectOrWords(body) : undefined;
 }
 

@@ -18,6 +18,7 @@ import { ThreadState, verifyTail } from "../crypto/verify.ts";
 import { verifyItems } from "../keys/directory.ts";
 import { type KeyMaterial, Keyring } from "../keys/keyring.ts";
 import { type DirectoryItem } from "../keys/shapes.ts";
+import { subjectOrWords } from "./body.ts";
 import {
   type BodyView, type ContentView, type HeadItem, type HeadText, type MemberView, type Plain, type Preview, type QuoteView, type ReadPart,
   type ReadResult, type ReceiptView, type RecordView, type Sealed,
@@ -372,15 +373,8 @@ async function preview(item: HeadItem): Promise<Preview> {
     const content = await reader.content(record);
     const body = content.kind === "body" ? readBody(content.text) : undefined;
     const words = body?.kind === "text" || body?.kind === "correct" ? body.text : null;
-    if (index === 0 && body?.kind === "text") shown = { ...shown, subject: body.subject ?? firstWords(body.text) };
+    if (index === 0 && body?.kind === "text") shown = { ...shown, subject: subjectOrWords(body) };
     shown = { ...shown, last: words, lastBy: record.header.user, at: { seq: record.header.seq, head: b64(chainHash(record)) } };
   }
   return shown;
-}
-
-/** What stands for a subject where none was given. */
-function firstWords(text: string): string {
-  const line = text.trim().split("\n", 1)[0] ?? "";
-  const letters = [...line];
-  return letters.length <= 60 ? line : `${letters.slice(0, 59).join("")}…`;
 }

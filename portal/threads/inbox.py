@@ -198,7 +198,7 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
             entity=Entity("Patient", patient_id),
             purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
         )
-    return tuple(_head(row, thread, records[thread.id], positions.get(thread.id), names, actor) for row, thread in rows)
+    return tuple(_head(row, thread, records[thread.id], positions.get(thread.id), names) for row, thread in rows)
 
 
 def _head(
@@ -207,7 +207,6 @@ def _head(
     records: Mapping[int, Record],
     position: ReadPosition | None,
     names: Mapping[str, str],
-    actor: Actor,
 ) -> Head:
     last = records.get(thread.head_seq)
     if last is None or last.kind != "msg":
@@ -218,8 +217,8 @@ def _head(
         thread=thread,
         patient_name=names.get(thread.patient_id),
         unread=max(0, row.last_seq - (position.read_seq if position else 0)),
-        first=tuple(_visible(record, actor) for record in shown),
-        last=_visible(last, actor) if last is not None and last.seq > 2 else None,
+        first=tuple(_visible(record) for record in shown),
+        last=_visible(last) if last is not None and last.seq > 2 else None,
         epochs=tuple(
             transported(record)
             for record in sorted(records.values(), key=lambda r: r.seq)
@@ -228,8 +227,9 @@ def _head(
     )
 
 
-def _visible(record: Record, actor: Actor) -> dict[str, Any]:
-    return transported(record, with_text=record.retracted_by is None or actor.staff)
+def _visible(record: Record) -> dict[str, Any]:
+    # What was taken back is no line of an inbox, even where staff may still open it in the thread.
+    return transported(record, with_text=record.retracted_by is None)
 
 
 def _records_for(session: Session, threads: Iterable[Thread]) -> dict[str, dict[int, Record]]:

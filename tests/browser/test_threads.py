@@ -1,66 +1,363 @@
 """Threads in a real Chromium: Alice asks, Bob answers, and nobody else sees anything of it."""
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 
 import pytest
 from complaints import Complaints
 from demo_world import Demo, confirm_with, demo, get_code, sign_in, team
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 __all__ = ["demo"]
 pytestmark = pytest.mark.browser
-Person = Callable[..., Page]
 THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
+SOON = 15_000
+# Chromium says on the console that an answer was a refusal, or that a line is down: both happen on purpose.
+ON_PURPOSE = (r"status of (403|404|409)", r"ERR_INTERNET_DISCONNECTED", r"ERR_NETWORK_IO_SUSPENDED")
+
+Cast = Callable[[str], Page]
 
 
 @pytest.fixture(scope="module")
-def portal_url(demo: Demo) -> Iterator[str]:
-    """These stories have a portal of their own."""
-    yield demo.url
+def heard() -> Complaints:
+    """What the browsers of these stories complain about."""
+    kept = Complaints()
+    for pattern in ON_PURPOSE:
+        kept.allow(pattern)
+    return kept
 
 
-@pytest.fixture(autouse=True)
-def refusals_are_heard(complaints: Complaints) -> None:
-    """Chromium says on the console that an answer was a refusal; the stories below provoke some on purpose."""
-    complaints.allow(r"status of (403|404|409)")
+@pytest.fixture(scope="module")
+def profiles(browser: Browser, demo: Demo, heard: Complaints) -> Iterator[dict[str, BrowserContext]]:
+    """A browser profile for each person, kept through all stories. Bob has opened Riverside for messages."""
+    made: dict[str, BrowserContext] = {}
+    for name in ("alice", "bob", "carol", "dave", "rosa"):
+        made[name] = browser.new_context(
+            base_url=demo.url, viewport={"width": 1280, "height": 900}, locale="en-US", timezone_id="America/Chicago"
+        )
+        heard.listen(made[name])
+    found_team(made["bob"].new_page())
+    for name in ("alice", "carol", "dave"):
+        page = made[name].new_page()
+        sign_in(page, name, "/inbox")
+        expect(page.locator("h1")).to_have_text(re.compile("Messages|Inbox"), timeout=30_000)
+        page.close()
+    yield made
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture
+def cast(profiles: dict[str, BrowserContext], heard: Complaints) -> Iterator[Cast]:
+    """`cast("alice")`: a new tab of that person, who is signed in already."""
+    opened: list[Page] = []
+
+    def tab(name: str) -> Page:
+        opened.append(profiles[name].new_page())
+        return opened[-1]
+
+    yield tab
+    for page in opened:
+        page.close()
+    assert heard.unexpected() == []
 
 
 def found_team(bob: Page) -> None:
-    """Bob opens the pharmacy for messages, unless he has done so before."""
+    """Bob opens the pharmacy for messages."""
     sign_in(bob, "bob", "/team")
+    expect(team(bob)).to_be_visible(timeout=30_000)
     code = get_code(bob)
     bob.goto("/team")
     team(bob).get_by_role("button", name="Found this team").click()
     confirm_with(bob, code)
     expect(team(bob)).to_have_attribute("data-gen", "1")
+    bob.close()
 
 
 def ask(page: Page, words: str, topic: str = "Something else") -> str:
     """Ask a question; gives the address of its thread."""
     page.goto("/new")
-    page.get_by_text(topic, exact=True).click()
-    page.get_by_label("Your message").fill(words)
-    page.get_by_role("button", name="Send").click()
+    page.get_by_text(topic, exact=True).click(timeout=SOON)
+    write(page, words)
     page.wait_for_url(THREAD, timeout=20_000)
+    expect(said(page, words)).to_be_visible(timeout=SOON)
     return page.url
 
 
 def write(page: Page, words: str) -> None:
-    """Write into the thread that is open."""
-    page.get_by_label("Your message").fill(words)
-    page.get_by_role("button", name="Send").click()
+    """Write into the box that is open, and send it."""
+    page.locator(".composer textarea").fill(words, timeout=SOON)
+    page.locator(".composer button[type=submit]").click()
 
 
-def test_alice_asks_and_bob_answers(person: Person) -> None:
-    bob = person("bob")
-    found_team(bob)
-    alice = person("alice")
-    sign_in(alice, "alice", "/new")
-    ask(alice, "May I take ibuprofen with lisinopril?")
-    expect(alice.get_by_text("May I take ibuprofen with lisinopril?")).to_be_visible()
+def send_when_ready(page: Page) -> None:
+    """Send once the files are up."""
+    button = page.locator(".composer button[type=submit]")
+    expect(button).not_to_have_attribute("aria-disabled", "true", timeout=20_000)
+    button.click()
+
+
+def said(page: Page, words: str) -> Locator:
+    """The message with these words."""
+    return page.locator("article.bubble").filter(has_text=words)
+
+
+def hears(page: Page, words: str) -> None:
+    """Wait for a message."""
+    expect(said(page, words)).to_be_visible(timeout=SOON)
+
+
+def opens(page: Page, address: str) -> Page:
+    """Open a thread and wait for it."""
+    page.goto(address)
+    expect(page.locator("article.bubble").first).to_be_visible(timeout=20_000)
+    return page
+
+
+def test_alice_asks_bob_answers_and_both_see_how_far_it_came(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
     bob.goto("/inbox")
-    bob.locator(".queue__row").first.click()
-    expect(bob.locator(".bubble__text").get_by_text("May I take ibuprofen with lisinopril?")).to_be_visible()
+    expect(bob.get_by_role("heading", name="Inbox")).to_be_visible(timeout=SOON)
+    ask(alice, "May I take ibuprofen with lisinopril?")
+    row = bob.locator(".queue__row").filter(has_text="May I take ibuprofen")
+    expect(row).to_contain_text("Needs an answer", timeout=SOON)
+    expect(said(alice, "ibuprofen")).to_contain_text("Delivered", timeout=SOON)
+    row.click()
+    hears(bob, "May I take ibuprofen")
+    expect(said(alice, "ibuprofen")).to_contain_text("Read by Bob Rivera", timeout=SOON)
     write(bob, "Better paracetamol.")
-    expect(alice.locator(".bubble__text").get_by_text("Better paracetamol.")).to_be_visible(timeout=10_000)
+    hears(alice, "Better paracetamol.")
+    expect(said(bob, "Better paracetamol.")).to_contain_text("Read by Alice", timeout=SOON)
+    expect(row).not_to_contain_text("Needs an answer", timeout=SOON)
+    expect(alice.locator(".readers")).to_contain_text("the pharmacists of Riverside Pharmacy (1 person)")
+
+
+def test_neighbours_see_nothing(cast: Cast) -> None:
+    alice = cast("alice")
+    address = ask(alice, "Only for the pharmacists of Riverside")
+    for name in ("dave", "carol"):
+        other = cast(name)
+        other.goto(address)
+        expect(other.get_by_text("We cannot find this conversation")).to_be_visible(timeout=20_000)
+        other.goto("/inbox")
+        nothing = other.get_by_text("No conversations yet").or_(other.get_by_text("You are not in a team"))
+        expect(nothing).to_be_visible(timeout=SOON)
+        assert "Only for the pharmacists" not in other.content()
+
+
+def test_a_medicine_is_picked_not_typed_and_opens_without_the_ehr(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    alice.goto("/new")
+    alice.get_by_text("My medicine", exact=True).click(timeout=SOON)
+    alice.get_by_role("button", name="Lisinopril 10 mg, tablet").click(timeout=20_000)
+    write(alice, "Before or after breakfast?")
+    alice.wait_for_url(THREAD, timeout=20_000)
+    opens(bob, alice.url)
+    expect(bob.locator("h1")).to_contain_text(["My medicine: Lisinopril 10 mg, tablet"])
+    expect(said(bob, "Before or after").locator(".chip")).to_contain_text("Take 1 tablet once a day")
+    bob.route("**/api/patients/**", lambda route: route.abort())
+    said(bob, "Before or after").locator(".chip > button").click()
+    expect(bob.locator("dialog")).to_contain_text("MedicationRequest")
+    bob.locator("dialog").get_by_role("button", name="Close").click()
+    bob.unroute("**/api/patients/**")
+    bob.get_by_role("button", name=re.compile("Metformin 500 mg")).first.click(timeout=SOON)
+    write(bob, "After. The other one too.")
+    expect(said(alice, "The other one too").locator(".chip")).to_contain_text("Metformin 500 mg", timeout=SOON)
+
+
+def test_a_photo_loses_what_the_camera_noted(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "What is this pill?")
+    drawn = alice.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(3000, 1500);
+          const pen = canvas.getContext("2d");
+          pen.fillStyle = "#c33"; pen.fillRect(0, 0, 3000, 1500);
+          const bytes = new Uint8Array(await (await canvas.convertToBlob({type: "image/jpeg"})).arrayBuffer());
+          return btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""));
+        }"""
+    )
+    photo = with_exif(base64.b64decode(drawn), b"GPS 41.8781 N 87.6298 W")
+    alice.set_input_files("input[type=file]", {"name": "../pill.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    expect(alice.get_by_role("button", name="Send", exact=True)).not_to_have_attribute(
+        "aria-disabled", "true", timeout=20_000
+    )
+    alice.get_by_role("button", name="Send", exact=True).click()
+    opens(bob, address)
+    expect(bob.locator("img.bubble__image")).to_be_visible(timeout=20_000)
+    assert bob.locator("img.bubble__image").get_attribute("src").startswith("blob:")  # type: ignore[union-attr]
+    with bob.expect_download() as coming:
+        bob.get_by_role("button", name=re.compile("pill")).click()
+    got = coming.value.path().read_bytes()
+    assert coming.value.suggested_filename == "pill.webp"
+    assert got[8:12] == b"WEBP"
+    assert b"Exif" not in got
+    assert b"GPS" not in got
+
+
+def with_exif(jpeg: bytes, note: bytes) -> bytes:
+    """A JPEG with an EXIF segment, as a camera writes it."""
+    content = b"Exif\0\0" + b"MM\0*\0\0\0\x08\0\0\0\0\0\0" + note
+    return jpeg[:2] + b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
+def test_a_file_that_is_no_picture_is_only_saved(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "Here is my plan")
+    page = b"<html><script>alert(1)</script></html>" * 40_000
+    alice.set_input_files("input[type=file]", {"name": "plan.html", "mimeType": "text/html", "buffer": page})
+    expect(alice.get_by_role("button", name="Send", exact=True)).not_to_have_attribute(
+        "aria-disabled", "true", timeout=20_000
+    )
+    alice.get_by_role("button", name="Send", exact=True).click()
+    opens(bob, address)
+    with bob.expect_download() as coming:
+        bob.get_by_role("button", name=re.compile("plan.html")).click(timeout=SOON)
+    assert coming.value.path().read_bytes() == page
+    assert bob.locator("img.bubble__image").count() == 0
+
+
+def test_alice_corrects_and_takes_back(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "I take 5 mg")
+    opens(bob, address)
+    said(alice, "I take 5 mg").get_by_role("button", name="Correct").click()
+    write(alice, "I take 10 mg")
+    expect(said(bob, "I take 10 mg")).to_contain_text("Corrected", timeout=SOON)
+    expect(said(bob, "I take 5 mg")).to_have_count(0)
+    write(alice, "This belongs to another thread")
+    hears(bob, "This belongs to another thread")
+    expect(said(alice, "another thread")).to_contain_text("Read by Bob", timeout=SOON)
+    said(alice, "another thread").get_by_role("button", name="Take back").click()
+    alice.locator("dialog").get_by_role("button", name="Take back").click()
+    expect(alice.get_by_text("This belongs to another thread")).to_have_count(0, timeout=SOON)
+    expect(bob.locator("article").filter(has_text="took this message back")).to_contain_text(
+        "It was read before by Bob Rivera", timeout=SOON
+    )
+    # Staff may still open what one of them had read; nobody else may.
+    bob.reload()
+    bob.get_by_text("Show what was taken back").click(timeout=SOON)
+    expect(bob.get_by_text("This belongs to another thread")).to_be_visible()
+    opens(alice, address)
+    assert "This belongs to another thread" not in alice.content()
+
+
+def test_what_was_written_offline_is_sent_after_a_reload(cast: Cast, profiles: dict[str, BrowserContext]) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "The line is bad here")
+    opens(bob, address)
+    profiles["alice"].set_offline(True)
+    write(alice, "Can you still hear me?")
+    expect(said(alice, "still hear me")).to_contain_text("Waiting to be sent", timeout=SOON)
+    alice.close()
+    profiles["alice"].set_offline(False)
+    again = cast("alice")
+    again.goto(address)
+    hears(again, "Can you still hear me?")
+    expect(said(again, "still hear me")).to_contain_text(re.compile("Sent|Delivered|Read"), timeout=20_000)
+    hears(bob, "Can you still hear me?")
+    expect(said(bob, "still hear me")).to_have_count(1)
+
+
+def test_two_tabs_double_nothing(cast: Cast) -> None:
+    first, bob = cast("alice"), cast("bob")
+    address = ask(first, "I have you open twice")
+    second = opens(cast("alice"), address)
+    opens(bob, address)
+    write(first, "from the first tab")
+    write(second, "from the second tab")
+    for page in (first, second, bob):
+        for words in ("from the first tab", "from the second tab"):
+            hears(page, words)
+            expect(said(page, words)).to_have_count(1)
+    write(bob, "I hear both")
+    for page in (first, second):
+        hears(page, "I hear both")
+        expect(said(page, "I hear both")).to_have_count(1)
+
+
+def test_a_patient_without_keys_is_let_in_at_her_first_sign_in(cast: Cast) -> None:
+    bob, rosa = cast("bob"), cast("rosa")
+    bob.goto("/new")
+    bob.get_by_label("Patient").fill("Rosa", timeout=SOON)
+    bob.get_by_role("button", name=re.compile("^Rosa")).click(timeout=20_000)
+    bob.get_by_text("Something else", exact=True).click()
+    write(bob, "Your test is back.")
+    bob.wait_for_url(THREAD, timeout=20_000)
+    expect(bob.locator("main")).to_contain_text("The patient cannot read this yet", timeout=SOON)
+    sign_in(rosa, "rosa", new_path(bob.url))
+    hears(rosa, "Your test is back.")
+    expect(bob.locator(".messages")).to_contain_text("can read this conversation now", timeout=SOON)
+    write(rosa, "Gracias")
+    hears(bob, "Gracias")
+
+
+def new_path(address: str) -> str:
+    """The path of an address."""
+    return re.sub(r"^https?://[^/]+", "", address)
+
+
+def test_words_of_an_emergency_raise_the_card_before_anything_is_sent(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "Nothing bad so far")
+    opens(bob, address)
+    write(alice, "I have chest pain since this morning")
+    card = alice.locator(".emergency")
+    expect(card).to_contain_text("911")
+    card.get_by_role("button", name="Back to my message").click()
+    expect(alice.get_by_label("Your message")).to_have_value("I have chest pain since this morning")
+    assert said(bob, "chest pain").count() == 0
+    alice.get_by_role("button", name="Send", exact=True).click()
+    card.get_by_role("button", name="Send anyway, as urgent").click()
+    expect(said(bob, "chest pain")).to_contain_text("Urgent", timeout=SOON)
+    write(alice, "No chest pain any more")
+    hears(bob, "No chest pain any more")
+
+
+def test_a_draft_survives_signing_out(cast: Cast) -> None:
+    alice = cast("alice")
+    address = ask(alice, "I will write more later")
+    alice.get_by_label("Your message").fill("As I was about to sa")
+    expect(alice.get_by_text("Draft saved, locked")).to_be_visible(timeout=SOON)
+    alice.get_by_role("button", name="Sign out").first.click()
+    alice.wait_for_url(re.compile(r"/logged-out$"), timeout=SOON)
+    sign_in(alice, "alice", new_path(address))
+    expect(alice.get_by_label("Your message")).to_have_value("As I was about to sa", timeout=20_000)
+
+
+def test_the_workbench_goes_by_keys(cast: Cast) -> None:
+    bob = cast("bob")
+    bob.goto("/inbox")
+    expect(bob.locator(".queue__row").nth(1)).to_be_visible(timeout=SOON)
+    bob.keyboard.press("j")
+    expect(bob.locator(".queue__row").first).to_have_attribute("aria-current", "true")
+    bob.keyboard.press("j")
+    expect(bob.locator(".queue__row").nth(1)).to_have_attribute("aria-current", "true")
+    bob.keyboard.press("k")
+    expect(bob.locator(".queue__row").first).to_have_attribute("aria-current", "true")
+    expect(bob.locator(".allergies").first).to_be_visible(timeout=SOON)
+    bob.keyboard.press("r")
+    expect(bob.get_by_label("Your message")).to_be_focused()
+
+
+def test_nobody_reads_before_monday_is_said_while_writing_and_after(cast: Cast) -> None:
+    alice = cast("alice")
+    closed = {
+        "open_now": False,
+        "next_open": "2031-01-06T14:00:00.000Z",
+        "nobody_reads_before": "2031-01-06T14:00:00.000Z",
+    }
+
+    def shut(route) -> None:  # type: ignore[no-untyped-def]
+        answer = route.fetch()
+        said_so = answer.json()
+        route.fulfill(response=answer, json={**said_so, "items": [{**one, **closed} for one in said_so["items"]]})
+
+    alice.route("**/api/pharmacies", shut)
+    ask(alice, "When is this read?")
+    for place in (alice.locator(".composer"), alice.locator(".messages")):
+        expect(place).to_contain_text("Nobody reads this before")
+        expect(place).to_contain_text("8:00")
+        expect(place).to_contain_text("Call +1 555 0101")
+    alice.unroute("**/api/pharmacies")
