@@ -19,8 +19,8 @@ from portal.e2ee.attachments import open_file, seal_file
 from portal.e2ee.directory import Entry, Pin, identity_entry, verify_chain
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
-from portal.e2ee.objects import RootKind, read_root_box
-from portal.e2ee.open import open_root_box, open_team, read_thread, walk_back_entries
+from portal.e2ee.objects import ObjectName, RootKind, read_root_box, verify_object
+from portal.e2ee.open import open_object, open_root_box, open_team, read_thread, walk_back_entries
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, ReceiptKind, Role, read_record
 from portal.e2ee.recovery import Argon2Cost, Method, make_code, read_wrap, unwrap, wrap_by_code, wrap_by_passphrase
@@ -369,6 +369,48 @@ class Member:
                 raise Refused(Reason.ATTACHMENT)
             stored += part
         return open_file(stored, file_facts(thread.id, file, named[0].cth))
+
+    # Objects that the portal keeps sealed for this member alone: drafts, settings.
+
+    def keep(self, kind: str, id: str, content: bytes) -> int:
+        """Store the next revision of an object; returns it."""
+        rev = self._revision(kind, id) + 1
+        sealed = seal.seal_object(
+            self.person.id,
+            self.person.key,
+            self.person.device,
+            content,
+            kind=kind,
+            id=id,
+            rev=rev,
+            ts=clock.now_ms(),
+        )
+        path = f"/api/objects/{self.person.id}/{kind}/{id}"
+        return int(self.client.put(path, {"rev": rev, **sealed.to_json()})["rev"])
+
+    def kept(self, kind: str, id: str) -> bytes | None:
+        """The content of an object; None if there is none. Raises Refused for one that does not hold."""
+        stored = self._stored(kind).get(id)
+        if stored is None:
+            return None
+        self.directory.load([self.person.id])
+        name = ObjectName(self.person.id, kind, id)
+        sealed = verify_object(stored, name, self.person.id, int(stored["rev"]), self.directory)
+        return open_object(sealed, self.person.keyring[self.person.id, sealed.gen])
+
+    def _revision(self, kind: str, id: str) -> int:
+        stored = self._stored(kind).get(id)
+        return 0 if stored is None else int(stored["rev"])
+
+    def _stored(self, kind: str) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        after: str | None = ""
+        while after is not None:
+            query = {"after": after} if after else {}
+            page = self.client.get(f"/api/objects/{self.person.id}/{kind}", **query)
+            found |= {item["id"]: item for item in page["items"]}
+            after = page["next"]
+        return found
 
     def _records_after(self, thread_id: str, seq: int) -> list[dict[str, Any]]:
         raws: list[dict[str, Any]] = []
