@@ -54,7 +54,7 @@ class Stored:
 def page(
     session: Session, *, actor: Actor, owner: str, kind: str, after: str | None = None, limit: int = PAGE
 ) -> tuple[list[Stored], str | None]:
-    """Objects of an owner and kind in the order of their ids, and the id to go on after; None at the end."""
+    """Objects of an owner and kind in the order of their ids, and the id to go on after; None at the end. Recorded."""
     _allow(session, actor, owner, kind)
     wanted = (
         select(SealedObject)
@@ -66,6 +66,8 @@ def page(
         wanted = wanted.where(SealedObject.id > after)
     rows = list(session.scalars(wanted))
     shown = [Stored(row.id, row.rev, row.h, row.sig, b64(row.ct)) for row in rows[:limit]]
+    if shown:
+        _note(session, actor, Action.OBJECT_READ, owner, kind)
     return shown, shown[-1].id if len(rows) > limit else None
 
 
@@ -104,8 +106,12 @@ def put(session: Session, *, actor: Actor, owner: str, kind: str, id: str, rev: 
 
 
 def remove(session: Session, *, actor: Actor, owner: str, kind: str, id: str) -> None:
-    """Take an object away. Raises NotFound when there is none, or none of the actor's."""
+    """Take an object away. Raises NotFound when there is none, or none of the actor's, Forbidden without a device:
+    without pins and heads a browser no longer sees a roll-back.
+    """
     _allow(session, actor, owner, kind)
+    if not ServerDirectory(session).active(actor.device_id):
+        raise Forbidden("device-needed")
     row = session.get(SealedObject, (owner, kind, id), with_for_update=True)
     if row is None:
         raise NotFound()

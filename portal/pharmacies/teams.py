@@ -124,9 +124,9 @@ class Appended:
 def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping[str, Any]) -> Appended:
     """Store the next generation of a team, signed by the actor: founding, joining, leaving, a new key.
 
-    Asks for a fresh login, a certified device and a recovery way of the actor. Raises NotFound for a team of another
-    pharmacy, StepUpNeeded, Forbidden, Conflict `moved-generation` with the newest one, BadInput, Unprocessable with the
-    reason in `extra`.
+    Asks for a fresh login, a certified device and a recovery way of the actor, and for a seat where somebody has one.
+    Raises NotFound for a team of another pharmacy, StepUpNeeded, Forbidden, Conflict `moved-generation` with the newest
+    one, BadInput, Unprocessable with the reason in `extra`.
     """
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
@@ -146,6 +146,9 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
         signed = verify_next(raw, earlier, _identities(session, {actor.account_id}))
     if signed.id != team:
         raise Unprocessable("refused", extra={"reason": "chain"})
+    if members(session, team):
+        # The last record still lists those who gave up their seat since: they decide nothing while somebody else can.
+        _member_only(session, actor, team)
     _check_roster(session, signed, pharmacy_id, kind)
     with first_wins(session, "moved-generation"):
         session.add(
@@ -204,6 +207,8 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
     """
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
+    # Locked, so that the last two do not leave at the same moment.
+    _rows(session, [team], lock=True)
     if len(members(session, team)) <= 1 and is_member(session, account_id=actor.account_id, team=team):
         raise Conflict("sole-member")
     state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)

@@ -28,7 +28,7 @@ class Revision:
 def listed(owner: str, kind: str) -> Response:
     """The objects of an owner and kind, page by page."""
     limit = query_int("limit", default=objects.PAGE, least=1, most=objects.PAGE) or objects.PAGE
-    with services().database.reading() as session:
+    with services().database.transaction() as session:
         found, after = objects.page(
             session, actor=current_actor(), owner=owner, kind=kind, after=request.args.get("after"), limit=limit
         )
