@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import Table, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.roles import STAFF, Kind, Role, Scope
@@ -15,28 +15,25 @@ from portal.core import clock
 from portal.core.errors import NotSignedIn
 
 # Everyone's first query: a row for each relation that holds now, one without where there is none.
+_ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
+_RELATIONS: Table = Relation.__table__  # type: ignore[assignment]
 _WITH_RELATIONS = (
     select(
-        Account.id,
-        Account.role,
-        Account.pharmacy_id,
-        Account.language,
-        Account.display_name,
-        Account.disabled_at,
-        Relation.patient_id,
-        Relation.kind,
-        Relation.scope,
+        *(_ACCOUNTS.c[name] for name in ("id", "role", "pharmacy_id", "language", "display_name", "disabled_at")),
+        *(_RELATIONS.c[name] for name in ("patient_id", "kind", "scope")),
     )
-    .outerjoin(
-        Relation,
-        and_(
-            Relation.account_id == Account.id,
-            Relation.starts_at <= bindparam("moment"),
-            or_(Relation.ends_at.is_(None), Relation.ends_at > bindparam("moment")),
-        ),
+    .select_from(
+        _ACCOUNTS.outerjoin(
+            _RELATIONS,
+            and_(
+                _RELATIONS.c.account_id == _ACCOUNTS.c.id,
+                _RELATIONS.c.starts_at <= bindparam("moment"),
+                or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
+            ),
+        )
     )
-    .where(Account.id == bindparam("account_id"))
-    .order_by(Relation.starts_at, Relation.id)
+    .where(_ACCOUNTS.c.id == bindparam("account_id"))
+    .order_by(_RELATIONS.c.starts_at, _RELATIONS.c.id)
 )
 
 

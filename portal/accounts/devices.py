@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import directory, policy, vault
@@ -226,7 +226,7 @@ def verified(session: Session, row: Device) -> VerifiedDevice | None:
         return None
 
 
-def state_of(row: Device, chain: Sequence[Entry]) -> State:
+def state_of(row: Device | Row[Any], chain: Sequence[Entry]) -> State:
     """Where the key of a device stands, by its row and its owner's chain."""
     if row.ended_at is not None:
         return State.ENDED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy, vault
@@ -28,10 +28,11 @@ from portal.outbox import enqueue
 CHANGED_JOB = "keys.changed"
 
 
+_TABLE: Table = DirectoryEntry.__table__  # type: ignore[assignment]
 _ENTRIES = (
-    select(DirectoryEntry.id, DirectoryEntry.entry)
-    .where(DirectoryEntry.id.in_(bindparam("ids", expanding=True)))
-    .order_by(DirectoryEntry.id, DirectoryEntry.n)
+    select(_TABLE.c.id, _TABLE.c.entry)
+    .where(_TABLE.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_TABLE.c.id, _TABLE.c.n)
 )
 
 

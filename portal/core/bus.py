@@ -9,7 +9,7 @@ import json
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import psycopg
@@ -22,6 +22,7 @@ CHANNEL = "portal_events"
 # A stream that does not read is cut off here; it comes back with its cursor.
 QUEUE_LIMIT = 1000
 RECONNECT_SECONDS = 1.0
+AT_A_TIME = 16
 
 
 class Subscription:
@@ -57,6 +58,9 @@ class Bus(Protocol):
 
     def publish(self, topic: str, event: Event) -> None:
         """Tell all subscribers of `topic`, in every process. Call it after the commit; never raises."""
+
+    def publish_each(self, told: Sequence[tuple[str, Event]]) -> None:
+        """Several topics, each with its event, in one go."""
 
     def subscribe(self, topics: frozenset[str]) -> Subscription:
         """Receive the events of `topics` from now on."""
@@ -105,6 +109,10 @@ class MemoryBus:
     def publish(self, topic: str, event: Event) -> None:
         self._hub.deliver(topic, event)
 
+    def publish_each(self, told: Sequence[tuple[str, Event]]) -> None:
+        for topic, event in told:
+            self._hub.deliver(topic, event)
+
     def subscribe(self, topics: frozenset[str]) -> Subscription:
         return self._hub.subscribe(topics)
 
@@ -149,9 +157,21 @@ class _ListeningBus:
     def _listen(self) -> None:
         raise NotImplementedError
 
+    def publish(self, topic: str, event: Event) -> None:
+        self.publish_each([(topic, event)])
+
+    def publish_each(self, told: Sequence[tuple[str, Event]]) -> None:
+        # Few at a time: a notification of PostgreSQL carries 8,000 bytes.
+        for first in range(0, len(told), AT_A_TIME):
+            part = told[first : first + AT_A_TIME]
+            self._say(json.dumps([{"topic": topic, "event": dict(event)} for topic, event in part]))
+
+    def _say(self, payload: str) -> None:
+        raise NotImplementedError
+
     def _receive(self, payload: str) -> None:
-        message = json.loads(payload)
-        self._hub.deliver(message["topic"], message["event"])
+        for message in json.loads(payload):
+            self._hub.deliver(message["topic"], message["event"])
 
 
 class PostgresBus(_ListeningBus):
@@ -163,8 +183,7 @@ class PostgresBus(_ListeningBus):
         self._publisher: psycopg.Connection[Any] | None = None
         self._publishing = threading.Lock()
 
-    def publish(self, topic: str, event: Event) -> None:
-        payload = json.dumps({"topic": topic, "event": dict(event)})
+    def _say(self, payload: str) -> None:
         with self._publishing, contextlib.suppress(psycopg.Error):
             if self._publisher is None or self._publisher.closed:
                 self._publisher = psycopg.connect(self._url, autocommit=True, connect_timeout=3)
@@ -196,9 +215,9 @@ class RedisBus(_ListeningBus):
         super().__init__()
         self._redis = redis.Redis.from_url(url, socket_connect_timeout=3)
 
-    def publish(self, topic: str, event: Event) -> None:
+    def _say(self, payload: str) -> None:
         with contextlib.suppress(redis.RedisError):
-            self._redis.publish(CHANNEL, json.dumps({"topic": topic, "event": dict(event)}))
+            self._redis.publish(CHANNEL, payload)
 
     def close(self) -> None:
         super().close()

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Pool, bindparam, select
+from sqlalchemy import Pool, Row, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import devices, directory
@@ -51,7 +51,10 @@ class _Memory(Generic[Value]):
 _teams: WeakKeyDictionary[Pool, _Memory[TeamRecord]] = WeakKeyDictionary()
 _teams_lock = Lock()
 
-_DEVICE = select(Device).where(Device.id == bindparam("dev"))
+_DEVICES: Table = Device.__table__  # type: ignore[assignment]
+_DEVICE = select(
+    *(_DEVICES.c[name] for name in ("account_id", "certificate", "signed_by", "revocation", "ended_at"))
+).where(_DEVICES.c.id == bindparam("dev"))
 _TEAM = select(tables.TeamRecord.record).where(
     tables.TeamRecord.team_id == bindparam("team"), tables.TeamRecord.gen == bindparam("gen")
 )
@@ -68,7 +71,7 @@ class ServerDirectory:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._entries: dict[str, list[Entry]] = {}
-        self._devices: dict[str, Device | None] = {}
+        self._devices: dict[str, Row[Any] | None] = {}
         self._records: dict[tuple[str, int], TeamRecord | None] = {}
 
     def user(self, id: str, gen: int | None = None) -> Entry | None:
@@ -119,9 +122,9 @@ class ServerDirectory:
         row = self._device(dev)
         return row.account_id if row is not None else None
 
-    def _device(self, dev: str) -> Device | None:
+    def _device(self, dev: str) -> Row[Any] | None:
         if dev not in self._devices:
-            self._devices[dev] = self._session.scalars(_DEVICE, {"dev": dev}).one_or_none()
+            self._devices[dev] = self._session.execute(_DEVICE, {"dev": dev}).one_or_none()
         return self._devices[dev]
 
     def _team(self, team: str, gen: int) -> TeamRecord | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CompoundSelect, bindparam, literal, null, select, union_all
+from sqlalchemy import CompoundSelect, Table, bindparam, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.accounts.tables import Patient
@@ -21,15 +21,20 @@ class Standing:
     seats: frozenset[str]
 
 
+_PATIENTS: Table = Patient.__table__  # type: ignore[assignment]
+_CARE: Table = CareRelation.__table__  # type: ignore[assignment]
+_SEATS: Table = TeamSeat.__table__  # type: ignore[assignment]
 _QUERY: CompoundSelect[Any] = union_all(
-    select(literal("patient").label("what"), Patient.status, null()).where(Patient.id == bindparam("patient_id")),
-    select(literal("care"), CareRelation.pharmacy_id, null()).where(
-        CareRelation.pharmacy_id == bindparam("pharmacy_id"),
-        CareRelation.patient_id == bindparam("patient_id"),
-        CareRelation.ends_at.is_(None),
+    select(literal("patient").label("what"), _PATIENTS.c.status, null()).where(
+        _PATIENTS.c.id == bindparam("patient_id")
     ),
-    select(literal("seat"), TeamSeat.pharmacy_id, TeamSeat.kind).where(
-        TeamSeat.account_id == bindparam("account_id"), TeamSeat.state == State.MEMBER.value
+    select(literal("care"), _CARE.c.pharmacy_id, null()).where(
+        _CARE.c.pharmacy_id == bindparam("pharmacy_id"),
+        _CARE.c.patient_id == bindparam("patient_id"),
+        _CARE.c.ends_at.is_(None),
+    ),
+    select(literal("seat"), _SEATS.c.pharmacy_id, _SEATS.c.kind).where(
+        _SEATS.c.account_id == bindparam("account_id"), _SEATS.c.state == State.MEMBER.value
     ),
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CompoundSelect, bindparam, func, literal, null, select, union_all
+from sqlalchemy import CompoundSelect, Table, bindparam, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.accounts.actor import Actor
@@ -28,21 +28,25 @@ class _Found:
     somebody_cannot_read: bool
 
 
+_ENTRIES: Table = DirectoryEntry.__table__  # type: ignore[assignment]
+_TEAMS: Table = TeamRecord.__table__  # type: ignore[assignment]
+_DEVICES: Table = Device.__table__  # type: ignore[assignment]
+_RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
 # One statement for every send. Persons' entries come with their generation and whether it began by a reset.
 _QUERY: CompoundSelect[Any] = union_all(
-    select(literal("entry").label("what"), DirectoryEntry.id, DirectoryEntry.gen, DirectoryEntry.reset).where(
-        DirectoryEntry.id.in_(bindparam("people", expanding=True))
+    select(literal("entry").label("what"), _ENTRIES.c.id, _ENTRIES.c.gen, _ENTRIES.c.reset).where(
+        _ENTRIES.c.id.in_(bindparam("people", expanding=True))
     ),
-    select(literal("team"), TeamRecord.team_id, func.max(TeamRecord.gen), null())
-    .where(TeamRecord.team_id.in_(bindparam("teams", expanding=True)))
-    .group_by(TeamRecord.team_id),
-    select(literal("ended"), Device.id, null(), null()).where(
-        Device.account_id.in_(bindparam("owners", expanding=True)), Device.revocation.is_not(None)
+    select(literal("team"), _TEAMS.c.team_id, func.max(_TEAMS.c.gen), null())
+    .where(_TEAMS.c.team_id.in_(bindparam("teams", expanding=True)))
+    .group_by(_TEAMS.c.team_id),
+    select(literal("ended"), _DEVICES.c.id, null(), null()).where(
+        _DEVICES.c.account_id.in_(bindparam("owners", expanding=True)), _DEVICES.c.revocation.is_not(None)
     ),
-    select(literal("unreadable"), Receipt.account_id, null(), null()).where(
-        Receipt.thread_id == bindparam("thread_id"),
-        Receipt.kind == "unreadable",
-        Receipt.epoch == bindparam("epoch"),
+    select(literal("unreadable"), _RECEIPTS.c.account_id, null(), null()).where(
+        _RECEIPTS.c.thread_id == bindparam("thread_id"),
+        _RECEIPTS.c.kind == "unreadable",
+        _RECEIPTS.c.epoch == bindparam("epoch"),
     ),
 )
 

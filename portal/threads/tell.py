@@ -46,11 +46,10 @@ class Told:
 
     def publish(self, bus: Bus) -> None:
         """Tell open streams; call it after the commit."""
-        for reader, change in self.changes.items():
-            bus.publish(
-                f"reader:{reader}",
-                {"kind": "thread", "thread": self.thread_id, "sequence": self.sequence, "reader": reader, "no": change},
-            )
+        what = {"kind": "thread", "thread": self.thread_id, "sequence": self.sequence}
+        bus.publish_each(
+            [(f"reader:{reader}", {**what, "reader": reader, "no": change}) for reader, change in self.changes.items()]
+        )
 
 
 @dataclass(frozen=True)
