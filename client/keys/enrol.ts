@@ -7,14 +7,21 @@ import { generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk } from "../crypto/recovery.ts";
 import { post } from "../live/api.ts";
-import { deviceSigner, keepPending, makeDevice } from "./local.ts";
+import { deviceSigner, exclusively, keepPending, keptDevice, makeDevice } from "./local.ts";
 import { deviceName, settle } from "./pending.ts";
 import { type Given } from "./shapes.ts";
 import { type SignedIn } from "./unlock.ts";
 import { entryHash, makeVault } from "./vault.ts";
 
 /** Makes and publishes the first keys. Throws ApiError `already-enrolled` when another browser was faster. */
-export async function enrol({ account, store }: SignedIn): Promise<void> {
+export function enrol(person: SignedIn): Promise<void> {
+  return exclusively(person.account.id, async () => {
+    // Another tab may have made them while this one waited.
+    if ((await keptDevice(person.store)) === undefined) await makeFirst(person);
+  });
+}
+
+async function makeFirst({ account, store }: SignedIn): Promise<void> {
   const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
   const entry = await makeFirstEntry({ id: account.id, role: "person", gen: 1, kem: publicKeyOf(seed) }, identity);
   const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });

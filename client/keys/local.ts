@@ -30,6 +30,11 @@ export interface Pending {
   readonly entry: Bytes;
 }
 
+/** One tab at a time makes, restores or finishes the keys of an account. */
+export function exclusively<T>(account: string, work: () => Promise<T>): Promise<T> {
+  return navigator.locks.request(`portal-keys-${account}`, work);
+}
+
 const NONCE = 12;
 const DEVICE = "device";
 const PENDING = "pending";

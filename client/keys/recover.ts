@@ -3,12 +3,12 @@
 
 import { makeCertificate } from "../crypto/certificates.ts";
 import { makeNextEntry } from "../crypto/directory.ts";
-import { unb64 } from "../crypto/encoding.ts";
+import { type Bytes, unb64 } from "../crypto/encoding.ts";
 import { generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk, type UrkWrap } from "../crypto/recovery.ts";
 import { get, isCode, post } from "../live/api.ts";
-import { deviceSigner, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
+import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
 import { deviceName, settle } from "./pending.ts";
 import { type Given, type Method } from "./shapes.ts";
 import { type SignedIn, bind, ownChain, ownKeysWithVault } from "./unlock.ts";
@@ -26,8 +26,12 @@ export async function recoveryWraps(): Promise<Wraps> {
  * passphrase; ApiError.
  */
 export async function recover(person: SignedIn, wrap: UrkWrap, secret: string): Promise<void> {
+  const root = await openRootKey(wrap, person.account.id, secret);
+  return exclusively(person.account.id, () => restore(person, wrap, root));
+}
+
+async function restore(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<void> {
   const { account, store } = person;
-  const root = await openRootKey(wrap, account.id, secret);
   const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, store);
   const vault = own.vault.vault;
@@ -68,7 +72,11 @@ export function tried(method: Method): Promise<void> {
  * Starts again without the old keys: a new identity that says so (`reset`). Old messages stay closed until a pharmacist has
  * confirmed who it is; new ones can be written at once. Asks for a fresh login (ApiError `step-up`).
  */
-export async function startAgain({ account, store }: SignedIn): Promise<void> {
+export function startAgain(person: SignedIn): Promise<void> {
+  return exclusively(person.account.id, () => makeAnew(person));
+}
+
+async function makeAnew({ account, store }: SignedIn): Promise<void> {
   const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, store);
   const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];

@@ -10,7 +10,7 @@ import { type Account, ApiError, type SessionState, get, isCode, post, readSessi
 import { Store } from "../store/db.ts";
 import { Directory } from "./directory.ts";
 import { Keyring } from "./keyring.ts";
-import { type KeptDevice, Resting, deviceSigner, forgetKeys, keptDevice, signingKey } from "./local.ts";
+import { type KeptDevice, Resting, deviceSigner, exclusively, forgetKeys, keptDevice, signingKey } from "./local.ts";
 import { Objects } from "./objects.ts";
 import { finishPending } from "./pending.ts";
 import { type Given, type OwnKeys } from "./shapes.ts";
@@ -87,9 +87,13 @@ export async function ensureReady(): Promise<Ready> {
 /** As `ensureReady`, but says what is missing instead of leaving. */
 export async function unlock(person: SignedIn): Promise<Ready | Missing> {
   const { session, account, store } = person;
-  let own = await ownKeys();
-  let given: Given | undefined = await finishPending(store, account.id, session, own);
-  if (given !== undefined) own = await ownKeys();
+  const [finished, own] = await exclusively(account.id, async () => {
+    // Asked for inside the lock: another tab may be just about to publish keys.
+    const before = await ownKeys();
+    const done = await finishPending(store, account.id, session, before);
+    return [done, done === undefined ? before : await ownKeys()] as const;
+  });
+  let given = finished;
   const device = await keptDevice(store);
   if (device === undefined) return own.entries.length === 0 ? "no-keys" : "new-browser";
   const state = own.devices.find((one) => one.id === device.id)?.state;

@@ -67,7 +67,7 @@ let token: string | undefined;
 
 /** Who is signed in here; never throws 401. Also renews the token for changes. */
 export async function readSession(): Promise<SessionState> {
-  const state = await request<SessionState>("GET", "/api/session");
+  const state = await get<SessionState>("/api/session");
   token = state.csrf;
   return state;
 }

@@ -15,7 +15,7 @@ async function begin({ person }: Page<SignedIn>): Promise<never> {
   if (typeof found !== "string") return goOn(next);
   if (found !== "no-keys") return leaveFor("/recover", { next, why: found });
   try {
-    await navigator.locks.request(`enrol-${person.account.id}`, () => enrol(person));
+    await enrol(person);
   } catch (error) {
     // Another tab or device was faster: the page there asks for what is needed, or finds the keys already here.
     if (!isCode(error, "already-enrolled")) throw error;

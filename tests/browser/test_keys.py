@@ -1,7 +1,7 @@
 """Keys in a real Chromium: made without a question, brought back, locked, shared in a team, lost and begun again."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from complaints import Complaints
@@ -14,9 +14,9 @@ Person = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def portal_url(demo: Demo) -> Iterator[str]:
+def portal_url(demo: Demo) -> str:
     """These stories have a portal of their own."""
-    yield demo.url
+    return demo.url
 
 
 @pytest.fixture(autouse=True)
@@ -207,6 +207,26 @@ def test_a_page_left_alone_locks_by_itself_in_every_tab_and_shows_nothing(person
     trent.locator("[data-device]").wait_for()
 
 
+def test_a_page_in_the_background_is_covered_until_the_person_comes_back(person: Person) -> None:
+    pat = person("pat")
+    sign_in(pat, "pat", "/devices")
+    pat.locator("[data-device]").wait_for()
+    pat.clock.install()
+    pat.goto("/devices")
+    pat.locator("[data-device]").wait_for()
+    pat.evaluate(
+        """() => {
+          Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    pat.clock.fast_forward("02:10")
+    heading(pat, "Your messages are covered")
+    expect(pat.locator("[data-device]")).to_be_hidden()
+    pat.get_by_role("button", name="Show my messages").click()
+    expect(pat.locator("[data-device]")).to_be_visible()
+
+
 def test_a_copied_profile_opens_nothing_once_locked(person: Person, demo: Demo) -> None:
     peggy = person("peggy")
     sign_in(peggy, "peggy", "/devices")
@@ -291,10 +311,9 @@ def test_pages_for_keys_fit_narrow_large_and_spanish(person: Person) -> None:
     rosa = person("rosa", viewport={"width": 320, "height": 640}, locale="es-MX")
     sign_in(rosa, "rosa", "/devices")
     rosa.locator("[data-device]").wait_for()
-    for path in ("/devices", "/recovery"):
+    for path, part in (("/devices", "[data-device]"), ("/recovery", "[data-way=code]")):
         rosa.goto(path)
-        rosa.locator("h1").wait_for()
-        rosa.get_by_role("button").first.wait_for()
+        rosa.locator(part).wait_for()
         assert rosa.locator("html").get_attribute("lang") == "es"
         assert rosa.locator("html").get_attribute("data-text") == "large"
         assert rosa.evaluate("document.documentElement.scrollWidth") <= 320
