@@ -177,11 +177,23 @@ export class Outbox {
     }
     this.entries.set(entry.id, { ...entry, facts: { ...entry.facts, state: "sending" } });
     this.notify();
-    const outcome = await this.deliver(entry);
-    if (this.closed) return;
+    const outcome = await this.tryOnce(entry);
+    if (outcome === undefined || this.closed) return;
     const next = afterTry(entry.facts, outcome, Date.now());
     if (next === undefined) await this.remove(entry.id);
     else await this.change(entry.id, () => next);
+  }
+
+  /** undefined: the screen was locked meanwhile, and the entry waits for the next visit. */
+  private async tryOnce(entry: OutboxEntry): Promise<SendOutcome | undefined> {
+    try {
+      return await this.deliver(entry);
+    } catch (error) {
+      if (this.closed) return undefined;
+      // A fault of ours: the person sees that it was not sent, and we hear of it.
+      await this.change(entry.id, (facts) => afterTry(facts, { kind: "refused", reason: "fault" }, Date.now()) ?? facts);
+      throw error;
+    }
   }
 
   private plan(): void {

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { Ready } from "../keys/unlock.ts";
-import { type Page, startKeyPage } from "../live/page.tsx";
+import { type Page, Trouble, startKeyPage } from "../live/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ContextPanel } from "../views/components/context.tsx";
 import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.tsx";
@@ -36,7 +36,9 @@ export function startThreads(): Promise<void> {
 
 function Threads({ page }: { readonly page: Page<Ready> }) {
   const [desk, setDesk] = useState<Desk | undefined>(undefined);
-  useEffect(() => { void Desk.open(page).then(setDesk); }, []);
+  const [trouble, setTrouble] = useState<unknown>(undefined);
+  useEffect(() => { Desk.open(page).then(setDesk, setTrouble); }, []);
+  if (trouble !== undefined) return <Trouble error={trouble} />;
   if (desk === undefined) return <Spinner>{t("threads.opening")}</Spinner>;
   const thread = THREAD.exec(location.pathname)?.[1];
   if (location.pathname === "/new") return <NewQuestion desk={desk} />;

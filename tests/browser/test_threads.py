@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from complaints import Complaints
 from demo_world import Demo, confirm_with, demo, get_code, sign_in, team
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 __all__ = ["demo"]
 pytestmark = pytest.mark.browser
 THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
 SOON = 15_000
 # Chromium says on the console that an answer was a refusal, or that a line is down: both happen on purpose.
-ON_PURPOSE = (r"status of (403|404|409)", r"ERR_INTERNET_DISCONNECTED", r"ERR_NETWORK_IO_SUSPENDED")
+ON_PURPOSE = (r"status of (403|404|409|502)", r"ERR_INTERNET_DISCONNECTED", r"ERR_NETWORK_IO_SUSPENDED")
 
 Cast = Callable[[str], Page]
 
@@ -349,7 +349,7 @@ def test_nobody_reads_before_monday_is_said_while_writing_and_after(cast: Cast) 
         "nobody_reads_before": "2031-01-06T14:00:00.000Z",
     }
 
-    def shut(route) -> None:  # type: ignore[no-untyped-def]
+    def shut(route: Route) -> None:
         answer = route.fetch()
         said_so = answer.json()
         route.fulfill(response=answer, json={**said_so, "items": [{**one, **closed} for one in said_so["items"]]})
@@ -361,3 +361,76 @@ def test_nobody_reads_before_monday_is_said_while_writing_and_after(cast: Cast) 
         expect(place).to_contain_text("8:00")
         expect(place).to_contain_text("Call +1 555 0101")
     alice.unroute("**/api/pharmacies")
+
+
+def test_a_server_that_shows_less_than_before_is_not_believed(cast: Cast) -> None:
+    alice = cast("alice")
+    address = ask(alice, "Remember this")
+    write(alice, "and this")
+    expect(said(alice, "and this")).to_contain_text(re.compile("Sent|Delivered|Read"), timeout=SOON)
+    thread = address.rsplit("/", 1)[1]
+
+    def shorter(route: Route) -> None:
+        answer = route.fetch()
+        page = answer.json()
+        route.fulfill(response=answer, json={**page, "items": page["items"][:-1]})
+
+    alice.route(re.compile(f"/api/threads/{thread}/records"), shorter)
+    alice.reload()
+    expect(alice.locator(".banner--urgent")).to_contain_text("shows less than this browser saw", timeout=SOON)
+    expect(alice.locator(".composer")).to_contain_text("You cannot write here")
+    expect(alice.get_by_role("link", name="Call +1 555 0100")).to_be_visible()
+    alice.unroute(re.compile(f"/api/threads/{thread}/records"))
+
+
+def test_a_record_that_was_changed_on_the_way_is_not_shown(cast: Cast) -> None:
+    alice = cast("alice")
+    address = ask(alice, "Take one a day")
+    write(alice, "or is it two?")
+    expect(said(alice, "or is it two")).to_contain_text(re.compile("Sent|Delivered|Read"), timeout=SOON)
+    thread = address.rsplit("/", 1)[1]
+
+    def changed(route: Route) -> None:
+        answer = route.fetch()
+        page = answer.json()
+        last = page["items"][-1]["record"]
+        last["ct"] = ("A" if last["ct"][99] != "A" else "B").join((last["ct"][:99], last["ct"][100:]))
+        route.fulfill(response=answer, json=page)
+
+    alice.route(re.compile(f"/api/threads/{thread}/records"), changed)
+    alice.reload()
+    expect(alice.locator(".banner--urgent")).to_contain_text("ciphertext hash", timeout=SOON)
+    expect(said(alice, "Take one a day")).to_be_visible()
+    expect(said(alice, "or is it two")).to_have_count(0)
+    alice.unroute(re.compile(f"/api/threads/{thread}/records"))
+
+
+def test_what_staff_print_names_the_patient_twice_over_and_is_on_record(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "Please print this")
+    bob.add_init_script(
+        "window.print = () => { window.paper = document.querySelector('body > .print-only').innerText }"
+    )
+    opens(bob, address)
+    expect(bob.locator(".patient__row")).to_contain_text("born Mar 14, 1974", timeout=20_000)
+    with bob.expect_response("**/api/prints") as noted:
+        bob.locator(".thread-head").get_by_role("button", name="Print").click()
+    assert noted.value.status == 204
+    bob.wait_for_function("window.paper !== undefined")
+    paper = bob.evaluate("window.paper")
+    for words in ("Please print this", "Mar 14, 1974", "MR", "Riverside Pharmacy"):
+        assert words in paper
+
+
+def test_the_last_view_stays_when_the_ehr_does_not_answer(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "Do you still see my list?")
+    opens(bob, address)
+    expect(bob.locator(".context")).to_contain_text("Lisinopril 10 mg", timeout=20_000)
+    down = {"type": "about:blank", "code": "ehr-unavailable", "status": 502, "detail": "The EHR does not answer."}
+    bob.route("**/api/patients/*/context*", lambda route: route.fulfill(status=502, json=down))
+    bob.reload()
+    expect(bob.locator(".context--down")).to_contain_text("Lisinopril 10 mg", timeout=20_000)
+    expect(bob.locator(".allergies").first).to_contain_text("penicillin")
+    hears(bob, "Do you still see my list?")
+    bob.unroute("**/api/patients/*/context*")
