@@ -96,7 +96,7 @@ export class Directory {
       (id) => id !== this.account.id && !this.items.has(id) && !wanted.includes(id),
     );
     if (signers.length > 0) items.push(...(await lookUp(signers)));
-    const pins = await this.pinsFor(items);
+    const pins = (await this.pins?.of(items)) ?? new Map<string, Pin>();
     const faults = await verifyItems(this.known, items, pins);
     for (const item of items) {
       this.items.set(item.id, item);
@@ -107,12 +107,6 @@ export class Directory {
     }
     for (const [id, fault] of faults) this.faults.set(id, fault);
     await this.remember(items);
-  }
-
-  private async pinsFor(items: readonly DirectoryItem[]): Promise<ReadonlyMap<string, Pin>> {
-    // Teams of one's own are opened before there is anything to read pins with; they are checked on the next load.
-    if (this.pins === undefined) return new Map();
-    return this.pins.of(items);
   }
 
   private async remember(items: readonly DirectoryItem[]): Promise<void> {

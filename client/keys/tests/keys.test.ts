@@ -1,0 +1,131 @@
+// What the browser does with keys, without a browser: keyrings, the vault, what is refused of the directory.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { makeRevocation } from "../../crypto/certificates.ts";
+import { type Pin, makeNextEntry, verifyUserChain } from "../../crypto/directory.ts";
+import { pae, randomBytes } from "../../crypto/encoding.ts";
+import { generateSeed, publicKeyOf } from "../../crypto/hpke.ts";
+import { generateIdentity } from "../../crypto/hybrid.ts";
+import { KnownDirectory } from "../../crypto/known.ts";
+import { Refused } from "../../crypto/reasons.ts";
+import { generateUrk } from "../../crypto/recovery.ts";
+import { type Person, World, good } from "../../crypto/tests/world.ts";
+import { signerFromSeed, verify } from "../../crypto/ed25519.ts";
+import { verifyItems } from "../directory.ts";
+import { Keyring } from "../keyring.ts";
+import { deviceName } from "../pending.ts";
+import type { PersonItem } from "../shapes.ts";
+import { identityIn, makeVault, newestSeedIn, vaultWithSeed } from "../vault.ts";
+
+async function keyringOf(person: Person): Promise<Keyring> {
+  const seed = randomBytes(32);
+  return Keyring.from({
+    account: person.id, device: person.dev, publicKey: person.signer.publicKey,
+    signing: { kind: "seed", seed }, seeds: [{ id: person.id, gen: 1, seed: person.seed }],
+  });
+}
+
+function item(world: World, person: Person, more: Partial<PersonItem> = {}): PersonItem {
+  return {
+    id: person.id, role: "patient", pharmacy: null, name: person.id, disabled: false, entries: person.entries,
+    devices: [{ id: person.dev, certificate: world.directory.device(person.dev)!, revocation: null }], ...more,
+  };
+}
+
+test("a keyring goes to a worker and back with all it holds, and nothing is left after locking", async () => {
+  const world = new World();
+  const alice = await world.person("alice");
+  const keyring = await keyringOf(alice);
+  keyring.add({ id: "riverside_pharmacists", gen: 2, seed: randomBytes(32) });
+  keyring.add({ id: "riverside_pharmacists", gen: 1, seed: randomBytes(32) });
+  const copy = await Keyring.from(structuredClone(keyring.material()));
+  assert.deepEqual(copy.generations("riverside_pharmacists"), [2, 1]);
+  assert.deepEqual(copy.seed("alice", 1), alice.seed);
+  assert.deepEqual(copy.teams, ["riverside_pharmacists"]);
+  const held = keyring.seed("alice", 1)!;
+  keyring.wipe();
+  assert.ok(held.every((byte) => byte === 0));
+  assert.equal(keyring.seed("alice", 1), undefined);
+  assert.throws(() => keyring.sign(pae("x")));
+  assert.deepEqual(copy.seed("alice", 1), alice.seed);
+});
+
+test("a keyring signs as its device", async () => {
+  const world = new World();
+  const seed = randomBytes(32);
+  const { publicKey } = await signerFromSeed(seed);
+  const alice = await world.person("alice");
+  const keyring = await Keyring.from({ account: alice.id, device: alice.dev, publicKey, signing: { kind: "seed", seed }, seeds: [] });
+  assert.ok(await verify(publicKey, await keyring.sign(pae("x")), pae("x")));
+});
+
+test("the vault gives identity and newest seed to the root key alone, also after a new generation", async () => {
+  const world = new World();
+  const alice = await world.person("alice");
+  const root = generateUrk();
+  const vault = await makeVault("alice", root, { rev: 1, n: 1, gen: 1 }, alice.identity, alice.seed);
+  assert.deepEqual(await identityIn(vault, root, alice.chain), alice.identity);
+  assert.deepEqual(await newestSeedIn(vault, root, alice.chain), alice.seed);
+  await assert.rejects(identityIn(vault, generateUrk(), alice.chain), (error: Refused) => error.reason === "aead");
+
+  const seed = generateSeed();
+  const entry = await makeNextEntry(
+    { id: "alice", role: "person", gen: 2, kem: publicKeyOf(seed) }, alice.identity, alice.chain.newest, alice.identity, { before: alice.seed, now: seed },
+  );
+  const chain = good(await verifyUserChain("alice", [...alice.entries, entry]));
+  const second = await vaultWithSeed(vault, root, "alice", 2, seed);
+  assert.equal(second.rev, 2);
+  assert.deepEqual(await newestSeedIn(second, root, chain), seed);
+  assert.deepEqual(await identityIn(second, root, chain), alice.identity);
+});
+
+test("the directory refuses Dave's chain under Alice's name, a shorter one and another one than before", async () => {
+  const world = new World();
+  const [alice, dave] = [await world.person("alice"), await world.person("dave")];
+  const known = new KnownDirectory();
+  const swapped = await verifyItems(known, [item(world, alice, { entries: dave.entries })], new Map());
+  assert.equal(swapped.get("alice")?.reason, "chain");
+  assert.equal(known.chain("alice"), undefined);
+
+  const pins = new Map<string, Pin>([["alice", { n: 2, hash: randomBytes(32) }]]);
+  assert.equal((await verifyItems(known, [item(world, alice)], pins)).get("alice")?.reason, "rollback");
+  const other = new Map<string, Pin>([["alice", { n: 1, hash: randomBytes(32) }]]);
+  assert.equal((await verifyItems(known, [item(world, alice)], other)).get("alice")?.reason, "fork");
+  assert.equal((await verifyItems(known, [item(world, alice)], new Map([["alice", alice.chain.pin()]]))).size, 0);
+});
+
+test("teams are verified whatever the order of the answer, and a revocation of Alice's device by Dave counts for nothing", async () => {
+  const world = new World();
+  const [alice, bob, dave] = [await world.person("alice"), await world.person("bob"), await world.person("dave")];
+  const team = await world.team("riverside_pharmacists", [bob], bob);
+  const forged = await makeRevocation(dave.identity, { user: "alice", dev: alice.dev, ts: 1 });
+  const devices = [{ id: alice.dev, certificate: world.directory.device(alice.dev)!, revocation: forged }];
+  const known = new KnownDirectory();
+  const records = { id: team.id, pharmacy: "riverside", kind: "pharmacists", records: team.texts };
+  const faults = await verifyItems(known, [records, item(world, alice, { devices }), item(world, bob)], new Map());
+  assert.equal(faults.size, 0);
+  assert.ok(known.speaksFor("bob", team.id, 1));
+  assert.equal(known.revocation(alice.dev), false);
+  const own = await makeRevocation(alice.identity, { user: "alice", dev: alice.dev, ts: 1 });
+  await verifyItems(known, [item(world, alice, { devices: [{ ...devices[0]!, revocation: own }] })], new Map());
+  assert.ok(known.revocation(alice.dev));
+});
+
+test("who starts again is seen as such above a pin, and not below it", async () => {
+  const world = new World();
+  const alice = await world.person("alice");
+  const seed = generateSeed();
+  const reset = await makeNextEntry({ id: "alice", role: "person", gen: 2, kem: publicKeyOf(seed) }, generateIdentity(), alice.chain.newest, undefined, undefined);
+  const chain = good(await verifyUserChain("alice", [...alice.entries, reset], alice.chain.pin()));
+  assert.equal(chain.resetSince(alice.chain.pin())?.n, 2);
+  assert.equal(chain.resetSince(chain.pin()), undefined);
+});
+
+test("a device has a name that a person knows again", () => {
+  assert.equal(deviceName("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"), "Safari, iPhone");
+  assert.equal(deviceName("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/141.0 Safari/537.36 Edg/141.0"), "Edge, Windows");
+  assert.equal(deviceName("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"), "Firefox, Linux");
+  assert.equal(deviceName("something else"), "Browser");
+});
