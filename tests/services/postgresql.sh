@@ -33,7 +33,10 @@ start)
     as_server test -x "$data" || die "the user postgres cannot reach $data; choose another DIR"
     as_server "$bin/initdb" -D "$data" -U postgres --auth-local=trust --auth-host=scram-sha-256 \
         --encoding=UTF8 --locale=C.UTF-8 >"$dir/initdb.log" 2>&1 || { tail -n 20 "$dir/initdb.log" >&2; die "initdb failed"; }
-    server=("$bin/postgres" -D "$data" -h 127.0.0.1 -p "$port" -k "$sockets" -c max_connections=200 -c shared_buffers=128MB)
+    # Without autovacuum: its worker in a test's database, which lives for a second, is a connection that the owner's
+    # role may not end, so that the database could neither be copied nor dropped.
+    server=("$bin/postgres" -D "$data" -h 127.0.0.1 -p "$port" -k "$sockets" -c max_connections=200 -c shared_buffers=128MB
+        -c autovacuum=off)
     if [ "$(id -u)" = 0 ]; then server=(runuser -u postgres -- "${server[@]}"); fi
     launch "$dir/postgresql.pid" "$dir/postgresql.log" "${server[@]}"
     wait_for 60 "$dir/postgresql.pid" "$dir/postgresql.log" "$bin/pg_isready" -h "$sockets" -p "$port" -q
