@@ -82,6 +82,8 @@ const KIND = "outbox";
 
 /** The outbox of one account in this browser. */
 export class Outbox {
+  /** Counts the changes, so that what is drawn from it need not be made anew without one. */
+  version = 0;
   private entries = new Map<string, OutboxEntry>();
   private readonly listeners = new Set<() => void>();
   private readonly channel: BroadcastChannel;
@@ -254,6 +256,7 @@ export class Outbox {
   }
 
   private notify(): void {
+    this.version += 1;
     for (const listener of this.listeners) listener();
   }
 }

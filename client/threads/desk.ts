@@ -144,7 +144,7 @@ export class Desk {
 
   /** Posts a new epoch with `joining` in it and the history for them. A colleague who was faster has done the same. */
   async join(thread: ThreadModel, joining: readonly { readonly id: string; readonly role: Role }[]): Promise<void> {
-    await this.know(thread.members.map((one) => one.id), { fresh: true });
+    await this.know(thread.people(), { fresh: true });
     const { records } = await run("threadJoin", { thread: thread.id, joining, revoked: [] });
     try {
       await post(`/api/threads/${thread.id}/messages`, { records, urgent: false }, { key: newId() });

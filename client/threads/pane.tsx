@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
+import type { Role } from "../crypto/records.ts";
 import { pharmacyView, troubleWords } from "../live/page.tsx";
 import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
@@ -231,7 +232,7 @@ function Standing({ thread, phone }: { readonly thread: ThreadModel; readonly ph
 /** Somebody started again: nothing is sent before a person has made sure who it is. */
 function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
   const [busy, setBusy] = useState(false);
-  const held = thread.members.find((one) => one.role !== "team" && desk.ready.directory.sendingHeld(one.id));
+  const held = thread.startedAgain() ?? birthOf(desk, thread.id)?.members.find((one) => desk.ready.directory.sendingHeld(one.id));
   const waiting = desk.outbox.list(thread.id).some((one) => one.facts.state === "held");
   if (held === undefined) return waiting ? <Banner tone="warn" icon="key" announce><p>{t("threads.held.patient")}</p></Banner> : null;
   const name = desk.ready.directory.name(held.id) ?? "";
@@ -241,10 +242,17 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
       <p>{t("threads.held.body", { name })}</p>
       <Button busy={busy} onClick={() => {
         setBusy(true);
-        void desk.ready.directory.confirm(held.id).then(() => desk.join(thread, [{ id: held.id, role: held.role }])).then(() => desk.outbox.hurry()).finally(() => setBusy(false));
+        void confirmPerson(desk, thread, held).finally(() => setBusy(false));
       }}>{t("threads.held.confirm", { name })}</Button>
     </Banner>
   );
+}
+
+/** A person made sure who it is: a new epoch with the new keys and all that was said before, and what waits may go. */
+async function confirmPerson(desk: Desk, thread: ThreadModel, held: { readonly id: string; readonly role: Role }): Promise<void> {
+  await desk.ready.directory.confirm(held.id);
+  if (thread.members.length > 0) await desk.join(thread, [{ id: held.id, role: held.role }]);
+  await desk.outbox.hurry();
 }
 
 /** Corrections and retractions that are not sent yet: they have no place of their own in the list. */
@@ -278,6 +286,8 @@ function Missing({ desk }: { readonly desk: Desk }) {
 function blockedWords(desk: Desk, thread: ThreadModel, composing: Composing): string | null {
   if (thread.opening.kind === "refused") return t("threads.blocked.refused");
   if (thread.info?.patient_active === false) return t("threads.blocked.inactive");
+  // Said above the box already, with what to do about it.
+  if (thread.startedAgain() !== undefined) return null;
   if (thread.opening.kind === "ready" && thread.info !== undefined && !thread.canWrite) return t(thread.info.waits_for_keys && !desk.staff ? "threads.blocked.waits" : "threads.blocked.no-key");
   if (composing.files.some((one) => one.view.failed)) return t("threads.blocked.file-failed");
   if (!composing.filesReady) return t("threads.blocked.files");
@@ -322,23 +332,25 @@ function useViews(
   desk: Desk, thread: ThreadModel, pending: readonly Pending[], closed: boolean, pictures: ReadonlyMap<string, string>,
   steady: Map<string, { text: string; view: MessageView }>, notice: string | null,
 ): readonly MessageView[] {
-  const views = toViews({
-    me: desk.me, staff: desk.staff, records: thread.records, transport: thread.transport, receipts: thread.receipts, pending, closed,
-    writer: (user) => writerOf(desk, user), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
-    words: {
-      joined: (name) => t("threads.line.joined", { name }), left: (name) => t("threads.line.left", { name }), begun: (name) => t("threads.line.begun", { name }),
-    },
-  });
-  const last = views.findLast((one) => one.kind !== "system");
-  if (notice !== null && last?.kind === "text" && last.mine) views.push({ kind: "system", key: "hours", at: last.at, text: notice, warn: true });
-  // The same value stays the same object, so that only what has changed is drawn again.
-  return views.map((view) => {
-    const text = JSON.stringify(view);
-    const before = steady.get(view.key);
-    if (before?.text === text) return before.view;
-    steady.set(view.key, { text, view });
-    return view;
-  });
+  return useMemo(() => {
+    const views = toViews({
+      me: desk.me, staff: desk.staff, records: thread.records, transport: thread.transport, receipts: thread.receipts, pending, closed,
+      writer: (user) => writerOf(desk, user), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
+      words: {
+        joined: (name) => t("threads.line.joined", { name }), left: (name) => t("threads.line.left", { name }), begun: (name) => t("threads.line.begun", { name }),
+      },
+    });
+    const last = views.findLast((one) => one.kind !== "system");
+    if (notice !== null && last?.kind === "text" && last.mine) views.push({ kind: "system", key: "hours", at: last.at, text: notice, warn: true });
+    // The same value stays the same object, so that only what has changed is drawn again.
+    return views.map((view) => {
+      const text = JSON.stringify(view);
+      const before = steady.get(view.key);
+      if (before?.text === text) return before.view;
+      steady.set(view.key, { text, view });
+      return view;
+    });
+  }, [thread, thread.version, desk.outbox.version, pictures.size, closed, notice]);
 }
 
 /** Read is what stood on a visible screen, with its end in view, for a second. */

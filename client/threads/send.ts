@@ -52,7 +52,7 @@ async function deliverAppend(desk: Desk, entry: Outgoing, wish: Wish): Promise<S
     if (thread.opening.kind === "offline") return { kind: "later", after: null };
     if (thread.opening.kind === "missing") return { kind: "refused", reason: "not-found" };
     if (thread.opening.kind === "refused") return { kind: "refused", reason: thread.opening.reason };
-    if (thread.members.some((member) => desk.ready.directory.sendingHeld(member.id))) return { kind: "held" };
+    if (thread.startedAgain() !== undefined) return { kind: "held" };
     try {
       const { records } = await run("threadSeal", { thread: thread.id, wish, rekey });
       await post(`/api/threads/${thread.id}/messages`, { records, urgent: entry.urgent }, { key: entry.id });
@@ -64,10 +64,11 @@ async function deliverAppend(desk: Desk, entry: Outgoing, wish: Wish): Promise<S
         rekey = null;
         await thread.sync();
       } else if (error.code === "rekey") {
-        await desk.know(thread.members.map((member) => member.id), { fresh: true });
+        await desk.know(thread.people(), { fresh: true });
         rekey = { revoked: listOf(error.extra["revoked"]) };
       } else {
         if (error.code === "already-accepted") await thread.sync();
+        if (error.code === "reset") await desk.know(thread.people(), { fresh: true });
         throw error;
       }
     }
@@ -80,6 +81,7 @@ async function deliverBirth(desk: Desk, entry: Outgoing, parcel: Extract<Parcel,
   // A team without keys yet: the question waits here until the pharmacy has opened for messages.
   const missing = members.filter((one) => desk.ready.directory.known.user(one.id) === undefined);
   if (missing.some((one) => one.role === "team")) return { kind: "later", after: NOT_OPEN_SECONDS };
+  if (members.some((one) => desk.ready.directory.sendingHeld(one.id))) return { kind: "held" };
   const { records } = await run("threadBirth", { thread: entry.thread, members: members.filter((one) => !missing.includes(one)), topic, wish });
   try {
     await post("/api/threads", { pharmacy, patient, topic, thread: entry.thread, urgent: entry.urgent, records }, { key: entry.id });

@@ -66,6 +66,8 @@ export class ThreadModel {
   members: readonly MemberView[] = [];
   canWrite = false;
   seq = 0;
+  /** Counts the changes, so that what is drawn from it need not be made anew without one. */
+  version = 0;
   private readonly byNumber = new Map<number, RecordView>();
   /** The newest page before everything is checked. */
   private early: readonly RecordView[] = [];
@@ -209,6 +211,19 @@ export class ThreadModel {
     }
   }
 
+  /** Everybody who is a member, sits in a team that is one, or has written here. */
+  people(): readonly string[] {
+    const { known } = this.desk.ready.directory;
+    const ids = this.members.flatMap((one) => [one.id, ...(known.team(one.id)?.newest.members.map((member) => member.id) ?? [])]);
+    return [...new Set([...ids, ...this.records.map((one) => one.user)])];
+  }
+
+  /** A member who started again after this epoch was made: nobody writes before a pharmacist has made sure who it is. */
+  startedAgain(): MemberView | undefined {
+    const { known } = this.desk.ready.directory;
+    return this.members.find((one) => one.role !== "team" && (known.chain(one.id)?.entries.some((entry) => entry.reset && entry.gen > one.gen) ?? false));
+  }
+
   /** Whether a member of staff had read a message, by a signed receipt. */
   private hasRead(seq: number): boolean {
     return this.receipts.some((one) => one.kind === "read" && one.seq >= seq && this.desk.isStaff(one.user));
@@ -249,7 +264,8 @@ export class ThreadModel {
     this.notify();
   }
 
-  notify(): void {
+  private notify(): void {
+    this.version += 1;
     for (const listener of this.listeners) listener();
   }
 }

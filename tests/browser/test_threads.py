@@ -311,6 +311,7 @@ def test_words_of_an_emergency_raise_the_card_before_anything_is_sent(cast: Cast
     alice.get_by_role("button", name="Send", exact=True).click()
     card.get_by_role("button", name="Send anyway, as urgent").click()
     expect(said(bob, "chest pain")).to_contain_text("Urgent", timeout=SOON)
+    assert alice.locator(".composer textarea").get_attribute("autocorrect") == "off"
     write(alice, "No chest pain any more")
     hears(bob, "No chest pain any more")
 
@@ -337,6 +338,7 @@ def test_the_workbench_goes_by_keys(cast: Cast) -> None:
     bob.keyboard.press("k")
     expect(bob.locator(".queue__row").first).to_have_attribute("aria-current", "true")
     expect(bob.locator(".allergies").first).to_be_visible(timeout=SOON)
+    expect(bob.locator(".composer textarea")).to_be_visible(timeout=SOON)
     bob.keyboard.press("r")
     expect(bob.get_by_label("Your message")).to_be_focused()
 

@@ -11,7 +11,8 @@ export const PRIVATE_WORDS = {
   translate: false,
   spellcheck: false,
   autocomplete: "off",
-  autocorrect: "off",
+  // A property of its own in browsers, where any text would mean "on".
+  autocorrect: false,
   autocapitalize: "sentences",
   writingsuggestions: "false",
   "data-gramm": "false",
