@@ -38,7 +38,9 @@ _CHECKPOINT: Table = AuditCheckpoint.__table__  # type: ignore[assignment]
 
 
 class SealBroken(Exception):
-    """The last checkpoint does not fit its own signature or frontier: the sealer stops rather than sign on top."""
+    """The last checkpoint does not fit its own signature or frontier, or the log does not go on from the one in the
+    folder: the sealer stops rather than sign on top.
+    """
 
 
 class Sealer:
@@ -108,6 +110,24 @@ class Sealer:
         return self._database.sqlite or bool(session.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar())
 
     def _tree(self, session: Session) -> CompactRange:
+        tree = self._stored_tree(session)
+        self._require_to_go_on(tree)
+        return tree
+
+    def _require_to_go_on(self, tree: CompactRange) -> None:
+        # Who has all rights on the database could unseal rows, change them, and have them sealed anew: what was signed
+        # is known from outside of the database. A folder that is behind is one that a crash left so.
+        note = _read(self._folder / "latest")
+        if note is None:
+            return
+        try:
+            shown = open_checkpoint(note, self._keys.verifiers, origin=self._keys.origin)
+        except NoteRefused as problem:
+            raise SealBroken("the checkpoint in the folder cannot be read") from problem
+        if shown.size > tree.size or (shown.size == tree.size and shown.root != tree.root()):
+            raise SealBroken("the audit log does not go on from the checkpoint in the folder")
+
+    def _stored_tree(self, session: Session) -> CompactRange:
         last = session.execute(select(_CHECKPOINT).order_by(_CHECKPOINT.c.size.desc()).limit(1)).first()
         if last is None:
             return CompactRange()

@@ -101,13 +101,17 @@ def verify_audit(
     folder: Path | None = None,
 ) -> Verdict:
     """Check the whole record against its checkpoints, against `kept` (the text of a checkpoint that somebody kept)
-    and against those the sealer laid into `folder`. Raises Unavailable when the database does not answer.
+    and against all those the sealer laid into `folder`. Raises Unavailable when the database does not answer.
     """
+    try:
+        # Read before the database, so that what a sealer at work adds meanwhile is not missed there.
+        outside = _outside(kept, verifiers, folder)
+    except _Found as found:
+        return found.verdict
     with database.reading() as session:
         unsealed = _unsealed(session)
         checkpoints = session.execute(select(_CHECKPOINT).order_by(_CHECKPOINT.c.size)).all()
         try:
-            outside = _outside(kept, verifiers, folder)
             stored = [_opened(row, verifiers) for row in checkpoints]
             rows = _recompute(session, stored, outside)
         except _Found as found:
@@ -225,8 +229,9 @@ def _opened(row: Any, verifiers: tuple[VerifierKey, ...]) -> Checkpoint:
 def _outside(kept: str | None, verifiers: tuple[VerifierKey, ...], folder: Path | None) -> list[Checkpoint]:
     """The checkpoints that lie outside of the database."""
     notes = [] if kept is None else [kept]
-    if folder is not None and (folder / "latest").exists():
-        notes.append((folder / "latest").read_text("utf-8"))
+    if folder is not None:
+        laid_down = [folder / "latest", *sorted(folder.glob("*.txt"))]
+        notes += [path.read_text("utf-8", errors="replace") for path in laid_down if path.exists()]
     try:
         return [open_checkpoint(note, verifiers, origin=verifiers[0].name) for note in notes]
     except NoteRefused as problem:
