@@ -129,6 +129,9 @@ def upgrade() -> None:
     sa.Column('change_no', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('pharmacy_id', 'reader_id', name=op.f('pk_inbox_counter'))
     )
+    with op.batch_alter_table('inbox_counter', schema=None) as batch_op:
+        batch_op.create_index('ix_inbox_counter_reader', ['reader_id', 'change_no'], unique=False)
+
     op.create_table('inbox_row',
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
     sa.Column('reader_id', sa.String(length=64), nullable=False),
@@ -141,9 +144,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('pharmacy_id', 'reader_id', 'thread_id', name=op.f('pk_inbox_row'))
     )
     with op.batch_alter_table('inbox_row', schema=None) as batch_op:
-        batch_op.create_index('ix_inbox_row_awaiting', ['pharmacy_id', 'reader_id', 'awaiting', 'last_at', 'thread_id'], unique=False)
-        batch_op.create_index('ix_inbox_row_change', ['pharmacy_id', 'reader_id', 'change_no'], unique=False)
-        batch_op.create_index('ix_inbox_row_newest', ['pharmacy_id', 'reader_id', 'last_at', 'thread_id'], unique=False)
+        batch_op.create_index('ix_inbox_row_awaiting', ['reader_id', 'awaiting', 'last_at', 'thread_id'], unique=False)
+        batch_op.create_index('ix_inbox_row_change', ['reader_id', 'change_no'], unique=False)
+        batch_op.create_index('ix_inbox_row_newest', ['reader_id', 'last_at', 'thread_id'], unique=False)
         batch_op.create_index('ix_inbox_row_thread', ['thread_id'], unique=False)
 
     op.create_table('invitation',
@@ -424,6 +427,9 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['thread_id'], ['thread.id'], name=op.f('fk_record_thread_id')),
     sa.PrimaryKeyConstraint('thread_id', 'seq', name=op.f('pk_record'))
     )
+    with op.batch_alter_table('record', schema=None) as batch_op:
+        batch_op.create_index('ix_record_keys', ['thread_id', 'seq'], unique=False, postgresql_where=sa.text("kind IN ('epoch', 'history')"), sqlite_where=sa.text("kind IN ('epoch', 'history')"))
+
     op.create_table('recovery_read',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('account_id', sa.String(length=64), nullable=False),
@@ -509,6 +515,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_recovery_read_account_id'))
 
     op.drop_table('recovery_read')
+    with op.batch_alter_table('record', schema=None) as batch_op:
+        batch_op.drop_index('ix_record_keys', postgresql_where=sa.text("kind IN ('epoch', 'history')"), sqlite_where=sa.text("kind IN ('epoch', 'history')"))
+
     op.drop_table('record')
     op.drop_table('receipt')
     op.drop_table('patient_record')
@@ -570,6 +579,9 @@ def downgrade() -> None:
         batch_op.drop_index('ix_inbox_row_awaiting')
 
     op.drop_table('inbox_row')
+    with op.batch_alter_table('inbox_counter', schema=None) as batch_op:
+        batch_op.drop_index('ix_inbox_counter_reader')
+
     op.drop_table('inbox_counter')
     with op.batch_alter_table('directory_entry', schema=None) as batch_op:
         batch_op.drop_index('ix_directory_entry_gen')

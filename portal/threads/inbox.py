@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -19,7 +19,7 @@ from portal.e2ee.encoding import b64
 from portal.pharmacies import teams
 from portal.pharmacies.tables import CareRelation
 from portal.threads.access import readers
-from portal.threads.tables import InboxCounter, InboxRow, ReadPosition, Record, Thread
+from portal.threads.tables import KEY_KINDS, InboxCounter, InboxRow, ReadPosition, Record, Thread
 
 PAGE = 25
 MOST = 100
@@ -69,15 +69,13 @@ def page(
     mine = my_readers(session, actor=actor)
     if reader is not None and reader not in mine:
         raise NotFound()
+    limit = min(limit, MOST)
     query = (
         select(InboxRow, Thread)
         .join(Thread, Thread.id == InboxRow.thread_id)
-        .where(
-            InboxRow.reader_id.in_([reader] if reader else mine),
-            _may_see(actor),
-        )
+        .where(_may_see(actor))
         .order_by(InboxRow.last_at.desc(), InboxRow.thread_id.desc())
-        .limit(min(limit, MOST) + 1)
+        .limit(limit + 1)
     )
     pharmacy = actor.pharmacy_id if actor.staff else pharmacy_id
     if pharmacy is not None:
@@ -87,11 +85,18 @@ def page(
     if after is not None:
         moment, thread_id = _cursor(after)
         query = query.where(
-            or_(InboxRow.last_at < moment, and_(InboxRow.last_at == moment, InboxRow.thread_id < thread_id))
+            # Says the same twice: only a plain bound lets the index begin there.
+            InboxRow.last_at <= moment,
+            or_(InboxRow.last_at < moment, and_(InboxRow.last_at == moment, InboxRow.thread_id < thread_id)),
         )
-    rows = session.execute(query).tuples().all()
-    more = len(rows) > min(limit, MOST)
-    rows = rows[: min(limit, MOST)]
+    # Inbox by inbox, each from its index: over several at once a database would sort them whole.
+    found = [
+        (row, thread)
+        for one in ([reader] if reader else mine)
+        for row, thread in session.execute(query.where(InboxRow.reader_id == one))
+    ]
+    found.sort(key=lambda line: (line[0].last_at, line[0].thread_id), reverse=True)
+    more, rows = len(found) > limit, found[:limit]
     heads = _heads(session, actor, rows)
     return Page(heads, _cursor_text(rows[-1][0]) if more else None)
 
@@ -104,41 +109,46 @@ def changes(
     An inbox that `since` does not name starts at its present state: nothing of it is reported.
     """
     mine = my_readers(session, actor=actor)
-    cursor = dict(since_now(session, mine))
-    conditions = [
-        and_(InboxRow.reader_id == reader, InboxRow.change_no > number)
-        for reader, number in since.items()
-        if reader in mine
-    ]
-    if not conditions:
-        return Page((), None), cursor
-    rows = (
-        session.execute(
+    cursor = since_now(session, mine)
+    rows: list[tuple[InboxRow, Thread]] = []
+    more = False
+    for reader, number in _known(mine, since):
+        if more:
+            cursor[reader] = number
+            continue
+        query = (
             select(InboxRow, Thread)
             .join(Thread, Thread.id == InboxRow.thread_id)
-            .where(or_(*conditions), _may_see(actor))
+            .where(InboxRow.reader_id == reader, InboxRow.change_no > number, _may_see(actor))
             .order_by(InboxRow.change_no)
-            .limit(limit + 1)
+            .limit(limit - len(rows) + 1)
         )
-        .tuples()
-        .all()
-    )
-    more = len(rows) > limit
-    rows = rows[:limit]
-    if more:
-        reached = {row.reader_id: row.change_no for row, _ in rows}
-        cursor = {reader: reached.get(reader, since.get(reader, cursor[reader])) for reader in cursor}
+        rows += [(row, thread) for row, thread in session.execute(query)]
+        more = len(rows) > limit
+        if more:
+            rows.pop()
+            cursor[reader] = rows[-1][0].change_no if rows and rows[-1][0].reader_id == reader else number
     return Page(_heads(session, actor, rows), "more" if more else None), cursor
 
 
 def changed_since(session: Session, *, mine: Sequence[str], since: Mapping[str, int], limit: int) -> list[InboxRow]:
     """Bare rows changed after the cursor, for the event stream: ids and numbers, no content, so no audit row."""
-    conditions = [
-        and_(InboxRow.reader_id == reader, InboxRow.change_no > since[reader]) for reader in mine if reader in since
-    ]
-    if not conditions:
-        return []
-    return list(session.scalars(select(InboxRow).where(or_(*conditions)).order_by(InboxRow.change_no).limit(limit)))
+    rows: list[InboxRow] = []
+    for reader, number in _known(mine, since):
+        query = (
+            select(InboxRow)
+            .where(InboxRow.reader_id == reader, InboxRow.change_no > number)
+            .order_by(InboxRow.change_no)
+            .limit(limit - len(rows))
+        )
+        rows += session.scalars(query)
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _known(mine: Sequence[str], since: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(reader, since[reader]) for reader in mine if reader in since]
 
 
 def since_now(session: Session, mine: Sequence[str]) -> dict[str, int]:
@@ -148,7 +158,7 @@ def since_now(session: Session, mine: Sequence[str]) -> dict[str, int]:
         .where(InboxCounter.reader_id.in_(mine))
         .group_by(InboxCounter.reader_id)
     )
-    return dict.fromkeys(mine, 0) | dict(rows.tuples().all())
+    return dict.fromkeys(mine, 0) | dict(rows.all())
 
 
 def awaiting_count(session: Session, *, actor: Actor) -> int:
@@ -187,15 +197,18 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
         )
     }
     names = _names(session, {thread.patient_id for thread in threads.values()})
-    for pharmacy_id, patient_id in sorted({(thread.pharmacy_id, thread.patient_id) for thread in threads.values()}):
-        audit.record(
+    shown: dict[tuple[str, str | None], set[str]] = {}
+    for thread in threads.values():
+        shown.setdefault((thread.pharmacy_id, actor.on_behalf(thread.patient_id)), set()).add(thread.patient_id)
+    for (pharmacy_id, on_behalf), patient_ids in shown.items():
+        audit.record_each(
             session,
             Action.THREAD_LISTED,
             agent=actor.agent,
-            patient_id=patient_id,
+            patient_ids=sorted(patient_ids),
             pharmacy_id=pharmacy_id,
-            on_behalf=actor.on_behalf(patient_id),
-            entity=Entity("Patient", patient_id),
+            on_behalf=on_behalf,
+            entity=Entity("Organization", pharmacy_id),
             purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
         )
     return tuple(_head(row, thread, records[thread.id], positions.get(thread.id), names) for row, thread in rows)
@@ -234,16 +247,21 @@ def _visible(record: Record) -> dict[str, Any]:
 
 def _records_for(session: Session, threads: Iterable[Thread]) -> dict[str, dict[int, Record]]:
     """Epochs and histories, the first message and the newest record of each thread."""
-    threads = list(threads)
-    wanted = or_(
-        Record.kind.in_(("epoch", "history")),
-        Record.seq == 2,
-        *[and_(Record.thread_id == thread.id, Record.seq == thread.last_message_seq) for thread in threads],
-    )
-    found: dict[str, dict[int, Record]] = {thread.id: {} for thread in threads}
-    for record in session.scalars(select(Record).where(Record.thread_id.in_(list(found)), wanted)):
-        found[record.thread_id][record.seq] = record
+    last = {thread.id: thread.last_message_seq for thread in threads}
+    places = [(thread_id, seq) for thread_id, newest in last.items() for seq in sorted({2, newest})]
+    found: dict[str, dict[int, Record]] = {thread_id: {} for thread_id in last}
+    for wanted in (
+        and_(Record.thread_id.in_(list(last)), carries_keys()),
+        tuple_(Record.thread_id, Record.seq).in_(places),
+    ):
+        for record in session.scalars(select(Record).where(wanted)):
+            found[record.thread_id][record.seq] = record
     return found
+
+
+def carries_keys() -> ColumnElement[bool]:
+    """Epoch and history records, in the words of the partial index that finds them without the messages."""
+    return Record.kind.in_([literal_column(f"'{kind}'") for kind in KEY_KINDS])
 
 
 def _may_see(actor: Actor) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from portal.audit import Action, Entity, Purpose
 from portal.core.errors import BadInput, NotFound
 from portal.e2ee.records import Role
 from portal.threads.access import Access, open_thread, was_member
-from portal.threads.inbox import transported
+from portal.threads.inbox import carries_keys, transported
 from portal.threads.tables import Receipt, Record, Thread
 
 PAGE = 50
@@ -60,9 +60,7 @@ class Page:
 def open_for_reading(session: Session, *, actor: Actor, thread_id: str) -> Opened:
     """The thread without its messages. Raises NotFound like `access.open_thread`."""
     access = open_thread(session, actor=actor, thread_id=thread_id)
-    epochs = session.scalars(
-        select(Record).where(Record.thread_id == thread_id, Record.kind.in_(("epoch", "history"))).order_by(Record.seq)
-    )
+    epochs = session.scalars(select(Record).where(Record.thread_id == thread_id, carries_keys()).order_by(Record.seq))
     receipts = session.scalars(select(Receipt).where(Receipt.thread_id == thread_id))
     _record_reading(session, actor, access, Action.THREAD_READ, thread_id)
     return Opened(

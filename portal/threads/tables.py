@@ -3,10 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.database import Base, Id, Moment
+
+# Records that carry keys; the condition of a partial index, which queries repeat as it stands here.
+KEY_KINDS = ("epoch", "history")
+_KEYS_ONLY = text("kind IN ('epoch', 'history')")
 
 
 class Thread(Base):
@@ -38,6 +42,10 @@ class Record(Base):
     """One signed record of a thread, as exact bytes: header and signature as sent, the body apart."""
 
     __tablename__ = "record"
+    __table_args__ = (
+        # What opens the messages is found without walking over them.
+        Index("ix_record_keys", "thread_id", "seq", postgresql_where=_KEYS_ONLY, sqlite_where=_KEYS_ONLY),
+    )
 
     pharmacy_id: Mapped[str] = mapped_column(Id)
     thread_id: Mapped[str] = mapped_column(ForeignKey("thread.id"), primary_key=True)
@@ -74,9 +82,10 @@ class InboxRow(Base):
 
     __tablename__ = "inbox_row"
     __table_args__ = (
-        Index("ix_inbox_row_newest", "pharmacy_id", "reader_id", "last_at", "thread_id"),
-        Index("ix_inbox_row_change", "pharmacy_id", "reader_id", "change_no"),
-        Index("ix_inbox_row_awaiting", "pharmacy_id", "reader_id", "awaiting", "last_at", "thread_id"),
+        # By reader alone: a person's inbox may reach into several pharmacies, a team's is in one.
+        Index("ix_inbox_row_newest", "reader_id", "last_at", "thread_id"),
+        Index("ix_inbox_row_change", "reader_id", "change_no"),
+        Index("ix_inbox_row_awaiting", "reader_id", "awaiting", "last_at", "thread_id"),
         Index("ix_inbox_row_thread", "thread_id"),
     )
 
@@ -95,6 +104,7 @@ class InboxCounter(Base):
     """Counts the changes of a reader's inbox. Taken under its row lock, so numbers become visible in order."""
 
     __tablename__ = "inbox_counter"
+    __table_args__ = (Index("ix_inbox_counter_reader", "reader_id", "change_no"),)
 
     pharmacy_id: Mapped[str] = mapped_column(Id, primary_key=True)
     reader_id: Mapped[str] = mapped_column(Id, primary_key=True)
