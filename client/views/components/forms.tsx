@@ -11,8 +11,8 @@ export const PRIVATE_WORDS = {
   translate: false,
   spellcheck: false,
   autocomplete: "off",
-  // A property of its own in browsers, where any text would mean "on".
-  autocorrect: false,
+  // Spelled so that it becomes the attribute: the property of this name is a boolean, for which any text means "on".
+  autoCorrect: "off",
   autocapitalize: "sentences",
   writingsuggestions: "false",
   "data-gramm": "false",
