@@ -216,6 +216,13 @@ def _greeting(settings: Settings, guests: list[DemoAccount], *, empty: bool) -> 
         lines.append(f"    {'from bundles':<12} {', '.join(account.login for account in guests)}")
     if not empty:
         lines.append(f"  Passphrase of everybody who is enrolled: {story.PASSPHRASE}")
+    folder = settings.data_path
+    lines += [
+        "",
+        "  The record of who looked, checked from outside:",
+        f"    PORTAL_DATABASE_URL={settings.database_url} PORTAL_DATA_DIR={folder} \\",
+        f'    PORTAL_SECRET_KEY="$(cat {folder / KEPT_IN})" portal verify-audit',
+    ]
     return "\n".join([*lines, "", "  Ctrl-C ends everything.", ""])
 
 

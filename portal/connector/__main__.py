@@ -1,0 +1,7 @@
+"""`python -m portal.connector`."""
+
+import sys
+
+from portal.connector.command import main
+
+sys.exit(main())
