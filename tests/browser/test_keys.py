@@ -32,7 +32,7 @@ def at(path: str) -> re.Pattern[str]:
 
 def heading(page: Page, words: str) -> None:
     """Wait for the page to say this in its first heading."""
-    expect(page.locator("h1")).to_have_text(words, timeout=15_000)
+    expect(page.locator("h1:visible")).to_have_text(words, timeout=15_000)
 
 
 def test_alice_has_keys_right_after_her_first_sign_in_without_a_question(person: Person) -> None:
