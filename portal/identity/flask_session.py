@@ -193,7 +193,8 @@ def attach(app: Flask, settings: Settings) -> None:
     manager.session_protection = None
     manager.user_loader(_load_user)
     manager.unauthorized_handler(_refuse)
-    manager.init_app(app)
+    # Not init_app: it would ask for the session at the end of every request, also of those that need none.
+    app.login_manager = manager  # type: ignore[attr-defined]
     app.before_request(guard)
 
 

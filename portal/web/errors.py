@@ -5,12 +5,13 @@ import logging
 from flask import Flask, Response, g, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.audit import Action, Entity, record_refusal
 from portal.core import texts
 from portal.core.errors import BadInput, Forbidden, NotFound, PortalError, TooLarge, TooMany, Unavailable
 from portal.identity import flask_session
+from portal.web import limits
 from portal.web.json import problem
 from portal.web.pages import language
 from portal.web.public import closed
@@ -78,6 +79,8 @@ def _sentence(error: PortalError) -> str:
 
 def _from_http(error: HTTPException) -> Response:
     kind = _BY_STATUS.get(error.code or 500)
+    if kind is TooMany:
+        return answer(TooMany(retry_after=limits.seconds_left()))
     if kind is not None:
         return answer(kind())
     if error.code in (301, 302, 303, 307, 308) and error.response is not None:
@@ -85,6 +88,8 @@ def _from_http(error: HTTPException) -> Response:
     made = BadInput("method" if error.code == 405 else "bad-request")
     result = answer(made)
     result.status_code = error.code or 500
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        result.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return result
 
 

@@ -4,12 +4,14 @@ A whole pharmacy or family can sit behind one address, so signed-in people are c
 alone only where nobody is signed in.
 """
 
+import math
+import time
+
 from flask import Flask, request
 from flask_limiter import Limiter
-from flask_login import current_user
 
 from portal.core.settings import Settings
-from portal.identity.flask_session import PUBLIC_BLUEPRINTS
+from portal.identity.flask_session import PUBLIC_BLUEPRINTS, current_login
 from portal.web import counting
 from portal.web.wiring import client_address
 
@@ -25,8 +27,9 @@ UNCOUNTED = frozenset({"assets", "health"})
 
 def who_counts() -> str:
     """The key a request is counted under. Routes that are the same for everybody do not ask for the session."""
-    if request.blueprint not in PUBLIC_BLUEPRINTS and current_user.is_authenticated:
-        return f"account:{current_user.get_id()}"
+    login = None if request.blueprint in PUBLIC_BLUEPRINTS else current_login()
+    if login is not None:
+        return f"account:{login.account_id}"
     return f"address:{client_address()}"
 
 
@@ -37,6 +40,13 @@ limiter = Limiter(key_func=who_counts, default_limits=[PER_ACCOUNT], headers_ena
 def uncounted() -> bool:
     """Whether this request is not counted at all."""
     return request.blueprint in UNCOUNTED
+
+
+def seconds_left() -> int:
+    """In how many seconds the limit that refused this request begins anew; at least one."""
+    broken = limiter.current_limit
+    # The limiter counts by the machine's clock, which a test or the demo does not move.
+    return max(1, math.ceil(broken.reset_at - time.time())) if broken is not None else 60
 
 
 def limit(app: Flask, settings: Settings) -> None:
