@@ -92,7 +92,10 @@ def _check(account_id: str, rev: int, vault: dict[str, Any]) -> None:
         raise TooLarge()
     if not vault or vault.get("user", account_id) != account_id or vault.get("rev", rev) != rev:
         raise BadInput("bad-field", extra={"field": "vault"})
-    for box in vault.get("boxes", ()):
+    boxes = vault.get("boxes", [])
+    if not isinstance(boxes, list):
+        raise BadInput("bad-field", extra={"field": "vault.boxes"})
+    for box in boxes:
         with answering_refusals():
             header = form.parse_header(unb64(form.an_object(box).get("h")))
         if header.get("user") != account_id:

@@ -40,6 +40,7 @@ from portal.audit import Action, Agent, Entity, record
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.database import Database, Moment
+from portal.identity.errors import LoginExpired
 from portal.identity.tables import LoginSession
 
 PATIENT = "patient"
@@ -252,10 +253,13 @@ def confirm(
     unlocked: bool,
     request_id: str | None = None,
 ) -> tuple[str, CurrentSession]:
-    """The same person has just signed in again: unlocks, or steps up. Returns the new cookie value; the old is dead."""
+    """The same person has just signed in again: unlocks, or steps up. Returns the new cookie value; the old is dead.
+
+    Raises LoginExpired when the session was ended in the meantime.
+    """
     cookie, now = ids.token(32), clock.now()
     data = _data(current.role, current.web)
-    session.execute(
+    kept = session.execute(
         update(LoginSession)
         .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
         .values(
@@ -269,7 +273,10 @@ def confirm(
             id_token=proof.id_token,
             data=data,
         )
-    )
+        .returning(LoginSession.ref)
+    ).one_or_none()
+    if kept is None:
+        raise LoginExpired()
     record(
         session,
         Action.SESSION_UNLOCKED if unlocked else Action.LOGIN_STEPPED_UP,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 from world import World, build
 from world_keys import BOX, Keys, certificate, vault
 
@@ -11,15 +12,18 @@ from portal.accounts import devices, directory, recovery
 from portal.accounts import vault as vaults
 from portal.accounts.actor import Actor, load_actor
 from portal.accounts.tables import KeyVault
+from portal.audit.tables import AuditEvent
 from portal.core import clock, ids
+from portal.core.bus import MemoryBus
 from portal.core.database import Database
-from portal.core.errors import Forbidden, StepUpNeeded
+from portal.core.errors import BadInput, Forbidden, StepUpNeeded
 from portal.e2ee import recovery as ways
 from portal.e2ee import seal
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
 from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, Proof
+from portal.identity.errors import LoginExpired
+from portal.identity.sessions import CurrentSession, EndedBy, Proof
 
 
 @pytest.fixture
@@ -130,3 +134,22 @@ def test_the_vault_is_not_overwritten_without_a_fresh_login(keys: Keys, world: W
         assert session.get_one(KeyVault, alice.id).rev == 1
     with world.database.transaction() as session:
         assert vaults.replace(session, actor=keys.actor("alice"), rev=2, vault=vault(alice, 2)) == 2
+
+
+def test_a_session_that_was_ended_meanwhile_is_not_unlocked(world: World) -> None:
+    current = login(world, "alice")
+    bus = MemoryBus()
+    with world.database.transaction() as session:
+        sessions.end(session, bus, current, EndedBy.OPERATOR)
+    proof = Proof(clock.now(), None, (), None, None)
+    with pytest.raises(LoginExpired), world.database.transaction() as session:
+        sessions.confirm(session, bus, current, proof=proof, unlocked=True)
+    with world.database.reading() as session:
+        assert session.scalar(select(AuditEvent.seq).where(AuditEvent.action == "session.unlocked")) is None
+
+
+@pytest.mark.parametrize("boxes", [5, None, "boxes", [5], [{"h": 1}]])
+def test_a_vault_of_another_shape_is_bad_input(keys: Keys, world: World, boxes: object) -> None:
+    sealed = {"user": world.accounts["alice"], "rev": 2, "boxes": boxes}
+    with pytest.raises(BadInput), world.database.transaction() as session:
+        vaults.replace(session, actor=keys.actor("alice"), rev=2, vault=sealed)
