@@ -62,17 +62,20 @@ def told(session: Session) -> bool:
     return session.scalar(select(Thread.id).limit(1)) is not None
 
 
-def tell(app: Flask, *, ehr: EhrClient, patients: Mapping[str, str], progress: Progress) -> None:
+def tell(
+    app: Flask, *, ehr: EhrClient, patients: Mapping[str, str], progress: Progress, tales: Json | None = None
+) -> None:
     """Make keys, teams and threads of everybody who is enrolled; `patients` are portal ids by demo login.
 
-    Does nothing where there are threads already. Threads of patients the EHR does not know are left out.
+    `tales` are those of `conversations.json`. Does nothing where there are threads already. Threads of patients the EHR
+    does not know are left out.
     """
     services: Services = app.extensions["portal"]
     with services.database.reading() as session:
         if told(session):
             return
     stage = Stage(app, patients, Chips(ehr), clock.now())
-    tales = _conversations()
+    tales = tales or conversations()
     plots = [_prologue(stage, progress)]
     plots += [_tale(stage, tale) for tale in tales["threads"] if tale["patient"] in patients]
     if tales["diary"]["patient"] in patients:
@@ -89,12 +92,15 @@ def perform(plots: list[Plot]) -> None:
     """Go through plots side by side: each says when it goes on, the earliest moment comes first."""
     waiting = [(moment, place) for place, plot in enumerate(plots) if (moment := next(plot, None)) is not None]
     heapq.heapify(waiting)
+    # What came before may have taken longer than the pause after it.
+    until = min(waiting)[0] if waiting else clock.now()
     while waiting:
         moment, place = heapq.heappop(waiting)
-        with clock.at(moment):
+        with clock.at(max(moment, until)):
             following = next(plots[place], None)
+            until = clock.now()
         if following is not None:
-            heapq.heappush(waiting, (max(following, moment), place))
+            heapq.heappush(waiting, (following, place))
 
 
 class Chips:
@@ -375,6 +381,7 @@ def _calendar(days_ago: int, at: time, now: datetime) -> datetime:
 
 
 @cache
-def _conversations() -> Json:
+def conversations() -> Json:
+    """What people write."""
     tales: Json = json.loads(Path(__file__).with_name("conversations.json").read_text("utf-8"))
     return tales
