@@ -46,7 +46,9 @@ def seconds_left() -> int:
     """In how many seconds the limit that refused this request begins anew; at least one."""
     broken = limiter.current_limit
     # The limiter counts by the machine's clock, which a test or the demo does not move.
-    return max(1, math.ceil(broken.reset_at - time.time())) if broken is not None else 60
+    if broken is None:
+        return 60
+    return max(1, min(math.ceil(broken.reset_at - time.time()), broken.limit.get_expiry()))
 
 
 def limit(app: Flask, settings: Settings) -> None:
