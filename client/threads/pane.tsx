@@ -35,6 +35,9 @@ const RECENT_MS = 7 * 24 * 3_600_000;
 const PICTURES_OF = 50;
 const MEDICINE_TEAMS = new Set(["pharmacists"]);
 
+/** Older messages come by themselves, as they are checked. */
+const nothing = (): void => undefined;
+
 export interface PaneProps {
   readonly desk: Desk;
   readonly thread: ThreadModel;
@@ -81,6 +84,20 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
     unread.current = { thread: thread.id, key: record === undefined ? null : keyOf(record) };
   }
 
+  const now = useRef({ views, context });
+  now.current = { views, context };
+  const acts = useMemo((): MessageActs => ({
+    onReply: (key) => composing.reply(key),
+    onCorrect: (key) => composing.correct(key, now.current.views.flatMap((one) => (one.kind === "text" && one.key === key ? [one.text] : []))[0]),
+    onRetract: setRetracting,
+    onRetry: (key) => void desk.outbox.retry(key),
+    onDiscard: (key) => void desk.outbox.remove(key),
+    onPrint: (key) => void printed(desk, thread, now.current.context, now.current.views.filter((one) => one.key === key), "answer"),
+    onOpenChip: setChip,
+    onOpenFile: (_, file) => void download(desk, thread, file).then(setProblem, (error: unknown) => setProblem(troubleWords(error))),
+    onGoTo: (key) => document.getElementById(`message-${key}`)?.focus(),
+  }), [desk, thread, composing]);
+
   if (thread.opening.kind === "loading" && views.length === 0) return <div class="pane">{title}<Spinner>{t("threads.opening")}</Spinner></div>;
   if (thread.opening.kind === "missing" && birth === undefined && views.length === 0) return <Missing desk={desk} />;
   if (thread.opening.kind === "offline" && views.length === 0) {
@@ -92,17 +109,6 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   }
 
   const text = (key: string): TextMessage | undefined => views.find((one): one is TextMessage => one.kind === "text" && one.key === key);
-  const acts: MessageActs = {
-    onReply: (key) => composing.reply(key),
-    onCorrect: (key) => composing.correct(key, text(key)?.text ?? ""),
-    onRetract: setRetracting,
-    onRetry: (key) => void desk.outbox.retry(key),
-    onDiscard: (key) => void desk.outbox.remove(key),
-    onPrint: (key) => void printed(desk, thread, context, views.filter((one) => one.key === key), "answer"),
-    onOpenChip: setChip,
-    onOpenFile: (_, file) => void download(desk, thread, file).then(setProblem, (error: unknown) => setProblem(troubleWords(error))),
-    onGoTo: (key) => document.getElementById(`message-${key}`)?.focus(),
-  };
   const send = (urgent: boolean): void => {
     if (!urgent && !desk.staff && urgencyOf(composing.text) !== null) {
       setRaised(true);
@@ -138,7 +144,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
       {composing.tooLarge === null ? null : <Banner tone="warn" announce slim><p>{t("threads.file.too-large", { name: composing.tooLarge })}</p></Banner>}
       <Changes desk={desk} thread={thread} />
       <MessageList key={thread.id} messages={views} acts={acts} firstUnread={unread.current?.key ?? null} hasOlder={thread.opening.kind === "checking"}
-        loadingOlder={thread.opening.kind === "checking"} onOlder={() => undefined} />
+        loadingOlder={thread.opening.kind === "checking"} onOlder={nothing} />
       <Held desk={desk} thread={thread} />
       <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
         chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}

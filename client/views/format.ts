@@ -82,14 +82,22 @@ export function phoneUri(phone: string): string {
 }
 
 function part(at: number, options: Intl.DateTimeFormatOptions): string {
-  return new Intl.DateTimeFormat(locale(), { ...options, ...(zone === undefined ? {} : { timeZone: zone }) }).format(at);
+  return formatter(locale(), options).format(at);
+}
+
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+/** Making a formatter costs a thousand times what using it does, and a long thread needs thousands. */
+function formatter(language: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const name = `${language} ${zone ?? ""} ${JSON.stringify(options)}`;
+  const made = formatters.get(name) ?? new Intl.DateTimeFormat(language, { ...options, ...(zone === undefined ? {} : { timeZone: zone }) });
+  formatters.set(name, made);
+  return made;
 }
 
 /** The count of the calendar day in the reader's zone, so that days can be subtracted. */
 function dayNumber(at: number): number {
-  const parts = new Intl.DateTimeFormat("en-CA", {
-    year: "numeric", month: "2-digit", day: "2-digit", ...(zone === undefined ? {} : { timeZone: zone }),
-  }).format(at);
+  const parts = formatter("en-CA", { year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
   return Math.round(Date.parse(`${parts}T00:00:00Z`) / DAY_MS);
 }
 

@@ -1,6 +1,7 @@
 // A thread of any length: the newest part is drawn at once, older parts as the reader nears them, and the place is kept.
 
 import { Fragment } from "preact";
+import { memo } from "preact/compat";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { dayLine, sameDay } from "../format.ts";
@@ -34,7 +35,8 @@ interface Place {
   readonly top: number;
 }
 
-export function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlder, onOlder, onSeenEnd }: MessageListProps) {
+/** Drawn again only when one of its values is another one: a word typed below it costs nothing here. */
+export const MessageList = memo(function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlder, onOlder, onSeenEnd }: MessageListProps) {
   const box = useRef<HTMLDivElement>(null);
   const place = useRef<Place | null>(null);
   const atEnd = useRef(true);
@@ -146,7 +148,7 @@ export function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlde
       <LiveRegion text={last === undefined || last.kind === "system" || last.mine ? "" : `${last.who}: ${last.kind === "text" ? last.text : stateWords(last)}`} />
     </div>
   );
-}
+});
 
 /** Where drawing begins: at the message scrolled to, else far enough up for the first unread one, else the newest 50. */
 function startOf(messages: readonly MessageView[], from: string | null, firstUnread: string | null): number {
