@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from flask import Flask
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from portal import worker
 from portal.app import create_app
@@ -142,7 +142,7 @@ class DemoServices:
 
         return stop
 
-    def _provider(self, guests: list[DemoAccount]):  # type: ignore[no-untyped-def]
+    def _provider(self, guests: list[DemoAccount]) -> BaseWSGIServer:
         accounts = [person.account() for person in people.PEOPLE]
         accounts += guests
         idp = create_idp(
@@ -155,7 +155,7 @@ class DemoServices:
         )
         return _serve(idp, self._port + 1)
 
-    def _sandbox(self, app: Flask):  # type: ignore[no-untyped-def]
+    def _sandbox(self, app: Flask) -> BaseWSGIServer:
         sandbox = create_sandbox(self._folder / "fhir.sqlite3", self._settings.ehr_base_url)
         app.extensions[control_room.SANDBOX] = sandbox.sandbox.control
         return _serve(sandbox, self._port + 2)
@@ -193,7 +193,7 @@ class DemoServices:
             story.tell(app, ehr=ehr, patients=patients, progress=_say)
 
 
-def _serve(app: Flask, port: int):  # type: ignore[no-untyped-def]
+def _serve(app: Flask, port: int) -> BaseWSGIServer:
     # Its lines carry names of patients.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server(HOST, port, app, threaded=True)
