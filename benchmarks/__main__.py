@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from benchmarks import delivery, inbox, panel, sends, stage, starting, streams, weight
@@ -62,8 +63,8 @@ def main() -> int:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on, and how busy it was before."""
-    memory = next(line for line in open("/proc/meminfo", encoding="ascii") if line.startswith("MemTotal"))
-    model = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if "model name" in line]
+    memory = next(line for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
+    model = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     return {
         "processors": os.cpu_count(),
         "model": model[0] if model else platform.machine(),
@@ -71,6 +72,10 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": os.getloadavg(),
     }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text("utf-8").splitlines()
 
 
 def _line(figure: Figure) -> str:

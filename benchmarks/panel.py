@@ -72,7 +72,7 @@ def _patients(people: People, ehr: Served) -> list[tuple[str, str]]:
     with closing(EhrClient(EhrConnection(base, source="EHR", private_network=True))) as client:
         seed.seed(client, clock.now().date())
         found = [client.search("Patient", (("identifier", f"{seed.LOGIN_SYSTEM}|{name}"),)) for name in SHOWN]
-    ids = [one.resources[0]["id"] for one in found if one.resources]
+    ids = [one.matches[0]["id"] for one in found if one.matches]
     shown = []
     with people.database.transaction() as session:
         session.get_one(Row, "riverside-ehr").base_url = base

@@ -63,7 +63,8 @@ class People:
     @property
     def database(self) -> Database:
         """Where they live."""
-        return self.keys.world.database
+        opened: Database = self.keys.world.database
+        return opened
 
     def patient(self) -> str:
         """One more patient of the pharmacy, with keys."""

@@ -163,8 +163,10 @@ def _floor(url: str, folder: Path) -> Path:
 
 def _floor_per_second(url: str, script: Path, clients: int, seconds: int) -> float:
     done = subprocess.run(
-        ["pgbench", "-n", "-c", str(clients), "-j", "2" if clients > 1 else "1", "-M", "prepared"]
-        + ["-T", str(seconds), "-f", str(script), url.replace("+psycopg", "")],
+        [
+            *("pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2))),
+            *("-T", str(seconds), "-f", str(script), url.replace("+psycopg", "")),
+        ],
         check=True,
         capture_output=True,
         text=True,

@@ -46,14 +46,11 @@ WhoWaits = Callable[[Session, str, str], Recipient | None]
 
 
 def message_waits(session: Session, account_ids: Collection[str], thread_id: str) -> None:
-    """A message came for some people: who has not yet been sent a mail about the thread is looked after in two minutes.
+    """A message came for some people: look again in two minutes. One statement, however many they are.
 
-    Two statements, however many they are.
+    Whoever has been sent a mail about the thread already is left in peace then.
     """
-    if not account_ids:
-        return
-    told = set(session.scalars(_TOLD, {"account_ids": list(account_ids), "about": _about(thread_id)}))
-    _look_again(session, [account_id for account_id in account_ids if account_id not in told], thread_id, clock.now())
+    _look_again(session, account_ids, thread_id, clock.now())
 
 
 def has_read(session: Session, account_id: str, thread_id: str) -> None:
