@@ -8,6 +8,7 @@ from portal.accounts import devices, directory, recovery
 from portal.accounts.actor import Actor
 from portal.accounts.roles import role_in_records
 from portal.core import clock, ids
+from portal.core.bus import MemoryBus
 from portal.e2ee import recovery as ways
 from portal.e2ee import seal
 from portal.e2ee.identity import EncryptionKey, Person
@@ -57,6 +58,20 @@ class Keys:
                         method=ways.Method.CODE,
                         wrap=ways.wrap_by_code(person.urk, account_id, ways.make_code()).to_json(),
                     )
+
+    def lose_device(self, name: str) -> str:
+        """End a person's device from that device itself; gives its id."""
+        person = self.people[name]
+        revocation = seal.revocation(person.identity, person.id, person.device.dev, clock.now_ms())
+        with self.world.database.transaction() as session:
+            devices.end(
+                session,
+                actor=self.actor(name),
+                device_id=person.device.dev,
+                revocation=revocation,
+                bus=MemoryBus(),
+            )
+        return person.device.dev
 
     def team(self, team: str, by: str, *names: str) -> Appended:
         """Found a team with these people, or make its next generation; signed by `by`."""

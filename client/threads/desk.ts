@@ -145,11 +145,19 @@ export class Desk {
   /** Posts a new epoch with `joining` in it and the history for them. A colleague who was faster has done the same. */
   async join(thread: ThreadModel, joining: readonly { readonly id: string; readonly role: Role }[]): Promise<void> {
     await this.know(thread.people(), { fresh: true });
-    const { records } = await run("threadJoin", { thread: thread.id, joining, revoked: [] });
-    try {
-      await post(`/api/threads/${thread.id}/messages`, { records, urgent: false }, { key: newId() });
-    } catch (error) {
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+    let revoked: readonly string[] = [];
+    for (let tries = 0; tries < 2; tries += 1) {
+      const { records } = await run("threadJoin", { thread: thread.id, joining, revoked });
+      try {
+        await post(`/api/threads/${thread.id}/messages`, { records, urgent: false }, { key: newId() });
+        break;
+      } catch (error) {
+        if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+        // The new epoch must also name the devices that were ended since the last one.
+        const unnamed = error instanceof ApiError && error.code === "rekey" ? error.extra["revoked"] : undefined;
+        if (!Array.isArray(unnamed)) break;
+        revoked = unnamed.map(String);
+      }
     }
     await thread.sync();
   }

@@ -183,7 +183,7 @@ def _append(
         if isinstance(header, EpochHeader):
             _check_members(session, thread, header)
             _new_epoch(session, actor, thread, header)
-            rekey.newest_only(session, thread=thread)
+            rekey.complete(session, thread=thread, state=state, maker=header.dev)
         elif isinstance(header, HistoryHeader):
             policy.allow_history(actor)
             handed = {"to": header.to.id, "from": header.first, "upto": header.upto}

@@ -71,11 +71,18 @@ def demand(session: Session, *, actor: Actor, thread: Thread, state: ThreadState
         raise Conflict("rekey", extra={"members": behind, "revoked": revoked})
 
 
-def newest_only(session: Session, *, thread: Thread) -> None:
-    """Raises Unprocessable unless every member of the thread's epoch stands there with its newest generation."""
-    newest = _look(session, thread, ()).newest
-    if any(newest.get(member["id"], 0) != member["gen"] for member in thread.members):
+def complete(session: Session, *, thread: Thread, state: ThreadState, maker: str) -> None:
+    """A new epoch, already in `thread` and `state`, leaves nothing of the past behind.
+
+    Raises Unprocessable unless every member stands there with its newest generation, Conflict `rekey` when a device
+    was ended that the chain does not name yet (docs/protocol.md section 3). `maker` is the device that made the epoch,
+    which never names itself.
+    """
+    found = _look(session, thread, state.keys.values())
+    if any(found.newest.get(member["id"], 0) != member["gen"] for member in thread.members):
         raise Unprocessable("member-key")
+    if unnamed := sorted(found.ended - set(state.revoked) - {maker}):
+        raise Conflict("rekey", extra={"members": [], "revoked": unnamed})
 
 
 def _look(session: Session, thread: Thread, speakers: Iterable[str]) -> _Found:

@@ -260,3 +260,16 @@ def test_plaintext_in_place_of_ciphertext_is_refused_by_its_size(threads: Thread
     with pytest.raises(Unprocessable) as refused:
         threads.post("alice", posted.thread_id, [read_record({**record, "ct": b64(b"plain text here")})])
     assert refused.value.code == "padding"
+
+
+def test_a_new_epoch_must_name_the_devices_that_were_ended(threads: Threads) -> None:
+    posted = threads.start("alice", "alice", "Hello.")
+    lost = threads.keys.lose_device("alice")
+    writer = threads.writer("bob", posted.thread_id)
+    parties = [threads.party("alice", Role.PATIENT), threads.party("riverside_pharmacists", Role.TEAM)]
+    with pytest.raises(Conflict) as refused:
+        threads.post("bob", posted.thread_id, [writer.epoch(parties, clock.now_ms())])
+    assert (refused.value.code, refused.value.extra["revoked"]) == ("rekey", [lost])
+    writer = threads.writer("bob", posted.thread_id)
+    threads.post("bob", posted.thread_id, [writer.epoch(parties, clock.now_ms(), [lost])])
+    assert threads.texts("bob", posted.thread_id) == ["Hello."]
