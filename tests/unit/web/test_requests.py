@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from world_keys import Keys
 from world_routes import MATRIX, UNKNOWN, Scene, ask, path_of, portal_app, routes_of, scene_of, statements
@@ -236,8 +236,7 @@ def test_while_the_database_is_down_people_get_phone_and_hours_and_machines_the_
     def down(*_: Any, **__: Any) -> None:
         raise OperationalError("SELECT patient 'Alice Ward'", {}, Exception("gone"))
 
-    monkeypatch.setattr(scene.world.database.engine, "connect", down)
-    monkeypatch.setattr(scene.world.database.engine, "raw_connection", down)
+    monkeypatch.setattr(Engine, "connect", down)
     assert alice.client.get("/healthz").status_code == 200
     ready = alice.client.get("/readyz")
     assert ready.status_code == 503
