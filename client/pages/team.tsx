@@ -101,7 +101,13 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   }, []);
 
   if (pharmacy === null) {
-    return <EmptyState icon="people" title={t("keys.team.not-staff")} action={<LinkButton href="/">{t("common.nav.home")}</LinkButton>}>{t("keys.team.not-staff-body")}</EmptyState>;
+    const ways = <div class="button-row"><LinkButton href="/">{t("common.nav.home")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>;
+    return (
+      <div class="narrow stack">
+        <h1>{t("keys.team.title")}</h1>
+        <EmptyState icon="people" title={t("keys.team.not-staff")} action={ways}>{t("keys.team.not-staff-body")}</EmptyState>
+      </div>
+    );
   }
   return (
     <div class="narrow stack-wide">

@@ -22,7 +22,7 @@ export class Store {
   /** Opens it, making it where there is none. Throws StoreFailed where the browser has none for us. */
   static open(account: string): Promise<Store> {
     return new Promise((resolve, reject) => {
-      const asked = indexedDB.open(databaseName(account), VERSION);
+      const asked = begin(() => indexedDB.open(databaseName(account), VERSION));
       asked.onupgradeneeded = () => {
         for (const name of STORES) if (!asked.result.objectStoreNames.contains(name)) asked.result.createObjectStore(name);
       };
@@ -83,6 +83,15 @@ export class Store {
       asked.onsuccess = () => resolve(asked.result);
       asked.onerror = () => reject(new StoreFailed(asked.error?.name ?? mode));
     });
+  }
+}
+
+/** Where a browser forbids the store altogether (blocked site data), it throws at once instead of telling the request. */
+function begin(open: () => IDBOpenDBRequest): IDBOpenDBRequest {
+  try {
+    return open();
+  } catch (error) {
+    throw new StoreFailed(error instanceof DOMException ? error.name : "open");
   }
 }
 

@@ -266,7 +266,7 @@ def test_bob_founds_erin_is_let_in_with_all_history_and_taken_out_again(person: 
     team(erin).get_by_role("button", name="Ask to join").click()
     expect(team(erin)).to_contain_text("You asked to join")
     bob.reload()
-    team(bob).get_by_role("button", name="Let Erin Walsh in").click()
+    team(bob).get_by_role("button", name="Let in Erin Walsh").click()
     confirm_with(bob, bobs)
     expect(team(bob)).to_have_attribute("data-gen", "3")
     expect(team(bob)).not_to_contain_text("You are the only one")

@@ -1,0 +1,151 @@
+"""The stage on which states and journeys are walked: one portal, a browser profile for each person, and its levers."""
+
+import json
+import sqlite3
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from complaints import Complaints
+from demo_world import Demo, confirm_with, get_code, give_password, team
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+WIDE = {"width": 1280, "height": 900}
+# Two cores may be busy with other tests.
+WAIT_MILLISECONDS = 30_000
+
+
+class Stage:
+    """A demo portal and the people in front of it. `complaints` hears all browsers."""
+
+    def __init__(self, demo: Demo, browser: Browser, complaints: Complaints) -> None:
+        self.demo = demo
+        self.complaints = complaints
+        self._browser = browser
+        self._contexts: dict[str, BrowserContext] = {}
+        self._pages: dict[str, Page] = {}
+        self._signed_in: set[str] = set()
+        self.codes: dict[str, str] = {}
+        self.kept: dict[str, str] = {}
+
+    def page(self, profile: str, **options: Any) -> Page:
+        """The page of a browser profile; the same name gives the same page, without anything a state put in its way."""
+        if profile not in self._pages:
+            settled = {"base_url": self.demo.url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
+            context = self._browser.new_context(**{**settled, **options})
+            context.set_default_timeout(WAIT_MILLISECONDS)
+            self.complaints.listen(context)
+            self._contexts[profile] = context
+            self._pages[profile] = context.new_page()
+        page = self._pages[profile]
+        page.unroute_all(behavior="ignoreErrors")
+        self._contexts[profile].set_offline(False)
+        page.set_viewport_size(options.get("viewport", WIDE))
+        return page
+
+    def forget(self, profile: str) -> None:
+        """The profile is deleted from its disk."""
+        self._pages.pop(profile)
+        self._contexts.pop(profile).close()
+        self._signed_in.discard(profile)
+
+    def offline(self, profile: str) -> None:
+        """Cut the line of a profile until its page is asked for again."""
+        self._contexts[profile].set_offline(True)
+
+    def at(self, profile: str, path: str, *, login: str | None = None) -> Page:
+        """`profile` at `path`, signed in as the person of that name (or `login`)."""
+        page = self.page(profile)
+        if profile in self._signed_in:
+            page.goto(path)
+            return page
+        page.goto(f"/login?next={path}")
+        give_password(page, login or profile)
+        page.wait_for_url(f"{self.demo.url}/**")
+        self._signed_in.add(profile)
+        return page
+
+    def with_keys(self, profile: str, path: str) -> Page:
+        """As `at`; waits until the client's page stands at `path`, first keys being made on the way."""
+        page = self.at(profile, path)
+        page.wait_for_url(lambda url: url.removeprefix(self.demo.url).startswith(path))
+        page.locator("main h1").first.wait_for()
+        return page
+
+    def with_code(self, who: str) -> str:
+        """The recovery code of somebody, made at the first time."""
+        if who not in self.codes:
+            page = self.with_keys(who, "/recovery")
+            self.codes[who] = get_code(page)
+        return self.codes[who]
+
+    def found_team(self, who: str, kind: str = "pharmacists") -> None:
+        """Somebody founds a team of Riverside."""
+        code = self.with_code(who)
+        page = self.with_keys(who, "/team")
+        team(page, kind).get_by_role("button", name="Found this team").click()
+        confirm_with(page, code)
+        expect(team(page, kind)).to_have_attribute("data-gen", "1")
+
+    def ehr(self, mode: str, delay: float | None = None) -> None:
+        """Make the FHIR sandbox `normal`, `slow` (by `delay` seconds), `down` or `conflict`."""
+        port = (urlsplit(self.demo.url).port or 0) + 2
+        body = json.dumps({"mode": mode} | ({} if delay is None else {"delay": delay})).encode()
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/fhir/$control", data=body, method="POST")
+        urllib.request.urlopen(asked, timeout=5).close()
+
+    def speak(self, page: Page, language: str) -> None:
+        """Everybody reads `language` from the next page on."""
+        self.write("UPDATE account SET language = ?", language)
+        page.context.add_cookies([{"name": "portal_language", "value": language, "url": self.demo.url}])
+
+    def write(self, statement: str, *values: object) -> None:
+        """Change the portal's database behind its back."""
+        with sqlite3.connect(self.demo.database, timeout=20) as rows:
+            rows.execute(statement, values)
+        rows.close()
+
+    def read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look into the portal's database."""
+        with sqlite3.connect(self.demo.database, timeout=20) as rows:
+            found = rows.execute(statement, values).fetchall()
+        rows.close()
+        return found
+
+    def close(self) -> None:
+        """End all browser profiles."""
+        for context in self._contexts.values():
+            context.close()
+
+
+@contextmanager
+def on_stage(demo: Demo, browser: Browser, complaints: Complaints) -> Iterator[Stage]:
+    """A stage that is cleared away afterwards."""
+    stage = Stage(demo, browser, complaints)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+def answer_with(page: Page, pattern: str, change: Callable[[Any], Any]) -> None:
+    """Let the JSON answers to `pattern` arrive changed."""
+
+    def handle(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=change(answer.json()))
+
+    page.route(pattern, handle)
+
+
+def refuse(page: Page, pattern: str, status: int, code: str) -> None:
+    """Let requests to `pattern` be refused with a problem."""
+    body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": ""}
+    page.route(pattern, lambda route: route.fulfill(status=status, json=body, content_type="application/problem+json"))
+
+
+def cut(page: Page, pattern: str) -> None:
+    """Let requests to `pattern` fail as without a line."""
+    page.route(pattern, lambda route: route.abort())
