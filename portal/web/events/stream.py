@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from portal.core import clock
-from portal.core.bus import Subscription
+from portal.core.bus import Event, Subscription
 from portal.core.errors import TooMany, Unavailable
 from portal.identity import flask_session
 from portal.threads import inbox
@@ -97,10 +97,13 @@ def _stream(
     yield from _catch_up(reach, mine, cursor)
     yield _event("ready", {}, cursor)
     ends = clock.monotonic() + LONGEST_SECONDS
+    ping_at = clock.monotonic() + PING_SECONDS
     while clock.monotonic() < ends and not subscription.overflowed:
-        event = subscription.get(PING_SECONDS)
-        if event is None:
+        event = subscription.get(max(0.0, ping_at - clock.monotonic()))
+        if event is None or (_known(event, cursor) and clock.monotonic() >= ping_at):
+            # Also when all that comes is known already: only by writing is it noticed that a browser has gone.
             yield ": ping\n\n"
+            ping_at = clock.monotonic() + PING_SECONDS
         elif event["kind"] == "session":
             yield _event("session", {"state": event["state"]}, cursor)
             return
@@ -119,6 +122,10 @@ def _stream(
                 continue
             cursor[reader] = number
             yield _event("thread", _thread(event["thread"], event["sequence"], reader), cursor)
+
+
+def _known(event: Event, cursor: Mapping[str, int]) -> bool:
+    return event["kind"] in ("thread", "number") and event["no"] <= cursor[event["reader"]]
 
 
 def _catch_up(reach: Services, mine: tuple[str, ...], cursor: dict[str, int]) -> Iterator[str]:

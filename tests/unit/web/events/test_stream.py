@@ -274,3 +274,21 @@ def test_streams_are_capped_and_a_closed_one_makes_room(
 )
 def test_a_cursor_that_is_none_is_refused(app: Flask, world: World, cursor: str) -> None:
     assert Browser(app, world, "alice").get("/events", since=cursor).status_code == 400
+
+
+def test_a_stream_that_is_told_nothing_new_pings_all_the_same(
+    app: Flask, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The watch repeats the newest number every few seconds; a browser that has gone is noticed only by writing to it.
+    monkeypatch.setattr(streams, "PING_SECONDS", 20.0)
+    browser = Browser(app, world, "alice")
+    stream = Stream(browser).open()
+    for _ in range(2):
+        next(stream._chunks)
+    reader = world.accounts["alice"]
+    bus = app.extensions["portal"].bus
+    for _ in range(4):
+        clock.shift(timedelta(seconds=7))
+        bus.publish(f"reader:{reader}", {"kind": "number", "reader": reader, "no": 0})
+    bus.publish(f"session:{browser.session_ref}", {"kind": "session", "state": "closed"})
+    assert next(stream._chunks) == b": ping\n\n"
