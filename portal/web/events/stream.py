@@ -93,11 +93,11 @@ def _stream(
         now = inbox.since_now(session, mine)
     # Subscribed first, read after: what happens in between arrives twice and is dropped by its number.
     cursor = {reader: since.get(reader, now[reader]) for reader in mine}
+    ping_at = clock.monotonic() + PING_SECONDS
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     yield from _catch_up(reach, mine, cursor)
     yield _event("ready", {}, cursor)
     ends = clock.monotonic() + LONGEST_SECONDS
-    ping_at = clock.monotonic() + PING_SECONDS
     while clock.monotonic() < ends and not subscription.overflowed:
         event = subscription.get(max(0.0, ping_at - clock.monotonic()))
         if event is None or (_known(event, cursor) and clock.monotonic() >= ping_at):
