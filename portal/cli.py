@@ -134,16 +134,9 @@ def _serve(given: argparse.Namespace) -> int:
 
 
 def _events(given: argparse.Namespace) -> int:
-    # Before anything opens a socket or a lock.
-    from gevent import monkey
-
-    monkey.patch_all()
-    from portal.app import create_app
-    from portal.serving import Plan, serve
-
-    settings = _settings()
-    serve(lambda: create_app(settings), Plan(given.bind, 1, 1, worker_class="gevent"))
-    return 0
+    _settings()
+    # A fresh program under the same process id: what is imported here already came too early for gevent.
+    os.execv(sys.executable, [sys.executable, "-m", "portal.streaming", given.bind])  # noqa: S606
 
 
 def _worker(given: argparse.Namespace) -> int:

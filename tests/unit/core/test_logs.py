@@ -21,7 +21,9 @@ def stream(settings: Settings) -> Iterator[io.StringIO]:
     handlers, level = root.handlers[:], root.level
     written = io.StringIO()
     logs.configure(settings, written)
+    token = logs.request_id.set(None)
     yield written
+    logs.request_id.reset(token)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)

@@ -1,0 +1,27 @@
+"""The event streams alone, served with gevent: thousands of them in one process.
+
+Run as a program of its own (`portal events` turns into it), because sockets, locks and the database driver must be
+imported after the patching: imported before it, the driver waits for the database with the whole process.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+
+def main(bind: str) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    from portal.app import create_app
+    from portal.core import logs
+    from portal.core.settings import from_environment
+    from portal.serving import Plan, serve
+
+    settings = from_environment()
+    logs.configure(settings)
+    serve(lambda: create_app(settings), Plan(bind, 1, 1, worker_class="gevent"))
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1])
