@@ -412,9 +412,8 @@ def test_a_record_that_was_changed_on_the_way_is_not_shown(cast: Cast) -> None:
 def test_what_staff_print_names_the_patient_twice_over_and_is_on_record(cast: Cast) -> None:
     alice, bob = cast("alice"), cast("bob")
     address = ask(alice, "Please print this")
-    bob.add_init_script(
-        "window.print = () => { window.paper = document.querySelector('body > .print-only').innerText }"
-    )
+    sheet = "document.querySelector('body > .print-only').textContent"
+    bob.add_init_script(f"window.print = () => {{ document.body.dataset.paper = {sheet} }}")
     opens(bob, address)
     expect(bob.locator(".patient__row")).to_contain_text("born Mar 14, 1974", timeout=20_000)
     with bob.expect_response("**/api/prints") as noted:
