@@ -22,22 +22,23 @@ MESSAGES = 10
 # A thread, its patient and everything around them, copied for the numbers from :first to :last.
 COPIES = (
     """INSERT INTO patient (id, status, created_at)
-       SELECT md5('p' || n), 'active', now() FROM generate_series(:first, :last) n""",
+       SELECT md5('p' || n), 'active', now() FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n""",
     """INSERT INTO care_relation (pharmacy_id, patient_id, starts_at, source)
        SELECT 'riverside', md5('p' || n), now() - interval '1 year', 'dispenser'
-       FROM generate_series(:first, :last) n""",
+       FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n""",
     """INSERT INTO thread (id, pharmacy_id, patient_id, topic, created_by, created_at, head_seq, head, last_message_seq,
                            epoch, members, state, waits_for_keys)
        SELECT md5('t' || n), pharmacy_id, md5('p' || n), topic, created_by, created_at - n * interval '1 minute',
               head_seq, head, last_message_seq, epoch, members, state, waits_for_keys
-       FROM thread, generate_series(:first, :last) n WHERE id = :model""",
+       FROM thread, generate_series(CAST(:first AS int), CAST(:last AS int)) n WHERE id = :model""",
     """INSERT INTO record (pharmacy_id, thread_id, seq, kind, h, sig, ct, cth, w, wh, account_id, received_at, urgent)
        SELECT pharmacy_id, md5('t' || n), seq, kind, h, sig, ct, cth, w, wh, account_id,
               received_at - n * interval '1 minute', urgent
-       FROM record, generate_series(:first, :last) n WHERE thread_id = :model""",
+       FROM record, generate_series(CAST(:first AS int), CAST(:last AS int)) n WHERE thread_id = :model""",
     """INSERT INTO inbox_row (pharmacy_id, reader_id, thread_id, last_at, last_seq, awaiting, urgent, change_no)
        SELECT 'riverside', reader, md5('t' || n), now() - n * interval '1 minute', 11, n % 20 = 0, false, n
-       FROM generate_series(:first, :last) n, (VALUES (:team), (md5('a' || 1))) AS readers (reader)""",
+       FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n,
+            LATERAL (VALUES (CAST(:team AS text)), (md5('a' || n))) AS readers (reader)""",
 )
 
 
