@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from portal.connector import command as connector
 from portal.core import granting, logs, migrating
 from portal.core.bus import open_bus
 from portal.core.database import Database
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify-audit", "recompute the audit log and compare it with its checkpoints", _verify_audit)
     verify.add_argument("--checkpoint", type=Path, help="a checkpoint kept elsewhere")
 
+    connector.add_arguments(command("connector", "a member of threads for programs", connector.run))
     command("static-page", "print the page to show while the portal is down", _static_page)
     return parser
 

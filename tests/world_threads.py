@@ -14,7 +14,7 @@ from portal.e2ee.seal import Party, Writer, begin_thread
 from portal.e2ee.verify import Head, ThreadState, verify_thread
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import TEAM_OF_TOPIC, Topic, team_id
-from portal.threads import posting, reading, receipts
+from portal.threads import inbox, posting, reading, receipts
 
 
 def body(text: str) -> tuple[bytes, str]:
@@ -131,6 +131,12 @@ class Threads:
         raw = writer.receipt(kind, Head(at, records[at - 1].head), clock.now_ms())
         with self.world.database.transaction() as session:
             receipts.post_receipt(session, actor=self.keys.actor(by), thread_id=thread_id, raw=raw)
+
+    def unread(self, name: str, thread_id: str) -> int:
+        """The number at the thread in this person's inbox."""
+        with self.world.database.transaction() as session:
+            page = inbox.page(session, actor=self.keys.actor(name), reader=None, pharmacy_id=None, after=None)
+        return next(head.unread for head in page.items if head.thread.id == thread_id)
 
     def members(self, name: str, thread_id: str) -> list[str]:
         """The ids in the thread's last epoch."""

@@ -269,6 +269,7 @@ def upgrade() -> None:
     sa.Column('thread_id', sa.String(length=64), nullable=False),
     sa.Column('delivered_seq', sa.Integer(), nullable=False),
     sa.Column('read_seq', sa.Integer(), nullable=False),
+    sa.Column('read_messages', sa.Integer(), server_default='0', nullable=False),
     sa.Column('read_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('account_id', 'thread_id', name=op.f('pk_read_position'))
     )
@@ -303,6 +304,7 @@ def upgrade() -> None:
     sa.Column('head_seq', sa.Integer(), nullable=False),
     sa.Column('head', sa.String(length=64), nullable=False),
     sa.Column('last_message_seq', sa.Integer(), nullable=False),
+    sa.Column('messages', sa.Integer(), server_default='0', nullable=False),
     sa.Column('epoch', sa.Integer(), nullable=False),
     sa.Column('members', sa.JSON(), nullable=False),
     sa.Column('state', sa.JSON(), nullable=False),
@@ -424,6 +426,7 @@ def upgrade() -> None:
     sa.Column('received_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('urgent', sa.Boolean(), nullable=False),
     sa.Column('retracted_by', sa.Integer(), nullable=True),
+    sa.Column('messages', sa.Integer(), server_default='0', nullable=False),
     sa.ForeignKeyConstraint(['thread_id'], ['thread.id'], name=op.f('fk_record_thread_id')),
     sa.PrimaryKeyConstraint('thread_id', 'seq', name=op.f('pk_record'))
     )

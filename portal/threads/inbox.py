@@ -229,7 +229,7 @@ def _head(
         row=row,
         thread=thread,
         patient_name=names.get(thread.patient_id),
-        unread=max(0, row.last_seq - (position.read_seq if position else 0)),
+        unread=max(0, thread.messages - (position.read_messages if position else 0)),
         first=tuple(_visible(record) for record in shown),
         last=_visible(last) if last is not None and last.seq > 2 else None,
         epochs=tuple(
@@ -284,7 +284,7 @@ def _names(session: Session, patient_ids: Iterable[str]) -> dict[str, str]:
         .join(Account, Account.id == Relation.account_id)
         .where(Relation.patient_id.in_(list(patient_ids)), Relation.kind == Kind.SELF, Relation.ends_at.is_(None))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _cursor_text(row: InboxRow) -> str:

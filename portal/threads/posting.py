@@ -29,7 +29,7 @@ from portal.e2ee.verify import ThreadState, advance
 from portal.pharmacies import care, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import Topic, split_team_id, team_of
-from portal.threads import attachments, notices, rekey, tell
+from portal.threads import attachments, notices, reading, rekey, tell
 from portal.threads.access import open_thread
 from portal.threads.tables import AcceptedKey, Record, Thread
 
@@ -108,6 +108,7 @@ def start_thread(
         head_seq=0,
         head="",
         last_message_seq=0,
+        messages=0,
         epoch=0,
         members=[],
         state=ThreadState.new(birth.thread_id).to_json(),
@@ -188,6 +189,8 @@ def _append(
             policy.allow_history(actor)
             handed = {"to": header.to.id, "from": header.first, "upto": header.upto}
             _keys_changed(session, actor, thread, handed)
+        if isinstance(header, MessageHeader):
+            thread.messages += 1
         _store(session, actor, thread, record, raw, moment, urgent)
         if isinstance(header, MessageHeader):
             attachments.claim(session, actor=actor, thread=thread, seq=header.seq, named=header.att)
@@ -199,6 +202,7 @@ def _append(
     last = parsed[-1]
     if last.kind == "msg":
         thread.last_message_seq = last.header.seq
+        reading.wrote(session, account_id=actor.account_id, thread=thread)
         if urgent:
             thread.urgent_at = moment
     faults.point("send.stored")
@@ -353,6 +357,7 @@ def _store(
             "received_at": moment,
             "urgent": urgent and record.kind == "msg",
             "retracted_by": None,
+            "messages": thread.messages,
         },
     )
 

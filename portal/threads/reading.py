@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -16,8 +17,9 @@ from portal.core.errors import BadInput, NotFound
 from portal.e2ee.records import Role
 from portal.threads.access import Access, open_thread, was_member
 from portal.threads.inbox import carries_keys, transported
-from portal.threads.tables import Receipt, Record, Thread
+from portal.threads.tables import ReadPosition, Receipt, Record, Thread
 
+_POSITIONS: Table = ReadPosition.__table__  # type: ignore[assignment]
 PAGE = 50
 MOST = 200
 
@@ -143,4 +145,23 @@ def _record_reading(session: Session, actor: Actor, access: Access, action: Acti
         on_behalf=actor.on_behalf(thread.patient_id),
         entity=Entity("Communication", entity),
         purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+    )
+
+
+def wrote(session: Session, *, account_id: str, thread: Thread) -> None:
+    """Whoever had read everything before the own newest message has read that too; nobody else has."""
+    seq = thread.last_message_seq
+    row = {"delivered_seq": seq, "read_seq": seq, "read_messages": thread.messages}
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    if thread.messages == 1:
+        session.execute(dialect.insert(_POSITIONS).values(account_id=account_id, thread_id=thread.id, **row))
+        return
+    session.execute(
+        update(_POSITIONS)
+        .where(
+            _POSITIONS.c.account_id == account_id,
+            _POSITIONS.c.thread_id == thread.id,
+            _POSITIONS.c.read_messages == thread.messages - 1,
+        )
+        .values(**row)
     )

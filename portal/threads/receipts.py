@@ -58,7 +58,7 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
         .values(thread_id=thread_id, account_id=actor.account_id, kind=receipt.kind, **row)
         .on_conflict_do_update(index_elements=["thread_id", "account_id", "kind"], set_=row)
     )
-    _move_position(session, actor, thread_id, receipt.kind, receipt.seq)
+    _move_position(session, actor, thread, receipt.kind, receipt.seq)
     audit.record(
         session,
         Action.RECEIPT_SENT,
@@ -91,16 +91,21 @@ def _place(session: Session, thread: Thread, seq: int) -> Place:
     return Place(state, there.head, header.members if isinstance(header, EpochHeader) else ())
 
 
-def _move_position(session: Session, actor: Actor, thread_id: str, kind: str, seq: int) -> None:
+def _move_position(session: Session, actor: Actor, thread: Thread, kind: str, seq: int) -> None:
+    thread_id = thread.id
     position = session.get(ReadPosition, (actor.account_id, thread_id))
     if position is None:
-        position = ReadPosition(account_id=actor.account_id, thread_id=thread_id, delivered_seq=0, read_seq=0)
+        position = ReadPosition(
+            account_id=actor.account_id, thread_id=thread_id, delivered_seq=0, read_seq=0, read_messages=0
+        )
         session.add(position)
     if kind == "delivered":
         position.delivered_seq = max(position.delivered_seq, seq)
     elif kind == "read":
         position.delivered_seq = max(position.delivered_seq, seq)
-        position.read_seq = max(position.read_seq, seq)
+        if seq > position.read_seq:
+            position.read_seq = seq
+            position.read_messages = session.get_one(Record, (thread_id, seq)).messages
         position.read_at = clock.now()
         notify.has_read(session, actor.account_id, thread_id)
         if not actor.staff:

@@ -30,6 +30,8 @@ class Thread(Base):
     head: Mapped[str] = mapped_column(String(64))
     # The newest message, which the inbox shows.
     last_message_seq: Mapped[int] = mapped_column(Integer, default=0)
+    # How many messages there are; records of keys and retractions do not count.
+    messages: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     epoch: Mapped[int] = mapped_column(Integer)
     # The members of the current epoch: [{id, role, gen}].
     members: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
@@ -62,6 +64,8 @@ class Record(Base):
     received_at: Mapped[datetime] = mapped_column(Moment)
     urgent: Mapped[bool] = mapped_column(default=False)
     retracted_by: Mapped[int | None] = mapped_column(Integer)
+    # How many messages the thread has up to here, so that a read position is also a count.
+    messages: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class AcceptedKey(Base):
@@ -120,6 +124,7 @@ class ReadPosition(Base):
     thread_id: Mapped[str] = mapped_column(Id, primary_key=True)
     delivered_seq: Mapped[int] = mapped_column(Integer, default=0)
     read_seq: Mapped[int] = mapped_column(Integer, default=0)
+    read_messages: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     read_at: Mapped[datetime | None] = mapped_column(Moment)
 
 

@@ -116,7 +116,12 @@ def send(new: NewRecords, thread_id: str) -> tuple[Response, int]:
     faults.point("send.received")
     with services().database.transaction() as session:
         posted = posting.append(
-            session, actor=current_actor(session), thread_id=thread_id, sealed=new.records, key=_key(), urgent=new.urgent
+            session,
+            actor=current_actor(session),
+            thread_id=thread_id,
+            sealed=new.records,
+            key=_key(),
+            urgent=new.urgent,
         )
     return _posted(posted)
 

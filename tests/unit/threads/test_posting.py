@@ -273,3 +273,25 @@ def test_a_new_epoch_must_name_the_devices_that_were_ended(threads: Threads) -> 
     writer = threads.writer("bob", posted.thread_id)
     threads.post("bob", posted.thread_id, [writer.epoch(parties, clock.now_ms(), [lost])])
     assert threads.texts("bob", posted.thread_id) == ["Hello."]
+
+
+def test_unread_counts_messages_of_others_only(threads: Threads) -> None:
+    posted = threads.start("alice", "alice", "One.")
+    assert (threads.unread("alice", posted.thread_id), threads.unread("bob", posted.thread_id)) == (0, 1)
+    threads.send("alice", posted.thread_id, "Two.")
+    assert (threads.unread("alice", posted.thread_id), threads.unread("bob", posted.thread_id)) == (0, 2)
+    threads.receipt("bob", posted.thread_id, ReceiptKind.READ)
+    threads.send("bob", posted.thread_id, "Three.")
+    assert (threads.unread("alice", posted.thread_id), threads.unread("bob", posted.thread_id)) == (1, 0)
+    threads.keys.team("riverside_pharmacists", "bob", "bob", "erin")
+    writer = threads.writer("bob", posted.thread_id)
+    parties = [threads.party("alice", Role.PATIENT), threads.party("riverside_pharmacists", Role.TEAM)]
+    threads.post("bob", posted.thread_id, [writer.epoch(parties, clock.now_ms())])
+    assert (threads.unread("alice", posted.thread_id), threads.unread("bob", posted.thread_id)) == (1, 0)
+
+
+def test_a_message_sent_blindly_leaves_what_came_before_unread(threads: Threads) -> None:
+    posted = threads.start("alice", "alice", "One.")
+    threads.send("bob", posted.thread_id, "Two, not yet seen by Alice.")
+    threads.send("alice", posted.thread_id, "Three, written before Two arrived.")
+    assert threads.unread("alice", posted.thread_id) == 2
