@@ -64,6 +64,15 @@ class PersonAtBrowser:
             self.page = self._send("GET", urljoin(str(self.page.url), self.page.headers["Location"]), None)
         return self.page
 
+    def fill_in(self, action: str, fields: dict[str, str]) -> httpx.Response:
+        """Fill in the form of the page shown that is sent to `action`, and follow where that leads."""
+        form = next(form for form in self._forms() if form.action == action)
+        return self.press(urljoin(str(self.page.url), action), {**form.fields, **fields})
+
+    def cookie(self, url: str, name: str) -> str:
+        """What the site of `url` has set under `name`."""
+        return self._cookies[urlsplit(url).hostname or ""][name]
+
     def press_first_form(self) -> httpx.Response:
         """Send the first form of the page shown as it is."""
         form = self._forms()[0]
