@@ -194,4 +194,3 @@ def _page(code: str, reference: str) -> Response:
     if PROBLEMS[code] == ProviderDown.status:
         page.headers["Retry-After"] = "30"
     return page
-
