@@ -32,6 +32,8 @@ class ContextRead:
 
     context: PatientContext
     sight: Sight
+    # The context as it is remembered, to name what is made of it; never shown itself.
+    whole: PatientContext
 
     def to_json(self, language: str, *, today: date) -> dict[str, Any]:
         """The panel of GET /api/patients/<id>/context; the desk's chips and orders name no medicine."""
@@ -80,7 +82,7 @@ def read_context(
     found = readers.reader(address).read(fhir_id, max_age=max_age)
     with database.transaction() as session:
         _note(session, actor, patient_id, pharmacy_id, found, address if found.as_of >= asked else None)
-    return ContextRead(found if sight is Sight.WHOLE else for_desk(found), sight)
+    return ContextRead(found if sight is Sight.WHOLE else for_desk(found), sight, found)
 
 
 def note_print(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:

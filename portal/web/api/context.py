@@ -1,19 +1,18 @@
 """The medication and order context over JSON, for the panel beside a thread."""
 
-import hashlib
-import json
-
 from flask import Blueprint, Response, make_response, request
 
 from portal.care.context import read_context
 from portal.core.errors import BadInput
 from portal.web.acting import current_actor
+from portal.web.api.rendered import Panels
 from portal.web.patient.whose import readers, spoken, today
 from portal.web.wiring import services
 
 blueprint = Blueprint("context_api", __name__, url_prefix="/api/patients")
 # "Fetch again" asks the EHR anew, but not more often than this.
 LEAST_AGE_SECONDS = 2.0
+_panels = Panels()
 
 
 @blueprint.get("/<patient_id>/context")
@@ -26,9 +25,10 @@ def context(patient_id: str) -> Response:
     found = read_context(
         services().database, readers(), actor=current_actor(), patient_id=patient_id, pharmacy_id=pharmacy_id, **age
     )
-    body = json.dumps(found.to_json(spoken(), today=today()), ensure_ascii=False)
-    answer = make_response(body)
+    language, day = spoken(), today()
+    panel = _panels.of(found.whole, (found.sight, language, day), lambda: found.to_json(language, today=day))
+    answer = make_response(panel.body)
     answer.content_type = "application/json"
-    answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    answer.set_etag(panel.etag)
     answer.make_conditional(request)
     return answer
