@@ -182,7 +182,14 @@ function Over<Person extends SignedIn>({ kind, page }: { readonly kind: "locked"
 /** A page that could not start: what happened, and at least two ways on. */
 export function Trouble({ error }: { readonly error: unknown }) {
   return (
-    <div class="page"><main class="main" id="main"><div class="wrap narrow stack" role="alert">
+    <div class="page"><main class="main" id="main"><div class="wrap"><TroubleInside error={error} /></div></main></div>
+  );
+}
+
+/** The same within a page that stands. */
+export function TroubleInside({ error }: { readonly error: unknown }) {
+  return (
+    <div class="narrow stack" role="alert">
       <h1>{t("keys.trouble.title")}</h1>
       <p>{troubleWords(error)}</p>
       <div class="button-row">
@@ -190,7 +197,7 @@ export function Trouble({ error }: { readonly error: unknown }) {
         <LinkButton look="quiet" href="/">{t("common.nav.home")}</LinkButton>
         <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
       </div>
-    </div></main></div>
+    </div>
   );
 }
 

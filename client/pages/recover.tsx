@@ -6,7 +6,7 @@ import { type Wraps, recover, recoveryWraps, startAgain } from "../keys/recover.
 import type { Method } from "../keys/shapes.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { Loading, type Page, Trouble, startPage, troubleWords } from "../live/page.tsx";
+import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../live/page.tsx";
 import { Banner, Button, LinkButton } from "../views/components/basics.tsx";
 import { Checkbox } from "../views/components/forms.tsx";
 import { phoneUri } from "../views/format.ts";
@@ -31,7 +31,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   useEffect(() => { void load(); }, []);
   const why = asked.get("why") ?? "new-browser";
   const methods: readonly Method[] = (["code", "passphrase"] as const).filter((method) => wraps?.[method] !== undefined);
-  if (error !== undefined && !isCode(error, "recovery-reads")) return <Trouble error={error} />;
+  if (error !== undefined && !isCode(error, "recovery-reads")) return <TroubleInside error={error} />;
   return (
     <div class="narrow stack-wide">
       <div class="stack">

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { enrol } from "../keys/enrol.ts";
 import { type SignedIn, leaveFor, unlock } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { Loading, type Page, Trouble, startPage } from "../live/page.tsx";
+import { Loading, type Page, TroubleInside, startPage } from "../live/page.tsx";
 import { t } from "../views/i18n.ts";
 import { onward } from "./parts/root.tsx";
 
@@ -32,7 +32,7 @@ function goOn(next: string): Promise<never> {
 function Setup({ page }: { readonly page: Page<SignedIn> }) {
   const [error, setError] = useState<unknown>(undefined);
   useEffect(() => { begin(page).catch(setError); }, []);
-  if (error !== undefined) return <Trouble error={error} />;
+  if (error !== undefined) return <TroubleInside error={error} />;
   return (
     <div class="narrow stack">
       <h1>{t("keys.setup.title")}</h1>

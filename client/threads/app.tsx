@@ -71,7 +71,10 @@ function useThread(desk: Desk, id: string | null): { thread: ThreadModel; compos
 function PatientThread({ desk, id }: { readonly desk: Desk; readonly id: string }) {
   const found = useThread(desk, id);
   if (found === undefined) return null;
-  return <ThreadPane desk={desk} {...found} title={<Title desk={desk} thread={found.thread} back={<a href="/messages">{t("threads.back")}</a>} />} />;
+  return (
+    <ThreadPane desk={desk} {...found} title={<Title desk={desk} thread={found.thread} back={<a href="/messages">{t("threads.back")}</a>} />}
+      above={<Line desk={desk} />} />
+  );
 }
 
 function Title({ desk, thread, back }: { readonly desk: Desk; readonly thread: ThreadModel; readonly back?: ComponentChildren }) {

@@ -2,6 +2,7 @@
 
 import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
 import { run } from "../live/worker.ts";
+import { t } from "../views/i18n.ts";
 import type { InboxRow } from "../views/types.ts";
 import type { Desk } from "./desk.ts";
 import type { HeadItem, Preview } from "./shapes.ts";
@@ -66,7 +67,7 @@ export class InboxModel {
     const pharmacy = this.desk.pharmacy(head.pharmacy)?.name ?? "";
     const readable = preview?.at !== null && preview !== undefined;
     return {
-      thread: head.thread, who: this.desk.staff ? head.patient_name ?? "" : pharmacy, topic: head.topic, subject: readable ? preview.subject ?? "" : null,
+      thread: head.thread, who: this.desk.staff ? head.patient_name ?? "" : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
       last: readable ? preview.last : null, lastAt: Date.parse(head.last_at), unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
       awaiting: head.awaiting, urgent: head.urgent, waitsForKeys: head.waits_for_keys,
     };

@@ -39,7 +39,10 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
   const patients = desk.ready.session.patients;
   const own = patients.find((one) => one.kind === "self") ?? patients[0];
   const [pharmacy, setPharmacy] = useState(desk.page.pharmacy);
-  if (own === undefined) return <EmptyState icon="person" title={t("threads.new.no-patient")} action={<LinkButton href="/contact">{t("common.nav.contact")}</LinkButton>} />;
+  if (own === undefined) {
+    const ways = <div class="button-row"><LinkButton href="/invitation">{t("home.unbound.do")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>;
+    return <EmptyState icon="person" heading title={t("threads.new.no-patient")} action={ways} />;
+  }
   if (pharmacy === null) {
     return (
       <div class="narrow stack">
@@ -105,8 +108,8 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
 }) {
   const pharmacy = desk.pharmacy(pharmacyId);
   const thread = useMemo(() => newId(), []);
-  const wanted = new URLSearchParams(location.search).get("topic");
-  const [topic, setTopic] = useState<Topic | null>(TOPICS.find((one) => one === wanted) ?? null);
+  const wanted = useMemo(() => new URLSearchParams(location.search), []);
+  const [topic, setTopic] = useState<Topic | null>(TOPICS.find((one) => one === wanted.get("topic")) ?? null);
   const [picking, setPicking] = useState(true);
   const [subject, setSubject] = useState("");
   const [raised, setRaised] = useState(false);
@@ -120,6 +123,15 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
     void context.load();
     void joinCare(desk, pharmacyId, patient).then(() => desk.know([...(member === undefined ? [] : [member.id]), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]));
   }, []);
+  const panel = context.state.state === "loading" ? null : context.state.panel;
+  useEffect(() => {
+    // "Ask about this" on the list of medicines or orders has picked already.
+    const chip = panel?.medicines.filter((one) => one.id === wanted.get("medicine")).map(medicineChip)[0]
+      ?? panel?.orders.filter((one) => one.id === wanted.get("order")).map(orderChip)[0];
+    if (chip === undefined || topic === null) return;
+    composing.addChip(context.chipFor(chip, TEAM_OF[topic] === "pharmacists"));
+    setPicking(false);
+  }, [panel === null]);
   if (pharmacy === undefined) return <EmptyState icon="offline" title={t("threads.offline.title")} action={<Button onClick={() => location.reload()}>{t("common.try-again")}</Button>}>{t("threads.offline.body")}</EmptyState>;
   const view = pharmacyView(pharmacy);
   if (topic === null) {
@@ -135,7 +147,6 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
   const team = `${pharmacyId}_${TEAM_OF[topic]}`;
   const open = pharmacy.teams[TEAM_OF[topic]] !== null && pharmacy.teams[TEAM_OF[topic]] !== undefined;
   const withMedicines = TEAM_OF[topic] === "pharmacists";
-  const panel = context.state.state === "loading" ? null : context.state.panel;
   const need = NEEDS[topic];
   const offered: readonly ChipView[] = panel === null || need === undefined ? [] : need === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip);
   const numbers = { emergency: pharmacy.emergency?.emergency ?? null, poison: pharmacy.emergency?.poison ?? null, pharmacy: pharmacy.phone, onCall: pharmacy.on_call_phone };
@@ -181,7 +192,7 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
           <TextField id="subject" label={t("threads.new.subject")} hint={t("threads.new.subject-hint")} value={subject} onInput={setSubject} secret />
           <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)} chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)}
             files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)} onAddFiles={(files) => composing.addFiles(files)}
-            readers={[{ name: memberName(desk, team), count: reading.length, people: reading }, ...(member === undefined ? [] : [{ name: member.id === desk.me ? t("views.message.you") : about?.name ?? "", count: null, people: [] }])]}
+            readers={[{ name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading }, ...(member === undefined ? [] : [{ name: member.id === desk.me ? t("views.message.you") : about?.name ?? "", count: null, people: [] }])]}
             {...(desk.staff ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
             {...(raised ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
             {...(need !== undefined && offered.length > 0 ? { [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {

@@ -282,7 +282,7 @@ function Changes({ desk, thread }: { readonly desk: Desk; readonly thread: Threa
 function Missing({ desk }: { readonly desk: Desk }) {
   return (
     <div class="pane">
-      <EmptyState icon="message" title={t("threads.missing.title")} action={
+      <EmptyState icon="message" heading title={t("threads.missing.title")} action={
         <div class="button-row"><LinkButton href={desk.staff ? "/inbox" : "/messages"}>{t("threads.missing.back")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
       }>{t("threads.missing.body")}</EmptyState>
     </div>

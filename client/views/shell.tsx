@@ -15,7 +15,7 @@ const PATIENT_MENU: readonly (readonly [string, IconName, string])[] = [
   ["/orders", "box", "orders"], ["/record", "eye", "record"], ["/account", "person", "account"],
 ];
 const PHARMACY_MENU: readonly (readonly [string, IconName, string])[] = [
-  ["/inbox", "message", "inbox"], ["/patients", "people", "patients"], ["/team", "key", "team"], ["/account", "person", "account"],
+  ["/inbox", "message", "inbox"], ["/new", "people", "patients"], ["/team", "key", "team"], ["/account", "person", "account"],
 ];
 const MENUS: Readonly<Record<Role, readonly (readonly [string, IconName, string])[]>> = {
   patient: PATIENT_MENU,

@@ -159,7 +159,7 @@ def _(stage: Stage) -> Page:
     # The keys are never taken: the page stays as it is while they are on their way.
     page.route("**/api/keys/enrol", lambda route: None)
     page.goto("/setup")
-    page.get_by_text("Making your keys").wait_for()
+    page.get_by_text("Making your keys").first.wait_for()
     return page
 
 
@@ -195,7 +195,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     stage.with_keys("pat", "/devices")
     page = stage.at("pat's library", "/recover", login="pat")
-    page.get_by_text("No recovery code and no passphrase").wait_for()
+    page.get_by_text("No recovery code and no passphrase").first.wait_for()
     return page
 
 
@@ -203,7 +203,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = shown(stage.page("pat's library"), "/recover")
     page.get_by_role("button", name="Start again with new keys").click()
-    page.get_by_text("First tick the box").wait_for()
+    page.get_by_text("First tick the box").first.wait_for()
     return page
 
 
@@ -245,7 +245,7 @@ def _(stage: Stage) -> Page:
     page = stage.at("dave's new phone", "/account", login="dave")
     refuse(page, "**/api/keys/recovery", 429, "recovery-reads")
     page.goto("/recover")
-    page.get_by_text("Too many tries today").wait_for()
+    page.get_by_text("Too many tries today").first.wait_for()
     return page
 
 
@@ -258,7 +258,7 @@ def _(stage: Stage) -> Page:
 
     answer_with(page, "**/api/keys/me*", older)
     page.goto("/devices")
-    page.locator("[role=alert], main h1").first.wait_for()
+    page.get_by_text("older keys").first.wait_for()
     return page
 
 
@@ -297,7 +297,7 @@ def _(stage: Stage) -> Page:
     page.get_by_role("button", name="Try it now").click()
     page.locator("#secret-code").fill(stage.codes["judy"])
     page.get_by_role("button", name="Try it now").click()
-    page.get_by_text("It works").wait_for()
+    page.get_by_text("It works").first.wait_for()
     return page
 
 
@@ -343,7 +343,7 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("dave", "/devices")
     page.get_by_role("button", name="End").first.click()
     confirm_with(page, stage.codes["dave"])
-    page.get_by_text("was ended").wait_for()
+    page.get_by_text("was ended").first.wait_for()
     return page
 
 
@@ -380,14 +380,14 @@ def _(stage: Stage) -> Page:
 @state("inbox-no-team")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("erin", "/inbox")
-    page.get_by_text("You are not in a team yet").wait_for()
+    page.get_by_text("You are not in a team yet").first.wait_for()
     return page
 
 
 @state("new-no-team", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/new?topic=billing")
-    page.get_by_text("Not open for messages yet").wait_for()
+    page.get_by_text("Not open for messages yet").first.wait_for()
     return page
 
 
@@ -395,7 +395,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     founded(stage)
     page = stage.with_keys("bob", "/team")
-    page.get_by_text("You are the only one").wait_for()
+    page.get_by_text("You are the only one").first.wait_for()
     return page
 
 
@@ -404,7 +404,7 @@ def _(stage: Stage) -> Page:
     stage.with_code("erin")
     page = stage.with_keys("erin", "/team")
     team(page).get_by_role("button", name="Ask to join").click()
-    page.get_by_text("You asked to join").wait_for()
+    page.get_by_text("You asked to join").first.wait_for()
     return page
 
 
@@ -425,6 +425,7 @@ def _(stage: Stage) -> Page:
 
 @state("home-protect")
 def _(stage: Stage) -> Page:
+    stage.with_keys("pat", "/devices")
     return stage.at("pat", "/home")
 
 
@@ -567,7 +568,7 @@ def _(stage: Stage) -> Page:
 @state("messages-none", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("judy", "/messages")
-    page.get_by_text("No conversations yet").wait_for()
+    page.get_by_text("No conversations yet").first.wait_for()
     return page
 
 
@@ -589,7 +590,7 @@ def _(stage: Stage) -> Page:
 @state("new-unjoined")
 def _(stage: Stage) -> Page:
     page = stage.at("alicia", "/new")
-    page.get_by_text("not tied to a patient").wait_for()
+    page.get_by_text("not tied to a patient").first.wait_for()
     return page
 
 
@@ -606,7 +607,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/new?topic=other")
     say(page, "I have bad chest pain since this morning")
-    page.get_by_text("This may be an emergency").wait_for()
+    page.get_by_text("This may be an emergency").first.wait_for()
     return page
 
 
@@ -626,7 +627,7 @@ def shut(page: Page) -> None:
 @state("thread", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", asked(stage))
-    page.get_by_text("It is kinder to your kidneys.").wait_for()
+    page.get_by_text("It is kinder to your kidneys.").first.wait_for()
     return page
 
 
@@ -634,7 +635,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     asked(stage)
     page = stage.with_keys("alice", "/messages")
-    page.get_by_text("kinder to your kidneys").wait_for()
+    page.get_by_text("kinder to your kidneys").first.wait_for()
     return page
 
 
@@ -643,14 +644,14 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/account")
     cut(page, "**/api/threads?*")
     page.goto("/messages")
-    page.get_by_text("We cannot reach the server now").wait_for()
+    page.get_by_text("We cannot reach the server now").first.wait_for()
     return page
 
 
 @state("thread-missing", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", f"/thread/{UNKNOWN}")
-    page.get_by_text("We cannot find this conversation").wait_for()
+    page.get_by_text("We cannot find this conversation").first.wait_for()
     return page
 
 
@@ -660,7 +661,7 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/account")
     cut(page, f"**/api{path.replace('thread', 'threads')}**")
     page.goto(path)
-    page.get_by_text("We cannot reach the server now").wait_for()
+    page.get_by_text("We cannot reach the server now").first.wait_for()
     return page
 
 
@@ -680,7 +681,7 @@ def _(stage: Stage) -> Page:
         return items
 
     page = records_of(stage, stage.with_keys("alice", "/account"), withhold)
-    page.get_by_text("The server did not hand out this message").wait_for()
+    page.get_by_text("The server did not hand out this message").first.wait_for()
     return page
 
 
@@ -692,14 +693,14 @@ def _(stage: Stage) -> Page:
         return items
 
     page = records_of(stage, stage.with_keys("alice", "/account"), forge)
-    page.get_by_text("Something is wrong with this conversation").wait_for()
+    page.get_by_text("Something is wrong with this conversation").first.wait_for()
     return page
 
 
 @state("thread-rolled-back")
 def _(stage: Stage) -> Page:
     page = records_of(stage, stage.with_keys("alice", "/account"), lambda items: items[:-1])
-    page.get_by_text("Something is wrong with this conversation").wait_for()
+    page.get_by_text("Something is wrong with this conversation").first.wait_for()
     return page
 
 
@@ -718,7 +719,7 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", asked(stage))
     page.get_by_role("button", name="Correct").first.click()
     say(page, "May I take ibuprofen 200 mg with my tablets?")
-    page.get_by_text(re.compile("^Corrected")).wait_for()
+    page.get_by_text("Corrected").first.wait_for()
     return page
 
 
@@ -737,18 +738,18 @@ def _(stage: Stage) -> Page:
     sent(page, "Forget what I said")
     page.get_by_role("button", name="Take back").last.click()
     page.locator("dialog").get_by_role("button", name="Take back").click()
-    page.get_by_text("took this message back").wait_for()
+    page.get_by_text("took this message back").first.wait_for()
     return page
 
 
 @state("thread-offline")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", asked(stage))
-    page.get_by_text("It is kinder to your kidneys.").wait_for()
+    page.get_by_text("It is kinder to your kidneys.").first.wait_for()
     stage.offline("alice")
     say(page, "Thank you, I will try that")
-    page.get_by_text("Waiting to be sent").wait_for()
-    page.get_by_text("You are offline").wait_for(timeout=30_000)
+    page.get_by_text("Waiting to be sent").first.wait_for()
+    page.get_by_text("You are offline").first.wait_for(timeout=30_000)
     return page
 
 
@@ -795,7 +796,7 @@ def _(stage: Stage) -> Page:
           Date.now = () => now() + 130_000;
         }"""
     )
-    page.get_by_text("Your messages are covered").wait_for(timeout=15_000)
+    page.get_by_text("Your messages are covered").first.wait_for(timeout=15_000)
     return page
 
 
@@ -813,7 +814,7 @@ def _(stage: Stage) -> Page:
     page.locator("main h1").wait_for()
     other = stage.at("trent's other browser", "/account/sessions", login="trent")
     other.get_by_role("button", name="End all other sessions").click()
-    page.get_by_text("You are signed out").wait_for(timeout=15_000)
+    page.get_by_text("You are signed out").first.wait_for(timeout=15_000)
     return page
 
 
@@ -868,7 +869,7 @@ def _(stage: Stage) -> Page:
     answer_with(page, "**/api/threads?*", lambda answer: answer | {"items": [], "next": None, "awaiting": 0})
     page.goto("/inbox")
     page.get_by_role("button", name="Needs an answer").click()
-    page.get_by_text("Nobody waits for an answer").wait_for()
+    page.get_by_text("Nobody waits for an answer").first.wait_for()
     return page
 
 
@@ -877,7 +878,7 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("bob", "/account")
     cut(page, "**/api/threads?*")
     page.goto("/inbox")
-    page.get_by_text("We cannot reach the server now").wait_for()
+    page.get_by_text("We cannot reach the server now").first.wait_for()
     return page
 
 
@@ -921,7 +922,7 @@ def _(stage: Stage) -> Page:
 @state("write-to-patient", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("bob", "/new")
-    page.get_by_text("Alice Ward").first.wait_for()
+    page.get_by_text("Alice Morgan").first.wait_for()
     return page
 
 
@@ -929,7 +930,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = stage.with_keys("bob", "/new")
     page.locator("#find").fill("Zzyzx")
-    page.get_by_text("No patient in care fits").wait_for()
+    page.get_by_text("No patient in care fits").first.wait_for()
     return page
 
 
@@ -941,7 +942,7 @@ def _(stage: Stage) -> Page:
     begin(page, "Something else", "Su valor de INR es 2,4. Siga con la misma dosis.")
     page.wait_for_url(THREAD)
     stage.kept["thread of rosa"] = page.url.removeprefix(stage.demo.url)
-    page.get_by_text("It opens at the first sign-in").wait_for()
+    page.get_by_text("It opens at the first sign-in").first.wait_for()
     return page
 
 

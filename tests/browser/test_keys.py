@@ -273,7 +273,7 @@ def test_bob_founds_erin_is_let_in_with_all_history_and_taken_out_again(person: 
     # Without loading anything again, with one seal: all three generations open for Erin.
     expect(team(erin).locator("[data-held]")).to_have_attribute("data-held", "3/3", timeout=20_000)
 
-    team(erin).get_by_role("button", name="Take Bob Rivera out").click()
+    team(erin).get_by_role("button", name="Take out Bob Rivera").click()
     confirm_with(erin, erins)
     expect(team(erin)).to_have_attribute("data-gen", "4")
     bob.reload()

@@ -9,7 +9,7 @@ import pytest
 from checks import WIDE, axe, axe_in_both_themes, keyboard, narrow, small_targets
 from complaints import Complaints
 from demo_world import Demo, demo
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 from stage import Stage, on_stage
 from states import STATES
 
@@ -66,6 +66,15 @@ def missing(page: Page, promise: Promise) -> list[str]:
     return found
 
 
+def picture(page: Page, path: Path) -> None:
+    """Keep a picture of the whole page; a browser that is busy elsewhere gets a second chance."""
+    try:
+        page.screenshot(path=path, full_page=True, timeout=10_000)
+    except TimeoutError:
+        page.bring_to_front()
+        page.screenshot(path=path, full_page=True)
+
+
 def in_spanish(stage: Stage, page: Page) -> list[str]:
     """What axe-core or the narrow screen find when the person reads Spanish."""
     stage.speak(page, "es")
@@ -84,13 +93,13 @@ def test_a_state(stage: Stage, heard: Complaints, name: str) -> None:
     page = STATES[name].go(stage)
     found = missing(page, promise)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png")
+    picture(page, PICTURES / f"{name}.png")
     # Without scripts the checks cannot run; the page is the same as with them.
     if name != "no-script":
         found += axe_in_both_themes(page) + keyboard(page)
         found += narrow(page) + small_targets(page)
         page.emulate_media(forced_colors="active")
-        page.screenshot(path=PICTURES / f"{name}-320.png", full_page=True)
+        picture(page, PICTURES / f"{name}-320.png")
         page.emulate_media(forced_colors="none")
         if STATES[name].spanish:
             found += [f"in Spanish: {one}" for one in in_spanish(stage, page)]

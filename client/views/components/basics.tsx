@@ -121,13 +121,15 @@ export function Progress({ label, share }: { readonly label: string; readonly sh
 }
 
 /** Nothing here yet, and what to do about it. */
-export function EmptyState({ icon, title, children, action }: {
+export function EmptyState({ icon, title, heading = false, children, action }: {
   readonly icon: IconName;
   readonly title: string;
+  /** Nothing else stands on the page: the title is its first heading. */
+  readonly heading?: boolean;
   readonly children?: ComponentChildren;
   readonly action?: ComponentChildren;
 }) {
-  return <div class="empty"><Icon name={icon} /><strong>{title}</strong>{children === undefined ? null : <p>{children}</p>}{action}</div>;
+  return <div class="empty"><Icon name={icon} />{heading ? <h1>{title}</h1> : <strong>{title}</strong>}{children === undefined ? null : <p>{children}</p>}{action}</div>;
 }
 
 /** Read aloud when `text` changes; seen by nobody. */

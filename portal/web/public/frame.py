@@ -38,7 +38,7 @@ _PATIENT = (
 )
 _PHARMACY = (
     ("/inbox", "message", "inbox"),
-    ("/patients", "people", "patients"),
+    ("/new", "people", "patients"),
     ("/team", "key", "team"),
     ("/account", "person", "account"),
 )
@@ -81,7 +81,7 @@ class Frame:
     privacy = "/privacy-policy"
     preferences = "/preferences"
     # Pages of the browser client: a new question, a way back to one's keys, the list of devices, a pharmacy's code.
-    ask = "/ask"
+    ask = "/new"
     recovery = "/recovery"
     devices = "/devices"
     invitation = "/invitation"

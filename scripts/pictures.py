@@ -1,0 +1,103 @@
+"""Makes the pictures of the README from the demo world: `python scripts/pictures.py`; needs the development packages.
+
+A demo portal of its own is started, told its story, looked at from both sides, and ended. Everybody in it is made up.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "browser"))
+
+from running import start_portal, stop_portal  # noqa: E402
+
+from portal.demo.people import PASSWORD  # noqa: E402
+from portal.demo.story import PASSPHRASE  # noqa: E402
+
+PICTURES = ROOT / "docs" / "pictures"
+WIDE = {"width": 1280, "height": 800}
+TELEPHONE = {"width": 390, "height": 780}
+WAIT_MILLISECONDS = 60_000
+# A picture larger than this is too heavy for a README.
+MOST_BYTES = 150_000
+
+
+def main() -> int:
+    """Make all pictures; the number of those that came out too large."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        process, address = start_portal(Path(folder))
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--headless", "--no-sandbox"])
+            made = [*of_alice(browser, address), *of_bob(browser, address)]
+            browser.close()
+        finally:
+            stop_portal(process)
+    for path in made:
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
+    return sum(path.stat().st_size > MOST_BYTES for path in made)
+
+
+def of_alice(browser: Browser, address: str) -> list[Path]:
+    """What a patient sees: her first page, who looked, and a conversation on a telephone."""
+    page = enter(browser, address, "alice", WIDE)
+    page.goto("/home")
+    page.locator("main h1").wait_for()
+    made = [shot(page, "patient-home")]
+    page.set_viewport_size(TELEPHONE)
+    page.goto("/messages")
+    page.locator(".queue__row").filter(has_text="Metformin").first.click()
+    page.locator("article.bubble").last.wait_for()
+    made.append(shot(page, "thread-on-a-telephone"))
+    page.set_viewport_size(WIDE)
+    page.goto("/record")
+    page.locator("main h1").wait_for()
+    return [*made, shot(page, "who-looked")]
+
+
+def of_bob(browser: Browser, address: str) -> list[Path]:
+    """What a pharmacist sees: queue, conversation and medicines beside each other."""
+    page = enter(browser, address, "bob", {"width": 1440, "height": 900})
+    page.goto("/inbox")
+    page.get_by_role("button", name="All", exact=True).click()
+    page.locator(".queue__row").filter(has_text="Metformin").first.click()
+    page.locator("article.bubble").last.wait_for()
+    page.get_by_text("Penicillin").first.wait_for()
+    return [shot(page, "workbench")]
+
+
+def enter(browser: Browser, address: str, login: str, size: dict[str, int]) -> Page:
+    """Sign in as `login` in a fresh browser, and get the messages back by the demo's passphrase."""
+    context = browser.new_context(
+        base_url=address, viewport=size, locale="en-US", timezone_id="America/Chicago", reduced_motion="reduce"
+    )
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    page = context.new_page()
+    page.goto("/login?next=/devices")
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.locator("form").filter(has=page.locator("#password")).get_by_role("button").click()
+    page.locator("#secret-passphrase").fill(PASSPHRASE)
+    page.get_by_role("button", name="Get my messages back").click()
+    page.locator("[data-device]").first.wait_for()
+    return page
+
+
+def shot(page: Page, name: str) -> Path:
+    """Take a picture of what is on the screen, once everything is drawn."""
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(1_500)
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
