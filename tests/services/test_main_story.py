@@ -45,12 +45,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class InEhr:
-    """A patient as HAPI holds one, and how many medicines were ever asked for."""
+    """A patient as HAPI holds one, how many medicines were ever asked for, and whether the patient has died."""
 
     login: str
     fhir_id: str
     born: date
     requests: int
+    deceased: bool = False
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Story:
         self.realm.add(login, "patient", self.email(login), **claim)
         browser, client = sign_in(self.portal, login)
         if not self.claims:
-            join_by_invitation(self.portal, browser, known.fhir_id, known.born)
+            assert join_by_invitation(self.portal, browser, known.fhir_id, known.born)
         (own,) = client.session()["patients"]
         if self.claims:
             client.post("/api/pharmacies/riverside/care", {"patient": own["patient"]})
@@ -142,8 +143,9 @@ def _load(client: EhrClient, login: str, bundle: Json) -> InEhr:
     kinds = [resource["resourceType"] for resource in resources]
     made = client.transaction(bundle, deadline=Deadline(240))
     at = kinds.index("Patient")
-    born = date.fromisoformat(resources[at]["birthDate"])
-    return InEhr(login, made[at].partition("/")[2], born, kinds.count("MedicationRequest"))
+    patient = resources[at]
+    born, deceased = date.fromisoformat(patient["birthDate"]), "deceasedDateTime" in patient
+    return InEhr(login, made[at].partition("/")[2], born, kinds.count("MedicationRequest"), deceased)
 
 
 @pytest.fixture(scope="module", params=["notify", "redis"])
@@ -346,12 +348,24 @@ class _Reader:
 
 def test_patients_nobody_here_made_see_their_medicines(story: Story) -> None:
     for login in sorted(set(story.patients) - {"alice", "dave"}):
+        if story.patients[login].deceased:
+            _nobody_joins(story, story.patients[login])
+            continue
         patient = story.patient_comes(login)
         panel = story.client(login).get(f"/api/patients/{patient}/context", pharmacy="riverside")
         assert set(panel["sections"].values()) <= {"ok", "not_offered"}, (login, panel["sections"])
         shown = [*panel["medications"]["current"], *panel["medications"]["past"]]
         assert len(shown) == story.patients[login].requests, login
         assert all(one["name"] for one in shown), login
+
+
+def _nobody_joins(story: Story, deceased: InEhr) -> None:
+    story.realm.add(deceased.login, "patient", story.email(deceased.login))
+    browser, client = sign_in(story.portal, deceased.login)
+    assert not join_by_invitation(story.portal, browser, deceased.fhir_id, deceased.born)
+    assert client.session()["patients"] == []
+    client.close()
+    browser.close()
 
 
 def test_the_record_of_all_this_holds_and_every_line_is_valid_fhir(story: Story, tmp_path: Path) -> None:
