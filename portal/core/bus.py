@@ -31,7 +31,7 @@ class Subscription:
     def __init__(self, hub: "_Hub", topics: frozenset[str]) -> None:
         self._hub = hub
         self._topics = topics
-        self._queue: queue.Queue[Event] = queue.Queue(QUEUE_LIMIT)
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.overflowed = False
 
     def get(self, timeout: float) -> Event | None:
@@ -43,9 +43,9 @@ class Subscription:
 
     def put(self, event: Event) -> None:
         """Called by the hub; never blocks."""
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
+        if self._queue.qsize() < QUEUE_LIMIT:
+            self._queue.put(event)
+        else:
             self.overflowed = True
 
     def close(self) -> None:

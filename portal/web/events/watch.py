@@ -26,6 +26,7 @@ class Watch:
         self._lock = threading.Lock()
         self._sessions: Counter[str] = Counter()
         self._readers: Counter[str] = Counter()
+        self._said: dict[str, int] = {}
         self._running = False
 
     def add(self, ref: str, readers: Iterable[str]) -> None:
@@ -56,7 +57,10 @@ class Watch:
             if ref not in still_open:
                 self._reach.bus.deliver(f"session:{ref}", {"kind": "session", "state": "closed"})
         for reader, number in numbers.items():
-            self._reach.bus.deliver(f"reader:{reader}", {"kind": "number", "reader": reader, "no": number})
+            # Said once for each number: thousands of idle streams are not to be woken for nothing.
+            if self._said.get(reader) != number:
+                self._reach.bus.deliver(f"reader:{reader}", {"kind": "number", "reader": reader, "no": number})
+        self._said = numbers
 
     def _run(self) -> None:
         pause = threading.Event()
