@@ -86,6 +86,13 @@ function Title({ desk, thread, back }: { readonly desk: Desk; readonly thread: T
 function Line({ desk }: { readonly desk: Desk }) {
   const [line, setLine] = useState(desk.stream.line);
   const [late, setLate] = useState(false);
+  const [online, setOnline] = useState(navigator.onLine);
+  useEffect(() => {
+    // A stream whose line was cut notices only when nothing has come for long; the browser knows at once.
+    const look = (): void => setOnline(navigator.onLine);
+    for (const event of ["online", "offline"]) addEventListener(event, look);
+    return () => { for (const event of ["online", "offline"]) removeEventListener(event, look); };
+  }, []);
   useEffect(() => desk.stream.listen((news) => { if (news.kind !== "thread") setLine(desk.stream.line); }), [desk]);
   useEffect(() => {
     setLate(false);
@@ -94,7 +101,7 @@ function Line({ desk }: { readonly desk: Desk }) {
     const timer = setTimeout(() => setLate(true), 4_000);
     return () => clearTimeout(timer);
   }, [line]);
-  return late ? <Banner tone="warn" icon="offline" slim announce><p>{t(navigator.onLine ? "views.net.lost" : "views.net.offline")}</p></Banner> : null;
+  return late || !online ? <Banner tone="warn" icon="offline" slim announce><p>{t(online ? "views.net.lost" : "views.net.offline")}</p></Banner> : null;
 }
 
 function useInbox(desk: Desk): InboxModel {

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from complaints import Complaints
 from demo_world import Demo, confirm_with, get_code, give_password, team
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
 WIDE = {"width": 1280, "height": 900}
 # Two cores may be busy with other tests.
@@ -70,8 +71,10 @@ class Stage:
     def with_keys(self, profile: str, path: str) -> Page:
         """As `at`; waits until the client's page stands at `path`, first keys being made on the way."""
         page = self.at(profile, path)
-        page.wait_for_url(lambda url: url.removeprefix(self.demo.url).startswith(path))
-        page.locator("main h1").first.wait_for()
+        end = time.monotonic() + WAIT_MILLISECONDS / 1000
+        while not _stands_at(page, path.partition("?")[0]):
+            assert time.monotonic() < end, f"{profile} does not come to {path} but is at {page.url}"
+            page.wait_for_timeout(50)
         return page
 
     def with_code(self, who: str) -> str:
@@ -118,6 +121,15 @@ class Stage:
         """End all browser profiles."""
         for context in self._contexts.values():
             context.close()
+
+
+def _stands_at(page: Page, path: str) -> bool:
+    try:
+        here, drawn = page.evaluate("[location.pathname, document.querySelector('main h1') !== null]")
+    except Error:
+        # It is on its way to another page just now.
+        return False
+    return bool(here == path and drawn)
 
 
 @contextmanager

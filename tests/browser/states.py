@@ -775,6 +775,8 @@ def session_at(stage: Stage, left: timedelta, words: str) -> Page:
     page.locator("main h1").wait_for()
     lock_at = (datetime.now(UTC) + left).isoformat()
     answer_with(page, "**/api/session", lambda answer: answer | {"lock_at": lock_at})
+    # Whoever presses a key is there, and the warning would go.
+    cut(page, "**/api/session/activity")
     page.goto("/messages")
     page.get_by_text(words).first.wait_for(timeout=15_000)
     return page
@@ -800,11 +802,12 @@ def _(stage: Stage) -> Page:
     return page
 
 
-@state("page-locked", spanish=True)
+@state("page-locked")
 def _(stage: Stage) -> Page:
-    page = stage.at("alice", "/home")
+    page = stage.at("alice", "/account")
     stage.demo.lock("alice")
-    return shown(page, "/home")
+    page.get_by_role("button", name="Save").click()
+    return page
 
 
 @state("session-ended")
@@ -826,19 +829,25 @@ def _(stage: Stage) -> Page:
 # --- the EHR ---------------------------------------------------------------------------------------------------------
 
 
-@state("home-ehr-down", spanish=True)
+@state("home-stale")
 def _(stage: Stage) -> Page:
+    shown(stage.at("nina", "/account"), "/home")
     return with_ehr(stage, "down", "nina", "/home")
+
+
+@state("home-ehr-down")
+def _(stage: Stage) -> Page:
+    return with_ehr(stage, "down", "peggy", "/home")
 
 
 @state("medicines-ehr-down")
 def _(stage: Stage) -> Page:
-    return with_ehr(stage, "down", "nina", "/medicines")
+    return with_ehr(stage, "down", "peggy", "/medicines")
 
 
 @state("orders-ehr-down")
 def _(stage: Stage) -> Page:
-    return with_ehr(stage, "down", "nina", "/orders")
+    return with_ehr(stage, "down", "peggy", "/orders")
 
 
 def with_ehr(stage: Stage, mode: str, who: str, path: str) -> Page:
@@ -876,7 +885,7 @@ def _(stage: Stage) -> Page:
 @state("inbox-unreachable")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("bob", "/account")
-    cut(page, "**/api/threads?*")
+    cut(page, "**/api/threads**")
     page.goto("/inbox")
     page.get_by_text("We cannot reach the server now").first.wait_for()
     return page

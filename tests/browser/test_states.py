@@ -61,6 +61,7 @@ def missing(page: Page, promise: Promise) -> list[str]:
             found.append(f"does not say: {words}")
     for way in promise.ways:
         places = page.get_by_role("link", name=way).or_(page.get_by_role("button", name=way))
+        places = places.or_(page.get_by_role("radio", name=way))
         if not any(one.is_visible() and one.is_enabled() for one in places.all()):
             found.append(f"no way on: {way}")
     return found
@@ -80,7 +81,7 @@ def in_spanish(stage: Stage, page: Page) -> list[str]:
     stage.speak(page, "es")
     try:
         page.reload()
-        page.locator("html[lang=es] main h1").first.wait_for()
+        page.locator("html[lang=es] main h1:visible").first.wait_for()
         return axe(page) + narrow(page)
     finally:
         stage.speak(page, "en")
