@@ -18,7 +18,8 @@ def main(bind: str) -> None:
 
     settings = from_environment()
     logs.configure(settings)
-    serve(lambda: create_app(settings), Plan(bind, 1, 1, worker_class="gevent"))
+    # After a stream nothing more is asked on its connection.
+    serve(lambda: create_app(settings), Plan(bind, 1, 1, worker_class="gevent", keepalive=0))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
+
+import httpx
+import pytest
+from world import build
+
+from portal.core import clock
+from portal.core.database import Database
+from portal.identity import sessions
+from portal.identity.sessions import Proof
+from portal.serving import GRACEFUL_SECONDS
 
 WAITS = (
     "import portal.streaming, queue, select, socket, threading\n"
@@ -24,11 +35,13 @@ def test_whatever_waits_lets_the_other_streams_go_on() -> None:
     assert (said.returncode, said.stderr) == (0, "")
 
 
-def test_the_command_becomes_that_program(migrated_sqlite: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def portal(database_url: str, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`portal events`, and the address where it answers."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     environment = os.environ | {
-        "PORTAL_DATABASE_URL": f"sqlite:///{migrated_sqlite}",
+        "PORTAL_DATABASE_URL": database_url,
         "PORTAL_SECRET_KEY": "test-secret-key-of-at-least-32-characters",
         "PORTAL_DATA_DIR": str(tmp_path),
     }
@@ -36,12 +49,41 @@ def test_the_command_becomes_that_program(migrated_sqlite: Path, tmp_path: Path)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             assert _status(f"http://127.0.0.1:{port}/readyz") == 200
-            assert _status(f"http://localhost:{port}/events") == 401
+            yield f"http://localhost:{port}", process
         finally:
-            process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[0].decode()
+            process.kill()
+
+
+def test_the_command_becomes_that_program(portal: tuple[str, subprocess.Popen[bytes]]) -> None:
+    address, process = portal
+    assert _status(f"{address}/events") == 401
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0].decode()
     assert "MonkeyPatchWarning" not in said
     assert process.returncode == 0, said
+
+
+def test_a_process_that_is_to_end_lets_its_streams_go(
+    portal: tuple[str, subprocess.Popen[bytes]], database: Database
+) -> None:
+    address, process = portal
+    account = build(database).accounts["bob"]
+    with database.transaction() as session:
+        cookie, _ = sessions.begin(
+            session, account_id=account, role="pharmacist", proof=Proof(clock.now(), None, (), None, None)
+        )
+    with httpx.Client(trust_env=False, cookies={"portal_session": cookie}, timeout=30) as browser:
+        streams = [browser.stream("GET", f"{address}/events") for _ in range(2)]
+        with streams[0] as one, streams[1] as other:
+            heard = [answer.iter_lines() for answer in (one, other)]
+            for lines in heard:
+                assert "event: ready" in (next(lines) for _ in range(10))
+            process.send_signal(signal.SIGTERM)
+            asked = time.monotonic()
+            for lines in heard:
+                assert not any(line.startswith("event") for line in lines)
+            process.wait(60)
+    assert time.monotonic() - asked < GRACEFUL_SECONDS / 2
 
 
 def _status(url: str) -> int:

@@ -29,6 +29,8 @@ LONGEST_SECONDS = 30 * 60.0
 CATCH_UP = 200
 STREAMS_PER_ACCOUNT = 12
 RETRY_MILLISECONDS = 2000
+# What every stream of this process hears.
+_PROCESS = "process"
 
 
 class _Places:
@@ -69,7 +71,7 @@ def events() -> Response:
         mine = inbox.my_readers(session, actor=actor)
     place = _places.taken(actor.account_id, reach.settings.stream_limit)
     place.__enter__()
-    topics = {f"reader:{reader}" for reader in mine} | {f"account:{actor.account_id}", f"session:{login.ref}"}
+    topics = {f"reader:{reader}" for reader in mine} | {f"account:{actor.account_id}", f"session:{login.ref}", _PROCESS}
     subscription = reach.bus.subscribe(frozenset(topics))
     watch: Watch = current_app.extensions.setdefault("portal-stream-watch", Watch(reach))
     watch.add(login.ref, mine)
@@ -84,6 +86,11 @@ def events() -> Response:
 
     answer.call_on_close(let_go)
     return answer
+
+
+def end_all(reach: Services) -> None:
+    """This process is about to end: let go of all its streams, so that the browsers go on at the next one at once."""
+    reach.bus.deliver(_PROCESS, {"kind": "ending"})
 
 
 def _stream(
@@ -106,6 +113,8 @@ def _stream(
             ping_at = clock.monotonic() + PING_SECONDS
         elif event["kind"] == "session":
             yield _event("session", {"state": event["state"]}, cursor)
+            return
+        elif event["kind"] == "ending":
             return
         elif event["kind"] == "account":
             yield _event("account", {"keys": event.get("keys"), "team": event.get("team")}, cursor)
