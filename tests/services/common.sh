@@ -13,8 +13,12 @@ need() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
         die "$command is missing; as root: apt-get install $*"
     apt-get update -q >/dev/null || die "apt-get update failed"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null ||
-        die "apt-get install $* failed"
+    # Debian starts servers as it installs them, on their usual ports; this says no to that for as long as it takes.
+    local policy=/usr/sbin/policy-rc.d ours= status=0
+    if [ ! -e $policy ]; then ours=$policy; printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null || status=$?
+    rm -f $ours
+    [ $status = 0 ] || die "apt-get install $* failed"
 }
 
 need_java() {
