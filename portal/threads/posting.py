@@ -191,7 +191,9 @@ def _append(
             _keys_changed(session, actor, thread, handed)
         if isinstance(header, MessageHeader):
             thread.messages += 1
-        _store(session, actor, thread, record, raw, moment, urgent)
+        # The thread's own row is written once, when all is known.
+        with session.no_autoflush:
+            _store(session, actor, thread, record, raw, moment, urgent)
         if isinstance(header, MessageHeader):
             attachments.claim(session, actor=actor, thread=thread, seq=header.seq, named=header.att)
         elif isinstance(header, RedactHeader):
