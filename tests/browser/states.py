@@ -440,15 +440,20 @@ def _(stage: Stage) -> Page:
     return stage.at("judy", "/home")
 
 
-@state("home-unjoined", spanish=True)
-def _(stage: Stage) -> Page:
+def unjoined(stage: Stage, path: str) -> Page:
+    """Alicia, whose account is joined to no patient any more."""
     page = stage.at("alicia", "/account")
     stage.write(
         "UPDATE relation SET ends_at = ? WHERE account_id = (SELECT id FROM account WHERE email = ?)",
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
         "alicia@demo.example",
     )
-    return shown(page, "/home")
+    return shown(page, path)
+
+
+@state("home-unjoined", spanish=True)
+def _(stage: Stage) -> Page:
+    return unjoined(stage, "/home")
 
 
 @state("invitation")
@@ -589,7 +594,7 @@ def _(stage: Stage) -> Page:
 
 @state("new-unjoined")
 def _(stage: Stage) -> Page:
-    page = stage.at("alicia", "/new")
+    page = unjoined(stage, "/new")
     page.get_by_text("not tied to a patient").first.wait_for()
     return page
 
@@ -827,12 +832,6 @@ def _(stage: Stage) -> Page:
 
 
 # --- the EHR ---------------------------------------------------------------------------------------------------------
-
-
-@state("home-stale")
-def _(stage: Stage) -> Page:
-    shown(stage.at("nina", "/account"), "/home")
-    return with_ehr(stage, "down", "nina", "/home")
 
 
 @state("home-ehr-down")
