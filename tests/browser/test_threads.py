@@ -14,7 +14,13 @@ pytestmark = pytest.mark.browser
 THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
 SOON = 15_000
 # Chromium says on the console that an answer was a refusal, or that a line is down: both happen on purpose.
-ON_PURPOSE = (r"status of (403|404|409|502)", r"ERR_INTERNET_DISCONNECTED", r"ERR_NETWORK_IO_SUSPENDED")
+ON_PURPOSE = (
+    r"status of (403|404|409|502)",
+    # Somebody signs out while the open thread is asking for what is new.
+    r"status of 401 .*/records\?after=",
+    r"ERR_INTERNET_DISCONNECTED",
+    r"ERR_NETWORK_IO_SUSPENDED",
+)
 
 Cast = Callable[[str], Page]
 
