@@ -6,9 +6,10 @@ from portal import audit
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose
 from portal.core.database import Database
-from portal.notify.mail import MailDelayed, Mailer, MailRefused
+from portal.notify.mail import Mailer
+from portal.notify.notices import hand_over
 from portal.notify.words import Template, compose
-from portal.outbox import Dead, Job, Retry
+from portal.outbox import Job
 
 
 class KeyNotice:
@@ -32,12 +33,7 @@ class KeyNotice:
             reference=job.id,
             values={"link": f"{self._base_url}/login?next=/account"},
         )
-        try:
-            self._mailer.send(mail)
-        except MailDelayed as problem:
-            raise Retry(reason=problem.reason) from problem
-        except MailRefused as problem:
-            raise Dead(problem.reason) from problem
+        hand_over(self._mailer, mail)
         with self._database.transaction() as session:
             _note(session, account.id, str(job.payload["what"]))
 

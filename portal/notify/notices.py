@@ -15,7 +15,7 @@ from portal import audit, outbox
 from portal.audit import Action, Agent, Entity
 from portal.core import clock
 from portal.core.database import Database
-from portal.notify.mail import MailDelayed, Mailer, MailRefused
+from portal.notify.mail import Mail, MailDelayed, Mailer, MailRefused
 from portal.notify.tables import NoticeSent
 from portal.notify.words import Template, compose
 from portal.outbox import Dead, Job, Retry
@@ -51,6 +51,16 @@ def message_waits(session: Session, account_ids: Collection[str], thread_id: str
     Whoever has been sent a mail about the thread already is left in peace then.
     """
     _look_again(session, account_ids, thread_id, clock.now())
+
+
+def hand_over(mailer: Mailer, mail: Mail) -> None:
+    """Send a mail from a job. Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
+    try:
+        mailer.send(mail)
+    except MailDelayed as problem:
+        raise Retry(reason=problem.reason) from problem
+    except MailRefused as problem:
+        raise Dead(problem.reason) from problem
 
 
 def has_read(session: Session, account_id: str, thread_id: str) -> None:
@@ -97,12 +107,7 @@ class MessageNotice:
             reference=job.id,
             values={"link": f"{self._base_url}/login?next=/thread/{thread_id}"},
         )
-        try:
-            self._mailer.send(mail)
-        except MailDelayed as problem:
-            raise Retry(reason=problem.reason) from problem
-        except MailRefused as problem:
-            raise Dead(problem.reason) from problem
+        hand_over(self._mailer, mail)
         self._mark(account_id, thread_id, recipient)
 
     def _mark(self, account_id: str, thread_id: str, recipient: Recipient) -> None:
