@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.roles import STAFF, Kind, Role, Scope
 from portal.accounts.tables import Account, Relation
-from portal.audit import Agent
+from portal.audit import Agent, Purpose
 from portal.core import clock
 from portal.core.errors import NotSignedIn
 
@@ -72,6 +72,11 @@ class Actor:
     def relation(self, patient_id: str) -> ActingFor | None:
         """How the actor may act for a patient now; None when not at all."""
         return next((acting for acting in self.acting if acting.patient_id == patient_id), None)
+
+    @property
+    def purpose(self) -> Purpose:
+        """Why the actor acts, for the audit record: staff to treat, everybody else on the patient's own request."""
+        return Purpose.TREAT if self.staff else Purpose.PATRQT
 
     def on_behalf(self, patient_id: str | None) -> str | None:
         """The relation's kind for the audit record when the actor acts for somebody else; None for oneself."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.accounts.actor import Actor
 from portal.accounts.forms import text_of_bytes
-from portal.audit import Action, Entity, Purpose
+from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooLarge, Unprocessable
 from portal.e2ee.encoding import b64
@@ -138,7 +138,7 @@ def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: It
             pharmacy_id=thread.pharmacy_id,
             on_behalf=actor.on_behalf(thread.patient_id),
             entity=Entity("Media", name.id),
-            purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+            purpose=actor.purpose,
         )
 
 
@@ -173,7 +173,7 @@ def open_for_reading(session: Session, *, actor: Actor, attachment_id: str) -> R
         pharmacy_id=thread.pharmacy_id,
         on_behalf=actor.on_behalf(thread.patient_id),
         entity=Entity("Media", attachment_id),
-        purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        purpose=actor.purpose,
     )
     return Readable(upload.id, upload.size, upload.cth, tuple(_starts(session, attachment_id)))
 

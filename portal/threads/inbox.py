@@ -12,7 +12,7 @@ from portal import audit
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, Relation
-from portal.audit import Action, Entity, Purpose
+from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.errors import BadInput, NotFound
 from portal.e2ee.encoding import b64
@@ -213,7 +213,7 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
             pharmacy_id=pharmacy_id,
             on_behalf=on_behalf,
             entity=Entity("Organization", pharmacy_id),
-            purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+            purpose=actor.purpose,
         )
     return tuple(_head(row, thread, records[thread.id], positions.get(thread.id), names) for row, thread in rows)
 

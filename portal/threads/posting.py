@@ -18,7 +18,7 @@ from portal.accounts import policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
 from portal.accounts.tables import Patient
-from portal.audit import Action, Entity, Purpose
+from portal.audit import Action, Entity
 from portal.core import clock, faults, ids
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.e2ee import padding
@@ -127,7 +127,7 @@ def start_thread(
         pharmacy_id=birth.pharmacy_id,
         on_behalf=actor.on_behalf(birth.patient_id),
         entity=Entity("Thread", birth.thread_id),
-        purpose=_purpose(actor),
+        purpose=actor.purpose,
     )
     posted = _append(session, actor, thread, sealed, key, digest, urgent)
     first = read_record(sealed[-1]).header
@@ -328,7 +328,7 @@ def _keys_changed(session: Session, actor: Actor, thread: Thread, detail: Mappin
         pharmacy_id=thread.pharmacy_id,
         on_behalf=actor.on_behalf(thread.patient_id),
         entity=Entity("Thread", thread.id),
-        purpose=_purpose(actor),
+        purpose=actor.purpose,
         detail=detail,
     )
 
@@ -376,7 +376,7 @@ def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequen
             pharmacy_id=thread.pharmacy_id,
             on_behalf=actor.on_behalf(thread.patient_id),
             entity=Entity("Communication", f"{thread.id}.{last.header.seq}"),
-            purpose=_purpose(actor),
+            purpose=actor.purpose,
         )
 
 
@@ -428,7 +428,3 @@ def _patient_active(session: Session, patient_id: str) -> bool:
     if patient is None:
         raise NotFound()
     return patient.status == "active"
-
-
-def _purpose(actor: Actor) -> Purpose:
-    return Purpose.TREAT if actor.staff else Purpose.PATRQT

@@ -12,7 +12,7 @@ from portal import audit
 from portal.accounts import directory, relations
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
-from portal.audit import Action, Entity, Purpose
+from portal.audit import Action, Entity
 from portal.core.errors import BadInput, NotFound
 from portal.e2ee.records import Role
 from portal.threads.access import Access, open_thread, was_member
@@ -144,7 +144,7 @@ def _record_reading(session: Session, actor: Actor, access: Access, action: Acti
         pharmacy_id=thread.pharmacy_id,
         on_behalf=actor.on_behalf(thread.patient_id),
         entity=Entity("Communication", entity),
-        purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        purpose=actor.purpose,
     )
 
 

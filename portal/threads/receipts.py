@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal import audit, notify
 from portal.accounts.actor import Actor
-from portal.audit import Action, Entity, Purpose
+from portal.audit import Action, Entity
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
 from portal.e2ee.reasons import Refused
@@ -67,7 +67,7 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
         pharmacy_id=thread.pharmacy_id,
         on_behalf=actor.on_behalf(thread.patient_id),
         entity=Entity("Communication", f"{thread_id}.{receipt.seq}"),
-        purpose=Purpose.TREAT if actor.staff else Purpose.PATRQT,
+        purpose=actor.purpose,
         detail={"kind": receipt.kind},
     )
     return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)
