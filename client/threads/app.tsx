@@ -91,6 +91,8 @@ function Line({ desk }: { readonly desk: Desk }) {
     // A stream whose line was cut notices only when nothing has come for long; the browser knows at once.
     const look = (): void => setOnline(navigator.onLine);
     for (const event of ["online", "offline"]) addEventListener(event, look);
+    // The line may have gone between the first drawing and this moment.
+    look();
     return () => { for (const event of ["online", "offline"]) removeEventListener(event, look); };
   }, []);
   useEffect(() => desk.stream.listen((news) => { if (news.kind !== "thread") setLine(desk.stream.line); }), [desk]);

@@ -927,6 +927,7 @@ def _(stage: Stage) -> Page:
     path = asked(stage, "judy")
     page = stage.with_keys("bob", path)
     page.get_by_text("Nothing recorded about allergies").first.wait_for()
+    page.get_by_role("button", name="Reply").first.wait_for()
     return page
 
 
