@@ -3,7 +3,7 @@
 import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
 import { run } from "../live/worker.ts";
 import { t } from "../views/i18n.ts";
-import type { InboxRow } from "../views/types.ts";
+import type { InboxRow, Turn } from "../views/types.ts";
 import type { Desk } from "./desk.ts";
 import type { HeadItem, Preview } from "./shapes.ts";
 
@@ -69,8 +69,14 @@ export class InboxModel {
     return {
       thread: head.thread, who: this.desk.staff ? head.patient_name ?? "" : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
       last: readable ? preview.last : null, lastAt: Date.parse(head.last_at), unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
-      awaiting: head.awaiting, urgent: head.urgent, waitsForKeys: head.waits_for_keys,
+      turn: this.turn(head), urgent: head.urgent, waitsForKeys: head.waits_for_keys,
     };
+  }
+
+  private turn(head: HeadItem): Turn | null {
+    if (this.desk.staff) return head.awaiting ? "needs-answer" : null;
+    // A patient's line "awaits" when the newest message is the pharmacy's; the only message then began the conversation.
+    return !head.awaiting ? "waits" : head.last === null ? "wrote" : "answered";
   }
 
   /** The newest lines. */

@@ -101,6 +101,12 @@ export interface SystemLine extends Common {
 
 export type MessageView = TextMessage | RetractedMessage | OddMessage | SystemLine;
 
+/**
+ * `needs-answer` is the pharmacy's word alone. A patient's side reads that the pharmacy `wrote` first, has `answered`, or is
+ * waited for (`waits`).
+ */
+export type Turn = "needs-answer" | "wrote" | "answered" | "waits";
+
 /** One row of an inbox, opened as far as possible. */
 export interface InboxRow {
   readonly thread: string;
@@ -111,7 +117,8 @@ export interface InboxRow {
   readonly last: string | null;
   readonly lastAt: number;
   readonly unread: number;
-  readonly awaiting: boolean;
+  /** Whose turn it is, in the reader's words; null: nobody's. */
+  readonly turn: Turn | null;
   readonly urgent: boolean;
   readonly waitsForKeys: boolean;
 }

@@ -1,7 +1,7 @@
 // Where a message is written. What it needs to know, and above all who will read it and when, stands around the box.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 import { list, phoneUri } from "../format.ts";
 import { t } from "../i18n.ts";
@@ -113,15 +113,24 @@ export function Composer(props: ComposerProps) {
   const { replyTo, correcting, onAddFiles } = props;
   const ready = props.blocked === null && !props.sending && (props.text.trim() !== "" || props.chips.length > 0 || props.files.length > 0);
   const send = () => { if (ready) props.onSend(); };
+  const form = useRef<HTMLFormElement>(null);
+  const [awake, setAwake] = useState(false);
+  const begun = props.text !== "" || props.chips.length > 0 || props.files.length > 0 || replyTo !== undefined || correcting !== undefined;
+  useEffect(() => {
+    // Not by losing the focus alone: some telephones take it from the box before a button is pressed.
+    const away = (event: PointerEvent): void => { if (!(event.target instanceof Node) || form.current?.contains(event.target) !== true) setAwake(false); };
+    document.addEventListener("pointerdown", away);
+    return () => document.removeEventListener("pointerdown", away);
+  }, []);
   return (
-    <form class="composer no-print" onSubmit={(event) => {
+    <form ref={form} class={awake || begun || props.urgency !== undefined ? "composer no-print" : "composer composer--slim no-print"} onFocusIn={() => setAwake(true)} onSubmit={(event) => {
       event.preventDefault();
       send();
     }}>
       {props.urgency === undefined ? null : <UrgencyCard {...props.urgency} />}
       {props.above}
       <WhoCanRead readers={props.readers} {...(props.readersChanged === undefined ? {} : { changed: props.readersChanged })} />
-      {props.hours === undefined ? null : <HoursNotice notice={props.hours.notice} phone={props.hours.phone} />}
+      {props.hours === undefined ? null : <div class="composer__hours"><HoursNotice notice={props.hours.notice} phone={props.hours.phone} /></div>}
       {props.blocked === null ? null : <Banner tone="warn" slim announce><p>{props.blocked}</p></Banner>}
       <div class="composer__box">
         {replyTo === undefined ? null : (

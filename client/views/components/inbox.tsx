@@ -4,8 +4,8 @@ import { useEffect } from "preact/hooks";
 
 import { moment } from "../format.ts";
 import { has, t } from "../i18n.ts";
-import type { InboxRow } from "../types.ts";
-import { Tag } from "./basics.tsx";
+import type { InboxRow, Turn } from "../types.ts";
+import { type IconName, Tag, type Tone } from "./basics.tsx";
 
 export interface InboxListProps {
   readonly rows: readonly InboxRow[];
@@ -14,6 +14,10 @@ export interface InboxListProps {
   readonly href: (thread: string) => string;
   readonly onOpen: (thread: string) => void;
 }
+
+const TURNS: Readonly<Record<Turn, { readonly tone?: Tone; readonly icon: IconName }>> = {
+  "needs-answer": { tone: "warn", icon: "reply" }, wrote: { tone: "info", icon: "message" }, answered: { tone: "ok", icon: "check" }, waits: { icon: "clock" },
+};
 
 /** All rows as links, so that they open in a new tab too; a plain click stays in the page. */
 export function InboxList({ rows, current, href, onOpen }: InboxListProps) {
@@ -33,7 +37,7 @@ export function InboxList({ rows, current, href, onOpen }: InboxListProps) {
             <span class="queue__tags">
               {row.urgent ? <Tag tone="urgent" icon="warn">{t("views.message.urgent")}</Tag> : null}
               {row.unread > 0 ? <><span class="count" aria-hidden="true">{row.unread}</span><span class="sr-only">{t("views.inbox.unread")}: {row.unread}</span></> : null}
-              {row.waitsForKeys ? <Tag icon="key">{t("views.inbox.waits-keys")}</Tag> : row.awaiting ? <Tag tone="warn" icon="reply">{t("views.inbox.needs-answer")}</Tag> : null}
+              {row.waitsForKeys ? <Tag icon="key">{t("views.inbox.waits-keys")}</Tag> : row.turn === null ? null : <Tag {...TURNS[row.turn]}>{t(`views.inbox.${row.turn}`)}</Tag>}
               <Tag>{topicName(row.topic)}</Tag>
             </span>
           </a>
