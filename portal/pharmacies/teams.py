@@ -7,7 +7,7 @@ next record on (docs/protocol.md section 3, design decision 13).
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -281,6 +281,19 @@ def teams_of(session: Session, account_id: str) -> frozenset[str]:
     return frozenset(team for team, state in seats_of(session, account_id).items() if state is State.MEMBER)
 
 
+def members_among(session: Session, account_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """As `teams_of` for many persons at once. One query."""
+    found: dict[str, set[str]] = {account_id: set() for account_id in account_ids}
+    rows = session.execute(
+        select(TeamSeat.account_id, TeamSeat.pharmacy_id, TeamSeat.kind).where(
+            TeamSeat.account_id.in_(list(account_ids)), TeamSeat.state == State.MEMBER
+        )
+    )
+    for account_id, pharmacy_id, kind in rows:
+        found[account_id].add(team_id(pharmacy_id, TeamKind(kind)))
+    return {account_id: frozenset(own) for account_id, own in found.items()}
+
+
 def is_member(session: Session, *, account_id: str, team: str) -> bool:
     """Whether a person sits in a team now."""
     return team in teams_of(session, account_id)
@@ -450,9 +463,9 @@ def _move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, e
     if seat is None:
         seat = TeamSeat(pharmacy_id=pharmacy_id, kind=kind.value, account_id=account_id)
         session.add(seat)
-    if before is not after:
-        seat.state, seat.since, seat.decided_by, seat.note = after.value, clock.now(), actor.account_id, None
-    session.flush()
+    with first_wins(session, "seat"):
+        if before is not after:
+            seat.state, seat.since, seat.decided_by, seat.note = after.value, clock.now(), actor.account_id, None
     return after
 
 

@@ -69,9 +69,11 @@ def ask(_: Nothing, team: str) -> Response:
 def leave(_: Nothing, team: str) -> Response:
     """Give up the own seat: without access from now on."""
     with services().database.transaction() as session:
-        state = teams.leave(session, actor=current_actor(), team=team)
+        actor = current_actor()
+        state = teams.leave(session, actor=actor, team=team)
         members = teams.members(session, team)
-    _tell(team, members)
+    # The own browsers too: their streams still hear of the team.
+    _tell(team, {*members, actor.account_id})
     return _state(state)
 
 

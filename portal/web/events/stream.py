@@ -74,13 +74,13 @@ def events() -> Response:
     topics = {f"reader:{reader}" for reader in mine} | {f"account:{actor.account_id}", f"session:{login.ref}", _PROCESS}
     subscription = reach.bus.subscribe(frozenset(topics))
     watch: Watch = current_app.extensions.setdefault("portal-stream-watch", Watch(reach))
-    watch.add(login.ref, mine)
+    watch.add(login.ref, actor.account_id, mine)
     stream = _stream(reach, mine, since, subscription)
     answer = Response(stream, content_type="text/event-stream; charset=utf-8")
     answer.headers["X-Accel-Buffering"] = "no"
 
     def let_go() -> None:
-        watch.remove(login.ref, mine)
+        watch.remove(login.ref, actor.account_id, mine)
         subscription.close()
         place.__exit__(None, None, None)
 

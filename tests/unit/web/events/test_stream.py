@@ -248,6 +248,43 @@ def test_another_browser_hears_of_new_keys_and_of_a_team_without_breaking(app: F
     bob.cut()
 
 
+def leave(app: Flask, threads: Threads) -> None:
+    """Erin gives up her seat in another of her browsers."""
+    other = Browser(app, threads.world, "erin")
+    assert other.post("/api/teams/riverside_pharmacists/leave").status_code == 200
+
+
+def removed(app: Flask, threads: Threads) -> None:
+    """Bob takes Erin out with the next key, and the news of it never reaches the bus."""
+    threads.keys.team("riverside_pharmacists", "bob", "bob")
+    look(app)
+
+
+@pytest.mark.parametrize("go", [leave, removed])
+def test_who_has_left_a_team_hears_no_more_of_its_threads_within_five_seconds(
+    app: Flask,
+    world: World,
+    threads: Threads,
+    go,  # type: ignore[no-untyped-def]
+) -> None:
+    assert EVERY_SECONDS < 5
+    erin = opened(app, world, "erin")
+    look(app)
+    assert erin.drain()
+    go(app, threads)
+    assert not erin.drain()
+    assert erin.events[-1][1:] == ("account", {"keys": None, "team": "riverside_pharmacists"})
+    erin.cut()
+    erin.open()
+    told = threads.start("alice", "alice", "Not for Erin any more.").told
+    assert told is not None
+    told.publish(app.extensions["portal"].bus)
+    look(app)
+    assert erin.drain()
+    assert "thread" not in erin.kinds()
+    erin.cut()
+
+
 def test_streams_are_capped_and_a_closed_one_makes_room(
     app: Flask, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
