@@ -127,6 +127,14 @@ def load_actor(
     )
 
 
+def one_at_a_time(session: Session, account_id: str) -> None:
+    """Let one transaction after the other count what an account has, so that several at once do not pass a bound.
+
+    Only PostgreSQL needs it; SQLite has one writer. What refers to the account is not held up (`FOR NO KEY UPDATE`).
+    """
+    session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+
+
 def _one_each(relations: Iterable[ActingFor]) -> tuple[ActingFor, ...]:
     # Oneself comes first, then the order of beginning; a second relation to the same patient adds nothing.
     first: dict[str, ActingFor] = {}

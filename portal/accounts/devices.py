@@ -14,7 +14,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import directory, policy, vault
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, text_of_bytes, wrong
 from portal.accounts.recovery import NOTICE_JOB
 from portal.accounts.tables import Device
@@ -242,6 +242,7 @@ def _certify(
     box: SecretsBox,
 ) -> Given:
     device = _verify(actor, certificate, directory.newest_identity(chain))
+    one_at_a_time(session, actor.account_id)
     kept = {member: certificate[member] for member in ("h", "sig", "pop")}
     row = session.get(Device, device.dev, with_for_update=True)
     if row is not None and row.account_id == actor.account_id and row.ended_at is None and row.ed == device.ed.hex():

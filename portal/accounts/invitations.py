@@ -9,22 +9,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, Table, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy, relations
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Kind, Role
 from portal.accounts.tables import Invitation, PatientRecord, RedeemFailure
 from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
 from portal.core import clock, ids
-from portal.core.database import Database
+from portal.core.database import Database, InEachDialect
 from portal.core.errors import Conflict, Forbidden, NotFound, PortalError, TooMany, Unprocessable
 
 CODE_BITS = 80
 LIVES = timedelta(days=7)
 TRIES = 5
 CLOSED = timedelta(minutes=15)
+
+_FAILURES: Table = RedeemFailure.__table__  # type: ignore[assignment]
+_FIRST = InEachDialect(lambda insert: insert(_FAILURES).on_conflict_do_nothing())
 
 # (connection id, FHIR id) → the patient's birth date in the EHR; None when it has none. Raises Unavailable.
 BirthDateOf = Callable[[str, str], date | None]
@@ -131,18 +134,21 @@ def _begin_try(session: Session, code: str, keys: tuple[str, ...]) -> tuple[tupl
     """Count the try before its outcome is known, so that many at once do not slip through; where to look in the EHR."""
     moment = clock.now()
     for key in keys:
-        failure = session.get(RedeemFailure, key, with_for_update=True)
-        if failure is None:
-            session.add(RedeemFailure(key=key, failures=1, since=moment))
-            continue
+        # The first of two tries at once makes the row, the second waits for it: neither is left uncounted.
+        session.execute(_FIRST.of(session), {"key": key, "failures": 0, "since": moment})
+        failure = session.get_one(RedeemFailure, key, with_for_update=True)
         if failure.since + CLOSED <= moment:
             failure.failures = 0
         elif failure.failures >= TRIES:
             left = failure.since + CLOSED - moment
             raise TooMany("redeem-later", retry_after=int(left.total_seconds()) + 1)
         failure.failures, failure.since = failure.failures + 1, moment
-    session.execute(delete(RedeemFailure).where(RedeemFailure.since < moment - CLOSED))
-    invitation = _by_code(session, code)
+    # Rows that another try holds are left to it: waiting for them could be waiting in a circle.
+    old = select(RedeemFailure.key).where(RedeemFailure.since < moment - CLOSED).with_for_update(skip_locked=True)
+    session.execute(
+        delete(RedeemFailure).where(RedeemFailure.key.in_(old)), execution_options={"synchronize_session": False}
+    )
+    invitation = session.scalar(_coded(code))
     valid = invitation is not None and _usable(invitation)
     # A code that leads nowhere asks the EHR too, for the newest invited patient, so that time tells nothing.
     decoy = session.scalar(select(Invitation).order_by(Invitation.created_at.desc()).limit(1))
@@ -151,9 +157,10 @@ def _begin_try(session: Session, code: str, keys: tuple[str, ...]) -> tuple[tupl
 
 
 def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeemed:
-    invitation = _by_code(session, code)
+    invitation = session.scalar(_coded(code).with_for_update())
     if invitation is None or not _usable(invitation):
         raise Unprocessable("invitation-refused")
+    one_at_a_time(session, actor.account_id)
     patient_id = _patient_for(session, actor, invitation, kind)
     invitation.used_at, invitation.used_by = clock.now(), actor.account_id
     relations.bind(
@@ -180,7 +187,9 @@ def _patient_for(session: Session, actor: Actor, invitation: Invitation, kind: K
     where = {"connection_id": invitation.connection_id, "fhir_id": invitation.fhir_id}
     if kind is not Kind.SELF:
         return patients.ensure(session, **where).id
-    own = [acting.patient_id for acting in actor.acting if acting.kind == Kind.SELF]
+    # Asked anew: the actor was loaded before another code may have been redeemed.
+    live = relations.live(session, account_id=actor.account_id)
+    own = [relation.patient_id for relation in live if relation.kind == Kind.SELF]
     known = patients.known_as(session, **where)
     if known is not None and known.id in own:
         return known.id
@@ -197,8 +206,8 @@ def _patient_for(session: Session, actor: Actor, invitation: Invitation, kind: K
     return patients.ensure(session, **where).id
 
 
-def _by_code(session: Session, code: str) -> Invitation | None:
-    return session.scalar(select(Invitation).where(Invitation.code_hash == _code_hash(code)).with_for_update())
+def _coded(code: str) -> Select[Invitation]:
+    return select(Invitation).where(Invitation.code_hash == _code_hash(code))
 
 
 def _usable(invitation: Invitation) -> bool:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.accounts.forms import first_wins
 from portal.accounts.tables import Patient, PatientRecord
 from portal.core import clock, ids
 from portal.core.errors import Conflict, NotFound
@@ -51,8 +52,8 @@ def add_record(session: Session, *, patient_id: str, connection_id: str, fhir_id
         return
     if owner is not None or here is not None:
         raise Conflict("patient-record")
-    session.add(PatientRecord(patient_id=patient_id, connection_id=connection_id, fhir_id=fhir_id))
-    session.flush()
+    with first_wins(session, "patient-record"):
+        session.add(PatientRecord(patient_id=patient_id, connection_id=connection_id, fhir_id=fhir_id))
 
 
 def record_id(session: Session, *, patient_id: str, connection_id: str) -> str | None:

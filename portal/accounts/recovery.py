@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, wrong
 from portal.accounts.tables import RecoveryRead, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
@@ -59,6 +59,7 @@ def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, A
     if known:
         policy.needs_step_up(actor)
     _check(actor.account_id, method, wrap)
+    one_at_a_time(session, actor.account_id)
     row = session.get(RecoveryWrap, (actor.account_id, method.value))
     if row is None:
         row = RecoveryWrap(account_id=actor.account_id, method=method.value)
@@ -110,6 +111,7 @@ def note_print(session: Session, *, actor: Actor) -> None:
 
 
 def _count_read(session: Session, actor: Actor, reads_per_day: int) -> None:
+    one_at_a_time(session, actor.account_id)
     moment = clock.now()
     today = (RecoveryRead.account_id == actor.account_id) & (RecoveryRead.at > moment - DAY)
     count, first = session.execute(select(func.count(), func.min(RecoveryRead.at)).where(today)).one()

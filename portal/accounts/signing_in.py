@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.accounts.forms import first_wins
 from portal.accounts.roles import STAFF, Role
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -100,8 +101,8 @@ def _create(session: Session, claims: SignedInClaims, role: Role, agent: Agent, 
         created_at=clock.now(),
     )
     _refresh(account, claims)
-    session.add(account)
-    session.flush()
+    with first_wins(session, "account-exists"):
+        session.add(account)
     record(
         session,
         Action.ACCOUNT_CREATED,

@@ -6,14 +6,15 @@ Reading outside of it uses `Database.reading()`, which never blocks.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import psycopg
-from sqlalchemy import DateTime, LargeBinary, MetaData, String, create_engine, event, text
+from sqlalchemy import DateTime, LargeBinary, MetaData, String, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError, OperationalError
@@ -69,6 +70,23 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+Made = TypeVar("Made")
+
+
+class InEachDialect(Generic[Made]):
+    """What is built around an `insert … on conflict …`, in the words of each database; built once.
+
+    `build` is given the database's own `insert(table)`, whose result knows `on_conflict_do_nothing` and `_do_update`.
+    """
+
+    def __init__(self, build: Callable[[Callable[[Table], Any]], Made]) -> None:
+        self._made = {"postgresql": build(postgresql.insert), "sqlite": build(sqlite.insert)}
+
+    def of(self, session: Session) -> Made:
+        """The one for the database that the session writes to."""
+        return self._made[session.get_bind().dialect.name]
 
 
 class Database:

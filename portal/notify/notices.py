@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Table, bindparam, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal import audit, outbox
 from portal.audit import Action, Agent, Entity
 from portal.core import clock
-from portal.core.database import Database
+from portal.core.database import Database, InEachDialect
 from portal.notify.mail import Mail, MailDelayed, Mailer, MailRefused
 from portal.notify.tables import NoticeSent
 from portal.notify.words import Template, compose
@@ -24,6 +23,7 @@ KIND = "notice.message"
 WAIT = timedelta(minutes=2)
 
 _TABLE: Table = NoticeSent.__table__  # type: ignore[assignment]
+_MARK = InEachDialect(lambda insert: insert(_TABLE).on_conflict_do_nothing())
 _TOLD = select(_TABLE.c.account_id).where(
     _TABLE.c.account_id.in_(bindparam("account_ids", expanding=True)), _TABLE.c.about == bindparam("about")
 )
@@ -112,10 +112,8 @@ class MessageNotice:
 
     def _mark(self, account_id: str, thread_id: str, recipient: Recipient) -> None:
         with self._database.transaction() as session:
-            dialect = sqlite if self._database.sqlite else postgresql
             session.execute(
-                dialect.insert(_TABLE).on_conflict_do_nothing(),
-                {"account_id": account_id, "about": _about(thread_id), "sent_at": clock.now()},
+                _MARK.of(session), {"account_id": account_id, "about": _about(thread_id), "sent_at": clock.now()}
             )
             audit.record(
                 session,

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal.core import clock, ids
+from portal.core.database import InEachDialect
 from portal.outbox.tables import OutboxJob
 
 _TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
@@ -18,10 +18,7 @@ _TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
 LARGEST_PAYLOAD = 16_384
 
 
-_INSERT = {
-    "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]),
-    "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]),
-}
+_INSERT = InEachDialect(lambda insert: insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]))
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def enqueue_each(session: Session, kind: str, wanted: Iterable[Wanted], *, due_a
     if any(len(json.dumps(row["payload"])) > LARGEST_PAYLOAD for row in rows):
         raise ValueError(f"the payload of a {kind} job is larger than {LARGEST_PAYLOAD} characters")
     if rows:
-        session.execute(_INSERT[session.get_bind().dialect.name], rows)
+        session.execute(_INSERT.of(session), rows)
 
 
 def cancel(session: Session, dedupe: str) -> None:

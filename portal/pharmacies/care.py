@@ -39,7 +39,9 @@ def start(
 
     Raises NotFound for an unknown patient or pharmacy.
     """
-    if session.get(Pharmacy, pharmacy_id) is None or session.get(Patient, patient_id) is None:
+    # Locked, so that the care that two begin at the same moment is one.
+    patient = session.get(Patient, patient_id, with_for_update={"key_share": True})
+    if patient is None or session.get(Pharmacy, pharmacy_id) is None:
         raise NotFound()
     if in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id):
         return

@@ -9,8 +9,8 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.accounts.actor import Actor
-from portal.accounts.forms import text_of_bytes
+from portal.accounts.actor import Actor, one_at_a_time
+from portal.accounts.forms import first_wins, text_of_bytes
 from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooLarge, Unprocessable
@@ -50,6 +50,7 @@ def begin(
     text_of_bytes(cth, "cth", length=32)
     if not (actor.staff or actor.acting):
         raise NotFound()
+    one_at_a_time(session, actor.account_id)
     known = session.get(Attachment, attachment_id)
     if known is not None:
         if (known.account_id, known.thread_id, known.size, known.cth) != (actor.account_id, thread_id, size, cth):
@@ -73,8 +74,8 @@ def begin(
         cth=cth,
         created_at=clock.now(),
     )
-    session.add(made)
-    session.flush()
+    with first_wins(session, "attachment-exists"):
+        session.add(made)
     return made
 
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -152,9 +151,8 @@ def wrote(session: Session, *, account_id: str, thread: Thread) -> None:
     """Whoever had read everything before the own newest message has read that too; nobody else has."""
     seq = thread.last_message_seq
     row = {"delivered_seq": seq, "read_seq": seq, "read_messages": thread.messages}
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     if thread.messages == 1:
-        session.execute(dialect.insert(_POSITIONS).values(account_id=account_id, thread_id=thread.id, **row))
+        session.execute(insert(_POSITIONS).values(account_id=account_id, thread_id=thread.id, **row))
         return
     session.execute(
         update(_POSITIONS)

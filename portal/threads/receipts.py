@@ -1,16 +1,16 @@
 """Signed receipts (delivered, read, unreadable; docs/protocol.md section 4) and the positions that follow from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal import audit, notify
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity
 from portal.core import clock
+from portal.core.database import InEachDialect
 from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
 from portal.e2ee.reasons import Refused
 from portal.e2ee.records import EpochHeader, read_receipt, read_record
@@ -22,6 +22,20 @@ from portal.threads.inbox import transported
 from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
 
 _RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
+_POSITIONS: Table = ReadPosition.__table__  # type: ignore[assignment]
+
+
+def _newest(insert: Callable[[Table], Any]) -> Any:
+    row = insert(_RECEIPTS)
+    kept = {name: row.excluded[name] for name in ("pharmacy_id", "seq", "epoch", "h", "sig", "received_at")}
+    return row.on_conflict_do_update(
+        index_elements=["thread_id", "account_id", "kind"], set_=kept, where=row.excluded.seq >= _RECEIPTS.c.seq
+    ).returning(_RECEIPTS.c.seq)
+
+
+# Two tabs may tell at the same moment: whichever comes second, the newer receipt stays.
+_KEEP = InEachDialect(_newest)
+_BEGIN = InEachDialect(lambda insert: insert(_POSITIONS).on_conflict_do_nothing())
 
 
 def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping[str, Any]) -> tell.Told:
@@ -41,23 +55,23 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
         verify_receipt(raw, actor.account_id, lambda seq: _place(session, thread, seq), directory)
     except Refused as refused:
         raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
-    known = session.get(Receipt, (thread_id, actor.account_id, receipt.kind))
-    if known is not None and known.seq > receipt.seq:
+    kept = session.execute(
+        _KEEP.of(session),
+        {
+            "thread_id": thread_id,
+            "account_id": actor.account_id,
+            "kind": receipt.kind,
+            "pharmacy_id": thread.pharmacy_id,
+            "seq": receipt.seq,
+            "epoch": thread.epoch,
+            "h": raw["h"],
+            "sig": raw["sig"],
+            "received_at": clock.now(),
+        },
+    ).one_or_none()
+    if kept is None:
+        known = session.get_one(Receipt, (thread_id, actor.account_id, receipt.kind))
         raise Conflict("receipt-older", extra={"seq": known.seq})
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    row = {
-        "pharmacy_id": thread.pharmacy_id,
-        "seq": receipt.seq,
-        "epoch": thread.epoch,
-        "h": raw["h"],
-        "sig": raw["sig"],
-        "received_at": clock.now(),
-    }
-    session.execute(
-        dialect.insert(_RECEIPTS)
-        .values(thread_id=thread_id, account_id=actor.account_id, kind=receipt.kind, **row)
-        .on_conflict_do_update(index_elements=["thread_id", "account_id", "kind"], set_=row)
-    )
     _move_position(session, actor, thread, receipt.kind, receipt.seq)
     audit.record(
         session,
@@ -93,12 +107,17 @@ def _place(session: Session, thread: Thread, seq: int) -> Place:
 
 def _move_position(session: Session, actor: Actor, thread: Thread, kind: str, seq: int) -> None:
     thread_id = thread.id
-    position = session.get(ReadPosition, (actor.account_id, thread_id))
-    if position is None:
-        position = ReadPosition(
-            account_id=actor.account_id, thread_id=thread_id, delivered_seq=0, read_seq=0, read_messages=0
-        )
-        session.add(position)
+    session.execute(
+        _BEGIN.of(session),
+        {
+            "account_id": actor.account_id,
+            "thread_id": thread_id,
+            "delivered_seq": 0,
+            "read_seq": 0,
+            "read_messages": 0,
+        },
+    )
+    position = session.get_one(ReadPosition, (actor.account_id, thread_id), with_for_update=True)
     if kind == "delivered":
         position.delivered_seq = max(position.delivered_seq, seq)
     elif kind == "read":

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal.core.bus import Bus
+from portal.core.database import InEachDialect
 from portal.threads.tables import InboxCounter, InboxRow
 
 _ROWS: Table = InboxRow.__table__  # type: ignore[assignment]
@@ -32,7 +32,7 @@ class _Statements:
         self.move_up = row.on_conflict_do_update(index_elements=key, set_=moved)
 
 
-_STATEMENTS = {"postgresql": _Statements(postgresql.insert), "sqlite": _Statements(sqlite.insert)}
+_STATEMENTS = InEachDialect(_Statements)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def write_inbox(
     ordered = sorted(lines, key=lambda line: line.reader_id)
     if not ordered:
         return Told(thread_id, sequence, {})
-    statements = _STATEMENTS[session.get_bind().dialect.name]
+    statements = _STATEMENTS.of(session)
     first = [{"pharmacy_id": pharmacy_id, "reader_id": line.reader_id, "change_no": 1} for line in ordered]
     changes: dict[str, int] = dict(session.execute(statements.count, first).all())
     session.execute(
