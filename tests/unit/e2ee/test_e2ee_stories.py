@@ -1,12 +1,10 @@
 """Alice asks, Bob answers, others come and go: sealing and verifying as members and the server do it."""
 
-import importlib.util
 import json
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from e2ee_vectors import VECTORS
+from vectors import generator
 
 from portal.e2ee import ed25519, recovery, seal, selftest
 from portal.e2ee.attachments import FileFacts, open_file, seal_file
@@ -202,17 +200,6 @@ def test_the_self_test_passes_and_notices_a_wrong_answer(monkeypatch: pytest.Mon
         selftest.run()
 
 
-def _generator() -> ModuleType:
-    path = Path(VECTORS) / "make_python_vectors.py"
-    spec = importlib.util.spec_from_file_location("make_python_vectors", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_committed_vectors_are_what_the_generator_makes() -> None:
-    generator = _generator()
     for kind in generator.FILES:
         assert (VECTORS / "rxe2ee" / f"{kind}.json").read_text() == generator.make(kind), kind

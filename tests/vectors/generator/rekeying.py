@@ -1,0 +1,122 @@
+"""Threads in which somebody started again or has a new key (docs/protocol.md sections 3 to 5)."""
+
+from portal.e2ee import seal
+from portal.e2ee.identity import Device, EncryptionKey, Identity
+from portal.e2ee.records import Role
+from portal.e2ee.seal import Writer
+
+from .building import NOON, TEAM, Case, Talk, World, key_text, linden, no, ok, raw
+
+
+def reset_cases() -> list[Case]:
+    """Alice loses everything, starts again, and the server still has her old identity's signatures."""
+    world = linden()
+    alice, bob = world.people["alice"], world.people["bob"]
+    team = world.party(TEAM, Role.TEAM)
+    old_identity, old_key = alice.identity, alice.key
+    before = world.party("alice", Role.PATIENT)
+    talk = Talk(world)
+    talk.epoch(alice.device, before, team)
+    talk.say(alice.device, "before", topic="medicine")
+    fresh, key = Identity.new(), EncryptionKey.new(2)
+    world.chains["alice"].append(seal.reset_entry(before.entry, fresh, key))
+    after = world.party("alice", Role.PATIENT)
+    alice.identity = fresh
+    new_phone = world.device("alice", "alice_new_phone")
+    stolen = Device.new("alice", "alice_stolen")
+    world.certificates["alice_stolen"] = seal.certificate(old_identity, stolen, NOON)
+    talk.epoch(bob.device, after, team)
+    talk.history(bob.device, after, 1, 1)
+    talk.say(new_phone, "after")
+    keys = [key_text("alice", key)]
+    shared: Case = {"world": world.text(), "keys": keys}
+    forged = raw(talk.by(stolen).message(b"forged", NOON))
+    epoch = raw(talk.by(stolen).epoch([after, team], NOON))
+    early = Writer(stolen, talk.state_after(2), {1: talk.secrets[1]})
+    return [
+        ok(
+            "new keys after a reset, the old device's records stay",
+            records=talk.records,
+            plain=["before", "after"],
+            **shared,
+        ),
+        ok(
+            "a device of the old identity before the reset counts",
+            records=[*talk.records[:2], raw(early.message(b"still mine", NOON))],
+            plain=["before", "still mine"],
+            **{**shared, "keys": [key_text("alice", old_key)]},
+        ),
+        no(
+            "certificate",
+            "a device of the old identity under the new generation",
+            records=[*talk.records, forged],
+            **shared,
+        ),
+        no(
+            "certificate",
+            "a device of the old identity makes an epoch of the new generation",
+            records=[*talk.records, epoch],
+            **shared,
+        ),
+        no(
+            "certificate",
+            "a device of the old identity makes the first epoch of the new generation",
+            records=[*talk.records[:2], raw(Writer(stolen, talk.state_after(2)).epoch([after, team], NOON))],
+            **shared,
+        ),
+        no(
+            "member key",
+            "back to the old generation",
+            records=[*talk.records, raw(talk.by(bob.device).epoch([before, team], NOON))],
+            **shared,
+        ),
+    ]
+
+
+def rotation_cases() -> list[Case]:
+    """The team changes; who may speak is decided by the generation that the epoch names."""
+    world = World("alice", "bob", "erin")
+    world.found(TEAM, "bob")
+    patient = world.party("alice", Role.PATIENT)
+    old_team = world.party(TEAM, Role.TEAM)
+    alice, bob, erin = (world.people[name] for name in ("alice", "bob", "erin"))
+    talk = Talk(world)
+    talk.epoch(alice.device, patient, old_team)
+    talk.say(bob.device, "I leave soon", topic="medicine")
+    world.change(TEAM, "bob", "bob", "erin")
+    world.change(TEAM, "bob", "erin")
+    new_team = world.party(TEAM, Role.TEAM)
+    early = raw(Writer(erin.device, talk.state, dict(talk.secrets)).message(b"too early", NOON))
+    still_speaking = Writer(bob.device, talk.state, dict(talk.secrets)).message(b"still under the old one", NOON)
+    still = [*talk.records, raw(still_speaking)]
+    talk.epoch(erin.device, patient, new_team)
+    talk.say(erin.device, "I am new")
+    shared: Case = {"world": world.text(), "keys": [key_text("alice", alice.key)]}
+    return [
+        ok("a new generation of the team", records=talk.records, plain=["I leave soon", "I am new"], **shared),
+        ok(
+            "who has left still speaks under the old generation",
+            records=still,
+            plain=["I leave soon", "still under the old one"],
+            **shared,
+        ),
+        no("not a member", "who came later under the old generation", records=[*talk.records[:2], early], **shared),
+        no(
+            "not a member",
+            "who has left under the new generation",
+            records=[*talk.records, raw(talk.by(bob.device).message(b"me again", NOON))],
+            **shared,
+        ),
+        no(
+            "creator",
+            "who has left makes an epoch",
+            records=[*talk.records, raw(talk.by(bob.device).epoch([patient, new_team], NOON))],
+            **shared,
+        ),
+        no(
+            "member key",
+            "the team's old generation again",
+            records=[*talk.records, raw(talk.by(alice.device).epoch([patient, old_team], NOON))],
+            **shared,
+        ),
+    ]
