@@ -64,6 +64,13 @@ export class UserChain {
     return this.newest.id;
   }
 
+  /** The entry that introduced the present identity. */
+  get introduced(): UserEntry {
+    const { ed, ml } = this.newest.keys;
+    const before = this.entries.findLast(({ keys }) => !sameBytes(keys.ed, ed) || !sameBytes(keys.ml, ml));
+    return this.entries.find(({ n }) => n > (before?.n ?? 0))!;
+  }
+
   /** The newest entry of a generation; without generation the newest of all. */
   entry(gen?: number): UserEntry | undefined {
     return gen === undefined ? this.newest : this.entries.findLast((known) => known.gen === gen);

@@ -6,7 +6,7 @@ import {
 } from "./form.ts";
 import { OVERHEAD_BYTES } from "./hpke.ts";
 import { Refused } from "./reasons.ts";
-import { type Json, type JsonObject, readText } from "./strictjson.ts";
+import { type Json } from "./strictjson.ts";
 
 export const SUITE = "647a.11.2";
 export const ROLES = ["patient", "proxy", "team", "pharmacist", "staff", "service"] as const;
@@ -273,10 +273,4 @@ export function genesisHash(thread: string): Bytes {
 /** kid: the first 16 bytes of the hash of an encryption key. */
 export function keyId(kem: Bytes): Bytes {
   return sha256(kem).slice(0, 16);
-}
-
-
-/** A record's JSON text as a server sends it, kept free of JavaScript's own names. */
-export function recordFromText(json: string): JsonObject {
-  return object(readText(json, { depth: 16, numbers: "any" }));
 }

@@ -1,7 +1,7 @@
 // Safety numbers: what two people compare, in person or on video, or against a poster at the counter (docs/protocol.md section 9).
 
 import { type UserChain } from "./directory.ts";
-import { type Bytes, b64, pae, sameBytes, sha256 } from "./encoding.ts";
+import { type Bytes, b64, pae, sha256 } from "./encoding.ts";
 import { type TeamChain } from "./teams.ts";
 
 export interface SafetyNumber {
@@ -11,15 +11,9 @@ export interface SafetyNumber {
   readonly qr: string;
 }
 
-/** The header that stands for a person: the first entry with the present identity. */
+/** The header that stands for a person: of the first entry with the present identity. */
 export function identityHeader(chain: UserChain): Bytes {
-  const { ed, ml } = chain.newest.keys;
-  let first = chain.newest;
-  for (const entry of chain.entries.toReversed()) {
-    if (!sameBytes(entry.keys.ed, ed) || !sameBytes(entry.keys.ml, ml)) break;
-    first = entry;
-  }
-  return first.h;
+  return chain.introduced.h;
 }
 
 /** The header that stands for a team: that of its first record. It never changes. */

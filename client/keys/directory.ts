@@ -3,14 +3,11 @@
 
 import { verifyRevocation } from "../crypto/certificates.ts";
 import { type KnownIdentity, type Pin, type UserChain, verifyUserChain } from "../crypto/directory.ts";
-import { b64, fromUtf8, unb64, utf8 } from "../crypto/encoding.ts";
 import { KnownDirectory } from "../crypto/known.ts";
-import { Refused, attempt, refused } from "../crypto/reasons.ts";
+import { Refused, refused } from "../crypto/reasons.ts";
 import { type SafetyNumber, identityHeader, safetyNumber, teamHeader } from "../crypto/safety.ts";
 import { type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
-import { type Account, ApiError, Unreachable, post } from "../live/api.ts";
-import { type Keyring } from "./keyring.ts";
-import { type Objects } from "./objects.ts";
+import { type Account, post } from "../live/api.ts";
 import { type DirectoryItem, type OwnKeys, type PersonItem, isTeamItem } from "./shapes.ts";
 
 const MOST_IDS = 100;
@@ -67,6 +64,16 @@ function signersOf(items: readonly DirectoryItem[]): string[] {
   return items.flatMap((item) => (isTeamItem(item) ? item.records.map((record) => record.by) : []));
 }
 
+/** Where pins are kept (pins.ts). */
+export interface PinStore {
+  /** Those of some people and teams. */
+  of(items: readonly DirectoryItem[]): Promise<ReadonlyMap<string, Pin>>;
+  /** Moves pins forward to what was seen, never back. */
+  move(items: readonly DirectoryItem[], seen: ReadonlyMap<string, Pin>): Promise<void>;
+  /** All that were read so far. */
+  now(): ReadonlyMap<string, Pin>;
+}
+
 /** The directory of this page. */
 export class Directory {
   readonly known = new KnownDirectory();
@@ -75,16 +82,16 @@ export class Directory {
   /** What did not verify: nothing is sent to it or read from it. */
   readonly faults = new Map<string, Refused>();
   private readonly held = new Set<string>();
-  private pins: Pins | undefined;
+  private pins: PinStore | undefined;
 
-  constructor(private readonly keyring: Keyring, own: UserChain, keys: OwnKeys, private readonly account: Account) {
+  constructor(own: UserChain, keys: OwnKeys, private readonly account: Account) {
     this.known.addUser(own);
     for (const device of keys.devices) this.known.addCertificate(device.id, device.certificate);
   }
 
-  /** Where pins are kept: set once, as sealed objects are read with this directory. */
-  pinsIn(objects: Objects): void {
-    this.pins = new Pins(objects, this.keyring, this.account.role !== "patient");
+  /** Where pins are kept: set once, as the sealed objects they lie in are verified with this directory. */
+  keepPinsIn(pins: PinStore): void {
+    this.pins = pins;
   }
 
   /** Fetches and verifies ids that are not known yet (`fresh`: known ones too), and whoever signed for teams among them. */
@@ -155,87 +162,4 @@ export class Directory {
     });
     return headers.some((header) => header === undefined) ? undefined : safetyNumber(headers.filter((header) => header !== undefined));
   }
-}
-
-/** Pins in sealed objects: of the person, and, for patients seen by staff, of the team, so that colleagues share them. */
-class Pins {
-  private readonly loaded = new Map<string, Map<string, Pin>>();
-
-  constructor(private readonly objects: Objects, private readonly keyring: Keyring, private readonly staff: boolean) {}
-
-  now(): ReadonlyMap<string, Pin> {
-    return new Map([...this.loaded.values()].flatMap((pins) => [...pins]));
-  }
-
-  private ownerFor(item: DirectoryItem): string {
-    const team = this.keyring.teams.toSorted().at(-1);
-    return this.staff && team !== undefined && !isTeamItem(item) && item.role === "patient" ? team : this.keyring.account;
-  }
-
-  async of(items: readonly DirectoryItem[]): Promise<ReadonlyMap<string, Pin>> {
-    const found = new Map<string, Pin>();
-    for (const item of items) {
-      const pin = (await this.all(this.ownerFor(item))).get(item.id);
-      if (pin !== undefined) found.set(item.id, pin);
-    }
-    return found;
-  }
-
-  private async all(owner: string): Promise<Map<string, Pin>> {
-    let pins = this.loaded.get(owner);
-    if (pins === undefined) {
-      pins = new Map();
-      for (const { content } of (await this.objects.list(owner, "pins")).values()) for (const [id, pin] of readPins(content)) pins.set(id, pin);
-      this.loaded.set(owner, pins);
-    }
-    return pins;
-  }
-
-  /** Moves pins forward, never back. Pins that cannot be stored now are stored with the next look-up. */
-  async move(items: readonly DirectoryItem[], seen: ReadonlyMap<string, Pin>): Promise<void> {
-    const buckets = new Map<string, { owner: string; pins: Map<string, Pin> }>();
-    for (const item of items) {
-      const owner = this.ownerFor(item);
-      const pin = seen.get(item.id)!;
-      const before = (await this.all(owner)).get(item.id);
-      if (before !== undefined && before.n >= pin.n) continue;
-      const bucket = bucketOf(item.id);
-      const place = buckets.get(`${owner} ${bucket}`) ?? { owner, pins: new Map<string, Pin>() };
-      buckets.set(`${owner} ${bucket}`, place);
-      place.pins.set(item.id, pin);
-    }
-    for (const [name, { owner, pins }] of buckets) {
-      try {
-        await this.objects.update(owner, "pins", name.split(" ")[1]!, (content) => {
-          const there = content === undefined ? new Map<string, Pin>() : readPins(content);
-          for (const [id, pin] of pins) if ((there.get(id)?.n ?? 0) < pin.n) there.set(id, pin);
-          return writePins(there);
-        });
-        for (const [id, pin] of pins) this.loaded.get(owner)?.set(id, pin);
-      } catch (error) {
-        if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
-      }
-    }
-  }
-}
-
-/** Pins are spread over objects by the first digit of the id, so that none grows too large. */
-function bucketOf(id: string): string {
-  return /^[0-9a-f]{32}$/.test(id) ? `p${id[0]!}` : "teams";
-}
-
-function readPins(content: Uint8Array): Map<string, Pin> {
-  const pins = new Map<string, Pin>();
-  const said: unknown = JSON.parse(fromUtf8(content));
-  if (typeof said !== "object" || said === null) return pins;
-  for (const [id, value] of Object.entries(said)) {
-    const [n, hash] = Array.isArray(value) ? (value as unknown[]) : [];
-    const bytes = attempt(() => unb64(hash, 32));
-    if (typeof n === "number" && !refused(bytes)) pins.set(id, { n, hash: bytes });
-  }
-  return pins;
-}
-
-function writePins(pins: ReadonlyMap<string, Pin>): Uint8Array<ArrayBuffer> {
-  return utf8(JSON.stringify(Object.fromEntries([...pins].map(([id, { n, hash }]) => [id, [n, b64(hash)]]))));
 }

@@ -1,11 +1,10 @@
 // Keys whose first request was sent but whose answer was lost: looked up before anything else is asked of the person.
 
 import { sameBytes, unb64 } from "../crypto/encoding.ts";
-import { signSession } from "../crypto/identity.ts";
-import { b64 } from "../crypto/encoding.ts";
 import { type SessionState, post } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
-import { type Pending, Resting, deviceSigner, dropPending, dropWraps, keepDevice, keptPending, openPending } from "./local.ts";
+import { bind, deviceName } from "./binding.ts";
+import { type Pending, Resting, dropPending, dropWraps, keepDevice, keptPending, openPending } from "./local.ts";
 import { type Given, type OwnKeys } from "./shapes.ts";
 import { entryHash } from "./vault.ts";
 
@@ -35,8 +34,7 @@ export async function finishPending(
   const ours = newest !== undefined && sameBytes(entryHash(newest.h), pending.entry);
   const listed = own.devices.find((one) => one.id === pending.device.id);
   if (listed?.state === "active" && session.device_challenge !== null) {
-    const signature = await signSession(await deviceSigner(pending.device), pending.device.id, unb64(session.device_challenge));
-    const given = await post<Given>("/api/keys/devices/bind", { device: pending.device.id, sig: b64(signature) });
+    const given = await bind(session, pending.device);
     await settle(store, account, pending, given);
     return given;
   }
@@ -47,16 +45,4 @@ export async function finishPending(
   }
   await dropPending(store);
   return undefined;
-}
-
-/** A name by which a person knows this browser again: what it is and what it runs on. */
-export function deviceName(agent: string = navigator.userAgent): string {
-  const browsers: readonly (readonly [RegExp, string])[] = [
-    [/Edg\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\/|FxiOS/, "Firefox"], [/Chrome\/|CriOS/, "Chrome"], [/Safari\//, "Safari"],
-  ];
-  const systems: readonly (readonly [RegExp, string])[] = [
-    [/iPhone/, "iPhone"], [/iPad/, "iPad"], [/Android/, "Android"], [/Windows/, "Windows"], [/Mac OS X/, "Mac"], [/CrOS/, "Chromebook"], [/Linux/, "Linux"],
-  ];
-  const first = (list: readonly (readonly [RegExp, string])[]): string | undefined => list.find(([sign]) => sign.test(agent))?.[1];
-  return [first(browsers), first(systems)].filter((word) => word !== undefined).join(", ") || "Browser";
 }

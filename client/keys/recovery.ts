@@ -1,28 +1,29 @@
 // Ways back to one's keys: a printed code, a passphrase. Set while the root key is at hand; tried out, so that the person knows
 // that it works before it is needed.
 
-import { type Bytes } from "../crypto/encoding.ts";
+import { type Bytes, sameBytes } from "../crypto/encoding.ts";
 import { type UrkWrap, generateCode, passphraseFault, generatePassphrase } from "../crypto/recovery.ts";
 import { KNOWN_PASSPHRASES } from "../crypto/words/known.ts";
-import { post, put } from "../live/api.ts";
-import { run } from "../live/worker.ts";
+import { get, post, put } from "../live/api.ts";
 import { keepWrap, keptWrap } from "./local.ts";
-import { type Wraps, recoveryWraps, tried } from "./recover.ts";
 import { type Method } from "./shapes.ts";
 import { type Ready } from "./unlock.ts";
 import { openRootKey } from "./vault.ts";
+import { run } from "./work.ts";
 
 export { generateCode, generatePassphrase };
+
+export type Wraps = Readonly<Partial<Record<Method, UrkWrap>>>;
+
+/** The wraps of the root key. Throws ApiError `step-up` (sign in afresh), `recovery-reads` (too often today). */
+export async function recoveryWraps(): Promise<Wraps> {
+  return (await get<{ wraps: Wraps }>("/api/keys/recovery")).wraps;
+}
 
 /** Why a passphrase of one's own is not taken: a key of the catalogue, or undefined. */
 export function passphraseProblem(passphrase: string): "keys.passphrase.short" | "keys.passphrase.known" | undefined {
   const fault = passphraseFault(passphrase, KNOWN_PASSPHRASES);
   return fault === undefined ? undefined : fault === "too short" ? "keys.passphrase.short" : "keys.passphrase.known";
-}
-
-/** The root key without asking: it lies at rest until the first recovery way is set. */
-export function restingRoot(ready: Ready): Promise<Bytes | undefined> {
-  return ready.resting.root();
 }
 
 /** The root key by code or passphrase, out of the wrap that this device keeps or that the server gives. */
@@ -39,7 +40,7 @@ export async function rootBy(ready: Ready, method: Method, secret: string, wraps
 export async function setWay(ready: Ready, root: Bytes, method: Method, secret: string): Promise<UrkWrap> {
   const wrap = await run("wrapRootKey", { user: ready.account.id, urk: root, method, secret });
   const opened = await openRootKey(wrap, ready.account.id, secret);
-  if (String(opened) !== String(root)) throw new Error("the wrap does not give the root key back");
+  if (!sameBytes(opened, root)) throw new Error("the wrap does not give the root key back");
   await put(`/api/keys/recovery/${method}`, { wrap });
   await keepWrap(ready.store, wrap);
   await ready.resting.dropRoot();
@@ -55,6 +56,11 @@ export async function tryOut(ready: Ready, method: Method, secret: string): Prom
   if (kept === undefined) await keepWrap(ready.store, wrap);
   await tried(method);
   return root;
+}
+
+/** Notes that a recovery way opened: the banner that asks to try it out goes. */
+export function tried(method: Method): Promise<void> {
+  return post<void>(`/api/keys/recovery/${method}/tried`);
 }
 
 /** Says to the server that the other browser which asks for the wraps is this person too. */

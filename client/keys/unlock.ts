@@ -2,18 +2,19 @@
 // the share, the seeds, the teams. Everything that stands in the way has a page of its own, which comes back here.
 
 import { type UserChain, verifyUserChain, walkBackSeeds } from "../crypto/directory.ts";
-import { b64, unb64 } from "../crypto/encoding.ts";
-import { signSession } from "../crypto/identity.ts";
+import { unb64 } from "../crypto/encoding.ts";
 import { refused } from "../crypto/reasons.ts";
 import { openTeam } from "../crypto/teams.ts";
-import { type Account, ApiError, type SessionState, get, isCode, post, readSession } from "../live/api.ts";
+import { type Account, ApiError, type SessionState, get, isCode, readSession } from "../live/api.ts";
 import { Store } from "../store/db.ts";
+import { bind } from "./binding.ts";
 import { Directory } from "./directory.ts";
 import { Keyring } from "./keyring.ts";
-import { type KeptDevice, Resting, deviceSigner, exclusively, forgetKeys, keptDevice, signingKey } from "./local.ts";
+import { Resting, exclusively, forgetKeys, keptDevice, signingKey } from "./local.ts";
 import { Objects } from "./objects.ts";
 import { finishPending } from "./pending.ts";
-import { type Given, type OwnKeys } from "./shapes.ts";
+import { Pins } from "./pins.ts";
+import { type OwnKeys } from "./shapes.ts";
 
 /** A page that can open and sign. */
 export interface Ready {
@@ -116,9 +117,9 @@ export async function unlock(person: SignedIn): Promise<Ready | Missing> {
     account: account.id, device: device.id, publicKey: device.publicKey, signing: await signingKey(device), seeds: await resting.seeds(),
   });
   if (!(await completeOwn(keyring, chain))) return "behind";
-  const directory = new Directory(keyring, chain, own, account);
+  const directory = new Directory(chain, own, account);
   const objects = new Objects(keyring, directory);
-  directory.pinsIn(objects);
+  directory.keepPinsIn(new Pins(objects, keyring, account.role !== "patient"));
   await openTeams(keyring, directory, resting, own);
   return { session, account, store, keyring, chain, own, resting, directory, objects };
 }
@@ -142,13 +143,6 @@ async function forgetLeftTeams(resting: Resting, own: OwnKeys): Promise<void> {
   for (const { what, owner, gen } of await resting.names()) {
     if (what === "team" && !mine.has(owner)) await resting.drop("team", owner, gen);
   }
-}
-
-/** Shows the server that this session runs on this device; gives the share. */
-export async function bind(session: SessionState, device: KeptDevice): Promise<Given> {
-  if (session.device_challenge === null) throw new ApiError(403, "no-challenge", "", {}, null);
-  const signature = await signSession(await deviceSigner(device), device.id, unb64(session.device_challenge));
-  return post<Given>("/api/keys/devices/bind", { device: device.id, sig: b64(signature) });
 }
 
 /** One's own chain, held against what this browser saw last. Throws Refused (`rollback`, `fork` …): the server shows another. */

@@ -9,8 +9,8 @@ import {
 } from "../crypto/objects.ts";
 import { Refused, attempt, refused } from "../crypto/reasons.ts";
 import { type UrkWrap } from "../crypto/recovery.ts";
-import { run } from "../live/worker.ts";
 import { type VaultText } from "./shapes.ts";
+import { run } from "./work.ts";
 
 /** The vault of first keys, or of keys that start again. `n`: number of the entry that introduced the identity. */
 export async function makeVault(
@@ -41,20 +41,9 @@ function boxOf(vault: VaultText, kind: "uik" | "puk", n: number): RootBoxText {
   return found;
 }
 
-/** The number of the entry that introduced the present identity. */
-export function identityNumber(chain: UserChain): number {
-  const { ed, ml } = chain.newest.keys;
-  let first = chain.newest;
-  for (const entry of chain.entries.toReversed()) {
-    if (String(entry.keys.ed) !== String(ed) || String(entry.keys.ml) !== String(ml)) break;
-    first = entry;
-  }
-  return first.n;
-}
-
 /** The present identity. Throws Refused: `aead` for a wrong root key, `object`, `member key`. */
 export async function identityIn(vault: VaultText, root: Bytes, chain: UserChain): Promise<IdentitySeeds> {
-  const n = identityNumber(chain);
+  const { n } = chain.introduced;
   const identity = await openIdentity(boxOf(vault, "uik", n), root, chain, n);
   if (refused(identity)) throw identity;
   return identity;

@@ -1,7 +1,6 @@
 // The page's side of the crypto worker: long work (Argon2, opening whole threads) runs beside the page, which stays awake.
 
 import { Refused, type Reason } from "../crypto/reasons.ts";
-import type { Tasks } from "../worker/crypto.ts";
 
 declare const __WORKER_CRYPTO_URL__: string;
 
@@ -22,21 +21,30 @@ const waiting = new Map<number, Waiting>();
 let worker: Worker | undefined;
 let count = 0;
 
-/**
- * Runs a task of client/worker/crypto.ts. A `Refused` that the task throws is thrown here too. `onPart` hears what the task
- * emits before it ends. `transfer`: buffers that are handed over instead of copied.
- */
-export function run<Name extends keyof Tasks>(
-  name: Name, input: Parameters<Tasks[Name]>[0],
-  options: { readonly onPart?: (part: never) => void; readonly transfer?: readonly Transferable[] } = {},
-): Promise<Awaited<ReturnType<Tasks[Name]>>> {
-  const no = (count += 1);
-  return new Promise((resolve, reject) => {
-    waiting.set(no, {
-      resolve: resolve as (value: unknown) => void, reject, part: options.onPart as ((part: unknown) => void) | undefined,
+type Task = (input: never, emit: never) => Promise<unknown>;
+
+/** `onPart` hears what a task emits before it ends. `transfer`: buffers that are handed over instead of copied. */
+interface RunOptions {
+  readonly onPart?: (part: never) => void;
+  readonly transfer?: readonly Transferable[];
+}
+
+/** Runs a task of a table in the worker. A `Refused` that the task throws is thrown here too. */
+export type Run<Table extends Readonly<Record<keyof Table, Task>>> = <Name extends keyof Table>(
+  name: Name, input: Parameters<Table[Name]>[0], options?: RunOptions,
+) => Promise<Awaited<ReturnType<Table[Name]>>>;
+
+/** The page's side of one table of client/worker/crypto.ts: only its type is named here, its code stays in the worker. */
+export function runner<Table extends Readonly<Record<keyof Table, Task>>>(): Run<Table> {
+  return (name, input, options = {}) => {
+    const no = (count += 1);
+    return new Promise((resolve, reject) => {
+      waiting.set(no, {
+        resolve: resolve as (value: unknown) => void, reject, part: options.onPart as ((part: unknown) => void) | undefined,
+      });
+      started().postMessage({ no, name, input }, [...(options.transfer ?? [])]);
     });
-    started().postMessage({ no, name, input }, [...(options.transfer ?? [])]);
-  });
+  };
 }
 
 /** Ends the worker with everything it holds: the screen is locked. What still waits is rejected. */

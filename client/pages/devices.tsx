@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { endDevice } from "../keys/rotate.ts";
 import type { OwnDevice, OwnKeys } from "../keys/shapes.ts";
 import { type Ready, ownKeys } from "../keys/unlock.ts";
-import { type Page, SHARED, startKeyPage, troubleWords } from "../live/page.tsx";
+import { type Page, SHARED, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { Checkbox } from "../views/components/forms.tsx";
 import { moment } from "../views/format.ts";

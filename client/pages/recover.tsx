@@ -2,11 +2,12 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { type Wraps, recover, recoveryWraps, startAgain } from "../keys/recover.ts";
+import { type Wraps, recoveryWraps } from "../keys/recovery.ts";
+import { restore, startAgain } from "../keys/restore.ts";
 import type { Method } from "../keys/shapes.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../live/page.tsx";
+import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton } from "../views/components/basics.tsx";
 import { Checkbox } from "../views/components/forms.tsx";
 import { phoneUri } from "../views/format.ts";
@@ -44,7 +45,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
         ) : (
           <SecretForm methods={methods} label={t("keys.recover.do")} busyWords={t("keys.recover.busy")}
             onSecret={async (method, secret) => {
-              await recover(person, wraps[method]!, secret);
+              await restore(person, wraps[method]!, secret);
               location.replace(next);
             }} />
         )}

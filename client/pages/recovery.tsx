@@ -9,7 +9,7 @@ import { confirmOther, generateCode, generatePassphrase, passphraseProblem, setW
 import type { Method, RecoveryWay } from "../keys/shapes.ts";
 import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { type Page, startKeyPage, troubleWords } from "../live/page.tsx";
+import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
 import { RecoverySheet } from "../views/components/recovery.tsx";

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { enrol } from "../keys/enrol.ts";
 import { type SignedIn, leaveFor, unlock } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { Loading, type Page, TroubleInside, startPage } from "../live/page.tsx";
+import { Loading, type Page, TroubleInside, startPage } from "../frame/page.tsx";
 import { t } from "../views/i18n.ts";
 import { onward } from "./parts/root.tsx";
 

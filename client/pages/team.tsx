@@ -9,7 +9,7 @@ import {
 } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { Loading, type Page, Said, startKeyPage, troubleWords } from "../live/page.tsx";
+import { Loading, type Page, Said, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { Ready } from "../keys/unlock.ts";
-import { type Page, Trouble, startKeyPage } from "../live/page.tsx";
+import { type Page, Trouble, startKeyPage } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ContextPanel } from "../views/components/context.tsx";
 import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.tsx";

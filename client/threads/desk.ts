@@ -1,23 +1,20 @@
 // What a page needs to work with threads: keys in the worker, the directory known on both sides, the outbox, the stream, the kept
 // heads, and the open threads. One for each page.
 
-import { b64, fromUtf8, newId, unb64, utf8 } from "../crypto/encoding.ts";
+import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import type { DirectoryItem } from "../keys/shapes.ts";
 import type { Ready } from "../keys/unlock.ts";
 import { ApiError, Unreachable, post } from "../live/api.ts";
-import { Outbox } from "../live/outbox.ts";
-import type { Page, PharmacyItem } from "../live/page.tsx";
+import type { Page, PharmacyItem } from "../frame/page.tsx";
 import { Stream } from "../live/stream.ts";
-import { run } from "../live/worker.ts";
-import { deliver, type Parcel } from "./send.ts";
+import { KeptHeads } from "./heads.ts";
+import { Outbox } from "./outbox.ts";
+import { type Parcel, type SendingDesk, deliver } from "./send.ts";
 import type { HeadText } from "./shapes.ts";
 import type { Wish } from "./tasks.ts";
 import { ThreadModel } from "./thread.ts";
-
-const HEADS_AFTER_MS = 5_000;
-/** A sealed object holds at most 256 KiB; a head takes about 90 bytes. */
-const MOST_HEADS = 2_000;
+import { run } from "./work.ts";
 
 /** What a new thread is about and with whom. */
 export interface NewThread {
@@ -29,26 +26,24 @@ export interface NewThread {
 }
 
 /** The threads of a page. */
-export class Desk {
+export class Desk implements SendingDesk {
   readonly ready: Ready;
   readonly outbox: Outbox;
   readonly stream: Stream;
   private readonly threads = new Map<string, ThreadModel>();
   private readonly learned = new Map<string, DirectoryItem>();
-  private readonly heads = new Map<string, HeadText>();
-  private headsTimer: ReturnType<typeof setTimeout> | undefined;
-  private headsRead: Promise<void> | undefined;
+  private readonly heads: KeptHeads;
 
   private constructor(readonly page: Page<Ready>) {
     this.ready = page.person;
+    this.heads = new KeptHeads(this.ready);
     this.outbox = new Outbox(this.ready, (entry) => deliver(this, entry));
     this.stream = new Stream(this.ready.account.id, (state) => page.live.told(state));
     page.live.onWipe(() => {
       this.outbox.close();
       this.stream.close();
-      clearTimeout(this.headsTimer);
+      this.heads.close();
       this.threads.clear();
-      this.heads.clear();
     });
     this.stream.listen((news) => {
       if (news.kind === "ready") {
@@ -163,56 +158,12 @@ export class Desk {
   }
 
   /** The highest head seen of a thread, in this browser or in another of this person's. */
-  async keptHead(thread: string): Promise<HeadText | null> {
-    const local = await this.ready.store.get<HeadText>("heads", thread);
-    this.headsRead ??= this.readHeads();
-    await this.headsRead;
-    const sealed = this.heads.get(thread);
-    if (local === undefined || sealed === undefined) return local ?? sealed ?? null;
-    return sealed.seq > local.seq ? sealed : local;
+  keptHead(thread: string): Promise<HeadText | null> {
+    return this.heads.kept(thread);
   }
 
   /** Remembers a head that was reached without a fault. */
-  async keepHead(thread: string, head: HeadText): Promise<void> {
-    const known = this.heads.get(thread);
-    if (known !== undefined && known.seq >= head.seq) return;
-    this.heads.delete(thread);
-    this.heads.set(thread, head);
-    await this.ready.store.put("heads", thread, head, (kept) => kept.seq === head.seq && kept.head === head.head);
-    clearTimeout(this.headsTimer);
-    this.headsTimer = setTimeout(() => void this.storeHeads(), HEADS_AFTER_MS);
+  keepHead(thread: string, head: HeadText): Promise<void> {
+    return this.heads.keep(thread, head);
   }
-
-  private async readHeads(): Promise<void> {
-    try {
-      const found = await this.ready.objects.read(this.me, "heads", "heads");
-      if (found !== undefined) for (const [thread, head] of readHeads(found.content)) this.heads.set(thread, head);
-    } catch (error) {
-      // Those of this browser still count.
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
-    }
-  }
-
-  private async storeHeads(): Promise<void> {
-    try {
-      await this.ready.objects.update(this.me, "heads", "heads", (content) => {
-        const all = new Map(content === undefined ? [] : readHeads(content));
-        for (const [thread, head] of this.heads) if ((all.get(thread)?.seq ?? 0) < head.seq) all.set(thread, head);
-        return utf8(JSON.stringify(Object.fromEntries([...all].slice(-MOST_HEADS).map(([thread, head]) => [thread, [head.seq, head.head]]))));
-      });
-    } catch (error) {
-      // Stored with the next one.
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
-    }
-  }
-}
-
-function readHeads(content: Uint8Array): [string, HeadText][] {
-  const said: unknown = JSON.parse(fromUtf8(content));
-  if (typeof said !== "object" || said === null) return [];
-  return Object.entries(said).flatMap(([thread, value]): [string, HeadText][] => {
-    const [seq, head] = Array.isArray(value) ? value as unknown[] : [];
-    if (typeof seq !== "number" || typeof head !== "string") return [];
-    return [[thread, { seq, head: b64(unb64(head, 32)) }]];
-  });
 }

@@ -5,9 +5,9 @@ import type { FileNote } from "../crypto/bodies.ts";
 import { newId } from "../crypto/encoding.ts";
 import { Refused } from "../crypto/reasons.ts";
 import { ApiError, Unreachable, pause, post, putBytes } from "../live/api.ts";
-import { run } from "../live/worker.ts";
 import type { FileView } from "../views/types.ts";
 import type { RecordView } from "./shapes.ts";
+import { run } from "./work.ts";
 
 /** The largest file that can be sent. */
 export const LARGEST_BYTES = 25 * 1024 * 1024;

@@ -1,11 +1,11 @@
 // The inbox of a page: its lines, opened by the worker, kept up to date by the stream.
 
 import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
-import { run } from "../live/worker.ts";
 import { t } from "../views/i18n.ts";
 import type { InboxRow, Turn } from "../views/types.ts";
 import type { Desk } from "./desk.ts";
 import type { HeadItem, Preview } from "./shapes.ts";
+import { run } from "./work.ts";
 
 const PAGE = 50;
 

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import { ApiError, Unreachable, get, post } from "../live/api.ts";
-import { pharmacyView, troubleWords } from "../live/page.tsx";
+import { pharmacyView, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer } from "../views/components/composer.tsx";
 import { medicineChip, orderChip } from "../views/components/context.tsx";

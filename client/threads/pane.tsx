@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
-import { pharmacyView, troubleWords } from "../live/page.tsx";
+import { pharmacyView, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
 import { medicineChip, orderChip } from "../views/components/context.tsx";

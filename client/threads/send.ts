@@ -4,10 +4,15 @@
 import { Refused } from "../crypto/reasons.ts";
 import type { Role } from "../crypto/records.ts";
 import { ApiError, Unreachable, post } from "../live/api.ts";
-import type { Outgoing, SendOutcome } from "../live/outbox.ts";
-import { run } from "../live/worker.ts";
-import type { Desk } from "./desk.ts";
+import type { Outgoing, SendOutcome } from "./outbox.ts";
 import type { Wish } from "./tasks.ts";
+import type { ThreadDesk, ThreadModel } from "./thread.ts";
+import { run } from "./work.ts";
+
+/** What sending needs of the page (desk.ts). */
+export interface SendingDesk extends ThreadDesk {
+  thread(id: string): ThreadModel;
+}
 
 /** What an outbox entry holds. */
 export type Parcel =
@@ -21,7 +26,7 @@ const TRIES = 6;
 const NOT_OPEN_SECONDS = 30;
 
 /** Sends one entry. Never throws for what the server or the line does. */
-export async function deliver(desk: Desk, entry: Outgoing): Promise<SendOutcome> {
+export async function deliver(desk: SendingDesk, entry: Outgoing): Promise<SendOutcome> {
   const parcel = entry.parcel as Parcel;
   try {
     return parcel.kind === "birth" ? await deliverBirth(desk, entry, parcel) : await deliverAppend(desk, entry, parcel.wish);
@@ -44,7 +49,7 @@ export function outcomeOf(error: unknown): SendOutcome {
   throw error;
 }
 
-async function deliverAppend(desk: Desk, entry: Outgoing, wish: Wish): Promise<SendOutcome> {
+async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Promise<SendOutcome> {
   const thread = desk.thread(entry.thread);
   await thread.sync();
   let rekey: { readonly revoked: readonly string[] } | null = null;
@@ -75,7 +80,7 @@ async function deliverAppend(desk: Desk, entry: Outgoing, wish: Wish): Promise<S
   }
 }
 
-async function deliverBirth(desk: Desk, entry: Outgoing, parcel: Extract<Parcel, { kind: "birth" }>): Promise<SendOutcome> {
+async function deliverBirth(desk: SendingDesk, entry: Outgoing, parcel: Extract<Parcel, { kind: "birth" }>): Promise<SendOutcome> {
   const { pharmacy, patient, topic, wish, members } = parcel;
   await desk.know(members.map((one) => one.id), { fresh: true });
   // A team without keys yet: the question waits here until the pharmacy has opened for messages.

@@ -3,11 +3,22 @@
 import { type Bytes, fromUtf8, unb64 } from "../crypto/encoding.ts";
 import type { ReceiptKind } from "../crypto/receipts.ts";
 import type { RecordText } from "../crypto/seal.ts";
+import type { Ready } from "../keys/unlock.ts";
 import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
-import { run } from "../live/worker.ts";
-import type { Desk } from "./desk.ts";
 import type { HeadText, MemberView, ReadPart, ReadResult, ReceiptView, RecordView } from "./shapes.ts";
 import type { Transport } from "./show.ts";
+import { run } from "./work.ts";
+
+/** What a thread needs of the page it is open in (desk.ts). */
+export interface ThreadDesk {
+  readonly ready: Ready;
+  readonly me: string;
+  readonly staff: boolean;
+  isStaff(id: string): boolean;
+  know(ids: readonly string[], options?: { readonly fresh?: boolean }): Promise<void>;
+  keptHead(thread: string): Promise<HeadText | null>;
+  keepHead(thread: string, head: HeadText): Promise<void>;
+}
 
 /** GET /api/threads/<id>. */
 export interface ThreadInfo {
@@ -78,7 +89,7 @@ export class ThreadModel {
   private begun = false;
   private readonly told: Partial<Record<ReceiptKind, number>> = {};
 
-  constructor(private readonly desk: Desk, readonly id: string) {}
+  constructor(private readonly desk: ThreadDesk, readonly id: string) {}
 
   subscribe(listener: () => void): () => void {
     this.listeners.add(listener);

@@ -1,5 +1,5 @@
 // The crypto worker. Each task is an async function of one input that can be cloned; what it returns, or refuses, goes back to
-// client/live/worker.ts. Tasks of other areas are added to the one table below.
+// client/live/worker.ts. An area adds its tasks to the one table below, and has its own side of the page in its work.ts.
 
 import { Refused } from "../crypto/reasons.ts";
 import { keyTasks } from "../keys/tasks.ts";
@@ -7,18 +7,17 @@ import type { WorkerAnswer } from "../live/worker.ts";
 import { threadTasks } from "../threads/tasks.ts";
 
 /** What a task may say before it ends. */
-export type Emit = (part: unknown) => void;
+type Emit = (part: unknown) => void;
 type Task = (input: never, emit: Emit) => Promise<unknown>;
 
 const tasks = { ...keyTasks, ...threadTasks };
-export type Tasks = typeof tasks;
 
 function say(answer: WorkerAnswer): void {
   postMessage(answer);
 }
 
 async function perform(no: number, name: string, input: never): Promise<void> {
-  const task: Task | undefined = Object.hasOwn(tasks, name) ? tasks[name as keyof Tasks] as Task : undefined;
+  const task: Task | undefined = Object.hasOwn(tasks, name) ? tasks[name as keyof typeof tasks] as Task : undefined;
   if (task === undefined) {
     say({ no, failed: "no such task" });
     return;

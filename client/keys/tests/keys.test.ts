@@ -15,7 +15,7 @@ import { type Person, World, good } from "../../crypto/tests/world.ts";
 import { signerFromSeed, verify } from "../../crypto/ed25519.ts";
 import { verifyItems } from "../directory.ts";
 import { Keyring } from "../keyring.ts";
-import { deviceName } from "../pending.ts";
+import { deviceName } from "../binding.ts";
 import type { PersonItem } from "../shapes.ts";
 import { identityIn, makeVault, newestSeedIn, vaultWithSeed } from "../vault.ts";
 

@@ -5,12 +5,11 @@ import { useState } from "preact/hooks";
 import type { Bytes } from "../../crypto/encoding.ts";
 import { Refused } from "../../crypto/reasons.ts";
 import { codeIsWhole } from "../../crypto/recovery.ts";
-import { type Wraps, recoveryWraps } from "../../keys/recover.ts";
-import { restingRoot, rootBy } from "../../keys/recovery.ts";
+import { type Wraps, recoveryWraps, rootBy } from "../../keys/recovery.ts";
 import type { Method } from "../../keys/shapes.ts";
 import { type Ready, leaveFor } from "../../keys/unlock.ts";
 import { isCode } from "../../live/api.ts";
-import { troubleWords } from "../../live/page.tsx";
+import { troubleWords } from "../../frame/page.tsx";
 import { Button, Spinner } from "../../views/components/basics.tsx";
 import { Dialog } from "../../views/components/dialog.tsx";
 import { ErrorSummary, PassphraseField, TextField, TileChoice } from "../../views/components/forms.tsx";
@@ -93,7 +92,7 @@ export interface Asking {
 export async function prepare(ready: Ready, act: RootAct): Promise<Asking> {
   try {
     const wraps = await recoveryWraps();
-    return { act, root: await restingRoot(ready), wraps };
+    return { act, root: await ready.resting.root(), wraps };
   } catch (error) {
     if (!isCode(error, "step-up")) throw error;
     return leaveFor("/step-up", { next: `${location.pathname}?${new URLSearchParams(act.query).toString()}` });

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 
 import { Refused } from "../../crypto/reasons.ts";
 import { ApiError, Unreachable } from "../../live/api.ts";
-import { type OutboxFacts, afterTry, nextDue } from "../../live/outbox.ts";
+import { type OutboxFacts, afterTry, nextDue } from "../outbox.ts";
 import { outcomeOf } from "../send.ts";
 
 const FRESH: OutboxFacts = { id: "a1", state: "waiting", tries: 0, due: 0, reason: null };

@@ -1,7 +1,6 @@
 // The smallest parts: icons, buttons, banners, what to show while waiting or when there is nothing.
 
 import type { ButtonHTMLAttributes, ComponentChildren, Ref } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 
 import paths from "../../../templates/icons.json";
 import { t } from "../i18n.ts";
@@ -147,11 +146,4 @@ export function Toast({ children, onClose }: { readonly children: ComponentChild
       </div>
     </div>
   );
-}
-
-/** Puts the focus on a heading or a main part after the page has changed under the person. */
-export function useFocusOn<E extends HTMLElement>(when: unknown): Ref<E> {
-  const target = useRef<E>(null);
-  useEffect(() => { target.current?.focus(); }, [when]);
-  return target;
 }

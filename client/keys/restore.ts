@@ -7,30 +7,25 @@ import { type Bytes, unb64 } from "../crypto/encoding.ts";
 import { generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk, type UrkWrap } from "../crypto/recovery.ts";
-import { get, isCode, post } from "../live/api.ts";
+import { isCode, post } from "../live/api.ts";
+import { bind, deviceName } from "./binding.ts";
 import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
-import { deviceName, settle } from "./pending.ts";
-import { type Given, type Method } from "./shapes.ts";
-import { type SignedIn, bind, ownChain, ownKeysWithVault } from "./unlock.ts";
+import { settle } from "./pending.ts";
+import { tried } from "./recovery.ts";
+import { type Given } from "./shapes.ts";
+import { type SignedIn, ownChain, ownKeysWithVault } from "./unlock.ts";
 import { entryHash, identityIn, makeVault, newestSeedIn, openRootKey } from "./vault.ts";
-
-export type Wraps = Readonly<Partial<Record<Method, UrkWrap>>>;
-
-/** The wraps of the root key. Throws ApiError `step-up` (sign in afresh), `recovery-reads` (too often today). */
-export async function recoveryWraps(): Promise<Wraps> {
-  return (await get<{ wraps: Wraps }>("/api/keys/recovery")).wraps;
-}
 
 /**
  * Makes this browser a device of the person again. Throws Refused `code` for a typing error, `aead` for a wrong code or
  * passphrase; ApiError.
  */
-export async function recover(person: SignedIn, wrap: UrkWrap, secret: string): Promise<void> {
+export async function restore(person: SignedIn, wrap: UrkWrap, secret: string): Promise<void> {
   const root = await openRootKey(wrap, person.account.id, secret);
-  return exclusively(person.account.id, () => restore(person, wrap, root));
+  return exclusively(person.account.id, () => comeBack(person, wrap, root));
 }
 
-async function restore(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<void> {
+async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<void> {
   const { account, store } = person;
   const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, store);
@@ -61,11 +56,6 @@ async function restore(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<vo
   await settle(store, account.id, pending, given);
   await keepWrap(store, wrap);
   await tried(wrap.method);
-}
-
-/** Notes that a recovery way opened: the banner that asks to try it out goes. */
-export function tried(method: Method): Promise<void> {
-  return post<void>(`/api/keys/recovery/${method}/tried`);
 }
 
 /**

@@ -12,8 +12,8 @@ import { clock, phoneUri, setZone } from "../views/format.ts";
 import { has, language, speak, t } from "../views/i18n.ts";
 import { AppFrame, dress } from "../views/shell.tsx";
 import type { Pharmacy } from "../views/types.ts";
-import { type Account, ApiError, type SessionState, Unreachable, get, readSession } from "./api.ts";
-import { LiveSession, type Screen } from "./session.ts";
+import { type Account, ApiError, type SessionState, Unreachable, get, readSession } from "../live/api.ts";
+import { LiveSession, type Screen } from "../live/session.ts";
 
 /** What a page's view gets. */
 export interface Page<Person extends SignedIn> {
