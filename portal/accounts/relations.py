@@ -115,6 +115,11 @@ def patients_of(session: Session, account_ids: list[str]) -> dict[str, set[str]]
     return found
 
 
+def ever(session: Session, patient_id: str) -> frozenset[str]:
+    """Everyone who acts or has acted for a patient at any time."""
+    return frozenset(session.scalars(select(Relation.account_id).where(Relation.patient_id == patient_id)))
+
+
 def _end(session: Session, relation: Relation, *, agent: Agent, pharmacy_id: str | None) -> None:
     relation.ends_at = clock.now()
     record(

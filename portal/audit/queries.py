@@ -5,10 +5,10 @@ Newest first, by keyset: `next` of a page is the `before` of the following one. 
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import RowMapping, Select, Table, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.audit.tables import AuditEvent
@@ -34,13 +34,19 @@ _SEEN = (
     "address",
     "detail",
 )
-# What concerns a patient's data and is worth a line on the page; typing, receipts and lists would drown the rest.
-_NOT_SHOWN_TO_PATIENTS = (Action.RECEIPT_SENT, Action.NOTICE_SENT, Action.THREAD_LISTED)
+# What concerns a patient's data and is worth a line on the page; receipts and mails would drown the rest.
+_NOT_SHOWN_TO_PATIENTS = (Action.RECEIPT_SENT, Action.NOTICE_SENT)
+# An inbox is looked at all day long: its rows are shown as one line for each day and person.
+_LISTED = and_(_EVENT.c.action == Action.THREAD_LISTED.value, _EVENT.c.outcome == "0")
+_PERSON = ("outcome", "account_id", "role", "patient_id", "on_behalf", "pharmacy_id", "purpose")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One row as a reader of the record sees it; names and words for it are found by the caller."""
+    """One row as a reader of the record sees it; names and words for it are found by the caller.
+
+    Where `since` is set it stands for `count` rows of one day, from then until `recorded`; `seq` is that of the last.
+    """
 
     seq: int
     recorded: datetime
@@ -57,6 +63,8 @@ class Seen:
     entity_id: str | None
     address: str | None
     detail: dict[str, Any] | None
+    since: datetime | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,12 +89,68 @@ class Filters:
     until: datetime | None = None
 
 
-def who_looked(session: Session, patient_id: str, *, before: int | None = None, limit: int = 50) -> Page:
-    """Everything that happened to one patient's data, at every pharmacy, by staff, by others and by the person."""
+def who_looked(
+    session: Session, patient_id: str, *, zone: tzinfo = UTC, before: int | None = None, limit: int = 50
+) -> Page:
+    """Everything that happened to one patient's data, at every pharmacy, by staff, by others and by the person.
+
+    Looks at lists of conversations are taken together by person and by day of `zone`, at the place of the day's last
+    one: on one page only, with the count of the whole day.
+    """
     chosen = select(*_columns()).where(
-        _EVENT.c.patient_id == patient_id, _EVENT.c.action.not_in([action.value for action in _NOT_SHOWN_TO_PATIENTS])
+        _EVENT.c.patient_id == patient_id,
+        _EVENT.c.action.not_in([action.value for action in _NOT_SHOWN_TO_PATIENTS]),
+        not_(_LISTED),
     )
-    return _page(session, chosen, before, limit)
+    page = _page(session, chosen, before, limit)
+    limit = max(1, min(limit, LARGEST_PAGE))
+    lists = _lists(session, patient_id, zone, before, page.next, limit)
+    items = sorted([*page.items, *lists], key=lambda row: row.seq, reverse=True)
+    more = page.next is not None or len(items) > limit
+    return Page(items[:limit], items[:limit][-1].seq if more else None)
+
+
+def _lists(
+    session: Session, patient_id: str, zone: tzinfo, before: int | None, down_to: int | None, limit: int
+) -> list[Seen]:
+    """The newest looks at lists before a row, day by day: more than `limit` of them, or all down to a row."""
+    found: list[Seen] = []
+    wanted = and_(_EVENT.c.patient_id == patient_id, _LISTED)
+    left = wanted if before is None else and_(wanted, _EVENT.c.seq < before)
+    while len(found) <= limit:
+        newest = session.execute(
+            select(_EVENT.c.seq, _EVENT.c.recorded).where(left).order_by(_EVENT.c.seq.desc()).limit(1)
+        ).one_or_none()
+        if newest is None or (down_to is not None and newest.seq < down_to):
+            break
+        day = newest.recorded.astimezone(zone).date()
+        begins, ends = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+        of_day = and_(_EVENT.c.recorded >= begins, _EVENT.c.recorded < ends)
+        person = [_EVENT.c[name] for name in _PERSON]
+        groups = session.execute(
+            select(
+                *person,
+                func.max(_EVENT.c.seq).label("seq"),
+                func.min(_EVENT.c.recorded).label("since"),
+                func.max(_EVENT.c.recorded).label("recorded"),
+                func.count().label("count"),
+            )
+            .where(wanted, of_day)
+            .group_by(*person)
+        )
+        found += [_folded(row._mapping) for row in groups if before is None or row.seq < before]
+        # By the day and not by the number alone: a clock that was moved must not take a day apart.
+        left = and_(left, _EVENT.c.seq < newest.seq, or_(_EVENT.c.recorded < begins, _EVENT.c.recorded >= ends))
+    return found
+
+
+def _folded(row: RowMapping) -> Seen:
+    nothing = dict.fromkeys(("reason", "entity_kind", "entity_id", "address", "detail"))
+    return Seen(**nothing, **row, action=Action.THREAD_LISTED.value)
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def search(session: Session, pharmacy_id: str, filters: Filters, *, before: int | None = None, limit: int = 50) -> Page:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from portal.accounts import names, policy
+from portal.accounts import names, policy, relations
 from portal.accounts.actor import Actor
+from portal.accounts.roles import Role
 from portal.audit import Action, Entity, Purpose, queries, record
 from portal.audit.queries import Filters, Seen
 from portal.core import texts
@@ -26,7 +27,7 @@ VISIT_GAP = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Line:
-    """One row in words."""
+    """One row in words. With `since` it stands for `count` of one day, from then until `at`."""
 
     seq: int
     at: datetime
@@ -38,6 +39,7 @@ class Line:
     count: int
     icon: str
     own: bool
+    since: datetime | None
 
 
 @dataclass
@@ -59,17 +61,25 @@ class Visit:
 
 
 def visits(lines: list[Line]) -> list[Visit]:
-    """Lines, newest first, of the same person and role with the same purpose within five minutes, taken together."""
+    """Lines, newest first, of the same person and role with the same purpose within five minutes, taken together.
+
+    What stands for a whole day is no part of a visit and stands by itself.
+    """
     found: list[Visit] = []
     for line in lines:
         last = found[-1].lines[-1] if found else None
-        same = last is not None and (last.who, last.role, last.why) == (line.who, line.role, line.why)
-        if last is not None and same and last.at - line.at <= VISIT_GAP:
+        if last is not None and _same_visit(last, line):
             found[-1].lines.append(line)
             found[-1].at = line.at
         else:
-            found.append(Visit(line.at, line.at, [line]))
+            found.append(Visit(line.since or line.at, line.at, [line]))
     return found
+
+
+def _same_visit(last: Line, line: Line) -> bool:
+    if last.since is not None or line.since is not None:
+        return False
+    return (last.who, last.role, last.why) == (line.who, line.role, line.why) and last.at - line.at <= VISIT_GAP
 
 
 @blueprint.get("/record")
@@ -104,6 +114,8 @@ def who_looked_json() -> Response:
                 "what": line.what,
                 "why": line.why,
                 "refused": line.refused,
+                "count": line.count,
+                "since": None if line.since is None else line.since.isoformat(),
             }
             for line in lines
         ],
@@ -114,6 +126,9 @@ def who_looked_json() -> Response:
 def read_lines(actor: Actor, patient_id: str, before: int | None) -> tuple[list[Line], int | None]:
     """A page of the record of a patient, newest first: all of it to the patient's side, a privacy officer what happened
     at the own pharmacy. The look is recorded. Raises NotFound for foreign patients.
+
+    The patient's side is not told the names of other patients: that a neighbour has an account here is the
+    neighbour's own affair. A privacy officer sees them.
     """
     with services().database.transaction() as session:
         policy.allow_patient_audit(actor, patient_id=patient_id, pharmacy_ids=care.ever_cared(session, patient_id))
@@ -121,8 +136,11 @@ def read_lines(actor: Actor, patient_id: str, before: int | None) -> tuple[list[
             officers = Filters(patient_id=patient_id)
             page = queries.search(session, actor.pharmacy_id, officers, before=before, limit=PAGE)
         else:
-            page = queries.who_looked(session, patient_id, before=before, limit=PAGE)
+            page = queries.who_looked(session, patient_id, zone=pages.zone(), before=before, limit=PAGE)
         known = names.names_of(session, (row.account_id for row in page.items if row.account_id))
+        if not actor.staff:
+            ours = {actor.account_id, *relations.ever(session, patient_id)}
+            known = {id: who for id, who in known.items() if who.role != Role.PATIENT or id in ours}
         record(
             session,
             Action.AUDIT_VIEWED,
@@ -148,9 +166,10 @@ def in_words(row: Seen, known: dict[str, names.Named], reader: str) -> Line:
         what=did(row.action),
         why=_said(f"record.why.{row.purpose}", ""),
         refused=row.outcome != "0",
-        count=int((row.detail or {}).get("count", 1)),
+        count=int((row.detail or {}).get("count", row.count)),
         icon=_ICONS.get(row.action.split(".")[0], "info"),
         own=own,
+        since=row.since,
     )
 
 
@@ -186,6 +205,8 @@ def _who(row: Seen, who: names.Named | None, own: bool) -> str:
         return pages.translate("record.who.self")
     if who is not None:
         return who.name
+    if row.role == Role.PATIENT:
+        return pages.translate("record.who.patient")
     if row.role:
         return _said(f"common.role.{row.role}", row.role)
     return pages.translate("record.who.system" if row.address is None else "record.who.unknown")

@@ -1,6 +1,7 @@
 """Alice sees who looked; Heidi, the privacy officer of Riverside, searches Riverside's rows and no others."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -102,3 +103,71 @@ def test_a_page_is_never_larger_than_the_limit(database: Database) -> None:
     with database.reading() as session:
         assert len(search(session, "riverside", Filters(), limit=10**9).items) <= LARGEST_PAGE
         assert len(search(session, "riverside", Filters(), limit=-1).items) == 1
+
+
+def listed(database: Database, agent: Agent, patient: str = ALICE) -> None:
+    with database.transaction() as session:
+        audit.record(session, Action.THREAD_LISTED, agent=agent, patient_id=patient, pharmacy_id="riverside")
+
+
+def folded(page: Page) -> list[tuple[str | None, int, str | None, str]]:
+    """Lines: who, how often, from and until (hour and minute in UTC)."""
+    return [
+        (row.account_id, row.count, row.since.strftime("%d %H:%M") if row.since else None, f"{row.recorded:%d %H:%M}")
+        for row in page.items
+    ]
+
+
+@pytest.fixture
+def a_week_of_lists(database: Database, tuesday: object) -> None:
+    """Bob and Erin have Alice's conversation in their lists, on Tuesday evening and far into the night, and later."""
+    for _ in range(6):
+        for agent in (BOB, Agent("erin", "pharmacist")):
+            listed(database, agent)
+        listed(database, BOB, DAVE)
+        clock.shift(timedelta(hours=3))
+    with database.transaction() as session:
+        audit.record(session, Action.THREAD_READ, agent=BOB, patient_id=ALICE, pharmacy_id="riverside")
+    audit.record_refusal(database, Action.THREAD_LISTED, agent=CAROL, patient_id=ALICE, reason="foreign")
+    listed(database, BOB)
+
+
+@pytest.mark.usefixtures("a_week_of_lists")
+def test_lists_are_one_line_for_each_day_and_person_in_the_readers_zone(database: Database) -> None:
+    with database.reading() as session:
+        chicago = who_looked(session, ALICE, zone=ZoneInfo("America/Chicago"))
+        utc = who_looked(session, ALICE)
+    assert folded(chicago) == [
+        ("bob", 2, "25 06:00", "25 09:00"),
+        ("carol", 1, None, "25 09:00"),
+        ("bob", 1, None, "25 09:00"),
+        ("erin", 1, "25 06:00", "25 06:00"),
+        ("erin", 5, "24 15:00", "25 03:00"),
+        ("bob", 5, "24 15:00", "25 03:00"),
+    ]
+    assert [row.count for row in utc.items if row.since] == [4, 3, 3, 3]
+    assert {row.patient_id for row in utc.items} == {ALICE}
+
+
+@pytest.mark.usefixtures("a_week_of_lists")
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_a_folded_line_stands_on_one_page_with_the_count_of_the_whole_day(database: Database, limit: int) -> None:
+    with database.reading() as session:
+        whole = folded(who_looked(session, ALICE))
+        pieces, before, pages = [], None, 0
+        while True:
+            page = who_looked(session, ALICE, before=before, limit=limit)
+            pieces += folded(page)
+            before, pages = page.next, pages + 1
+            if before is None:
+                break
+    assert pieces == whole
+    assert pages == -(-len(whole) // limit)
+
+
+def test_a_day_stays_one_line_when_the_clock_was_moved_back(database: Database, tuesday: object) -> None:
+    for days in (0, 2, -2, 2, -2):
+        clock.shift(timedelta(days=days))
+        listed(database, BOB)
+    with database.reading() as session:
+        assert sorted(row.count for row in who_looked(session, ALICE).items) == [2, 3]

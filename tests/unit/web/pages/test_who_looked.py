@@ -1,4 +1,4 @@
-"""Who may read who looked: Dave everything, Riverside's privacy officer what happened at Riverside."""
+"""Who may read who looked: patients all but other patients' names, a privacy officer what happened there."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 from world import World
 from world_web import Browser
 
-from portal.audit import Action, Agent, record
+from portal.audit import Action, Agent, Outcome, record
 
 
 @pytest.fixture
@@ -38,3 +38,57 @@ def test_the_privacy_officer_sees_nothing_of_another_pharmacy(
     seen = people(browser_of("heidi"), world)
     assert names["bob"] in seen
     assert names["carol"] not in seen
+
+
+def lines(browser: Browser, world: World, patient: str) -> list[dict[str, object]]:
+    answer = browser.get("/api/audit", patient=world.patients[patient])
+    assert answer.status_code == 200
+    return [line for line in answer.get_json()["items"] if "conversation" in line["what"]]
+
+
+def test_alice_sees_how_often_her_conversation_stood_in_bobs_list(
+    world: World, browser_of: Callable[[str], Browser]
+) -> None:
+    for _ in range(14):
+        with world.database.transaction() as session:
+            record(
+                session,
+                Action.THREAD_LISTED,
+                agent=Agent(world.accounts["bob"], "pharmacist"),
+                patient_id=world.patients["alice"],
+                pharmacy_id="riverside",
+            )
+    alice = browser_of("alice")
+    (line,) = lines(alice, world, "alice")
+    assert (line["who"], line["what"], line["count"]) == ("Bob", "Saw your conversation in a list", 14)
+    page = alice.client.get("/record").get_data(as_text=True)
+    assert page.count("Saw your conversation in a list") == 1
+    assert "(14 times)" in page
+
+
+def test_a_neighbour_who_tried_is_named_to_the_privacy_officer_only(
+    world: World, browser_of: Callable[[str], Browser]
+) -> None:
+    for name in ("dave", "judy"):
+        with world.database.transaction() as session:
+            record(
+                session,
+                Action.THREAD_READ,
+                agent=Agent(world.accounts[name], "patient"),
+                patient_id=world.patients["rosa"],
+                pharmacy_id="riverside",
+                outcome=Outcome.SERIOUS if name == "dave" else Outcome.SUCCESS,
+                reason="not-found" if name == "dave" else None,
+            )
+    for reader in ("rosa", "judy"):
+        browser = browser_of(reader)
+        shown = lines(browser, world, "rosa")
+        assert [(line["refused"], "Dave" in str(line)) for line in shown] == [(False, False), (True, False)]
+        assert shown[1]["who"] == "Somebody with a patient account"
+        page = browser.client.get("/record").get_data(as_text=True)
+        assert "Dave" not in page
+        assert "Somebody with a patient account" in page
+    # Whoever acts for Rosa has a name for her.
+    assert lines(browser_of("rosa"), world, "rosa")[0]["who"] == "Judy"
+    officers = lines(browser_of("heidi"), world, "rosa")
+    assert [line["who"] for line in officers if line["refused"]] == ["Dave"]
