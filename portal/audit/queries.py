@@ -145,7 +145,7 @@ def _lists(
 
 
 def _folded(row: RowMapping) -> Seen:
-    nothing = dict.fromkeys(("reason", "entity_kind", "entity_id", "address", "detail"))
+    nothing: dict[str, Any] = dict.fromkeys(("reason", "entity_kind", "entity_id", "address", "detail"))
     return Seen(**nothing, **row, action=Action.THREAD_LISTED.value)
 
 
