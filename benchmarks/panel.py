@@ -1,18 +1,22 @@
-"""The panel of medicines and orders: cold and kept, against the bare searches it is made of (rows 11 and 12)."""
+"""The panel of medicines and orders: cold, kept, and while the EHR is down, against the bare searches (rows 11, 12)."""
 
 import http.client
 import json
+import os
+import signal
+import socket
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks import stage
 from benchmarks.figures import Figure, median_of
-from benchmarks.load import Listed, drive
+from benchmarks.load import Listed, Outcome, drive
 from benchmarks.machine import Served, free_port, serving
 from benchmarks.people import People
 from portal.accounts import patients
@@ -58,12 +62,26 @@ def measure(*, quick: bool) -> Iterator[Figure]:
                     cold.append(fetched)
                     warm.append(kept)
             time.sleep(PAUSE_SECONDS)
+        os.kill(ehr.pid, signal.SIGTERM)
+        _until_refused(ehr.port)
+        stale = []
+        for number in range(4):
+            for _, patient_id in shown:
+                path = f"/api/patients/{patient_id}/context?pharmacy=riverside&fresh=1"
+                took, said = _stale(portal, path, cookie)
+                if not (said["stale"] and said["as_of"]):
+                    raise RuntimeError("a panel was shown as new while the EHR was down")
+                # The first look finds out, all later ones show what is kept.
+                if number:
+                    stale.append(took)
     yield median_of("the panel's searches alone, one batch", raw, "ms")
     yield median_of("panel, fetched anew", cold, "ms")
     yield median_of("panel, kept and unchanged (304)", warm, "ms")
+    yield median_of("panel while the EHR is down (200, with its age)", stale, "ms")
     bare, anew, kept = statistics.median(raw), statistics.median(cold), statistics.median(warm)
     yield Figure("panel anew / (1.25 x searches + 10 ms) (row 11)", anew / (1.25 * bare + 10), "x", most=1.0)
     yield Figure("panel kept / anew (row 12)", kept / anew, "x", most=0.15)
+    yield Figure("panel while the EHR is down / anew (row 12)", statistics.median(stale) / anew, "x", most=0.15)
 
 
 def _patients(people: People, ehr: Served) -> list[tuple[str, str]]:
@@ -104,10 +122,29 @@ def _batch(ehr: Served, fhir_id: str) -> float:
 
 
 def _ask(portal: stage.Portal, path: str, cookie: str, etag: str | None = None) -> tuple[float, str]:
+    done = _drive(portal, path, cookie, etag)
+    return 1000 * done.latencies[0], done.last_header("etag")
+
+
+def _stale(portal: stage.Portal, path: str, cookie: str) -> tuple[float, dict[str, Any]]:
+    done = _drive(portal, path, cookie, None)
+    said: dict[str, Any] = json.loads(done.last.partition(b"\r\n\r\n")[2])
+    return 1000 * done.latencies[0], said
+
+
+def _drive(portal: stage.Portal, path: str, cookie: str, etag: str | None) -> Outcome:
     request = portal.read(path, cookie)
     if etag is not None:
         request = request[:-2] + f"If-None-Match: {etag}\r\n\r\n".encode()
     done = drive(portal.served.port, [Listed(iter([request]))], connections=1, wanted=304 if etag else 200)
     if done.refused:
         raise RuntimeError(f"no panel: {done.refused[0][-300:]!r}")
-    return 1000 * done.latencies[0], done.last_header("etag")
+    return done
+
+
+def _until_refused(port: int) -> None:
+    """Wait until nobody listens any more."""
+    with suppress(ConnectionRefusedError):
+        while True:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                time.sleep(0.05)

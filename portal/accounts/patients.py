@@ -56,15 +56,6 @@ def add_record(session: Session, *, patient_id: str, connection_id: str, fhir_id
         session.add(PatientRecord(patient_id=patient_id, connection_id=connection_id, fhir_id=fhir_id))
 
 
-def record_id(session: Session, *, patient_id: str, connection_id: str) -> str | None:
-    """The patient's FHIR id at one connection; None when that EHR does not know the patient."""
-    return session.scalar(
-        select(PatientRecord.fhir_id).where(
-            PatientRecord.patient_id == patient_id, PatientRecord.connection_id == connection_id
-        )
-    )
-
-
 def record_ids(session: Session, *, patient_ids: list[str], connection_id: str) -> dict[str, str]:
     """Many patients' FHIR ids at one connection; those it does not know are left out."""
     rows = session.execute(
@@ -85,14 +76,6 @@ def learn_status(session: Session, *, patient_id: str, status: Status, merged_in
         raise NotFound()
     patient.status = status.value
     patient.merged_into = merged_into if status is Status.MERGED else None
-
-
-def status_of(session: Session, patient_id: str) -> Status:
-    """Whether the patient can be written to. Raises NotFound for an unknown patient."""
-    patient = session.get(Patient, patient_id)
-    if patient is None:
-        raise NotFound()
-    return Status(patient.status)
 
 
 def is_active(session: Session, patient_id: str) -> bool:

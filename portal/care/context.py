@@ -8,14 +8,17 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from sqlalchemy import Select, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy
 from portal.accounts.actor import Actor
 from portal.accounts.patients import Status
 from portal.accounts.policy import Sight
+from portal.accounts.tables import Patient as PatientTable
+from portal.accounts.tables import PatientRecord
 from portal.audit import Action, Entity, Purpose, record, record_refusal
-from portal.care.connections import Address, EhrReaders, address_of
+from portal.care.connections import Address, EhrReaders
 from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import NotFound, PortalError
@@ -23,7 +26,41 @@ from portal.ehr.context import FRESH_SECONDS
 from portal.ehr.model import Patient, PatientContext
 from portal.ehr.panel import context_to_json
 from portal.pharmacies import care
-from portal.pharmacies.tables import EhrConnection
+from portal.pharmacies.tables import CareRelation, EhrConnection, Pharmacy
+
+_PATIENTS: Table = PatientTable.__table__  # type: ignore[assignment]
+_RECORDS: Table = PatientRecord.__table__  # type: ignore[assignment]
+_CARE: Table = CareRelation.__table__  # type: ignore[assignment]
+_CONNECTIONS: Table = EhrConnection.__table__  # type: ignore[assignment]
+_PHARMACIES: Table = Pharmacy.__table__  # type: ignore[assignment]
+# The pharmacy's first EHR, and what the portal knows of the patient there: a panel is looked at far more often than it
+# is fetched, and then this is most of the work.
+_PLACE: Select[Any] = (
+    select(
+        *(_CONNECTIONS.c[name] for name in ("id", "base_url", "auth", "client_id")),
+        _PHARMACIES.c.name,
+        _RECORDS.c.fhir_id,
+        _PATIENTS.c.status,
+        _CARE.c.starts_at.is_not(None).label("in_care"),
+    )
+    .select_from(
+        _CONNECTIONS.join(_PHARMACIES, _PHARMACIES.c.id == _CONNECTIONS.c.pharmacy_id)
+        .outerjoin(
+            _RECORDS,
+            (_RECORDS.c.connection_id == _CONNECTIONS.c.id) & (_RECORDS.c.patient_id == bindparam("patient_id")),
+        )
+        .outerjoin(_PATIENTS, _PATIENTS.c.id == bindparam("patient_id"))
+        .outerjoin(
+            _CARE,
+            (_CARE.c.pharmacy_id == _CONNECTIONS.c.pharmacy_id)
+            & (_CARE.c.patient_id == bindparam("patient_id"))
+            & _CARE.c.ends_at.is_(None),
+        )
+    )
+    .where(_CONNECTIONS.c.pharmacy_id == bindparam("pharmacy_id"))
+    .order_by(_CONNECTIONS.c.created_at, _CONNECTIONS.c.id)
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -61,13 +98,18 @@ def read_context(
     """
     try:
         with database.reading() as session:
-            sight = policy.allow_context(
-                actor,
-                patient_id=patient_id,
-                pharmacy_id=pharmacy_id,
-                in_care=care.in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id),
+            place = session.execute(_PLACE, {"patient_id": patient_id, "pharmacy_id": pharmacy_id}).first()
+            in_care = (
+                place.in_care
+                if place is not None
+                else care.in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id)
             )
-            address, fhir_id = _place(session, patient_id, pharmacy_id)
+        sight = policy.allow_context(actor, patient_id=patient_id, pharmacy_id=pharmacy_id, in_care=in_care)
+        if place is None:
+            raise NotFound("no-ehr-connection")
+        if place.fhir_id is None:
+            raise NotFound("no-ehr-record")
+        address = Address(place.id, place.base_url, place.auth, place.client_id, place.name)
     except PortalError as refusal:
         record_refusal(
             database,
@@ -79,9 +121,12 @@ def read_context(
         )
         raise
     asked = clock.now()
-    found = readers.reader(address).read(fhir_id, max_age=max_age)
+    found = readers.reader(address).read(place.fhir_id, max_age=max_age)
+    known = status_of(found.patient)
     with database.transaction() as session:
         _note(session, actor, patient_id, pharmacy_id, found, address if found.as_of >= asked else None)
+        if known.value != place.status:
+            patients.learn_status(session, patient_id=patient_id, status=known)
     return ContextRead(found if sight is Sight.WHOLE else for_desk(found), sight, found)
 
 
@@ -127,14 +172,6 @@ def status_of(patient: Patient) -> Status:
     return Status.ACTIVE if patient.active else Status.INACTIVE
 
 
-def _place(session: Session, patient_id: str, pharmacy_id: str) -> tuple[Address, str]:
-    address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
-    fhir_id = patients.record_id(session, patient_id=patient_id, connection_id=address.id)
-    if fhir_id is None:
-        raise NotFound("no-ehr-record")
-    return address, fhir_id
-
-
 def _note(
     session: Session, actor: Actor, patient_id: str, pharmacy_id: str, found: PatientContext, fetched: Address | None
 ) -> None:
@@ -155,6 +192,3 @@ def _note(
             entity = Entity(entry.resource_type, entry.id) if entry.id else None
             note(Action.EHR_ENTRY_DROPPED, entity=entity, reason="foreign", detail=detail)
     note(Action.CONTEXT_READ, entity=Entity("Patient", patient_id))
-    known = status_of(found.patient)
-    if patients.status_of(session, patient_id) is not known:
-        patients.learn_status(session, patient_id=patient_id, status=known)

@@ -41,7 +41,7 @@ def get(key: str, language: str = DEFAULT_LANGUAGE, /, **values: Any) -> str:
     """The sentence `key` in `language` with its {named} places filled. Raises KeyError for an unknown key."""
     sentence = catalogue(language if language in (*LANGUAGES, PSEUDO_LANGUAGE) else DEFAULT_LANGUAGE)[key]
     if isinstance(sentence, dict):
-        form = Locale.parse("en" if language == PSEUDO_LANGUAGE else language).plural_form(values["count"])
+        form = _locale("en" if language == PSEUDO_LANGUAGE else language).plural_form(values["count"])
         sentence = sentence.get(form, sentence["other"])
     return _PLACE.sub(lambda place: str(values[place[1]]), sentence)
 
@@ -50,6 +50,11 @@ def places(sentence: Sentence) -> frozenset[str]:
     """The {named} places of a sentence, over all its plural forms."""
     forms = sentence.values() if isinstance(sentence, dict) else (sentence,)
     return frozenset(name for form in forms for name in _PLACE.findall(form))
+
+
+@cache
+def _locale(language: str) -> Locale:
+    return Locale.parse(language)
 
 
 def _pseudo(sentence: Sentence) -> Sentence:

@@ -37,6 +37,9 @@ TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
 _CAPABILITY_SECONDS = 3600.0
 _PARALLEL_SEARCHES = 4
+# What may have passed when asked again at once (a kept connection that the EHR had closed), and after a pause.
+_AT_ONCE = frozenset({DownReason.CONNECTION})
+_LATER = frozenset({DownReason.CONNECTION, DownReason.BUSY})
 Params = Sequence[tuple[str, str]]
 
 
@@ -306,15 +309,16 @@ class EhrClient:
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, deadline: Deadline
     ) -> Reply:
         """An idempotent request, repeated after 429, 502–504 and lost connections while time is left."""
-        for attempt in range(1, TRIES + 1):
+        tries, worth = (2, _AT_ONCE) if deadline.hurried else (TRIES, _LATER)
+        for attempt in range(1, tries + 1):
             try:
                 return self._attempt(method, url, headers, content, deadline)
             except EhrUnavailable as error:
-                worth = error.reason in (DownReason.CONNECTION, DownReason.BUSY)
                 wait = error.retry_after or _FIRST_PAUSE_SECONDS * 2**attempt * (0.5 + ids.jitter())
-                if not worth or attempt == TRIES or wait >= deadline.remaining:
+                if error.reason not in worth or attempt == tries or wait >= deadline.remaining:
                     raise
-                self._pause(wait)
+                if not deadline.hurried:
+                    self._pause(wait)
         raise AssertionError("the loop returns or raises")
 
     def _attempt(

@@ -63,12 +63,26 @@ def _parts(patient_id: str) -> tuple[_Part, ...]:
     )
 
 
+class _Remembered:
+    """A context, and the same one marked as old once the EHR was found down: one object, however often it is shown."""
+
+    def __init__(self, context: PatientContext) -> None:
+        self.context = context
+        self._stale: PatientContext | None = None
+
+    def stale(self) -> PatientContext:
+        """The context as it is given while the EHR is down."""
+        if self._stale is None:
+            self._stale = replace(self.context, stale=True)
+        return self._stale
+
+
 class ContextReader:
     """Reads and remembers contexts from one EHR. Thread-safe; make one for each connection."""
 
     def __init__(self, client: EhrClient) -> None:
         self._client = client
-        self._cache: BoundedCache[PatientContext] = BoundedCache(entries=200)
+        self._cache: BoundedCache[_Remembered] = BoundedCache(entries=200)
 
     def read(self, patient_id: str, *, max_age: float = FRESH_SECONDS) -> PatientContext:
         """The context of one patient, at most `max_age` seconds old (0 asks the EHR now).
@@ -84,15 +98,15 @@ class ContextReader:
             kept = self._cache.get(patient_id)
             # Whoever waited for another's reading takes it, however fresh was asked for.
             if kept is not None and (kept.age <= max_age or kept.at >= asked):
-                return kept.value
+                return kept.value.context
             try:
-                context = self._fetch(patient_id)
+                context = self._fetch(patient_id, Deadline(hurried=kept is not None))
             except (EhrUnavailable, EhrProtocolError):
                 # Down, or answering nonsense: the last word stands, and says that it is old.
                 if kept is None:
                     raise
-                return replace(kept.value, stale=True)
-            self._cache.put(patient_id, context, _weight(context))
+                return kept.value.stale()
+            self._cache.put(patient_id, _Remembered(context), _weight(context))
             return context
 
     def forget(self, patient_id: str) -> None:
@@ -124,8 +138,7 @@ class ContextReader:
         """The Patient alone, straight from the EHR (login, before sending: is this record still open?)."""
         return projection.patient(self._client.read("Patient", patient_id))
 
-    def _fetch(self, patient_id: str) -> PatientContext:
-        deadline = Deadline()
+    def _fetch(self, patient_id: str, deadline: Deadline) -> PatientContext:
         offered = self._client.capabilities(deadline=deadline).resource_types
         parts = _parts(patient_id)
         asked = [part for part in parts if part.resource_type in offered or part.name == "patient"]

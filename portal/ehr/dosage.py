@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
+from functools import cache
 
 from babel import Locale
 from babel.dates import format_date, format_time, get_day_names
@@ -289,9 +290,11 @@ def _on_days(repeat: Json, language: str) -> str:
     days = _strings(repeat, "dayOfWeek")
     if any(one not in _DAYS for one in days):
         raise _NotUnderstood
+    if not days:
+        return ""
     names = get_day_names("wide", locale=_locale(language))
     said = [names[_DAYS.index(one)] for one in sorted(set(days), key=_DAYS.index)]
-    return texts.get("ehr.dosage.on_days", language, days=_listed(said, language)) if said else ""
+    return texts.get("ehr.dosage.on_days", language, days=_listed(said, language))
 
 
 def _at(repeat: Json, language: str) -> str:
@@ -375,5 +378,6 @@ def _listed(words: Iterable[str], language: str) -> str:
     return format_list(list(words), locale=_locale(language))
 
 
+@cache
 def _locale(language: str) -> Locale:
     return Locale.parse(language if language in texts.LANGUAGES else texts.DEFAULT_LANGUAGE)

@@ -19,6 +19,7 @@ _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,40}")
 # Control characters, and the marks that turn the direction of text around them: a name must not rearrange the page.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_NESTING = (dict, list)
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
@@ -45,7 +46,7 @@ def depth_within(value: object, limit: int) -> bool:
             child
             for parent in level
             for child in (parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ())
-            if isinstance(child, dict | list)
+            if isinstance(child, _NESTING)
         ]
         if not level:
             return True
@@ -78,7 +79,8 @@ def text(value: object, key: str, limit: int = MAX_TEXT) -> str:
 
 def clean(words: str, limit: int = MAX_TEXT) -> str:
     """`words` without control and direction characters, cut at `limit`."""
-    words = _UNSEEN.sub("", words).strip()
+    # Nearly every text is printable throughout, and then holds none of the marks.
+    words = (words if words.isprintable() else _UNSEEN.sub("", words)).strip()
     return words if len(words) <= limit else words[: limit - 1] + "…"
 
 

@@ -32,10 +32,14 @@ FHIR_JSON = "application/fhir+json"
 
 
 class Deadline:
-    """One moment by which a whole operation, its retries and its pages must be done."""
+    """One moment by which a whole operation, its retries and its pages must be done.
 
-    def __init__(self, seconds: float = TOTAL_SECONDS) -> None:
+    `hurried`: whoever asks can do without, so a lost connection is tried once more and nothing is waited for.
+    """
+
+    def __init__(self, seconds: float = TOTAL_SECONDS, *, hurried: bool = False) -> None:
         self._end = clock.monotonic() + seconds
+        self.hurried = hurried
 
     @property
     def remaining(self) -> float:

@@ -9,7 +9,7 @@ from world import NOBODY, World, add_account, build
 from portal.accounts import invitations, patients, relations
 from portal.accounts.actor import load_actor
 from portal.accounts.roles import Kind, Role, Scope
-from portal.accounts.tables import Account, RedeemFailure
+from portal.accounts.tables import Account, Patient, RedeemFailure
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.database import Database
@@ -118,8 +118,8 @@ def test_a_patient_has_one_id_in_each_ehr(world: World) -> None:
             patients.add_record(session, patient_id=dave, connection_id="harbor-ehr", fhir_id="a-17")
         with pytest.raises(Conflict):
             patients.add_record(session, patient_id=alice, connection_id="harbor-ehr", fhir_id="a-18")
-        assert patients.record_id(session, patient_id=alice, connection_id="harbor-ehr") == "a-17"
-        assert patients.record_id(session, patient_id=dave, connection_id="harbor-ehr") is None
+        found = patients.record_ids(session, patient_ids=[alice, dave], connection_id="harbor-ehr")
+        assert found == {alice: "a-17"}
         found = patients.record_ids(session, patient_ids=[alice, dave], connection_id="riverside-ehr")
         assert found == {alice: "alice", dave: "dave"}
 
@@ -129,17 +129,14 @@ def test_what_the_ehr_says_about_a_patient_is_kept(world: World) -> None:
     with world.database.transaction() as session:
         assert patients.is_active(session, alice)
         patients.learn_status(session, patient_id=alice, status=patients.Status.MERGED, merged_into=dave)
-        assert patients.status_of(session, alice) == patients.Status.MERGED
+        kept = session.get_one(Patient, alice)
+        assert (kept.status, kept.merged_into) == (patients.Status.MERGED, dave)
         assert not patients.is_active(session, alice)
         patients.learn_status(session, patient_id=alice, status=patients.Status.ACTIVE)
         assert patients.is_active(session, alice)
         assert not patients.is_active(session, "unknown")
-        for ask in (
-            lambda: patients.status_of(session, "unknown"),
-            lambda: patients.learn_status(session, patient_id="unknown", status=patients.Status.ACTIVE),
-        ):
-            with pytest.raises(NotFound):
-                ask()
+        with pytest.raises(NotFound):
+            patients.learn_status(session, patient_id="unknown", status=patients.Status.ACTIVE)
 
 
 class TestInvitations:

@@ -7,7 +7,8 @@ from ehr_fakes import FakeEhr, context_of, foreign
 from sqlalchemy import select
 from world import World, build
 
-from portal.accounts.patients import Status, status_of
+from portal.accounts.patients import Status
+from portal.accounts.tables import Patient
 from portal.audit.tables import AuditEvent
 from portal.care.context import read_context
 from portal.core.database import Database
@@ -118,4 +119,4 @@ def test_a_death_in_the_ehr_closes_the_patient(world: World, ehr: FakeEhr) -> No
     )
     read(world, ehr, "bob")
     with world.database.reading() as session:
-        assert status_of(session, world.patients["alice"]) is Status.DECEASED
+        assert session.get_one(Patient, world.patients["alice"]).status == Status.DECEASED

@@ -51,9 +51,13 @@ class Ehr:
         self.failing: dict[str, str] = {}
         self.asked = 0
         self.down = False
+        # What it says instead of an answer.
+        self.saying: Response | None = None
 
     def __call__(self, request: Request) -> Response:
         self.asked += 1
+        if self.saying is not None:
+            return self.saying
         if self.down:
             return fhir({}, 500)
         answers = []
@@ -178,6 +182,21 @@ def test_when_the_ehr_is_down_the_last_word_stands_for_five_minutes(hospital: Eh
     clock.shift(timedelta(minutes=3, seconds=1))
     with pytest.raises(EhrUnavailable):
         reader.read("alice")
+
+
+@pytest.mark.parametrize("sign", ["cut", "busy"])
+def test_nobody_waits_for_an_ehr_that_is_down_while_its_last_word_stands(
+    hospital: Ehr, reader: ContextReader, pauses: list[float], sign: str
+) -> None:
+    first = reader.read("alice")
+    clock.shift(timedelta(minutes=2))
+    hospital.saying = Response("", 200) if sign == "cut" else Response("", 503, {"Retry-After": "3"})
+    stale = reader.read("alice")
+    assert (stale.stale, stale.as_of, pauses) == (True, first.as_of, [])
+    # One object, so that what was made of it once need not be made again for every look.
+    assert reader.read("alice") is stale
+    hospital.saying = None
+    assert not reader.read("alice").stale
 
 
 def test_finding_by_identifier_takes_only_who_has_it(answer: Answer, reader: ContextReader) -> None:
