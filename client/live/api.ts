@@ -6,13 +6,23 @@ export interface SessionState {
   readonly csrf: string;
   readonly now: string;
   readonly account: Account | null;
-  readonly patients: readonly { readonly patient: string; readonly kind: string; readonly scope: string }[];
+  readonly patients: readonly ActingFor[];
   readonly device: string | null;
   readonly device_challenge: string | null;
   readonly lock_at: string | null;
   readonly ends_at: string | null;
   /** Seconds before the lock at which to warn. */
   readonly warn_before: number;
+}
+
+/** A patient for whom the person acts. */
+export interface ActingFor {
+  readonly patient: string;
+  readonly kind: "self" | "child" | "parent" | "carer";
+  readonly scope: string;
+  /** The patient's own account and its name; null for who has none. */
+  readonly account: string | null;
+  readonly name: string | null;
 }
 
 export interface Account {

@@ -66,10 +66,10 @@ const thousand: readonly MessageView[] = Array.from({ length: 1000 }, (_, index)
   ...(index % 2 === 0 ? written : answer), key: `t${index}`, at: NOW - (1000 - index) * HOUR, text: `Message ${index + 1}. ${"Some words that make it longer. ".repeat(index % 7)}`, chips: [], replyTo: null,
 }));
 const rows: readonly InboxRow[] = [
-  { thread: "a", who: "Peggy Price", topic: "medicine", subject: "Methotrexate every day?", last: "I took one each day this week", lastAt: NOW - 4 * MINUTE, unread: 2, turn: "needs-answer", urgent: true, waitsForKeys: false },
-  { thread: "b", who: "Alice Adams", topic: "medicine", subject: "Metformin and my stomach", last: "Thank you, that helps.", lastAt: NOW - 3 * HOUR, unread: 0, turn: "needs-answer", urgent: false, waitsForKeys: false },
-  { thread: "c", who: "Rosa Ruiz", topic: "other", subject: "Su análisis de INR", last: "Hola Rosa, su valor es…", lastAt: NOW - 20 * HOUR, unread: 0, turn: null, urgent: false, waitsForKeys: true },
-  { thread: "d", who: "Walter Anthony Montgomery-Featherstone", topic: "order", subject: null, last: null, lastAt: NOW - 5 * 24 * HOUR, unread: 0, turn: null, urgent: false, waitsForKeys: false },
+  { thread: "a", patient: "a", who: "Peggy Price", topic: "medicine", subject: "Methotrexate every day?", last: "I took one each day this week", lastAt: NOW - 4 * MINUTE, unread: 2, turn: "needs-answer", urgent: true, waitsForKeys: false },
+  { thread: "b", patient: "b", who: "Alice Adams", topic: "medicine", subject: "Metformin and my stomach", last: "Thank you, that helps.", lastAt: NOW - 3 * HOUR, unread: 0, turn: "needs-answer", urgent: false, waitsForKeys: false },
+  { thread: "c", patient: "c", who: "Rosa Ruiz", topic: "other", subject: "Su análisis de INR", last: "Hola Rosa, su valor es…", lastAt: NOW - 20 * HOUR, unread: 0, turn: null, urgent: false, waitsForKeys: true },
+  { thread: "d", patient: "d", who: "Walter Anthony Montgomery-Featherstone", topic: "order", subject: null, last: null, lastAt: NOW - 5 * 24 * HOUR, unread: 0, turn: null, urgent: false, waitsForKeys: false },
 ];
 const medicine = {
   id: "m1", name: metformin.name, rxnormName: "24 HR metformin hydrochloride 500 MG Extended Release Oral Tablet", rxnorm: "860975", dose: metformin.detail, doseOwn: false,

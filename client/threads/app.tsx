@@ -11,6 +11,7 @@ import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.ts
 import { PatientHeader } from "../views/components/patient.tsx";
 import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
 import { t } from "../views/i18n.ts";
+import type { InboxRow } from "../views/types.ts";
 import { Composing } from "./compose.ts";
 import { ContextModel } from "./context.ts";
 import { Desk } from "./desk.ts";
@@ -19,6 +20,7 @@ import { InboxModel } from "./inbox.ts";
 import { NewQuestion } from "./new.tsx";
 import { ThreadPane, birthOf, subjectOf } from "./pane.tsx";
 import type { ThreadModel } from "./thread.ts";
+import { ForWhom } from "./whose.tsx";
 
 const THREAD = /^\/thread\/([0-9a-f]{32})$/;
 
@@ -72,15 +74,19 @@ function PatientThread({ desk, id }: { readonly desk: Desk; readonly id: string 
   const found = useThread(desk, id);
   if (found === undefined) return null;
   return (
-    <ThreadPane desk={desk} {...found} title={<Title desk={desk} thread={found.thread} back={<a href="/messages">{t("threads.back")}</a>} />}
+    <ThreadPane desk={desk} {...found} title={<Title desk={desk} thread={found.thread} context={found.context} back={<a href="/messages">{t("threads.back")}</a>} />}
       above={<Line desk={desk} />} />
   );
 }
 
-function Title({ desk, thread, back }: { readonly desk: Desk; readonly thread: ThreadModel; readonly back?: ComponentChildren }) {
-  const topic = thread.info?.topic ?? birthOf(desk, thread.id)?.topic;
+function Title({ desk, thread, context, back }: {
+  readonly desk: Desk; readonly thread: ThreadModel; readonly context?: ContextModel | undefined; readonly back?: ComponentChildren;
+}) {
+  const birth = birthOf(desk, thread.id);
+  const topic = thread.info?.topic ?? birth?.topic;
   const subject = subjectOf(thread, desk);
-  return <><h1 translate={false}>{subject !== undefined && subject !== "" ? subject : (topic === undefined ? t("threads.title.thread") : topicName(topic))}</h1>{back === undefined ? null : <p class="small">{back}</p>}</>;
+  return <><h1 translate={false}>{subject !== undefined && subject !== "" ? subject : (topic === undefined ? t("threads.title.thread") : topicName(topic))}</h1>
+    <ForWhom desk={desk} patient={thread.info?.patient ?? birth?.patient} context={context} />{back === undefined ? null : <p class="small">{back}</p>}</>;
 }
 
 function Line({ desk }: { readonly desk: Desk }) {
@@ -127,10 +133,22 @@ function PatientInbox({ desk }: { readonly desk: Desk }) {
       {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
       {inbox.state === "ready" && rows.length === 0 ? (
         <EmptyState icon="message" title={t("views.inbox.empty")} action={<LinkButton big href="/new">{t("views.inbox.new")}</LinkButton>}>{t("views.inbox.empty-patient")}</EmptyState>
-      ) : rows.length === 0 ? null : <div class="inbox"><InboxList rows={rows} current={null} href={(id) => `/thread/${id}`} onOpen={(id) => location.assign(`/thread/${id}`)} /></div>}
+      ) : rows.length === 0 ? null : grouped(desk, rows).map(([patient, own]) => (
+        <section key={patient} class="stack-tight">
+          {desk.patients.length < 2 ? null : <h2><ForWhom desk={desk} patient={patient} /></h2>}
+          <div class="inbox"><InboxList rows={own} current={null} href={(id) => `/thread/${id}`} onOpen={(id) => location.assign(`/thread/${id}`)} /></div>
+        </section>
+      ))}
       {inbox.hasMore ? <Button look="quiet" onClick={() => void inbox.more()}>{t("common.more")}</Button> : null}
     </div>
   );
+}
+
+/** The lines of each patient for whom the person acts, one's own first. */
+function grouped(desk: Desk, rows: readonly InboxRow[]): readonly (readonly [string, readonly InboxRow[]])[] {
+  if (desk.patients.length < 2) return [["", rows]];
+  const lines = desk.patients.map(({ patient }) => [patient, rows.filter((row) => row.patient === patient)] as const);
+  return lines.filter(([, own]) => own.length > 0);
 }
 
 function Trying({ onTry }: { readonly onTry: () => void }) {

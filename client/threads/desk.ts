@@ -5,7 +5,7 @@ import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import type { DirectoryItem } from "../keys/shapes.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { ApiError, Unreachable, post } from "../live/api.ts";
+import { type ActingFor, ApiError, Unreachable, post } from "../live/api.ts";
 import type { Page, PharmacyItem } from "../frame/page.tsx";
 import { Stream } from "../live/stream.ts";
 import { KeptHeads } from "./heads.ts";
@@ -69,6 +69,12 @@ export class Desk implements SendingDesk {
 
   get staff(): boolean {
     return this.ready.account.role !== "patient";
+  }
+
+  /** The patients for whom this person reads and writes messages, oneself first. */
+  get patients(): readonly ActingFor[] {
+    const own = (one: ActingFor): number => Number(one.kind === "self");
+    return this.ready.session.patients.filter((one) => one.scope === "all" || one.scope === "messages").toSorted((left, right) => own(right) - own(left));
   }
 
   pharmacy(id: string): PharmacyItem | undefined {

@@ -67,7 +67,7 @@ export class InboxModel {
     const pharmacy = this.desk.pharmacy(head.pharmacy)?.name ?? "";
     const readable = preview?.at !== null && preview !== undefined;
     return {
-      thread: head.thread, who: this.desk.staff ? head.patient_name ?? "" : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
+      thread: head.thread, patient: head.patient, who: this.desk.staff ? head.patient_name ?? "" : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
       last: readable ? preview.last : null, lastAt: Date.parse(head.last_at), unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
       turn: this.turn(head), urgent: head.urgent, waitsForKeys: head.waits_for_keys,
     };

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
-import { ApiError, Unreachable, get, post } from "../live/api.ts";
+import { type ActingFor, ApiError, Unreachable, get, post } from "../live/api.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer } from "../views/components/composer.tsx";
@@ -20,6 +20,7 @@ import type { Desk } from "./desk.ts";
 import { useChanges } from "./hooks.ts";
 import { ChipPicker, memberName } from "./pane.tsx";
 import { urgencyOf } from "./urgency.ts";
+import { ForWhom, patientName } from "./whose.tsx";
 
 const TOPICS: readonly Topic[] = ["medicine", "side_effect", "refill", "order", "billing", "account", "privacy", "other"];
 /** The team of each topic; the same table as portal/pharmacies/topics.py, which the server keeps to. */
@@ -29,6 +30,11 @@ const TEAM_OF: Readonly<Record<Topic, string>> = {
 };
 /** What a topic asks to be picked. */
 const NEEDS: Readonly<Partial<Record<Topic, "medicine" | "order">>> = { medicine: "medicine", side_effect: "medicine", refill: "medicine", order: "order" };
+interface Member {
+  readonly id: string;
+  readonly role: Role;
+}
+
 const ACCEPTED_WITHIN_MS = 4_000;
 
 export function NewQuestion({ desk }: { readonly desk: Desk }) {
@@ -36,10 +42,10 @@ export function NewQuestion({ desk }: { readonly desk: Desk }) {
 }
 
 function ForPatient({ desk }: { readonly desk: Desk }) {
-  const patients = desk.ready.session.patients;
-  const own = patients.find((one) => one.kind === "self") ?? patients[0];
+  const patients = desk.patients;
+  const [whom, setWhom] = useState(patients.length === 1 ? patients[0] : wantedPatient(patients));
   const [pharmacy, setPharmacy] = useState(desk.page.pharmacy);
-  if (own === undefined) {
+  if (patients.length === 0) {
     const ways = <div class="button-row"><LinkButton href="/invitation">{t("home.unbound.do")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>;
     return <EmptyState icon="person" heading title={t("threads.new.no-patient")} action={ways} />;
   }
@@ -53,8 +59,29 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
       </div>
     );
   }
-  const role: Role = own.kind === "self" ? "patient" : "proxy";
-  return <Asking desk={desk} pharmacyId={pharmacy.id} patient={own.patient} member={{ id: desk.me, role }} />;
+  if (whom === undefined) return <Whom patients={patients} onPick={setWhom} />;
+  // Whoever writes for somebody with keys of their own writes with that person, not behind their back.
+  const members: readonly Member[] = whom.kind === "self" ? [{ id: desk.me, role: "patient" }]
+    : [...(whom.account === null ? [] : [{ id: whom.account, role: "patient" as const }]), { id: desk.me, role: "proxy" }];
+  return <Asking key={whom.patient} desk={desk} pharmacyId={pharmacy.id} patient={whom.patient} draft={whom.kind === "self" ? "new" : `new_${whom.patient}`} people={members} />;
+}
+
+/** Whom the address names: `for=me`, or a patient's id. */
+function wantedPatient(patients: readonly ActingFor[]): ActingFor | undefined {
+  const wanted = new URLSearchParams(location.search).get("for");
+  return patients.find((one) => (wanted === "me" ? one.kind === "self" : one.patient === wanted));
+}
+
+/** The first question to whoever acts for others too. */
+function Whom({ patients, onPick }: { readonly patients: readonly ActingFor[]; readonly onPick: (one: ActingFor) => void }) {
+  return (
+    <div class="narrow stack">
+      <h1>{t("threads.whose.title")}</h1>
+      <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: string) => onPick(patients.find((one) => one.patient === chosen)!)}
+        options={patients.map((one) => one.kind === "self" ? { value: one.patient, label: t("threads.whose.me") }
+          : { value: one.patient, label: patientName(one), ...(one.name === null ? {} : { hint: t(`threads.whose.${one.kind}`) }) })} />
+    </div>
+  );
 }
 
 function ForStaff({ desk }: { readonly desk: Desk }) {
@@ -74,8 +101,8 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
     return () => clearTimeout(timer);
   }, [query]);
   if (picked !== undefined) {
-    const member = picked.account === null ? undefined : { id: picked.account, role: "patient" as const };
-    return <Asking desk={desk} pharmacyId={pharmacy} patient={picked.patient} member={member} about={picked} />;
+    const people = picked.account === null ? [] : [{ id: picked.account, role: "patient" as const }];
+    return <Asking desk={desk} pharmacyId={pharmacy} patient={picked.patient} draft={`new_${picked.patient}`} people={people} about={picked} />;
   }
   return (
     <div class="narrow stack">
@@ -98,12 +125,14 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
 }
 
 /** Topic, what it needs, words. */
-function Asking({ desk, pharmacyId, patient, member, about }: {
+function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   readonly desk: Desk;
   readonly pharmacyId: string;
   readonly patient: string;
-  /** Who is to read it beside the team; undefined for a patient without an account. */
-  readonly member: { readonly id: string; readonly role: Role } | undefined;
+  /** Names the sealed draft: what is begun for one does not show up for another. */
+  readonly draft: string;
+  /** Who is to read it beside the team: the patient, and whoever writes for the patient. Nobody for a patient without an account. */
+  readonly people: readonly Member[];
   readonly about?: PatientLine;
 }) {
   const pharmacy = desk.pharmacy(pharmacyId);
@@ -115,13 +144,13 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
   const [raised, setRaised] = useState(false);
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
-  const composing = useMemo(() => new Composing(desk, desk.staff ? `new_${patient}` : "new", { thread, pharmacy: pharmacyId }), []);
+  const composing = useMemo(() => new Composing(desk, draft, { thread, pharmacy: pharmacyId }), []);
   const context = useMemo(() => new ContextModel(desk.ready, patient, pharmacyId), []);
   useChanges(composing, context);
   useEffect(() => {
     void composing.resume();
     void context.load();
-    void joinCare(desk, pharmacyId, patient).then(() => desk.know([...(member === undefined ? [] : [member.id]), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]));
+    void joinCare(desk, pharmacyId, patient).then(() => desk.know([...people.map((one) => one.id), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]));
   }, []);
   const panel = context.state.state === "loading" ? null : context.state.panel;
   useEffect(() => {
@@ -138,6 +167,7 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
     return (
       <div class="narrow stack">
         <h1>{t(desk.staff ? "threads.new.about" : "threads.new.title")}</h1>
+        <ForWhom desk={desk} patient={patient} context={context} />
         {about === undefined ? <p class="lead">{t("threads.new.to", { pharmacy: pharmacy.name })}</p> : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
         <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: Topic) => setTopic(chosen)}
           options={TOPICS.map((one) => ({ value: one, label: t(`views.topic.${one}`), hint: t(`threads.new.hint.${one}`) }))} />
@@ -159,7 +189,7 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
     setRaised(false);
     setSending(true);
     const { id, wish } = composing.wish(subject.trim() === "" ? defaultSubject(topic, composing.chips) : subject);
-    const members = [...(member === undefined ? [] : [member]), { id: team, role: "team" as const }];
+    const members = [...people, { id: team, role: "team" as const }];
     desk.begin({ thread, pharmacy: pharmacyId, patient, topic, members }, id, wish, urgent)
       .then(async () => {
         composing.clear();
@@ -174,6 +204,7 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
   return (
     <div class="narrow stack">
       <h1>{t(`views.topic.${topic}`)}</h1>
+      <ForWhom desk={desk} patient={patient} context={context} />
       <p class="small"><Button look="plain" onClick={() => setTopic(null)}>{t("threads.new.other-topic")}</Button></p>
       {about === undefined ? null : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
       {open ? null : <Banner tone="warn" icon="clock" title={t("threads.new.closed.title")}><p>{t("threads.new.closed.body", { phone: pharmacy.phone })}</p></Banner>}
@@ -192,7 +223,9 @@ function Asking({ desk, pharmacyId, patient, member, about }: {
           <TextField id="subject" label={t("threads.new.subject")} hint={t("threads.new.subject-hint")} value={subject} onInput={setSubject} secret />
           <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)} chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)}
             files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)} onAddFiles={(files) => composing.addFiles(files)}
-            readers={[{ name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading }, ...(member === undefined ? [] : [{ name: member.id === desk.me ? t("views.message.you") : about?.name ?? "", count: null, people: [] }])]}
+            readers={[{ name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading }, ...people.filter((one) => one.id === desk.me || about !== undefined || desk.ready.directory.known.user(one.id) !== undefined).map((one) => (
+              { name: one.id === desk.me ? t("views.message.you") : about?.name ?? desk.ready.directory.name(one.id) ?? "", count: null, people: [] }
+            ))]}
             {...(desk.staff ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
             {...(raised ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
             {...(need !== undefined && offered.length > 0 ? { [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {

@@ -28,6 +28,7 @@ import type { BodyView, Plain, RecordView } from "./shapes.ts";
 import { type Pending, type Writer, keyOf, toViews } from "./show.ts";
 import type { ThreadModel } from "./thread.ts";
 import { urgencyOf } from "./urgency.ts";
+import { patientName } from "./whose.tsx";
 
 const LOOK_MS = 1_000;
 const RECENT_MS = 7 * 24 * 3_600_000;
@@ -77,7 +78,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const pharmacy = desk.pharmacy(info?.pharmacy ?? birth?.pharmacy ?? "");
   const shownPharmacy = pharmacy === undefined ? null : pharmacyView(pharmacy);
   const closed = thread.opening.kind === "refused" || info?.patient_active === false;
-  const views = useViews(desk, thread, pending, closed, pictures, steady.current, hoursOf(desk, shownPharmacy));
+  const views = useViews(desk, thread, pending, closed, pictures, steady.current, hoursOf(desk, shownPharmacy), writesFor(desk, thread, context));
   if (unread.current?.thread !== thread.id && thread.opening.kind === "ready") {
     const seq = thread.firstUnread();
     const record = thread.records.find((one) => one.seq === seq);
@@ -301,9 +302,19 @@ function blockedWords(desk: Desk, thread: ThreadModel, composing: Composing): st
 }
 
 /** Somebody by name and role, as the directory says. */
-export function writerOf(desk: Desk, user: string): Writer {
+export function writerOf(desk: Desk, thread: ThreadModel, user: string, forWhom: string): Writer {
   const role = user === desk.me ? desk.ready.account.role : desk.ready.directory.person(user)?.role ?? "";
-  return { name: desk.ready.directory.name(user) ?? t("threads.somebody"), role: has(`common.role.${role}`) ? t(`common.role.${role}`) : "", staff: desk.isStaff(user) };
+  const words = thread.isProxy(user) ? forWhom : has(`common.role.${role}`) ? t(`common.role.${role}`) : "";
+  return { name: desk.ready.directory.name(user) ?? t("threads.somebody"), role: words, staff: desk.isStaff(user) };
+}
+
+/** Beside the name of whoever writes for the patient: for whom. */
+function writesFor(desk: Desk, thread: ThreadModel, context: ContextModel | undefined): string {
+  const one = desk.patients.find((other) => other.patient === thread.info?.patient);
+  if (one?.kind === "self") return t("threads.whose.writes-for-you");
+  const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
+  const name = one === undefined ? panel?.patient.name : patientName(one, context);
+  return name === undefined ? t("threads.whose.writes-for-patient") : t("threads.whose.writes-for", { name });
 }
 
 /** A member in words: a team with its pharmacy, a person by name. */
@@ -336,12 +347,12 @@ function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged
 
 function useViews(
   desk: Desk, thread: ThreadModel, pending: readonly Pending[], closed: boolean, pictures: ReadonlyMap<string, string>,
-  steady: Map<string, { text: string; view: MessageView }>, notice: string | null,
+  steady: Map<string, { text: string; view: MessageView }>, notice: string | null, forWhom: string,
 ): readonly MessageView[] {
   return useMemo(() => {
     const views = toViews({
       me: desk.me, staff: desk.staff, records: thread.records, transport: thread.transport, receipts: thread.receipts, pending, closed,
-      writer: (user) => writerOf(desk, user), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
+      writer: (user) => writerOf(desk, thread, user, forWhom), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
       words: {
         joined: (name) => t("threads.line.joined", { name }), left: (name) => t("threads.line.left", { name }), begun: (name) => t("threads.line.begun", { name }),
       },
@@ -356,7 +367,7 @@ function useViews(
       steady.set(view.key, { text, view });
       return view;
     });
-  }, [thread, thread.version, desk.outbox.version, pictures.size, closed, notice]);
+  }, [thread, thread.version, desk.outbox.version, pictures.size, closed, notice, forWhom]);
 }
 
 /** Read is what stood on a visible screen, with its end in view, for a second. */

@@ -229,6 +229,11 @@ export class ThreadModel {
     return [...new Set([...ids, ...this.records.map((one) => one.user)])];
   }
 
+  /** Whether somebody wrote here for the patient, not as the patient. */
+  isProxy(user: string): boolean {
+    return this.records.some((one) => one.t === "epoch" && one.members.some((member) => member.id === user && member.role === "proxy"));
+  }
+
   /** A member who started again after this epoch was made: nobody writes before a pharmacist has made sure who it is. */
   startedAgain(): MemberView | undefined {
     const { known } = this.desk.ready.directory;

@@ -110,6 +110,7 @@ export type Turn = "needs-answer" | "wrote" | "answered" | "waits";
 /** One row of an inbox, opened as far as possible. */
 export interface InboxRow {
   readonly thread: string;
+  readonly patient: string;
   readonly who: string;
   readonly topic: string;
   /** null: cannot be read here. */

@@ -46,7 +46,7 @@ def asked(stage: Stage, who: str = "alice") -> str:
     key = f"thread of {who}"
     if key not in stage.kept:
         founded(stage)
-        page = stage.with_keys(who, "/new")
+        page = stage.with_keys(who, "/new?for=me")
         begin(page, "Something else", "May I take ibuprofen with my tablets?")
         page.wait_for_url(THREAD)
         stage.kept[key] = page.url.removeprefix(stage.demo.url)
@@ -582,6 +582,13 @@ def _(stage: Stage) -> Page:
     founded(stage)
     page = stage.with_keys("alice", "/new")
     page.get_by_text("Something else", exact=True).wait_for()
+    return page
+
+
+@state("new-whom", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("judy", "/new")
+    page.get_by_text("Rosa Delgado", exact=True).wait_for()
     return page
 
 

@@ -95,3 +95,75 @@ def test_on_a_telephone_the_box_is_small_until_somebody_writes(stage: Stage) -> 
     expect(send).to_be_visible()
     send.click()
     hears(page, "Ample room")
+
+
+def test_judy_writes_for_rosa_and_everybody_sees_for_whom(stage: Stage) -> None:
+    judy, bob = stage.with_keys("judy", "/home"), stage.with_keys("bob", "/inbox")
+    judy.goto("/new")
+    expect(judy.get_by_role("heading", name="Who is it for?")).to_be_visible(timeout=SOON)
+    assert axe(judy) == []
+    judy.get_by_text("Rosa Delgado", exact=True).click()
+    expect(judy.locator(".for-whom")).to_have_text("For Rosa Delgado")
+    judy.get_by_text("My medicine", exact=True).click()
+    # What Rosa takes, not what Judy takes.
+    judy.get_by_role("button", name=re.compile("Warfarin")).click(timeout=SOON)
+    expect(judy.locator(".for-whom")).to_have_text("For Rosa Delgado")
+    say(judy, "She forgot one tablet yesterday.")
+    judy.wait_for_url(THREAD)
+    hears(judy, "She forgot one tablet")
+    expect(judy.locator(".thread-head .for-whom")).to_have_text("For Rosa Delgado")
+    assert axe(judy) == []
+
+    row(bob, "She forgot one tablet").click()
+    message = said(bob, "She forgot one tablet")
+    expect(message).to_contain_text("Judy Delgado")
+    expect(message).to_contain_text("writes for Rosa Delgado", timeout=SOON)
+    expect(bob.locator(".patient__name")).to_have_text(re.compile("Rosa"))
+    say(bob, "Take the next one as usual.")
+    hears(judy, "Take the next one as usual.")
+
+
+def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
+    judy = stage.with_keys("judy", "/home")
+    judy.goto("/new?topic=other&for=me")
+    judy.locator(".composer textarea").fill("Begun for me")
+    expect(judy.get_by_text("Draft saved, locked")).to_be_visible(timeout=SOON)
+    judy.goto("/new?topic=other")
+    judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
+    expect(judy.locator(".for-whom")).to_have_text("For Rosa Delgado")
+    # What was begun for one is no draft for the other.
+    say(judy, "Her ankles are swollen")
+    judy.wait_for_url(THREAD)
+    judy.goto("/new?topic=other&for=me")
+    expect(judy.locator(".composer textarea")).to_have_value("Begun for me", timeout=SOON)
+    say(judy, "A question of my own")
+    judy.wait_for_url(THREAD)
+    expect(judy.locator(".thread-head .for-whom")).to_have_text("For me")
+    judy.goto("/messages")
+    sections = judy.locator("main section")
+    expect(sections.filter(has_text="For me").locator(".queue__row")).to_contain_text(
+        ["A question of my own"], timeout=SOON
+    )
+    rosas = sections.filter(has_text="For Rosa Delgado")
+    expect(rosas.locator(".queue__row").filter(has_text="Her ankles are swollen")).to_be_visible(timeout=SOON)
+    assert rosas.get_by_text("A question of my own").count() == 0
+    assert axe(judy) == []
+
+
+def test_rosa_reads_what_is_written_for_her_once_she_has_keys(stage: Stage) -> None:
+    rosa, judy = stage.with_keys("rosa", "/messages"), stage.with_keys("judy", "/home")
+    judy.goto("/new?topic=other")
+    judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
+    say(judy, "We come on Friday")
+    judy.wait_for_url(THREAD)
+    expect(judy.locator(".readers")).to_contain_text("Rosa Delgado", timeout=SOON)
+    rosa.goto("/thread/" + judy.url.rsplit("/", 1)[1])
+    hears(rosa, "We come on Friday")
+    expect(said(rosa, "We come on Friday")).to_contain_text("escribe por usted")
+    say(rosa, "Yo también voy")
+    hears(judy, "Yo también voy")
+    expect(said(judy, "Yo también voy")).to_contain_text("Rosa Delgado")
+    for name in ("dave", "carol"):
+        other = stage.with_keys(name, "/account")
+        other.goto("/thread/" + judy.url.rsplit("/", 1)[1])
+        expect(other.get_by_text("We cannot find this conversation")).to_be_visible(timeout=SOON)

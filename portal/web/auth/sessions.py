@@ -8,6 +8,8 @@ from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 
+from portal.accounts import names
+from portal.accounts.actor import ActingFor
 from portal.accounts.tables import Account
 from portal.core import clock
 from portal.core.errors import NotFound, StepUpNeeded
@@ -37,14 +39,15 @@ def this_session() -> ResponseReturnValue:
         return jsonify(_nobody())
     with services().database.reading() as rows:
         account = rows.get_one(Account, current.account_id)
-    acting = current_actor().acting if current.state is State.ACTIVE else ()
+        acting = current_actor(rows).acting if current.state is State.ACTIVE else ()
+        known = names.selves(rows, [one.patient_id for one in acting]) if acting else {}
     return jsonify(
         {
             "state": current.state.value,
             "csrf": generate_csrf(),
             "now": _stamp(clock.now()),
             "account": _account(account),
-            "patients": [{"patient": one.patient_id, "kind": one.kind, "scope": one.scope} for one in acting],
+            "patients": [_acting_for(one, *known.get(one.patient_id, (None, None))) for one in acting],
             "device": current.device_id,
             "device_challenge": current.device_challenge,
             "lock_at": _stamp(current.lock_at),
@@ -159,6 +162,10 @@ def _account(account: Account) -> dict[str, Any]:
         "pharmacy": account.pharmacy_id,
         "notify_mail": account.notify_mail,
     }
+
+
+def _acting_for(one: ActingFor, account: str | None, name: str | None) -> dict[str, Any]:
+    return {"patient": one.patient_id, "kind": one.kind, "scope": one.scope, "account": account, "name": name}
 
 
 def _nobody() -> dict[str, Any]:

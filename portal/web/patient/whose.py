@@ -6,9 +6,8 @@ from typing import Any
 
 from flask import request
 
-from portal.accounts import names, relations
+from portal.accounts import names
 from portal.accounts.actor import Actor
-from portal.accounts.roles import Kind
 from portal.care.connections import EhrReaders
 from portal.care.context import read_context
 from portal.core import clock, texts
@@ -91,16 +90,8 @@ def spoken() -> str:
 def _choices(actor: Actor) -> list[Person]:
     patients = [acting.patient_id for acting in actor.acting]
     with services().database.reading() as session:
-        accounts = relations.accounts_of(session, patients)
-        selves = {
-            patient: account for patient, acting in accounts.items() for account, kind in acting if kind == Kind.SELF
-        }
-        known = names.names_of(session, selves.values())
+        known = names.selves(session, patients)
     return [
-        Person(
-            acting.patient_id,
-            acting.kind,
-            known[selves[acting.patient_id]].name if selves.get(acting.patient_id) in known else None,
-        )
+        Person(acting.patient_id, acting.kind, known[acting.patient_id][1] if acting.patient_id in known else None)
         for acting in actor.acting
     ]

@@ -44,7 +44,15 @@ def test_alice_signs_in_and_lands_where_she_wanted_to_go(
     assert said["state"] == "active"
     assert said["account"]["id"] == world.accounts["alice"]
     assert said["account"]["role"] == "patient"
-    assert said["patients"] == [{"patient": world.patients["alice"], "kind": "self", "scope": "all"}]
+    assert said["patients"] == [
+        {
+            "patient": world.patients["alice"],
+            "kind": "self",
+            "scope": "all",
+            "account": world.accounts["alice"],
+            "name": said["account"]["name"],
+        }
+    ]
     assert said["device"] is None
     assert len(said["device_challenge"]) == 43
     assert said["warn_before"] == 120
