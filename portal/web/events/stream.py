@@ -7,7 +7,7 @@ The stream is no activity of a person: it neither delays the lock nor the end of
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
@@ -69,22 +69,19 @@ def events() -> Response:
     since = parse_cursor(request.headers.get("Last-Event-ID") or request.args.get("since", ""))
     with reach.database.reading() as session:
         mine = inbox.my_readers(session, actor=actor)
-    place = _places.taken(actor.account_id, reach.settings.stream_limit)
-    place.__enter__()
     topics = {f"reader:{reader}" for reader in mine} | {f"account:{actor.account_id}", f"session:{login.ref}", _PROCESS}
-    subscription = reach.bus.subscribe(frozenset(topics))
     watch: Watch = current_app.extensions.setdefault("portal-stream-watch", Watch(reach))
-    watch.add(login.ref, actor.account_id, mine)
-    stream = _stream(reach, mine, since, subscription)
-    answer = Response(stream, content_type="text/event-stream; charset=utf-8")
-    answer.headers["X-Accel-Buffering"] = "no"
-
-    def let_go() -> None:
-        watch.remove(login.ref, actor.account_id, mine)
-        subscription.close()
-        place.__exit__(None, None, None)
-
-    answer.call_on_close(let_go)
+    with ExitStack() as taken:
+        taken.enter_context(_places.taken(actor.account_id, reach.settings.stream_limit))
+        subscription = reach.bus.subscribe(frozenset(topics))
+        taken.callback(subscription.close)
+        watch.add(login.ref, actor.account_id, mine)
+        taken.callback(watch.remove, login.ref, actor.account_id, mine)
+        stream = _stream(reach, mine, since, subscription)
+        answer = Response(stream, content_type="text/event-stream; charset=utf-8")
+        answer.headers["X-Accel-Buffering"] = "no"
+        # All of it is the open answer's from here on.
+        answer.call_on_close(taken.pop_all().close)
     return answer
 
 
