@@ -27,6 +27,7 @@ from portal.web import (
     patient,
     public,
     security,
+    shells,
 )
 from portal.web.json import RECORDS_LIMIT
 from portal.web.wiring import Services
@@ -82,6 +83,7 @@ def create_app(
         assets.blueprint,
         openapi.blueprint,
         checkpoints.blueprint,
+        shells.blueprint,
         *auth.blueprints,
         *api.blueprints,
         *events.blueprints,

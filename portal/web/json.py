@@ -8,6 +8,7 @@ import functools
 import types
 import typing
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flask import Response, jsonify, request
@@ -19,6 +20,11 @@ Body = TypeVar("Body")
 BODY_LIMIT = 256 * 1024
 RECORDS_LIMIT = 2 * 1024 * 1024
 DEPTH_LIMIT = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """A body without members."""
 
 
 def takes(body_type: type[Body], *, limit: int = BODY_LIMIT) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -96,6 +102,17 @@ def _shape_object(wanted: type, value: Any, place: str) -> Any:
 
 def _wrong(place: str, code: str = "bad-field") -> BadInput:
     return BadInput(code, extra={"field": place.removeprefix("body.")})
+
+
+@typing.overload
+def stamp(moment: datetime) -> str: ...
+@typing.overload
+def stamp(moment: datetime | None) -> str | None: ...
+def stamp(moment: datetime | None) -> str | None:
+    """A moment as ISO 8601 in UTC with milliseconds; None stays None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def problem(error: PortalError, sentence: str) -> Response:

@@ -16,7 +16,6 @@ from portal.web import counting
 from portal.web.wiring import client_address
 
 PER_ACCOUNT = "1200 per minute"
-PER_ADDRESS = "1200 per minute"
 LOGIN_PER_ADDRESS = "120 per minute"
 REDEEM_PER_ACCOUNT = "20 per hour"
 SEND_PER_ACCOUNT = "300 per minute"

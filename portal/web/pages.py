@@ -7,7 +7,7 @@ from babel.dates import format_date as babel_date
 from babel.dates import format_datetime as babel_datetime
 from flask import Flask, Response, g, make_response, render_template, request
 
-from portal.core import texts
+from portal.core import clock, texts
 from portal.web.assets import Assets
 
 # As people of each language write day and time in one line.
@@ -24,6 +24,16 @@ def language() -> str:
     return request.accept_languages.best_match(texts.LANGUAGES) or texts.DEFAULT_LANGUAGE
 
 
+def spoken() -> str:
+    """The reader's language as calendars and the EHR's words know it: the pseudo language is no people's."""
+    return texts.DEFAULT_LANGUAGE if language() == texts.PSEUDO_LANGUAGE else language()
+
+
+def today() -> date:
+    """The reader's calendar day."""
+    return clock.now().astimezone(zone()).date()
+
+
 def zone() -> ZoneInfo:
     """The reader's time zone: the account's, else that of the pharmacy in view, else UTC."""
     return ZoneInfo(g.get("time_zone") or "UTC")
@@ -36,14 +46,14 @@ def translate(key: str, **values: object) -> str:
 
 def format_moment(moment: datetime) -> str:
     """A moment as date and time in the reader's zone."""
-    return babel_datetime(moment.astimezone(zone()), _MOMENT[_locale()], locale=_locale())
+    return babel_datetime(moment.astimezone(zone()), _MOMENT[spoken()], locale=spoken())
 
 
 def format_date(day: date | datetime) -> str:
     """A day for the reader."""
     if isinstance(day, datetime):
         day = day.astimezone(zone()).date()
-    return babel_date(day, "long", locale=_locale())
+    return babel_date(day, "long", locale=spoken())
 
 
 def key_page(name: str) -> Response:
@@ -64,10 +74,6 @@ def prepare(app: Flask) -> None:
         format_date=format_date,
     )
     app.context_processor(lambda: {"lang": language(), "large_text": _large_text()})
-
-
-def _locale() -> str:
-    return "en" if language() == texts.PSEUDO_LANGUAGE else language()
 
 
 def _large_text() -> bool:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
+from portal.care.connections import EhrReaders
 from portal.core.bus import Bus
 from portal.core.database import Database
 from portal.core.settings import Settings
@@ -24,6 +25,14 @@ class Services:
 def services() -> Services:
     """The services of the running app."""
     return cast(Services, current_app.extensions["portal"])
+
+
+def ehr_readers() -> EhrReaders:
+    """The EHRs of this portal, kept by the app."""
+    adapters = services().adapters
+    if "ehr" not in adapters:
+        adapters.setdefault("ehr", EhrReaders(services().settings))
+    return cast(EhrReaders, adapters["ehr"])
 
 
 def client_address() -> str:

@@ -8,8 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from portal.core.errors import BadInput, TooLarge, Unprocessable
 from portal.threads import attachments
 from portal.web.acting import current_actor
-from portal.web.api.shapes import Nothing
-from portal.web.json import query_int, takes
+from portal.web.json import Nothing, query_int, takes
 from portal.web.limits import UPLOAD_PER_ACCOUNT, limiter
 from portal.web.wiring import services
 

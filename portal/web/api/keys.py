@@ -14,8 +14,7 @@ from portal.e2ee.recovery import Method
 from portal.identity import flask_session
 from portal.pharmacies import teams
 from portal.web.acting import current_actor
-from portal.web.api.shapes import Nothing, stamp
-from portal.web.json import takes
+from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import services
 
 blueprint = Blueprint("keys", __name__, url_prefix="/api/keys")

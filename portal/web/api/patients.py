@@ -12,8 +12,7 @@ from portal.core.errors import BadInput
 from portal.pharmacies.patients import PAGE, find
 from portal.web.acting import current_actor
 from portal.web.json import query_int
-from portal.web.patient.whose import readers
-from portal.web.wiring import services
+from portal.web.wiring import ehr_readers, services
 
 blueprint = Blueprint("patients_api", __name__, url_prefix="/api/patients")
 
@@ -29,7 +28,7 @@ def listed() -> Response:
         services().database,
         actor=current_actor(),
         pharmacy_id=pharmacy_id,
-        patients_of=services().adapters.get("patients") or patients_of(services().database, readers()),
+        patients_of=services().adapters.get("patients") or patients_of(services().database, ehr_readers()),
         query=query,
         after=request.args.get("after"),
         limit=query_int("limit", default=PAGE, least=1, most=PAGE) or PAGE,

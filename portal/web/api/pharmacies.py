@@ -11,8 +11,7 @@ from portal.pharmacies import care, emergency, profiles, teams
 from portal.pharmacies.profiles import Profile
 from portal.pharmacies.topics import TeamKind
 from portal.web.acting import current_actor
-from portal.web.api.shapes import stamp
-from portal.web.json import takes
+from portal.web.json import stamp, takes
 from portal.web.wiring import services
 
 blueprint = Blueprint("pharmacies_api", __name__, url_prefix="/api/pharmacies")

@@ -9,8 +9,7 @@ from flask import Blueprint, Response, jsonify
 from portal.pharmacies import teams
 from portal.pharmacies.teams import Seat, State, Team
 from portal.web.acting import current_actor
-from portal.web.api.shapes import Nothing, stamp
-from portal.web.json import takes
+from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import services
 
 blueprint = Blueprint("teams", __name__, url_prefix="/api")

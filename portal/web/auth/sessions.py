@@ -1,7 +1,5 @@
 """A person's own sessions: the state of this one for the client, and the list of all, with and without JavaScript."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, jsonify, redirect, render_template, request
@@ -18,16 +16,11 @@ from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy, State
 from portal.web.acting import current_actor
 from portal.web.auth.browsers import describe
-from portal.web.json import takes
+from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import client_address, request_id, services
 
 blueprint = Blueprint("sessions", __name__)
 api = Blueprint("sessions_api", __name__, url_prefix="/api")
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """A body without members."""
 
 
 @api.get("/session")
@@ -45,13 +38,13 @@ def this_session() -> ResponseReturnValue:
         {
             "state": current.state.value,
             "csrf": generate_csrf(),
-            "now": _stamp(clock.now()),
+            "now": stamp(clock.now()),
             "account": _account(account),
             "patients": [_acting_for(one, *known.get(one.patient_id, (None, None))) for one in acting],
             "device": current.device_id,
             "device_challenge": current.device_challenge,
-            "lock_at": _stamp(current.lock_at),
-            "ends_at": _stamp(current.ends_at),
+            "lock_at": stamp(current.lock_at),
+            "ends_at": stamp(current.ends_at),
             "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
         }
     )
@@ -64,7 +57,7 @@ def activity(_: Nothing) -> ResponseReturnValue:
     current = flask_session.require_login()
     with services().database.transaction() as rows:
         lock_at = sessions.touch(rows, current)
-    return jsonify({"lock_at": _stamp(lock_at), "ends_at": _stamp(current.ends_at)})
+    return jsonify({"lock_at": stamp(lock_at), "ends_at": stamp(current.ends_at)})
 
 
 @api.get("/sessions")
@@ -145,9 +138,9 @@ def _line(one: CurrentSession, current: CurrentSession) -> dict[str, Any]:
         "state": one.state.value,
         "browser": describe(one.user_agent),
         "address": one.address,
-        "created_at": _stamp(one.created_at),
-        "active_at": _stamp(one.active_at),
-        "ends_at": _stamp(one.ends_at),
+        "created_at": stamp(one.created_at),
+        "active_at": stamp(one.active_at),
+        "ends_at": stamp(one.ends_at),
     }
 
 
@@ -172,7 +165,7 @@ def _nobody() -> dict[str, Any]:
     return {
         "state": "anonymous",
         "csrf": generate_csrf(),
-        "now": _stamp(clock.now()),
+        "now": stamp(clock.now()),
         "account": None,
         "patients": [],
         "device": None,
@@ -181,7 +174,3 @@ def _nobody() -> dict[str, Any]:
         "ends_at": None,
         "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
     }
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

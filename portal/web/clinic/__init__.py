@@ -2,6 +2,6 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import office, operator, teams
+from portal.web.clinic import office, operator
 
-blueprints: tuple[Blueprint, ...] = (office.blueprint, operator.blueprint, teams.blueprint)
+blueprints: tuple[Blueprint, ...] = (office.blueprint, operator.blueprint)

@@ -2,13 +2,11 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, home, invitation, keys, record, threads
+from portal.web.patient import account, home, invitation, record
 
 blueprints: tuple[Blueprint, ...] = (
     home.blueprint,
     record.blueprint,
     account.blueprint,
     invitation.blueprint,
-    keys.blueprint,
-    threads.blueprint,
 )

@@ -12,10 +12,9 @@ from portal.core.errors import Conflict, PortalError, TooMany, Unavailable, Unpr
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import REDEEM_PER_ACCOUNT, limiter
-from portal.web.patient.whose import readers
 from portal.web.public.frame import PHARMACY_COOKIE
 from portal.web.public.views import keep_choice
-from portal.web.wiring import services
+from portal.web.wiring import ehr_readers, services
 
 blueprint = Blueprint("invitation", __name__)
 _LONGEST_CODE = 60
@@ -37,7 +36,7 @@ def redeem() -> ResponseReturnValue:
     if errors or born is None:
         return _page(errors), 422
     try:
-        redeemed = match(services().database, readers(), actor=current_actor(), code=code, birth_date=born)
+        redeemed = match(services().database, ehr_readers(), actor=current_actor(), code=code, birth_date=born)
     except (Unprocessable, Conflict, TooMany, Unavailable) as problem:
         return _refused(problem)
     back = redirect("/home?joined=1", 303)

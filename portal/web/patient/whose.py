@@ -1,20 +1,17 @@
 """Whose data a page shows: one's own, or that of somebody one acts for; and through which pharmacy it is read."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from flask import request
 
 from portal.accounts import names
 from portal.accounts.actor import Actor
-from portal.care.connections import EhrReaders
 from portal.care.context import read_context
-from portal.core import clock, texts
 from portal.core.errors import NotFound, PortalError
 from portal.web import pages
 from portal.web.public.frame import current_frame
-from portal.web.wiring import services
+from portal.web.wiring import ehr_readers, services
 
 
 @dataclass(frozen=True)
@@ -58,33 +55,13 @@ def view(actor: Actor) -> View:
         return View(patient, choices, None, "no-pharmacy")
     try:
         found = read_context(
-            services().database, readers(), actor=actor, patient_id=patient.patient_id, pharmacy_id=profile.id
+            services().database, ehr_readers(), actor=actor, patient_id=patient.patient_id, pharmacy_id=profile.id
         )
     except PortalError as problem:
         if problem.status not in (404, 502, 503) or problem.code.startswith("database"):
             raise
         return View(patient, choices, None, problem.code)
-    return View(patient, choices, found.to_json(spoken(), today=today()), None)
-
-
-def readers() -> EhrReaders:
-    """The EHRs of this portal, kept by the app."""
-    adapters = services().adapters
-    if "ehr" not in adapters:
-        adapters.setdefault("ehr", EhrReaders(services().settings))
-    found: EhrReaders = adapters["ehr"]
-    return found
-
-
-def today() -> date:
-    """The reader's calendar day."""
-    return clock.now().astimezone(pages.zone()).date()
-
-
-def spoken() -> str:
-    """The reader's language as the EHR's words know it."""
-    language = pages.language()
-    return texts.DEFAULT_LANGUAGE if language == texts.PSEUDO_LANGUAGE else language
+    return View(patient, choices, found.to_json(pages.spoken(), today=pages.today()), None)
 
 
 def _choices(actor: Actor) -> list[Person]:

@@ -18,7 +18,6 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import Role
 from portal.core import clock, resources, strict_json
 from portal.core.errors import PortalError
-from portal.core.texts import PSEUDO_LANGUAGE
 from portal.pharmacies import care, emergency, profiles
 from portal.pharmacies.profiles import Profile
 from portal.web import pages
@@ -161,7 +160,7 @@ def reach(profile: Profile) -> Reach:
         id=profile.id,
         name=profile.name,
         phone=profile.phone,
-        hours_line=opening.line(profile.opening, now, language=_spoken()),
+        hours_line=opening.line(profile.opening, now, language=pages.spoken()),
         open_now=profile.opening.is_open(now),
     )
 
@@ -223,15 +222,10 @@ def phone_uri(phone: str) -> str:
     return ("+" if phone.startswith("+") else "") + "".join(digit for digit in phone if digit.isdigit())
 
 
-def _spoken() -> str:
-    spoken = pages.language()
-    return "en" if spoken == PSEUDO_LANGUAGE else spoken
-
-
 def _as_date(text: str) -> date:
     """A calendar day of the EHR, which may stop at the month or the year."""
     return date.fromisoformat(text[:10] if len(text) >= 10 else f"{text}-01-01"[:10])
 
 
 def _format_time(moment: datetime) -> str:
-    return opening.clock_time(moment, pages.zone().key, _spoken())
+    return opening.clock_time(moment, pages.zone().key, pages.spoken())

@@ -96,7 +96,7 @@ def preferences() -> AnyResponse:
 
 def details(profile: Profile) -> dict[str, Any]:
     """Everything the contact page says about a pharmacy."""
-    language, now = _spoken(), clock.now()
+    language, now = pages.spoken(), clock.now()
     return {
         "reach": reach(profile),
         "profile": profile,
@@ -127,8 +127,3 @@ def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Collection[
 
 def _language_name(code: str, language: str) -> str:
     return (Locale.parse(code).get_language_name(language) or code).capitalize()
-
-
-def _spoken() -> str:
-    spoken = pages.language()
-    return texts.DEFAULT_LANGUAGE if spoken == texts.PSEUDO_LANGUAGE else spoken

@@ -1,0 +1,61 @@
+"""The browser client's pages: static shells, the same bytes for everyone and no data in them (design decision 3)."""
+
+from flask import Blueprint, Response
+
+from portal.identity.flask_session import open_when_locked
+from portal.web.pages import key_page
+
+blueprint = Blueprint("shells", __name__)
+
+
+@blueprint.get("/inbox")
+@blueprint.get("/messages")
+@blueprint.get("/new")
+def inbox() -> Response:
+    """The list of conversations, and the way to a new one."""
+    return key_page("thread")
+
+
+@blueprint.get("/thread/<thread_id>")
+def thread(thread_id: str) -> Response:
+    """One conversation; whose it is, the JSON routes decide."""
+    return key_page("thread")
+
+
+# Those below answer without a session too, and while it is locked: the client finds out who is signed in, and leads to
+# the login when nobody is.
+
+
+@blueprint.get("/setup")
+@open_when_locked
+def setup() -> Response:
+    """First keys of a person, made in the browser without a question."""
+    return key_page("setup")
+
+
+@blueprint.get("/recover")
+@open_when_locked
+def recover() -> Response:
+    """A browser without keys: code, passphrase, or a new beginning."""
+    return key_page("recover")
+
+
+@blueprint.get("/recovery")
+@open_when_locked
+def recovery() -> Response:
+    """If you lose this device: recovery code and passphrase."""
+    return key_page("recovery")
+
+
+@blueprint.get("/devices")
+@open_when_locked
+def devices() -> Response:
+    """My devices; ending one that is lost."""
+    return key_page("devices")
+
+
+@blueprint.get("/team")
+@open_when_locked
+def team() -> Response:
+    """Founding teams, letting people in, taking them out."""
+    return key_page("team")
