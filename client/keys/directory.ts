@@ -3,8 +3,9 @@
 
 import { verifyRevocation } from "../crypto/certificates.ts";
 import { type KnownIdentity, type Pin, type UserChain, verifyUserChain } from "../crypto/directory.ts";
+import { fromUtf8, unb64 } from "../crypto/encoding.ts";
 import { KnownDirectory } from "../crypto/known.ts";
-import { Refused, refused } from "../crypto/reasons.ts";
+import { Refused, attempt, refused } from "../crypto/reasons.ts";
 import { type SafetyNumber, identityHeader, safetyNumber, teamHeader } from "../crypto/safety.ts";
 import { type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
 import { type Account, post } from "../live/api.ts";
@@ -74,6 +75,12 @@ export interface PinStore {
   now(): ReadonlyMap<string, Pin>;
 }
 
+/** The time in a certificate's header; it was verified with the header, and is a claim all the same. */
+function claimedTime(h: string): number | undefined {
+  const header = attempt(() => JSON.parse(fromUtf8(unb64(h))) as { readonly ts?: unknown });
+  return !refused(header) && typeof header.ts === "number" ? header.ts : undefined;
+}
+
 /** The directory of this page. */
 export class Directory {
   readonly known = new KnownDirectory();
@@ -84,7 +91,10 @@ export class Directory {
   private readonly held = new Set<string>();
   private pins: PinStore | undefined;
 
+  private readonly ownDevices: OwnKeys["devices"];
+
   constructor(own: UserChain, keys: OwnKeys, private readonly account: Account) {
+    this.ownDevices = keys.devices;
     this.known.addUser(own);
     for (const device of keys.devices) this.known.addCertificate(device.id, device.certificate);
   }
@@ -128,6 +138,24 @@ export class Directory {
   /** The pins as they are now, for a worker that verifies with them. */
   currentPins(): ReadonlyMap<string, Pin> {
     return this.pins?.now() ?? new Map();
+  }
+
+  /** Whether somebody started again after a generation of their keys. */
+  startedAgain(id: string, gen: number): boolean {
+    return this.known.chain(id)?.entries.some((entry) => entry.reset && entry.gen > gen) ?? false;
+  }
+
+  /**
+   * When somebody started again the last time, as the first device of the new keys claims (Unix milliseconds). Undefined for
+   * who never did, and where the claim cannot be read.
+   */
+  newKeysSince(id: string): number | undefined {
+    const reset = this.known.chain(id)?.resetSince(undefined);
+    if (reset === undefined) return undefined;
+    const devices = id === this.account.id ? this.ownDevices.filter((one) => one.state === "active")
+      : this.person(id)?.devices.filter((one) => (one.signed_by ?? 0) >= reset.n) ?? [];
+    const claims = devices.map((one) => claimedTime(one.certificate.h));
+    return claims.filter((one) => one !== undefined).toSorted((left, right) => left - right)[0];
   }
 
   /** Whether somebody started again since we last saw them: nothing is sent until a person has confirmed who it is. */

@@ -77,7 +77,11 @@ export interface PersonItem {
   readonly name: string;
   readonly disabled: boolean;
   readonly entries: readonly EntryText[];
-  readonly devices: readonly { readonly id: string; readonly certificate: CertificateText; readonly revocation: RevocationText | null }[];
+  readonly devices: readonly {
+    readonly id: string; readonly certificate: CertificateText; readonly revocation: RevocationText | null;
+    /** Number of the entry whose identity signed the certificate, as the server says. */
+    readonly signed_by?: number;
+  }[];
 }
 
 export interface TeamKeysItem {

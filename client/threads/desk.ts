@@ -5,13 +5,13 @@ import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import type { DirectoryItem } from "../keys/shapes.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { type ActingFor, ApiError, Unreachable, post } from "../live/api.ts";
+import { type ActingFor, ApiError, Unreachable, get, post } from "../live/api.ts";
 import type { Page, PharmacyItem } from "../frame/page.tsx";
 import { Stream } from "../live/stream.ts";
 import { KeptHeads } from "./heads.ts";
 import { Outbox } from "./outbox.ts";
 import { type Parcel, type SendingDesk, deliver } from "./send.ts";
-import type { HeadText } from "./shapes.ts";
+import type { HeadItem, HeadText } from "./shapes.ts";
 import type { Wish } from "./tasks.ts";
 import { ThreadModel } from "./thread.ts";
 import { run } from "./work.ts";
@@ -146,6 +146,8 @@ export class Desk implements SendingDesk {
   /** Posts a new epoch with `joining` in it and the history for them. A colleague who was faster has done the same. */
   async join(thread: ThreadModel, joining: readonly { readonly id: string; readonly role: Role }[]): Promise<void> {
     await this.know(thread.people(), { fresh: true });
+    const anew = thread.startedAgain();
+    if (anew !== undefined && !joining.some((one) => one.id === anew.id)) return;
     let revoked: readonly string[] = [];
     for (let tries = 0; tries < 2; tries += 1) {
       const { records } = await run("threadJoin", { thread: thread.id, joining, revoked });
@@ -161,6 +163,27 @@ export class Desk implements SendingDesk {
       }
     }
     await thread.sync();
+  }
+
+  /**
+   * A person has made sure that somebody's new keys are the right one's. Every conversation of the patient that this person's
+   * teams can read gets an epoch with the new keys and all that was said before; what waits may go.
+   */
+  async confirm(held: { readonly id: string; readonly role: Role }, patient: string): Promise<void> {
+    await this.ready.directory.confirm(held.id);
+    if (this.staff) {
+      for (let after: string | null = ""; after !== null;) {
+        const query: string = after === "" ? "" : `&after=${encodeURIComponent(after)}`;
+        const page: { items: readonly HeadItem[]; next: string | null } = await get(`/api/threads?patient=${patient}&limit=100${query}`);
+        for (const { thread: id } of page.items) {
+          const thread = this.thread(id);
+          await thread.sync();
+          if (thread.startedAgain()?.id === held.id) await this.join(thread, [held]);
+        }
+        after = page.next;
+      }
+    }
+    await this.outbox.hurry();
   }
 
   /** The highest head seen of a thread, in this browser or in another of this person's. */

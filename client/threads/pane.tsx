@@ -4,7 +4,6 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
-import type { Role } from "../crypto/records.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
@@ -239,27 +238,34 @@ function Standing({ thread, phone }: { readonly thread: ThreadModel; readonly ph
 /** Somebody started again: nothing is sent before a person has made sure who it is. */
 function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
   const [busy, setBusy] = useState(false);
-  const held = thread.startedAgain() ?? birthOf(desk, thread.id)?.members.find((one) => desk.ready.directory.sendingHeld(one.id));
-  const waiting = desk.outbox.list(thread.id).some((one) => one.facts.state === "held");
-  if (held === undefined) return waiting ? <Banner tone="warn" icon="key" announce><p>{t("threads.held.patient")}</p></Banner> : null;
-  const name = desk.ready.directory.name(held.id) ?? "";
-  if (!desk.staff) return <Banner tone="warn" icon="key" announce><p>{t("threads.held.patient")}</p></Banner>;
+  const [problem, setProblem] = useState<string | null>(null);
+  const { directory } = desk.ready;
+  const birth = birthOf(desk, thread.id);
+  const held = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
+  if (held === undefined) return null;
+  const since = directory.newKeysSince(held.id);
+  const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
+  const title = since === undefined ? t("threads.held.title", { name }) : t("threads.held.since", { name, time: moment(since) });
+  // Under an old epoch only the pharmacy can help; in a new conversation whoever writes to the new keys may make sure.
+  if (!desk.staff && (held.id === desk.me || thread.startedAgain() !== undefined)) {
+    return (
+      <Banner tone="warn" icon="key" announce title={held.id === desk.me ? t("threads.held.own") : title}>
+        <p>{t(held.id === desk.me ? "threads.held.own-body" : "threads.held.patient")}</p>
+        <div class="button-row"><LinkButton look="quiet" href="/new">{t("views.inbox.new")}</LinkButton></div>
+      </Banner>
+    );
+  }
   return (
-    <Banner tone="warn" icon="key" announce title={t("threads.held.title", { name })}>
-      <p>{t("threads.held.body", { name })}</p>
+    <Banner tone="warn" icon="key" announce title={title}>
+      <p>{t(desk.staff ? "threads.held.body" : "threads.held.body-other", { name })}</p>
+      {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
       <Button busy={busy} onClick={() => {
         setBusy(true);
-        void confirmPerson(desk, thread, held).finally(() => setBusy(false));
+        setProblem(null);
+        desk.confirm(held, thread.info?.patient ?? birth?.patient ?? "").catch((error: unknown) => setProblem(troubleWords(error))).finally(() => setBusy(false));
       }}>{t("threads.held.confirm", { name })}</Button>
     </Banner>
   );
-}
-
-/** A person made sure who it is: a new epoch with the new keys and all that was said before, and what waits may go. */
-async function confirmPerson(desk: Desk, thread: ThreadModel, held: { readonly id: string; readonly role: Role }): Promise<void> {
-  await desk.ready.directory.confirm(held.id);
-  if (thread.members.length > 0) await desk.join(thread, [{ id: held.id, role: held.role }]);
-  await desk.outbox.hurry();
 }
 
 /** Corrections and retractions that are not sent yet: they have no place of their own in the list. */
@@ -294,7 +300,7 @@ function blockedWords(desk: Desk, thread: ThreadModel, composing: Composing): st
   if (thread.opening.kind === "refused") return t("threads.blocked.refused");
   if (thread.info?.patient_active === false) return t("threads.blocked.inactive");
   // Said above the box already, with what to do about it.
-  if (thread.startedAgain() !== undefined) return null;
+  if (thread.unconfirmed() !== undefined) return null;
   if (thread.opening.kind === "ready" && thread.info !== undefined && !thread.canWrite) return t(thread.info.waits_for_keys && !desk.staff ? "threads.blocked.waits" : "threads.blocked.no-key");
   if (composing.files.some((one) => one.view.failed)) return t("threads.blocked.file-failed");
   if (!composing.filesReady) return t("threads.blocked.files");
@@ -355,7 +361,9 @@ function useViews(
       writer: (user) => writerOf(desk, thread, user, forWhom), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
       words: {
         joined: (name) => t("threads.line.joined", { name }), left: (name) => t("threads.line.left", { name }), begun: (name) => t("threads.line.begun", { name }),
+        renewed: (name, by) => t("threads.line.renewed", { name, by }),
       },
+      startedAgain: (id, before, now) => desk.ready.directory.startedAgain(id, before) && !desk.ready.directory.startedAgain(id, now),
     });
     const last = views.findLast((one) => one.kind !== "system");
     if (notice !== null && last?.kind === "text" && last.mine) views.push({ kind: "system", key: "hours", at: last.at, text: notice, warn: true });

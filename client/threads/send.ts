@@ -57,7 +57,7 @@ async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Pr
     if (thread.opening.kind === "offline") return { kind: "later", after: null };
     if (thread.opening.kind === "missing") return { kind: "refused", reason: "not-found" };
     if (thread.opening.kind === "refused") return { kind: "refused", reason: thread.opening.reason };
-    if (thread.startedAgain() !== undefined) return { kind: "held" };
+    if (thread.unconfirmed() !== undefined) return { kind: "held" };
     try {
       const { records } = await run("threadSeal", { thread: thread.id, wish, rekey });
       await post(`/api/threads/${thread.id}/messages`, { records, urgent: entry.urgent }, { key: entry.id });

@@ -36,6 +36,8 @@ export interface Words {
   readonly joined: (name: string) => string;
   readonly left: (name: string) => string;
   readonly begun: (name: string) => string;
+  /** New keys after a reset, which `by` made sure of. */
+  readonly renewed: (name: string, by: string) => string;
 }
 
 export interface Shown {
@@ -52,6 +54,8 @@ export interface Shown {
   /** A member by name: a team in words, a person by name. */
   readonly member: (id: string) => string;
   readonly words: Words;
+  /** Whether a member started again between two generations of its keys. */
+  readonly startedAgain: (id: string, before: number, now: number) => boolean;
   /** A blob: address of a file's picture, once it was opened and drawn anew here. */
   readonly picture: (file: string) => string | null;
 }
@@ -85,16 +89,20 @@ export function toViews(shown: Shown): MessageView[] {
   const redacts = new Map<number, RecordView>();
   for (const record of shown.records) if (record.t === "redact") redacts.set(record.target, record);
   const views: MessageView[] = [];
-  let members: ReadonlySet<string> | undefined;
+  let members: ReadonlyMap<string, number> | undefined;
   let number = 0;
   for (const record of shown.records) {
     if (record.t === "epoch") {
-      const now = new Set(record.members.map((one) => one.id));
+      const now = new Map(record.members.map((one) => [one.id, one.gen]));
       if (members === undefined) {
         if (record.seq === 1) views.push({ kind: "system", key: "s1", at: at(shown, record), text: shown.words.begun(shown.writer(record.user).name), warn: false });
       } else {
-        for (const id of now) if (!members.has(id)) views.push({ kind: "system", key: `s${record.seq}+${id}`, at: at(shown, record), text: shown.words.joined(shown.member(id)), warn: true });
-        for (const id of members) if (!now.has(id)) views.push({ kind: "system", key: `s${record.seq}-${id}`, at: at(shown, record), text: shown.words.left(shown.member(id)), warn: false });
+        for (const [id, gen] of now) {
+          const before = members.get(id);
+          if (before === undefined) views.push({ kind: "system", key: `s${record.seq}+${id}`, at: at(shown, record), text: shown.words.joined(shown.member(id)), warn: true });
+          else if (shown.startedAgain(id, before, gen)) views.push({ kind: "system", key: `s${record.seq}~${id}`, at: at(shown, record), text: shown.words.renewed(shown.member(id), shown.writer(record.user).name), warn: true });
+        }
+        for (const id of members.keys()) if (!now.has(id)) views.push({ kind: "system", key: `s${record.seq}-${id}`, at: at(shown, record), text: shown.words.left(shown.member(id)), warn: false });
       }
       members = now;
     } else if (record.t === "msg") {

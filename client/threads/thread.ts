@@ -236,8 +236,16 @@ export class ThreadModel {
 
   /** A member who started again after this epoch was made: nobody writes before a pharmacist has made sure who it is. */
   startedAgain(): MemberView | undefined {
-    const { known } = this.desk.ready.directory;
-    return this.members.find((one) => one.role !== "team" && (known.chain(one.id)?.entries.some((entry) => entry.reset && entry.gen > one.gen) ?? false));
+    const { directory } = this.desk.ready;
+    return this.members.find((one) => one.role !== "team" && directory.startedAgain(one.id, one.gen));
+  }
+
+  /**
+   * A member who started again and of whom nobody here has made sure since: nothing is sent to such keys, neither under an epoch
+   * made before (`startedAgain`) nor in a conversation that was begun with them (docs/protocol.md section 3).
+   */
+  unconfirmed(): MemberView | undefined {
+    return this.startedAgain() ?? this.members.find((one) => this.desk.ready.directory.sendingHeld(one.id));
   }
 
   /** Whether a member of staff had read a message, by a signed receipt. */

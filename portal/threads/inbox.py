@@ -61,8 +61,11 @@ def page(
     after: str | None,
     limit: int = PAGE,
     awaiting_only: bool = False,
+    patient_id: str | None = None,
 ) -> Page:
-    """The newest threads of one inbox (or all of the actor's), `after` a cursor. Recorded once for each patient.
+    """The newest threads of one inbox (or all the actor has), `after` a cursor; `patient_id`: those of one patient.
+
+    Recorded once for each patient.
 
     Raises NotFound for an inbox that is not the actor's, BadInput for a malformed cursor.
     """
@@ -80,6 +83,8 @@ def page(
     pharmacy = actor.pharmacy_id if actor.staff else pharmacy_id
     if pharmacy is not None:
         query = query.where(InboxRow.pharmacy_id == pharmacy)
+    if patient_id is not None:
+        query = query.where(Thread.patient_id == patient_id)
     if awaiting_only:
         query = query.where(InboxRow.awaiting)
     if after is not None:

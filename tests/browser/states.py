@@ -719,6 +719,33 @@ def _(stage: Stage) -> Page:
     return page
 
 
+def started_again(stage: Stage) -> str:
+    """The path of a thread of Peggy, who has lost her keys since and started again."""
+    path = asked(stage, "peggy")
+    if "peggy began again" not in stage.kept:
+        page = stage.at("peggy's new phone", "/recover", login="peggy")
+        page.get_by_text("I understand that this cannot be taken back").click()
+        page.get_by_role("button", name="Start again with new keys").click()
+        page.wait_for_url("**/home*")
+        stage.kept["peggy began again"] = "yes"
+    return path
+
+
+@state("thread-started-again", spanish=True)
+def _(stage: Stage) -> Page:
+    path = started_again(stage)
+    page = shown(stage.page("peggy's new phone"), path)
+    page.get_by_text("You started again with new keys").first.wait_for()
+    return page
+
+
+@state("thread-reset-hold", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", started_again(stage))
+    page.get_by_text("has new keys since").first.wait_for()
+    return page
+
+
 @state("thread-closed", spanish=True)
 def _(stage: Stage) -> Page:
     path = asked(stage)

@@ -25,7 +25,8 @@ function shown(records: readonly RecordView[], more: Partial<Shown> = {}): Shown
   return {
     me: "alice", staff: false, records, transport: new Map(), receipts: [], pending: [], closed: false,
     writer: (user) => ({ name: NAMES[user] ?? user, role: "", staff: user !== "alice" }), member: (id) => NAMES[id] ?? id, picture: () => null,
-    words: { joined: (name) => `${name} in`, left: (name) => `${name} out`, begun: (name) => `${name} began` }, ...more,
+    words: { joined: (name) => `${name} in`, left: (name) => `${name} out`, begun: (name) => `${name} began`, renewed: (name, by) => `${name} anew, ${by} made sure` },
+    startedAgain: () => false, ...more,
   };
 }
 
@@ -43,6 +44,11 @@ describe("what the list shows", () => {
 
   test("new keys of the same members are no news", () => {
     assert.equal(toViews(shown([BEGUN, epoch(2, 2, ["alice", "linden_pharmacists"], "bob")])).length, 1);
+  });
+
+  test("who started again has new keys, and a person made sure of it", () => {
+    const views = toViews(shown([BEGUN, epoch(2, 2, ["alice", "linden_pharmacists"], "bob")], { startedAgain: (id) => id === "alice" }));
+    assert.deepEqual(views.map((one) => (one.kind === "system" ? one.text : "")), ["Alice began", "Alice anew, Bob made sure"]);
   });
 
   test("a correction counts only from its author, and a foreign one is flagged", () => {

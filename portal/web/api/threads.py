@@ -58,6 +58,7 @@ def list_threads() -> Response:
             after=request.args.get("after"),
             limit=query_int("limit", default=inbox.PAGE, least=1, most=inbox.MOST) or inbox.PAGE,
             awaiting_only=request.args.get("awaiting") == "1",
+            patient_id=request.args.get("patient"),
         )
         cursor = inbox.since_now(session, inbox.my_readers(session, actor=actor))
         waiting = inbox.awaiting_count(session, actor=actor)

@@ -86,6 +86,25 @@ def test_a_carer_who_was_put_out_is_not_let_in_again_by_itself(threads: Threads)
     assert opened.joinable == ((threads.world.accounts["rosa"], "patient"),)
 
 
+def test_an_inbox_gives_the_conversations_of_one_patient(threads: Threads) -> None:
+    hers, other = threads.start("alice", "alice", "About my pills."), threads.start("dave", "dave", "My inhaler.")
+    with threads.world.database.transaction() as session:
+        actor = threads.keys.actor("bob")
+        found = {
+            name: inbox.page(
+                session,
+                actor=actor,
+                reader=None,
+                pharmacy_id=None,
+                after=None,
+                patient_id=threads.world.patients.get(name, "0" * 32),
+            )
+            for name in ("alice", "dave", "nobody")
+        }
+    shown = {name: [head.thread.id for head in page.items] for name, page in found.items()}
+    assert shown == {"alice": [hers.thread_id], "dave": [other.thread_id], "nobody": []}
+
+
 def test_who_may_see_medicines_only_has_no_messages_in_the_inbox(threads: Threads) -> None:
     threads.start("alice", "alice", "Hello.")
     with threads.world.database.transaction() as session:

@@ -1,0 +1,148 @@
+"""A person in control, in a real Chromium: keys lost and begun again, a lost telephone ended, a screen locked."""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from checks import axe
+from complaints import Complaints
+from demo_world import Demo, confirm_with, demo
+from playwright.sync_api import Browser, Locator, Page, expect
+from stage import Stage, on_stage
+
+__all__ = ["demo"]
+pytestmark = pytest.mark.browser
+THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
+SOON = 30_000
+
+
+@pytest.fixture(scope="module")
+def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
+    """A portal and its people. Bob has founded the pharmacists."""
+    heard = Complaints()
+    heard.allow(r"status of (401|403|404|409)")
+    with on_stage(demo, browser, heard) as made:
+        made.found_team("bob")
+        yield made
+    assert heard.unexpected() == []
+
+
+def say(page: Page, words: str) -> None:
+    """Write into the box and send."""
+    page.locator(".composer textarea").fill(words, timeout=SOON)
+    page.locator(".composer button[type=submit]").click()
+
+
+def said(page: Page, words: str) -> Locator:
+    """The message with these words."""
+    return page.locator("article.bubble").filter(has_text=words)
+
+
+def hears(page: Page, words: str) -> None:
+    """Wait for a message."""
+    expect(said(page, words)).to_be_visible(timeout=SOON)
+
+
+def ask(page: Page, words: str) -> str:
+    """Ask something; gives the path of the thread."""
+    page.goto("/new?topic=other")
+    say(page, words)
+    page.wait_for_url(THREAD)
+    hears(page, words)
+    return "/thread/" + page.url.rsplit("/", 1)[1]
+
+
+def epochs(page: Page, path: str) -> list[Any]:
+    """The headers of a thread's epochs, as the server gives them."""
+    info = page.evaluate("(id) => fetch(`/api/threads/${id}`).then((answer) => answer.json())", path.rsplit("/", 1)[1])
+    headers = [json.loads(urlsafe_b64decode(one["record"]["h"] + "==")) for one in info["epochs"]]
+    return [one for one in headers if one["t"] == "epoch"]
+
+
+def test_who_lost_everything_asks_at_once_and_reads_the_past_once_a_pharmacist_made_sure(stage: Stage) -> None:
+    alice, bob = stage.with_keys("alice", "/home"), stage.with_keys("bob", "/inbox")
+    first, second = ask(alice, "Asked before all was lost"), ask(alice, "Another old question")
+    bob.goto(first)
+    hears(bob, "Asked before all was lost")
+    stage.forget("alice")
+
+    alice = stage.at("alice's new telephone", "/messages", login="alice")
+    alice.get_by_text("I understand that this cannot be taken back").click()
+    alice.get_by_role("button", name="Start again with new keys").click()
+    alice.wait_for_url("**/messages", timeout=SOON)
+    # What is new goes out at once.
+    fresh = ask(alice, "I lost my telephone")
+    expect(said(alice, "I lost my telephone")).to_contain_text(re.compile("Sent|Delivered|Read"), timeout=SOON)
+    alice.goto(first)
+    expect(alice.locator(".composer, .banner").filter(has_text="You started again with new keys").first).to_be_visible(
+        timeout=SOON
+    )
+    assert alice.get_by_text("Asked before all was lost").count() == 0
+    assert axe(alice) == []
+
+    # Bob reads what is new; his answer waits, there too, until he has made sure who wrote it.
+    bob.goto(fresh)
+    hears(bob, "I lost my telephone")
+    banner = bob.locator(".banner").filter(has_text="Alice Morgan has new keys since")
+    expect(banner).to_be_visible(timeout=SOON)
+    assert axe(bob) == []
+    say(bob, "I have called you, all is well")
+    expect(said(bob, "I have called you")).to_contain_text("Waiting to be sent", timeout=SOON)
+    assert alice.get_by_text("I have called you").count() == 0
+    bob.goto(first)
+    expect(banner).to_be_visible(timeout=SOON)
+    bob.get_by_role("button", name="I made sure that it is Alice Morgan").click()
+    expect(
+        bob.locator(".system-line").filter(has_text="Alice Morgan has new keys. Bob Rivera made sure")
+    ).to_be_visible(timeout=SOON)
+    expect(banner).to_have_count(0)
+
+    # Without another act of hers all of it opens, the conversation that Bob did not have open too.
+    hears(alice, "Asked before all was lost")
+    alice.goto(second)
+    hears(alice, "Another old question")
+    alice.goto(fresh)
+    hears(alice, "I have called you, all is well")
+    say(alice, "Thank you")
+    bob.goto(fresh)
+    hears(bob, "Thank you")
+
+
+def test_a_device_that_is_ended_is_out_at_once_and_opens_nothing_newer(stage: Stage) -> None:
+    dave, bob = stage.with_keys("dave", "/home"), stage.with_keys("bob", "/inbox")
+    code = stage.with_code("dave")
+    path = ask(dave, "Before my telephone was stolen")
+    lost = stage.at("dave's telephone", path, login="dave")
+    lost.locator("#secret-code").fill(code)
+    lost.get_by_role("button", name="Get my messages back").click()
+    hears(lost, "Before my telephone was stolen")
+    device = lost.evaluate("fetch('/api/session').then((a) => a.json())")["device"]
+    before = epochs(dave, path)[-1]
+
+    dave.goto("/devices")
+    dave.locator(f"[data-device='{device}']").get_by_role("button", name="End").click()
+    confirm_with(dave, code)
+    # Nobody touched the stolen telephone: its page is empty by itself.
+    expect(lost.get_by_role("heading", name="You are signed out")).to_be_visible(timeout=SOON)
+    assert lost.get_by_text("Before my telephone was stolen").count() == 0
+
+    bob.goto(path)
+    hears(bob, "Before my telephone was stolen")
+    say(bob, "Only your computer reads this")
+    dave.goto(path)
+    hears(dave, "Only your computer reads this")
+    after = epochs(dave, path)[-1]
+    assert after["epoch"] == before["epoch"] + 1
+    assert after["revoked"] == [device]
+    mine = {one["id"]: one for one in after["members"]}
+    old = {one["id"]: one for one in before["members"]}
+    me = dave.evaluate("fetch('/api/session').then((a) => a.json())")["account"]["id"]
+    # Another key than the one that lay on the telephone; and that one has lost what opened its store.
+    assert mine[me]["gen"] == old[me]["gen"] + 1
+    assert mine[me]["kid"] != old[me]["kid"]
+    assert stage.read("SELECT share FROM device WHERE id = ?", device) == [(None,)]
+    lost = stage.at("dave's telephone", path)
+    assert lost.get_by_text("Only your computer reads this").count() == 0
