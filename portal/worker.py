@@ -14,8 +14,8 @@ from datetime import timedelta
 from flask import Flask
 
 from portal import audit
-from portal.accounts import directory, recovery
-from portal.accounts.notices import KeyNotice
+from portal.accounts import directory
+from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
 from portal.core import clock, logs
@@ -152,7 +152,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     base_url = services.settings.base_url
     return {
         KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
-        recovery.NOTICE_JOB: KeyNotice(services.database, given, base_url),
+        KEYS_JOB: KeyNotice(services.database, given, base_url),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
     }
 

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import directory, policy, vault
+from portal.accounts import directory, notices, policy, vault
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, text_of_bytes, wrong
-from portal.accounts.recovery import NOTICE_JOB
+from portal.accounts.notices import What
 from portal.accounts.tables import Device
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock, ids
@@ -114,7 +114,7 @@ def add(session: Session, *, actor: Actor, certificate: dict[str, Any], name: st
     if not chain:
         raise Conflict("not-enrolled")
     given = _certify(session, actor, chain, certificate, name, box)
-    enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "device-added"})
+    notices.tell(session, actor.account_id, What.DEVICE_ADDED)
     return given
 
 
@@ -162,7 +162,7 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
         if other.device_id == device_id:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
     _note(session, actor, Action.KEY_DEVICE_ENDED, device_id)
-    enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "device-ended"})
+    notices.tell(session, actor.account_id, What.DEVICE_ENDED)
     enqueue(session, directory.CHANGED_JOB, {"account": actor.account_id, "what": "device-ended"})
 
 

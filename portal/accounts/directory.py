@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import policy, vault
+from portal.accounts import notices, policy, vault
 from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
-from portal.accounts.recovery import NOTICE_JOB
+from portal.accounts.notices import What
 from portal.accounts.tables import Account, Device, DirectoryEntry, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
@@ -95,7 +95,7 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
         session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
         # The devices are the lost identity's: what asks for one asks for a device of the new identity from now on.
         sessions.unbind_devices(session, actor.account_id)
-        enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": "reset"})
+        notices.tell(session, actor.account_id, What.RESET)
     _note(session, actor, Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED, signed.entry)
     return signed.entry
 

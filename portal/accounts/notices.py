@@ -1,5 +1,7 @@
 """Tells a person by mail that something happened to the own keys: always, since it may not have been the person."""
 
+from enum import StrEnum
+
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -9,11 +11,29 @@ from portal.core.database import Database
 from portal.notify.mail import Mailer
 from portal.notify.notices import hand_over
 from portal.notify.words import Template, compose
-from portal.outbox import Job
+from portal.outbox import Job, enqueue
+
+# The job that tells a person; payload {account, what}.
+KEYS_JOB = "notice.keys"
+
+
+class What(StrEnum):
+    """What happened to the keys of a person."""
+
+    RECOVERY_READ = "recovery-read"
+    RECOVERY_SET = "recovery-set"
+    DEVICE_ADDED = "device-added"
+    DEVICE_ENDED = "device-ended"
+    RESET = "reset"
+
+
+def tell(session: Session, account_id: str, what: What) -> None:
+    """Tell a person what happened to the own keys, once the caller's transaction is committed."""
+    enqueue(session, KEYS_JOB, {"account": account_id, "what": what.value})
 
 
 class KeyNotice:
-    """The handler of `recovery.NOTICE_JOB`. What happened stays inside: the mail asks to sign in and look."""
+    """The handler of `KEYS_JOB`. What happened stays inside: the mail asks to sign in and look."""
 
     def __init__(self, database: Database, mailer: Mailer, base_url: str) -> None:
         self._database = database

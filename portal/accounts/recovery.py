@@ -11,19 +11,17 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import policy
+from portal.accounts import notices, policy
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, wrong
+from portal.accounts.notices import What
 from portal.accounts.tables import RecoveryRead, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock, ids
 from portal.core.errors import Forbidden, NotFound, TooMany
 from portal.e2ee.recovery import Method, read_wrap
-from portal.outbox import enqueue
 
 DAY = timedelta(days=1)
-# The outbox job that tells a person about something that happened to the own keys; payload {account, what}.
-NOTICE_JOB = "notice.keys"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, A
     row.wrap, row.set_at, row.tried_at = wrap, clock.now(), None
     _note(session, actor, Action.KEY_RECOVERY_SET, method)
     if known:
-        _tell(session, actor, "recovery-set")
+        notices.tell(session, actor.account_id, What.RECOVERY_SET)
 
 
 def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[str, dict[str, Any]]:
@@ -75,7 +73,7 @@ def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[st
     policy.needs_step_up(actor)
     if actor.device_id is None:
         _count_read(session, actor, reads_per_day)
-        _tell(session, actor, "recovery-read")
+        notices.tell(session, actor.account_id, What.RECOVERY_READ)
     _note(session, actor, Action.KEY_RECOVERY_READ, None)
     rows = session.scalars(select(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
     return {row.method: row.wrap for row in rows}
@@ -137,10 +135,6 @@ def _note(session: Session, actor: Actor, action: Action, method: Method | None,
         purpose=Purpose.HSYSADMIN,
         detail=detail,
     )
-
-
-def _tell(session: Session, actor: Actor, what: str) -> None:
-    enqueue(session, NOTICE_JOB, {"account": actor.account_id, "what": what})
 
 
 def _check(account_id: str, method: Method, wrap: dict[str, Any]) -> None:

@@ -4,8 +4,7 @@ import pytest
 from sqlalchemy import select
 from world import World, build
 
-from portal.accounts.notices import KeyNotice
-from portal.accounts.recovery import NOTICE_JOB
+from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock
@@ -34,7 +33,7 @@ def world(database: Database) -> World:
 
 
 def job(world: World, name: str = "alice") -> Job:
-    return Job("job1", NOTICE_JOB, {"account": world.accounts[name], "what": "recovery-read"}, None, 1, clock.now())
+    return Job("job1", KEYS_JOB, {"account": world.accounts[name], "what": "recovery-read"}, None, 1, clock.now())
 
 
 def test_alice_is_asked_whether_it_was_her(world: World) -> None:
