@@ -5,8 +5,6 @@ working while the database is down. A cookie is written only when its value chan
 """
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
-from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import quote
 
@@ -19,7 +17,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.database import Database
-from portal.core.errors import NotSignedIn, StepUpNeeded
+from portal.core.errors import NotSignedIn
 from portal.core.settings import Settings
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, State, open_refs
@@ -32,14 +30,11 @@ __all__ = [
     "guard",
     "open_refs",
     "open_when_locked",
-    "recent_login",
     "require_login",
-    "require_recent_login",
     "sign_in",
     "sign_out",
 ]
 
-STEP_UP_MINUTES = 5
 # How long a form may lie open in a browser that is not signed in.
 VISITOR_SECONDS = 4 * 3600
 # Blueprints whose pages are the same for everybody: they answer without a session and while it is locked.
@@ -250,29 +245,6 @@ def open_when_locked(view: Callable[P, R]) -> Callable[P, R]:
     """Mark a view that answers whatever the session's state is: login, logout, unlocking, the session's own state."""
     view.open_when_locked = True  # type: ignore[attr-defined]
     return view
-
-
-def recent_login(*, minutes: int = STEP_UP_MINUTES) -> bool:
-    """Whether the person proved who they are at most `minutes` ago, as the provider states it."""
-    current = require_login()
-    return current.auth_time is not None and clock.now() - current.auth_time <= timedelta(minutes=minutes)
-
-
-def require_recent_login(*, minutes: int = STEP_UP_MINUTES) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a view that needs a fresh login (step-up): StepUpNeeded, or for a page the way to sign in again."""
-
-    def around(view: Callable[P, R]) -> Callable[P, R]:
-        @wraps(view)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            if recent_login(minutes=minutes):
-                return view(*args, **kwargs)
-            if request.method == "GET" and _is_navigation():
-                return cast(R, redirect("/step-up?next=" + quote(request.full_path.rstrip("?"), safe=""), 303))
-            raise StepUpNeeded()
-
-        return checked
-
-    return around
 
 
 def sign_in(cookie: str, current: CurrentSession) -> None:

@@ -6,11 +6,11 @@ from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 
-from portal.accounts import names
+from portal.accounts import names, policy
 from portal.accounts.actor import ActingFor
 from portal.accounts.tables import Account
 from portal.core import clock
-from portal.core.errors import NotFound, StepUpNeeded
+from portal.core.errors import NotFound
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy, State
@@ -95,7 +95,7 @@ def change() -> ResponseReturnValue:
     """The buttons of that page; who has not signed in just now does so first, and presses again."""
     current = flask_session.require_login()
     ref = request.form.get("ref")
-    if ref != current.ref and not flask_session.recent_login():
+    if ref != current.ref and not policy.fresh_login(current_actor()):
         return redirect("/step-up?next=/account/sessions", 303)
     if ref is None:
         _end_others(current)
@@ -111,8 +111,8 @@ def _own(current: CurrentSession) -> list[CurrentSession]:
 
 def _end_one(current: CurrentSession, ref: str) -> None:
     # Leaving is always possible; throwing out others is not for whoever found this one open.
-    if ref != current.ref and not flask_session.recent_login():
-        raise StepUpNeeded()
+    if ref != current.ref:
+        policy.needs_step_up(current_actor())
     agent = current.agent(address=client_address(), request_id=request_id())
     with services().database.transaction() as rows:
         found = sessions.by_ref(rows, ref)
@@ -124,8 +124,7 @@ def _end_one(current: CurrentSession, ref: str) -> None:
 
 
 def _end_others(current: CurrentSession) -> int:
-    if not flask_session.recent_login():
-        raise StepUpNeeded()
+    policy.needs_step_up(current_actor())
     agent = current.agent(address=client_address(), request_id=request_id())
     with services().database.transaction() as rows:
         return sessions.end_others(rows, services().bus, current, agent=agent)

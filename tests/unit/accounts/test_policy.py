@@ -174,7 +174,6 @@ def test_care_is_ended_by_either_side() -> None:
         "heidi": "Forbidden",
     }
     assert answers(policy.allow_end_care, patient_id="alice", pharmacy_id="riverside", in_care=False) == NOT_FOUND
-    assert answers(policy.allow_see_care, patient_id="alice") == NOT_FOUND | {"alice": "yes"}
 
 
 def test_who_looked_is_shown_to_the_patient_and_to_the_privacy_officer() -> None:
