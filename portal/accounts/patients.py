@@ -9,6 +9,7 @@ from portal.accounts.forms import first_wins
 from portal.accounts.tables import Patient, PatientRecord
 from portal.core import clock, ids
 from portal.core.errors import Conflict, NotFound
+from portal.ehr.model import Patient as EhrPatient
 
 
 class Status(StrEnum):
@@ -18,6 +19,15 @@ class Status(StrEnum):
     INACTIVE = "inactive"
     DECEASED = "deceased"
     MERGED = "merged"
+
+
+def status_in(record: EhrPatient) -> Status:
+    """Whether the person's record is still open, as the EHR tells it."""
+    if record.deceased:
+        return Status.DECEASED
+    if record.replaced_by:
+        return Status.MERGED
+    return Status.ACTIVE if record.active else Status.INACTIVE
 
 
 def known_as(session: Session, *, connection_id: str, fhir_id: str) -> Patient | None:

@@ -13,17 +13,16 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy
 from portal.accounts.actor import Actor
-from portal.accounts.patients import Status
 from portal.accounts.policy import Sight
 from portal.accounts.tables import Patient as PatientTable
 from portal.accounts.tables import PatientRecord
-from portal.audit import Action, Entity, Purpose, record, record_refusal
+from portal.audit import Action, Entity, record, record_refusal
 from portal.care.connections import Address, EhrReaders
 from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import NotFound, PortalError
 from portal.ehr.context import FRESH_SECONDS
-from portal.ehr.model import Patient, PatientContext
+from portal.ehr.model import PatientContext
 from portal.ehr.panel import context_to_json
 from portal.pharmacies import care
 from portal.pharmacies.tables import CareRelation, EhrConnection, Pharmacy
@@ -122,7 +121,7 @@ def read_context(
         raise
     asked = clock.now()
     found = readers.reader(address).read(place.fhir_id, max_age=max_age)
-    known = status_of(found.patient)
+    known = patients.status_in(found.patient)
     with database.transaction() as session:
         _note(session, actor, patient_id, pharmacy_id, found, address if found.as_of >= asked else None)
         if known.value != place.status:
@@ -146,7 +145,7 @@ def note_print(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: 
         pharmacy_id=pharmacy_id,
         on_behalf=actor.on_behalf(patient_id),
         entity=Entity("Patient", patient_id),
-        purpose=Purpose.TREAT if actor.relation(patient_id) is None else Purpose.PATRQT,
+        purpose=actor.purpose,
         detail={"what": "medicines"},
     )
 
@@ -163,15 +162,6 @@ def for_desk(context: PatientContext) -> PatientContext:
     )
 
 
-def status_of(patient: Patient) -> Status:
-    """Whether the person's record is still open, as the EHR tells it."""
-    if patient.deceased:
-        return Status.DECEASED
-    if patient.replaced_by:
-        return Status.MERGED
-    return Status.ACTIVE if patient.active else Status.INACTIVE
-
-
 def _note(
     session: Session, actor: Actor, patient_id: str, pharmacy_id: str, found: PatientContext, fetched: Address | None
 ) -> None:
@@ -183,7 +173,7 @@ def _note(
         patient_id=patient_id,
         pharmacy_id=pharmacy_id,
         on_behalf=actor.on_behalf(patient_id),
-        purpose=Purpose.TREAT if actor.relation(patient_id) is None else Purpose.PATRQT,
+        purpose=actor.purpose,
     )
     if fetched is not None:
         detail = {"connection": fetched.id, "query": "context"}

@@ -7,14 +7,12 @@ written to, and records one row for each patient that is shown.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import directory, patients, relations
+from portal.accounts import directory, names, patients
 from portal.accounts.actor import Actor
-from portal.accounts.patients import Status
-from portal.accounts.roles import Kind
-from portal.accounts.tables import Account, Patient
+from portal.accounts.patients import status_in
+from portal.accounts.tables import Patient
 from portal.audit import Action, Entity, record_each
 from portal.core.database import Database
 from portal.core.errors import Unavailable
@@ -113,17 +111,13 @@ def _in_care(session: Session, actor: Actor, pharmacy_id: str, after: str | None
     fhir_ids = (
         patients.record_ids(session, patient_ids=wanted, connection_id=connection.id) if connection is not None else {}
     )
-    accounts = {
-        patient_id: next(account for account, kind in acting if kind == Kind.SELF)
-        for patient_id, acting in relations.accounts_of(session, wanted).items()
-        if any(kind == Kind.SELF for _, kind in acting)
-    }
-    by_account = session.execute(select(Account.id, Account.display_name).where(Account.id.in_(accounts.values())))
+    selves = names.selves(session, wanted)
+    accounts = {patient_id: account_id for patient_id, (account_id, _) in selves.items()}
     return _InCare(
         rows=rows,
         fhir_ids=fhir_ids,
         accounts=accounts,
-        names=dict(by_account.all()),
+        names={patient_id: name for patient_id, (_, name) in selves.items()},
         keyed=directory.have_keys(session, accounts.values()),
         connection_id=connection.id if connection is not None else None,
     )
@@ -146,7 +140,7 @@ def _lines(here: _InCare, known: Mapping[str, EhrPatient]) -> list[Line]:
             patient=row.id,
             name=_name(here, known, row.id),
             birth_date=known[row.id].birth_date if row.id in known else None,
-            status=_status(known[row.id]).value if row.id in known else row.status,
+            status=status_in(known[row.id]).value if row.id in known else row.status,
             has_keys=here.accounts.get(row.id) in here.keyed,
             account=here.accounts.get(row.id),
             look_alikes=tuple(_named(here, known, one) for one in similar.get(row.id, ())),
@@ -165,7 +159,7 @@ def _named(here: _InCare, known: Mapping[str, EhrPatient], one: LookAlike) -> Na
 
 
 def _name(here: _InCare, known: Mapping[str, EhrPatient], patient_id: str) -> str | None:
-    return known[patient_id].full_name if patient_id in known else here.names.get(here.accounts.get(patient_id, ""))
+    return known[patient_id].full_name if patient_id in known else here.names.get(patient_id)
 
 
 def _fits(line: Line, query: str) -> bool:
@@ -178,15 +172,7 @@ def _last_of_full(here: _InCare) -> str | None:
     return here.rows[-1].id if len(here.rows) == MOST_AT_ONCE else None
 
 
-def _status(one: EhrPatient) -> Status:
-    if one.deceased:
-        return Status.DECEASED
-    if one.replaced_by:
-        return Status.MERGED
-    return Status.ACTIVE if one.active else Status.INACTIVE
-
-
 def _learn(session: Session, here: _InCare, known: Mapping[str, EhrPatient]) -> None:
     for row in here.rows:
-        if row.id in known and _status(known[row.id]) != row.status:
-            patients.learn_status(session, patient_id=row.id, status=_status(known[row.id]))
+        if row.id in known and status_in(known[row.id]) != row.status:
+            patients.learn_status(session, patient_id=row.id, status=status_in(known[row.id]))
