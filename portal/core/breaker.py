@@ -1,44 +1,49 @@
-"""A circuit breaker: an EHR that fails is left alone for a while, so that it can recover and nobody waits for it.
+"""A circuit breaker: a server that fails is left alone for a while, so that it can recover and nobody waits for it.
 
-| state     | event                        | next      |
-|-----------|------------------------------|-----------|
-| closed    | 5 failures in a row          | open      |
-| closed    | a success                    | closed, counter 0 |
-| open      | 30 s passed, next request    | half-open: that one request goes through |
-| half-open | it succeeds                  | closed    |
-| half-open | it fails, or is lost for 30 s| open, or another try |
+| state     | event                                   | next                      |
+|-----------|-----------------------------------------|---------------------------|
+| closed    | `failures` failures in a row            | open                      |
+| closed    | a success                               | closed, counter 0         |
+| open      | `seconds` passed, next request          | half-open: that one request goes through |
+| half-open | it succeeds                             | closed                    |
+| half-open | it fails, or is lost for `seconds`      | open, or another try      |
 """
 
 import threading
 
 from portal.core import clock
-from portal.ehr.errors import DownReason, EhrUnavailable
 
-FAILURES_TO_OPEN = 5
-OPEN_SECONDS = 30.0
+
+class BreakerOpen(Exception):
+    """The server is left alone now, for `seconds` more."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"{seconds:.0f} s")
 
 
 class CircuitBreaker:
-    """Counts failed requests to one EHR. Thread-safe."""
+    """Counts failed requests to one server. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, failures: int, seconds: float) -> None:
+        self._failures_to_open, self._open_seconds = failures, seconds
         self._lock = threading.Lock()
         self._failures = 0
         self._retry_at: float | None = None
 
     def ask(self) -> None:
-        """Permission for one request. Raises EhrUnavailable (breaker-open) with the seconds to wait."""
+        """Permission for one request. Raises BreakerOpen."""
         with self._lock:
             if self._retry_at is None:
                 return
             left = self._retry_at - clock.monotonic()
             if left > 0:
-                raise EhrUnavailable(DownReason.BREAKER_OPEN, retry_after=int(left) + 1)
+                raise BreakerOpen(left)
             # Half-open: this request tries, all others go on waiting until it has answered.
-            self._retry_at = clock.monotonic() + OPEN_SECONDS
+            self._retry_at = clock.monotonic() + self._open_seconds
 
     def succeeded(self) -> None:
-        """The EHR answered as it should."""
+        """The server answered as it should."""
         with self._lock:
             self._failures = 0
             self._retry_at = None
@@ -47,11 +52,11 @@ class CircuitBreaker:
         """A time-out, a lost connection, a server error, an unusable answer."""
         with self._lock:
             self._failures += 1
-            if self._failures >= FAILURES_TO_OPEN:
-                self._retry_at = clock.monotonic() + OPEN_SECONDS
+            if self._failures >= self._failures_to_open:
+                self._retry_at = clock.monotonic() + self._open_seconds
 
     @property
     def is_open(self) -> bool:
-        """Whether requests are refused now (for `portal doctor` and the control room)."""
+        """Whether requests are refused now."""
         with self._lock:
             return self._retry_at is not None and self._retry_at > clock.monotonic()

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from portal.core import clock, ids
-from portal.ehr.breaker import CircuitBreaker
+from portal.core.breaker import BreakerOpen, CircuitBreaker
 from portal.ehr.cache import BoundedCache
 from portal.ehr.errors import (
     DownReason,
@@ -34,6 +34,8 @@ from portal.ehr.validation import validate
 MAX_PAGES = 10
 MAX_ENTRIES = 2000
 TRIES = 3
+FAILURES_TO_OPEN = 5
+OPEN_SECONDS = 30.0
 _FIRST_PAUSE_SECONDS = 0.2
 _CAPABILITY_SECONDS = 3600.0
 _PARALLEL_SEARCHES = 4
@@ -101,7 +103,7 @@ class EhrClient:
         self.base_url = connection.base_url.rstrip("/")
         if not origin(self.base_url):
             raise EhrProtocolError(ProtocolFault.FOREIGN_LINK)
-        self.breaker = CircuitBreaker()
+        self.breaker = CircuitBreaker(failures=FAILURES_TO_OPEN, seconds=OPEN_SECONDS)
         self._transport = transport or Transport(self.base_url, private_network=connection.private_network)
         self._pause = pause
         self._cache: BoundedCache[tuple[str, bytes]] = BoundedCache()
@@ -324,7 +326,10 @@ class EhrClient:
     def _attempt(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, deadline: Deadline
     ) -> Reply:
-        self.breaker.ask()
+        try:
+            self.breaker.ask()
+        except BreakerOpen as alone:
+            raise EhrUnavailable(DownReason.BREAKER_OPEN, retry_after=int(alone.seconds) + 1) from alone
         try:
             reply = self._send(method, url, headers, content, deadline)
             if reply.status == 401 and self.connection.auth.refused():

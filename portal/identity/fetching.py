@@ -4,12 +4,12 @@ Loss of the provider must cost a worker thread seconds, not minutes, and a secon
 """
 
 import json
-import threading
 from collections.abc import Mapping
 
 import httpx
 
 from portal.core import clock
+from portal.core.breaker import BreakerOpen, CircuitBreaker
 from portal.identity.errors import ProviderDown
 
 # A person waits for the page: a host that swallows packets is given up before three seconds are over.
@@ -20,39 +20,12 @@ SIZE_LIMIT = 512 * 1024
 OPEN_SECONDS = 5.0
 
 
-class Breaker:
-    """Opens when the provider did not answer in time; after `OPEN_SECONDS` one request may try again."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._opened_at: float | None = None
-
-    def check(self) -> None:
-        """Raises ProviderDown at once while the breaker is open."""
-        with self._lock:
-            if self._opened_at is None:
-                return
-            if clock.monotonic() - self._opened_at < OPEN_SECONDS:
-                raise ProviderDown("breaker-open")
-            # Half open: this caller tries, the others keep being refused until it is known how that went.
-            self._opened_at = clock.monotonic()
-
-    def succeeded(self) -> None:
-        """The provider answered."""
-        with self._lock:
-            self._opened_at = None
-
-    def failed(self) -> None:
-        """The provider did not answer within its time."""
-        with self._lock:
-            self._opened_at = clock.monotonic()
-
-
 class Fetcher:
     """The one way out to the provider."""
 
     def __init__(self) -> None:
-        self.breaker = Breaker()
+        # One time-out is enough: a person waits for the page.
+        self.breaker = CircuitBreaker(failures=1, seconds=OPEN_SECONDS)
         self._client = httpx.Client(
             follow_redirects=False,
             trust_env=False,
@@ -77,7 +50,10 @@ class Fetcher:
         body: bytes | None = None,
     ) -> httpx.Response:
         """One bounded exchange. Raises ProviderDown; a redirect counts as a failure, because nothing asked for it."""
-        self.breaker.check()
+        try:
+            self.breaker.ask()
+        except BreakerOpen as alone:
+            raise ProviderDown("breaker-open") from alone
         try:
             response = self._bounded(method, url, within, headers, body)
         except (httpx.HTTPError, httpx.InvalidURL) as problem:

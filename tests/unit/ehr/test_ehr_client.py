@@ -14,6 +14,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from portal.core import clock
+from portal.core.breaker import BreakerOpen
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.ehr.errors import (
     DownReason,
@@ -110,7 +111,7 @@ def test_only_one_request_tries_a_half_open_breaker(ehr: EhrClient) -> None:
         ehr.breaker.failed()
     clock.shift(timedelta(seconds=31))
     ehr.breaker.ask()
-    with pytest.raises(EhrUnavailable):
+    with pytest.raises(BreakerOpen):
         ehr.breaker.ask()
 
 
