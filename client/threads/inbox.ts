@@ -81,14 +81,16 @@ export class InboxModel {
 
   /** The newest lines. */
   load(): Promise<void> {
-    return this.then(async () => {
-      const page = await get<InboxPage>(`/api/threads?limit=${PAGE}`);
-      this.cursor = page.cursor;
-      this.next = page.next;
-      this.hasMore = page.next !== null;
-      this.awaiting = page.awaiting;
-      await this.take(page.items);
-    });
+    return this.then(() => this.begin());
+  }
+
+  private async begin(): Promise<void> {
+    const page = await get<InboxPage>(`/api/threads?limit=${PAGE}`);
+    this.cursor = page.cursor;
+    this.next = page.next;
+    this.hasMore = page.next !== null;
+    this.awaiting = page.awaiting;
+    await this.take(page.items);
   }
 
   /** Older lines. */
@@ -105,7 +107,8 @@ export class InboxModel {
   /** What has changed since the last look. */
   refresh(): Promise<void> {
     return this.then(async () => {
-      if (this.cursor === "") return;
+      // News before the first page came: the page itself is still to be asked for.
+      if (this.cursor === "") return this.begin();
       for (let more = true; more;) {
         const found: Changes = await get(`/api/threads/changes?since=${encodeURIComponent(this.cursor)}`);
         this.cursor = found.cursor;

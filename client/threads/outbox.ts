@@ -163,7 +163,8 @@ export class Outbox {
   private async sendAll(): Promise<void> {
     await this.reload();
     for (;;) {
-      const entry = this.closed ? undefined : nextDue(this.list(), Date.now());
+      // Without a line nothing is tried: everything goes on waiting, and goes when the line is back.
+      const entry = this.closed || !navigator.onLine ? undefined : nextDue(this.list(), Date.now());
       if (entry === undefined) break;
       await this.send(entry);
       // Other tabs may have added something meanwhile.
@@ -201,7 +202,7 @@ export class Outbox {
   private plan(): void {
     clearTimeout(this.timer);
     const due = this.list().filter((one) => one.facts.state !== "failed").map((one) => one.facts.due);
-    if (due.length === 0 || this.closed) return;
+    if (due.length === 0 || this.closed || !navigator.onLine) return;
     this.timer = setTimeout(() => this.kick(), Math.max(50, Math.min(...due) - Date.now()));
   }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from complaints import Complaints
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from portal.core.database import Database
@@ -119,11 +119,11 @@ def test_a_thousand_messages_open_at_once_and_keep_the_place(show: Callable[...,
 def test_j_and_k_walk_the_queue_but_not_while_writing(show: Callable[..., Page]) -> None:
     page = show("?view=work")
     current = page.locator(".queue__row[aria-current=true] .queue__who")
-    assert current.inner_text() == "Alice Adams"
+    expect(current).to_have_text("Alice Adams")
     page.keyboard.press("j")
-    assert current.inner_text() == "Rosa Ruiz"
+    expect(current).to_have_text("Rosa Ruiz")
     page.keyboard.press("k")
-    assert current.inner_text() == "Alice Adams"
+    expect(current).to_have_text("Alice Adams")
     page.locator(".composer textarea").click()
     page.keyboard.type("jk")
     assert current.inner_text() == "Alice Adams"
@@ -133,10 +133,10 @@ def test_a_dialog_holds_the_focus_and_gives_it_back(show: Callable[..., Page]) -
     page = show("")
     opener = page.get_by_role("button", name="Open a dialog")
     opener.click()
-    assert page.locator("dialog[open]").count() == 1
+    expect(page.locator("dialog[open]")).to_have_count(1)
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
-    assert page.evaluate("document.activeElement.textContent") == "Open a dialog"
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(opener).to_be_focused()
 
 
 def test_words_in_the_composer_are_kept_from_translation_and_writing_aids(show: Callable[..., Page]) -> None:

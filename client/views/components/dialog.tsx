@@ -1,7 +1,7 @@
 // A dialog is the browser's own: it keeps the focus, hides the rest from everyone, and closes with Escape.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 
 import { t } from "../i18n.ts";
 import { Button, Icon } from "./basics.tsx";
@@ -19,7 +19,8 @@ export function Dialog({ title, urgent = false, onClose, children, actions }: {
 }) {
   const box = useRef<HTMLDialogElement>(null);
   const name = useId();
-  useEffect(() => {
+  // Before the next key is pressed, not some frames later.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     const shown = box.current;
     shown?.showModal();

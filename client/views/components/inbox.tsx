@@ -1,6 +1,6 @@
 // The queue: who waits, about what, since when. Built for the keyboard, and for a screen reader row by row.
 
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 import { moment } from "../format.ts";
 import { has, t } from "../i18n.ts";
@@ -68,7 +68,8 @@ export interface QueueKeys {
 
 /** j, k, r, i, / and more, while nobody types and no dialog is open (WCAG 2.1.4: they only act outside of fields). */
 export function useQueueKeys(keys: QueueKeys): void {
-  useEffect(() => {
+  // With each drawing at once, so that the next key meets the rows that are seen.
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || typing(event.target) || document.querySelector("dialog[open]") !== null) return;
       const act = actOf(event.key, keys);
