@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { beforeEach, test } from "node:test";
 
-import { answerBy, clock, day, dayLine, list, moment, number, phoneUri, setZone, size } from "./format.ts";
+import { clock, day, dayLine, list, moment, number, phoneUri, setZone, size } from "./format.ts";
 import { has, t, useTexts } from "./i18n.ts";
 import { type ContextJson, toPanel } from "./panel.ts";
 import { hoursLine, readNotice } from "./shell.tsx";
@@ -29,7 +29,6 @@ test("a moment is told in the person's zone, near ones by name", () => {
   assert.equal(moment(NOW - 12 * HOUR, NOW).replace("\u202f", " "), "yesterday 9:05 PM");
   assert.equal(moment(NOW + 24 * HOUR, NOW).replace("\u202f", " "), "tomorrow 9:05 AM");
   assert.equal(moment(NOW + 72 * HOUR, NOW).replace("\u202f", " "), "Fri 9:05 AM");
-  assert.equal(answerBy(NOW + 72 * HOUR, NOW).replace("\u202f", " "), "Answer by Fri 9:05 AM");
 });
 
 test("the same moment is another day elsewhere", () => {

@@ -49,11 +49,6 @@ export function day(text: string): string {
   return new Intl.DateTimeFormat(locale(), shown).format(at);
 }
 
-/** "Answer by Tue 14:00". */
-export function answerBy(at: number, now: number = Date.now()): string {
-  return t("views.time.answer-by", { time: moment(at, now) });
-}
-
 /** Bytes as people say them. */
 export function size(octets: number): string {
   const unit = octets < 1_000_000 ? "kilobyte" : "megabyte";

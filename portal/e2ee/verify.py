@@ -6,7 +6,7 @@ check is a named step; the order of the tuples is the order of the protocol. A m
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from portal.e2ee import ed25519
 from portal.e2ee.certificates import VerifiedDevice, verify_certificate
@@ -551,8 +551,3 @@ def place_in(thread: VerifiedThread) -> Callable[[int], Place]:
         return Place(thread.state, head, epochs[-1].members if epochs else ())
 
     return place_at
-
-
-def as_messages(records: Iterable[AnyRecord]) -> list[Record[MessageHeader]]:
-    """The messages among verified records."""
-    return [cast(Record[MessageHeader], record) for record in records if record.kind == "msg"]

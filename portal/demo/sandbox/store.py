@@ -127,10 +127,6 @@ class Store:
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
-    def is_empty(self) -> bool:
-        """Whether nothing was ever written."""
-        return not self.query("SELECT 1 FROM version LIMIT 1", [])
-
     def _next(self, kind: str, name: str) -> tuple[int, str]:
         newest = self.query("SELECT version FROM current WHERE type = ? AND id = ?", [kind, name])
         return (newest[0][0] if newest else 0) + 1, clock.now().isoformat(timespec="milliseconds").replace(
