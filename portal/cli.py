@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.connector import command as connector
-from portal.core import granting, logs, migrating
+from portal.core import granting, logs, migrating, texts
 from portal.core.bus import open_bus
 from portal.core.database import Database
 from portal.core.errors import PortalError
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     command("worker", "run the outbox, the sealer and the timers", _worker)
     command("migrate", "bring the database to the newest schema", _migrate)
     command("doctor", "check settings, database, keys and connections", _doctor)
+    command("ehr-key", "print the portal's public key, for the EHR to register (JWK set)", _ehr_key)
 
     pharmacy = command("pharmacy", "add or list pharmacies", _pharmacy_list)
     pharmacy_acts = pharmacy.add_subparsers(required=True, metavar="act")
@@ -94,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--checkpoint", type=Path, help="a checkpoint kept elsewhere")
 
     connector.add_arguments(command("connector", "a member of threads for programs", connector.run))
-    command("static-page", "print the page to show while the portal is down", _static_page)
+    page = command("static-page", "print the page to show while the portal is down", _static_page)
+    page.add_argument("--language", choices=texts.LANGUAGES, default=texts.DEFAULT_LANGUAGE, help="what stands first")
     return parser
 
 
@@ -165,6 +167,22 @@ def _doctor(given: argparse.Namespace) -> int:
     for finding in findings:
         print(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.says}")
     return 0 if all(finding.good for finding in findings) else 1
+
+
+def _ehr_key(given: argparse.Namespace) -> int:
+    from portal.care.connections import private_key
+
+    settings = _settings()
+    if not settings.ehr_private_key:
+        raise UnsafeSettings(["PORTAL_EHR_PRIVATE_KEY is empty"])
+    try:
+        key = private_key(settings.ehr_private_key)
+    except (OSError, ValueError) as problem:
+        raise UnsafeSettings(
+            ["PORTAL_EHR_PRIVATE_KEY is no RSA or P-384 key in PEM, and no file with one"]
+        ) from problem
+    print(json.dumps({"keys": [key.public_jwk()]}))
+    return 0
 
 
 def _pharmacy_add(given: argparse.Namespace) -> int:
@@ -255,7 +273,7 @@ def _invite(given: argparse.Namespace) -> int:
 
 
 def _audit_export(given: argparse.Namespace) -> int:
-    from portal.audit import Action, Agent, Purpose, record
+    from portal.audit import Action, Purpose, record
     from portal.audit.balp import Frame
     from portal.audit.export import export
     from portal.pharmacies import staff
@@ -264,8 +282,7 @@ def _audit_export(given: argparse.Namespace) -> int:
     database = _database(settings)
     with database.transaction() as session:
         ehr = {row.id: row.base_url for row in staff.connections(session)}
-        agent = Agent(account_id=None, role="operator")
-        record(session, Action.AUDIT_EXPORTED, agent=agent, purpose=Purpose.HOPERAT)
+        record(session, Action.AUDIT_EXPORTED, agent=staff.OPERATOR, purpose=Purpose.HOPERAT)
     for line in export(database, Frame(portal=settings.base_url, ehr=ehr), since=given.since):
         print(line)
     return 0
@@ -287,7 +304,7 @@ def _static_page(given: argparse.Namespace) -> int:
 
     app = create_app(_settings())
     with app.app_context(), app.extensions["portal"].database.reading() as session:
-        print(closed.page(profiles.everyone(session)))
+        print(closed.page(profiles.everyone(session), first=given.language))
     return 0
 
 

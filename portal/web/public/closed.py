@@ -25,8 +25,8 @@ LAST_SEEN = "portal.last-seen-pharmacies"
 _WRITTEN = "portal.closed-page-written"
 
 
-def page(profiles: list[Profile]) -> str:
-    """The page as HTML that needs nothing else to be read."""
+def page(profiles: list[Profile], *, first: str = texts.DEFAULT_LANGUAGE) -> str:
+    """The page as HTML that needs nothing else to be read; the language `first` stands above the others."""
     now = clock.now()
     countries = {profile.country for profile in profiles}
     numbers = emergency.numbers(countries.pop()) if len(countries) == 1 else None
@@ -36,7 +36,7 @@ def page(profiles: list[Profile]) -> str:
             "say": _Speaker(language),
             "pharmacies": [(profile, opening.table(profile.opening, now, language=language)) for profile in profiles],
         }
-        for language in sorted(texts.LANGUAGES, key=lambda one: one != pages.language())
+        for language in sorted(texts.LANGUAGES, key=lambda one: one != first)
     ]
     # Not by render_template: what Flask-Login adds to every template would ask the database.
     return current_app.jinja_env.get_template("static/closed.html").render(sections=sections, numbers=numbers)
@@ -44,7 +44,7 @@ def page(profiles: list[Profile]) -> str:
 
 def answer(error: PortalError) -> Response:
     """What a person gets while the database is down, from what was last seen of the pharmacies."""
-    made = Response(page(current_app.extensions.get(LAST_SEEN, [])), error.status)
+    made = Response(page(current_app.extensions.get(LAST_SEEN, []), first=pages.language()), error.status)
     if error.retry_after is not None:
         made.headers["Retry-After"] = str(error.retry_after)
     return made
