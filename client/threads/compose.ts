@@ -6,7 +6,8 @@ import { ApiError, Unreachable } from "../live/api.ts";
 import type { ChipView, FileView } from "../views/types.ts";
 import { bodyOf } from "./body.ts";
 import type { Desk } from "./desk.ts";
-import { Attaching, LARGEST_BYTES } from "./files.ts";
+import { Attaching, type FilePlace } from "./attaching.ts";
+import { LARGEST_BYTES } from "./files.ts";
 import type { Wish } from "./tasks.ts";
 
 const SAVE_AFTER_MS = 1_200;
@@ -35,7 +36,7 @@ export class Composing {
   private saving: Promise<void> = Promise.resolve();
 
   /** `draft` names the sealed object; a new thread's draft has no thread yet. */
-  constructor(private readonly desk: Desk, private readonly draft: string, readonly place: { readonly thread: string; readonly pharmacy: string }) {
+  constructor(private readonly desk: Desk, private readonly draft: string, public place: FilePlace) {
     desk.page.live.onWipe(() => this.forget());
   }
 
@@ -44,8 +45,9 @@ export class Composing {
     return () => this.listeners.delete(listener);
   }
 
-  /** Takes up the draft where it was left, unless something was written meanwhile. */
+  /** Takes up the draft where it was left, unless something was written meanwhile, and the files that were picked for it. */
   async resume(): Promise<void> {
+    await this.resumeFiles();
     try {
       const found = await this.desk.ready.objects.read(this.desk.me, "draft", this.draft);
       if (found === undefined || this.text !== "") return;
@@ -59,6 +61,23 @@ export class Composing {
     } catch (error) {
       if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
     }
+  }
+
+  private async resumeFiles(): Promise<void> {
+    const found = await Attaching.resume(this.desk.ready, this.draft, () => this.notify());
+    const thread = found[0]?.place.thread;
+    if (thread === undefined) return;
+    if (thread !== this.place.thread) {
+      // A new question keeps its thread's name, as the files are encrypted for it; unless that thread was begun meanwhile.
+      const begun = this.desk.outbox.list(thread).length > 0 || (await this.desk.keptHead(thread)) !== null;
+      if (begun || this.files.length > 0) {
+        for (const one of found) await one.remove();
+        return;
+      }
+      this.place = { thread, pharmacy: this.place.pharmacy };
+    }
+    this.files = [...this.files, ...found];
+    this.notify();
   }
 
   write(text: string): void {
@@ -81,15 +100,13 @@ export class Composing {
     this.tooLarge = files.find((one) => one.size > LARGEST_BYTES)?.name ?? null;
     for (const file of files) {
       if (file.size > LARGEST_BYTES) continue;
-      const attaching = new Attaching(file, this.place, () => this.notify());
-      this.files = [...this.files, attaching];
-      void attaching.go();
+      this.files = [...this.files, Attaching.pick(this.desk.ready, this.draft, this.place, file, () => this.notify())];
     }
     this.notify();
   }
 
   removeFile(file: FileView): void {
-    this.files.find((one) => one.view.id === file.id)?.cancel();
+    void this.files.find((one) => one.view.id === file.id)?.remove();
     this.files = this.files.filter((one) => one.view.id !== file.id);
     this.notify();
   }
@@ -130,6 +147,7 @@ export class Composing {
 
   /** It is in the outbox now: the draft goes. */
   clear(): void {
+    for (const file of this.files) void file.remove();
     this.forget();
     this.notify();
     if (!this.stored) return;
@@ -141,7 +159,7 @@ export class Composing {
     clearTimeout(this.timer);
     this.text = "";
     this.chips = [];
-    for (const file of this.files) file.cancel();
+    for (const file of this.files) file.leave();
     this.files = [];
     this.replyTo = null;
     this.correcting = null;
@@ -180,4 +198,23 @@ export class Composing {
   private notify(): void {
     for (const listener of this.listeners) listener();
   }
+}
+
+/** What an element needs so that files can be dropped and pasted on it. */
+export function takesFiles(composing: Composing): {
+  readonly onDragOver: (event: DragEvent) => void; readonly onDrop: (event: DragEvent) => void; readonly onPaste: (event: ClipboardEvent) => void;
+} {
+  return {
+    onDragOver: (event) => event.preventDefault(),
+    onDrop: (event) => {
+      event.preventDefault();
+      composing.addFiles([...(event.dataTransfer?.files ?? [])]);
+    },
+    onPaste: (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length === 0) return;
+      event.preventDefault();
+      composing.addFiles(files);
+    },
+  };
 }

@@ -1,8 +1,7 @@
 // The medicines and orders beside a thread. The last view lies sealed in this browser, for the hour when the EHR does not answer.
 
-import { fromUtf8, utf8 } from "../crypto/encoding.ts";
-import { type ObjectText, openObject, sealObject } from "../crypto/objects.ts";
-import { refused } from "../crypto/reasons.ts";
+import type { ObjectText } from "../crypto/objects.ts";
+import { openKept, sealKept } from "../keys/kept.ts";
 import type { Ready } from "../keys/unlock.ts";
 import { ApiError, Unreachable, get } from "../live/api.ts";
 import type { ContextState } from "../views/components/context.tsx";
@@ -78,21 +77,14 @@ export class ContextModel {
   }
 
   private async keep(json: Json): Promise<void> {
-    const { keyring, store } = this.ready;
-    const gen = keyring.newest(keyring.account);
-    const seed = gen === undefined ? undefined : keyring.seed(keyring.account, gen);
-    if (gen === undefined || seed === undefined) return;
-    const facts = { owner: keyring.account, kind: KIND, id: this.patient, rev: 1, gen, dev: keyring.device, ts: Date.now() };
-    const object = await sealObject(facts, seed, utf8(JSON.stringify(json)), keyring.signer);
+    const { store } = this.ready;
+    const object = await sealKept(this.ready, KIND, this.patient, json);
     await store.put("lastview", `${this.pharmacy} ${this.patient}`, object, (kept) => kept.ct === object.ct);
   }
 
   private async kept(): Promise<Json | undefined> {
-    const { keyring, store, directory } = this.ready;
-    const object = await store.get<ObjectText>("lastview", `${this.pharmacy} ${this.patient}`);
-    if (object === undefined) return undefined;
-    const opened = await openObject(object, { owner: keyring.account, kind: KIND, id: this.patient }, directory.known, (gen) => keyring.seed(keyring.account, gen));
-    return refused(opened) ? undefined : JSON.parse(fromUtf8(opened.content)) as Json;
+    const object = await this.ready.store.get<ObjectText>("lastview", `${this.pharmacy} ${this.patient}`);
+    return object === undefined ? undefined : openKept<Json>(this.ready, KIND, this.patient, object);
   }
 
   private show(state: ContextState): void {

@@ -1,20 +1,16 @@
-// Photos and files on their way into a message and out of it. Photos are drawn anew in the worker, so that nothing of the camera's
-// notes (place, time, device) leaves; everything is encrypted before it is uploaded, in parts, and goes on where a line broke.
+// Photos and files as messages name them: how they are drawn, opened, saved and called. On their way up: attaching.ts.
 
 import type { FileNote } from "../crypto/bodies.ts";
-import { newId } from "../crypto/encoding.ts";
 import { Refused } from "../crypto/reasons.ts";
-import { ApiError, Unreachable, pause, post, putBytes } from "../live/api.ts";
-import type { FileView } from "../views/types.ts";
+import { ApiError } from "../live/api.ts";
 import type { RecordView } from "./shapes.ts";
 import { run } from "./work.ts";
 
 /** The largest file that can be sent. */
 export const LARGEST_BYTES = 25 * 1024 * 1024;
-const PART_BYTES = 1024 * 1024;
-const LONGEST_SIDE = 2048;
-const THUMB_SIDE = 480;
-const TRIES = 8;
+/** Of a photo and of its small version, in pixels. */
+export const LONGEST_SIDE = 2048;
+export const THUMB_SIDE = 480;
 /** What is drawn here; anything else is offered for saving only. */
 const PICTURES = new Set(["image/jpeg", "image/png", "image/webp"]);
 const THUMB = /^([0-9a-f]{32})\.thumbnail$/;
@@ -32,86 +28,8 @@ export interface Attached {
   readonly att: readonly AttNote[];
 }
 
-/** One file in the composer. */
-export class Attaching {
-  view: FileView;
-  result: Attached | undefined;
-  private readonly stop = new AbortController();
-
-  constructor(
-    private readonly file: File, private readonly place: { readonly thread: string; readonly pharmacy: string },
-    private readonly changed: () => void,
-  ) {
-    this.view = { id: newId(), name: safeName(file.name), size: file.size, image: null, progress: 0, failed: false };
-  }
-
-  /** Draws, seals and uploads. Says how it ends through `view` and `changed`. */
-  async go(): Promise<void> {
-    try {
-      const photo = await drawn(this.file, LONGEST_SIDE);
-      const small = photo === undefined ? undefined : await drawn(this.file, THUMB_SIDE);
-      const content = photo ?? new Blob([this.file], { type: this.file.type });
-      const name = photo === undefined ? this.view.name : withExtension(this.view.name, photo.type);
-      this.update({ name, size: content.size, ...(small === undefined ? {} : { image: URL.createObjectURL(small) }) });
-      const whole = await this.send(this.view.id, name, content, (share) => this.update({ progress: share }));
-      const thumb = small === undefined ? undefined : await this.send(newId(), `${this.view.id}.thumbnail`, small, () => undefined);
-      const both = thumb === undefined ? [whole] : [whole, thumb];
-      this.result = { notes: both.map((one) => one.note), att: both.map((one) => one.att) };
-      this.update({ progress: null });
-    } catch (error) {
-      if (this.stop.signal.aborted) return;
-      this.update({ failed: true, progress: null });
-      if (!(error instanceof ApiError || error instanceof Unreachable || error instanceof Refused || error instanceof DOMException)) throw error;
-    }
-  }
-
-  /** The person does not want it after all. */
-  cancel(): void {
-    this.stop.abort();
-    if (this.view.image !== null) URL.revokeObjectURL(this.view.image);
-  }
-
-  private update(change: Partial<FileView>): void {
-    this.view = { ...this.view, ...change };
-    this.changed();
-  }
-
-  private async send(id: string, name: string, content: Blob, onShare: (share: number) => void): Promise<{ note: FileNote; att: AttNote }> {
-    const { thread } = this.place;
-    // Sealing is quick beside the upload: a tenth of the bar.
-    const onPart = (part: { readonly share: number }): void => onShare(part.share * 0.1);
-    const sealed = await run("fileSeal", { thread, id, file: content }, { onPart: onPart as (part: never) => void });
-    const { stored, cth, key, hash, size } = sealed;
-    await this.upload({ id, size: stored.size, cth }, stored, (share) => onShare(0.1 + share * 0.9));
-    return { note: { id, key, name, type: content.type === "" ? "application/octet-stream" : content.type, size, hash }, att: { id, size: stored.size, cth } };
-  }
-
-  private async upload(att: AttNote, stored: Blob, onShare: (share: number) => void): Promise<void> {
-    const { thread, pharmacy } = this.place;
-    for (let tried = 1; ; tried += 1) {
-      try {
-        // Announcing again tells how far an interrupted upload has come.
-        const begun = await post<{ received: number; complete: boolean }>("/api/attachments", { ...att, thread, pharmacy });
-        for (let start = begun.received; start < stored.size;) {
-          this.stop.signal.throwIfAborted();
-          const part = new Uint8Array(await stored.slice(start, start + PART_BYTES).arrayBuffer());
-          const { received } = await putBytes<{ received: number }>(`/api/attachments/${att.id}?start=${start}`, part, { signal: this.stop.signal });
-          start = received;
-          onShare(start / stored.size);
-        }
-        if (!begun.complete) await post(`/api/attachments/${att.id}/complete`);
-        return;
-      } catch (error) {
-        const passing = error instanceof Unreachable || (error instanceof ApiError && (error.status >= 500 || error.status === 429));
-        if (!passing || tried >= TRIES || this.stop.signal.aborted) throw error;
-        await pause(1000 * 2 ** tried);
-      }
-    }
-  }
-}
-
-/** A photo drawn anew with its longer side at most `longest`; undefined for what is no photo. */
-async function drawn(file: Blob, longest: number): Promise<Blob | undefined> {
+/** A photo drawn anew with its longer side at most `longest`: nothing of the camera's notes is left. Undefined for what is no photo. */
+export async function drawn(file: Blob, longest: number): Promise<Blob | undefined> {
   if (!file.type.startsWith("image/") || file.type === "image/svg+xml") return undefined;
   return (await run("imageDraw", { image: file, longest })) ?? undefined;
 }
@@ -173,6 +91,7 @@ export function safeName(name: string): string {
   return letters.slice(0, LONGEST_NAME - extension.length).join("") + extension;
 }
 
-function withExtension(name: string, type: string): string {
+/** The name with the extension of what a photo was drawn as. */
+export function withExtension(name: string, type: string): string {
   return `${name.replace(/\.[a-z0-9]{1,8}$/i, "")}.${type === "image/webp" ? "webp" : "jpg"}`;
 }

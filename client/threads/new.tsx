@@ -14,7 +14,7 @@ import { day } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, Topic } from "../views/types.ts";
-import { Composing } from "./compose.ts";
+import { Composing, takesFiles } from "./compose.ts";
 import { ContextModel, type PatientLine } from "./context.ts";
 import type { Desk } from "./desk.ts";
 import { useChanges } from "./hooks.ts";
@@ -136,7 +136,6 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   readonly about?: PatientLine;
 }) {
   const pharmacy = desk.pharmacy(pharmacyId);
-  const thread = useMemo(() => newId(), []);
   const wanted = useMemo(() => new URLSearchParams(location.search), []);
   const [topic, setTopic] = useState<Topic | null>(TOPICS.find((one) => one === wanted.get("topic")) ?? null);
   const [picking, setPicking] = useState(true);
@@ -144,7 +143,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   const [raised, setRaised] = useState(false);
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
-  const composing = useMemo(() => new Composing(desk, draft, { thread, pharmacy: pharmacyId }), []);
+  const composing = useMemo(() => new Composing(desk, draft, { thread: newId(), pharmacy: pharmacyId }), []);
   const context = useMemo(() => new ContextModel(desk.ready, patient, pharmacyId), []);
   useChanges(composing, context);
   useEffect(() => {
@@ -188,6 +187,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
     }
     setRaised(false);
     setSending(true);
+    const { thread } = composing.place;
     const { id, wish } = composing.wish(subject.trim() === "" ? defaultSubject(topic, composing.chips) : subject);
     const members = [...people, { id: team, role: "team" as const }];
     desk.begin({ thread, pharmacy: pharmacyId, patient, topic, members }, id, wish, urgent)
@@ -202,13 +202,14 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
       });
   };
   return (
-    <div class="narrow stack">
+    <div class="narrow stack" {...takesFiles(composing)}>
       <h1>{t(`views.topic.${topic}`)}</h1>
       <ForWhom desk={desk} patient={patient} context={context} />
       <p class="small"><Button look="plain" onClick={() => setTopic(null)}>{t("threads.new.other-topic")}</Button></p>
       {about === undefined ? null : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
       {open ? null : <Banner tone="warn" icon="clock" title={t("threads.new.closed.title")}><p>{t("threads.new.closed.body", { phone: pharmacy.phone })}</p></Banner>}
       {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
+      {composing.tooLarge === null ? null : <Banner tone="warn" announce slim><p>{t("threads.file.too-large", { name: composing.tooLarge })}</p></Banner>}
       {need !== undefined && picking && composing.chips.length === 0 && offered.length > 0 ? (
         <section class="stack-tight">
           <h2>{t(`threads.new.pick.${need}`)}</h2>

@@ -1,9 +1,8 @@
 // The outbox: what a person wrote lies sealed in this browser before anything is sent, and until the server has it. It survives
 // reloads and lines that are down; all tabs share it, and one of them sends at a time.
 
-import { fromUtf8, utf8 } from "../crypto/encoding.ts";
-import { type ObjectText, openObject, sealObject } from "../crypto/objects.ts";
-import { refused } from "../crypto/reasons.ts";
+import type { ObjectText } from "../crypto/objects.ts";
+import { openKept, sealKept } from "../keys/kept.ts";
 import type { Ready } from "../keys/unlock.ts";
 
 /** `held`: somebody started again, and a pharmacist must confirm first. */
@@ -117,7 +116,7 @@ export class Outbox {
   /** Keeps a message sealed, then sends it. When this returns it will not be lost any more. */
   async add(outgoing: Outgoing): Promise<void> {
     const facts: OutboxFacts = { id: outgoing.id, state: "waiting", tries: 0, due: 0, reason: null };
-    await this.write(outgoing.id, { facts, object: await this.seal(outgoing) });
+    await this.write(outgoing.id, { facts, object: await sealKept(this.ready, KIND, outgoing.id, outgoing) });
     this.entries.set(outgoing.id, { ...outgoing, facts });
     this.tell();
     this.kick();
@@ -212,7 +211,7 @@ export class Outbox {
     const there = new Map<string, OutboxEntry>();
     for (const [id, row] of rows) {
       const known = this.entries.get(id);
-      const outgoing = known ?? (await this.unseal(id, row.object));
+      const outgoing = known ?? (await openKept<Outgoing>(this.ready, KIND, id, row.object));
       // What cannot be opened belongs to keys that are gone; it stays until its owner's store is cleared.
       if (outgoing !== undefined) there.set(id, { ...outgoing, facts: known?.facts.state === "sending" ? known.facts : row.facts });
     }
@@ -233,22 +232,6 @@ export class Outbox {
 
   private write(id: string, row: Row): Promise<void> {
     return this.ready.store.put("outbox", id, row, (kept) => kept.object.ct === row.object.ct && kept.facts.state === row.facts.state);
-  }
-
-  private async seal(outgoing: Outgoing): Promise<ObjectText> {
-    const { keyring } = this.ready;
-    const gen = keyring.newest(keyring.account);
-    const seed = gen === undefined ? undefined : keyring.seed(keyring.account, gen);
-    if (gen === undefined || seed === undefined) throw new Error("no key of one's own");
-    const facts = { owner: keyring.account, kind: KIND, id: outgoing.id, rev: 1, gen, dev: keyring.device, ts: outgoing.at };
-    return sealObject(facts, seed, utf8(JSON.stringify(outgoing)), keyring.signer);
-  }
-
-  private async unseal(id: string, object: ObjectText): Promise<Outgoing | undefined> {
-    const { keyring, directory } = this.ready;
-    const wanted = { owner: keyring.account, kind: KIND, id };
-    const opened = await openObject(object, wanted, directory.known, (gen) => keyring.seed(keyring.account, gen));
-    return refused(opened) ? undefined : JSON.parse(fromUtf8(opened.content)) as Outgoing;
   }
 
   private tell(): void {

@@ -16,7 +16,7 @@ import { has, t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, FileView, MessageView, Pharmacy, TextMessage } from "../views/types.ts";
 import { detailsOf, subjectOrWords } from "./body.ts";
-import { Composing } from "./compose.ts";
+import { type Composing, takesFiles } from "./compose.ts";
 import type { ContextModel } from "./context.ts";
 import type { Desk } from "./desk.ts";
 import { openFile, picture, save, withoutThumbs } from "./files.ts";
@@ -128,15 +128,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
   const blocked = blockedWords(desk, thread, composing);
   return (
-    <div class="pane" ref={list} onDragOver={(event) => event.preventDefault()} onDrop={(event) => {
-      event.preventDefault();
-      composing.addFiles([...(event.dataTransfer?.files ?? [])]);
-    }} onPaste={(event) => {
-      const files = [...(event.clipboardData?.files ?? [])];
-      if (files.length === 0) return;
-      event.preventDefault();
-      composing.addFiles(files);
-    }}>
+    <div class="pane" ref={list} {...takesFiles(composing)}>
       <div class="thread-head"><div class="thread-head__title">{title}</div>
         <Button look="quiet" icon="print" onClick={() => void printed(desk, thread, context, views, "thread")}>{t("common.print")}</Button></div>
       <Standing thread={thread} phone={pharmacy?.phone ?? null} />

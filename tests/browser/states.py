@@ -805,6 +805,15 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("thread-file-failed")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("dave", asked(stage, "dave"))
+    refuse(page, "**/api/attachments", 413, "attachment-quota")
+    page.set_input_files("input[type=file]", {"name": "list.txt", "mimeType": "text/plain", "buffer": b"one a day"})
+    page.get_by_text("list.txt was not sent").first.wait_for()
+    return page
+
+
 @state("session-warning", spanish=True)
 def _(stage: Stage) -> Page:
     return session_at(stage, timedelta(seconds=100), "You will be locked out at")

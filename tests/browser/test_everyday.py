@@ -1,13 +1,15 @@
 """What patients and carers do every day, in a real Chromium: their list, writing for somebody, files, a bad line."""
 
+import base64
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from checks import NARROW, axe
 from complaints import Complaints
 from demo_world import Demo, demo
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from stage import Stage, on_stage
 
 __all__ = ["demo"]
@@ -20,7 +22,8 @@ SOON = 30_000
 def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     """A portal and its people. Bob has founded the pharmacists."""
     heard = Complaints()
-    heard.allow(r"status of (401|403|404|409)")
+    heard.allow(r"status of (401|403|404|409|429|503)")
+    heard.allow("net::ERR_FAILED")
     with on_stage(demo, browser, heard) as made:
         made.found_team("bob")
         yield made
@@ -167,3 +170,133 @@ def test_rosa_reads_what_is_written_for_her_once_she_has_keys(stage: Stage) -> N
         other = stage.with_keys(name, "/account")
         other.goto("/thread/" + judy.url.rsplit("/", 1)[1])
         expect(other.get_by_text("We cannot find this conversation")).to_be_visible(timeout=SOON)
+
+
+PART = 1024 * 1024
+
+
+def plan(size: int, name: str = "plan.txt") -> dict[str, Any]:
+    """A file that is no picture."""
+    return {"name": name, "mimeType": "text/plain", "buffer": bytes(index % 251 for index in range(size))}
+
+
+def send_when_up(page: Page) -> None:
+    """Send once the files are up."""
+    button = page.locator(".composer button[type=submit]")
+    expect(button).not_to_have_attribute("aria-disabled", "true", timeout=SOON)
+    button.click()
+
+
+def test_a_file_goes_on_where_the_line_broke_and_where_the_page_was_left(stage: Stage) -> None:
+    alice = stage.with_keys("alice", "/home")
+    path = ask(alice, "Here comes my plan")
+    file = plan(2 * PART + 5000)
+    starts: list[int] = []
+
+    def parts(route: Route) -> None:
+        starts.append(int(route.request.url.rpartition("=")[2]))
+        # The line breaks once after the first part, and for good after the second.
+        if starts == [0, PART] or starts[-1] > PART:
+            route.abort()
+        else:
+            route.continue_()
+
+    alice.route("**/api/attachments/*?start=*", parts)
+    alice.set_input_files("input[type=file]", file)
+    expect(alice.locator(".file-row")).to_contain_text("plan.txt")
+    while starts[-1:] != [2 * PART]:
+        assert starts == [0, PART, PART][: len(starts)]
+        alice.wait_for_timeout(50)
+    shown = alice.locator(".file-row progress")
+    expect(shown).to_have_attribute("aria-label", re.compile(r"plan.txt: [6-9]\d % sent"))
+    expect(alice.get_by_text("Your file is still on its way up")).to_be_visible()
+    assert axe(alice) == []
+
+    alice.unroute("**/api/attachments/*?start=*")
+    starts.clear()
+    alice.on("request", lambda one: starts.append(int(one.url.rpartition("=")[2])) if "?start=" in one.url else None)
+    alice.reload()
+    expect(alice.locator(".file-row")).to_contain_text("plan.txt", timeout=SOON)
+    send_when_up(alice)
+    # What had arrived was not sent again.
+    assert starts == [2 * PART]
+    bob = stage.with_keys("bob", path)
+    with bob.expect_download() as coming:
+        bob.get_by_role("button", name=re.compile("plan.txt")).click(timeout=SOON)
+    assert coming.value.path().read_bytes() == file["buffer"]
+    # Once it is sent nothing of it is kept for the next message.
+    alice.reload()
+    hears(alice, "Here comes my plan")
+    expect(alice.get_by_role("button", name=re.compile("plan.txt"))).to_be_visible(timeout=SOON)
+    assert alice.locator(".file-row").count() == 0
+
+
+def test_a_file_is_dropped_pasted_and_not_wanted_after_all(stage: Stage) -> None:
+    alice = stage.with_keys("alice", "/home")
+    alice.goto("/new?topic=other")
+    alice.locator(".composer").wait_for()
+    give = """(kind) => {
+      const data = new DataTransfer();
+      data.items.add(new File([`what was ${kind}`], `${kind}.txt`, { type: "text/plain" }));
+      const options = { bubbles: true, cancelable: true };
+      const act = kind === "dropped" ? new DragEvent("drop", { ...options, dataTransfer: data })
+        : new ClipboardEvent("paste", { ...options, clipboardData: data });
+      document.querySelector(".composer textarea").dispatchEvent(act);
+    }"""
+    for kind in ("dropped", "pasted"):
+        alice.evaluate(give, kind)
+        expect(alice.locator(".file-row").filter(has_text=f"{kind}.txt")).to_be_visible(timeout=SOON)
+    alice.get_by_role("button", name="Remove pasted.txt").click()
+    expect(alice.locator(".file-row").filter(has_text="pasted.txt")).to_have_count(0)
+    alice.locator(".composer textarea").fill("One of the two files")
+    expect(alice.get_by_text("Draft saved, locked")).to_be_visible(timeout=SOON)
+    # A new question keeps its file too when the page is loaded anew.
+    alice.reload()
+    expect(alice.locator(".file-row")).to_have_count(1, timeout=SOON)
+    expect(alice.locator(".composer textarea")).to_have_value("One of the two files", timeout=SOON)
+    send_when_up(alice)
+    alice.wait_for_url(THREAD)
+    bob = stage.with_keys("bob", "/thread/" + alice.url.rsplit("/", 1)[1])
+    hears(bob, "One of the two files")
+    with bob.expect_download() as coming:
+        bob.get_by_role("button", name=re.compile("dropped.txt")).click(timeout=SOON)
+    assert coming.value.path().read_bytes() == b"what was dropped"
+
+
+def test_a_telephone_offers_its_camera(stage: Stage) -> None:
+    stage.page("dave", viewport=NARROW, has_touch=True, is_mobile=True)
+    page = stage.with_keys("dave", "/new?topic=other")
+    page.locator(".composer textarea").wait_for()
+    expect(page.get_by_role("button", name="Take a photo")).to_be_visible()
+    camera = page.locator("input[capture=environment]")
+    assert camera.get_attribute("accept") == "image/*"
+    drawn = page.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(40, 30);
+          canvas.getContext("2d").fillRect(5, 5, 20, 20);
+          const bytes = await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer();
+          return btoa(String.fromCharCode(...new Uint8Array(bytes)));
+        }"""
+    )
+    photo = base64.b64decode(drawn)
+    camera.set_input_files({"name": "IMG_1.png", "mimeType": "image/png", "buffer": photo})
+    expect(page.locator(".file-row")).to_contain_text("IMG_1", timeout=SOON)
+    send_when_up(page)
+    page.wait_for_url(THREAD)
+    expect(page.locator("img.bubble__image")).to_be_visible(timeout=SOON)
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_without_a_stream_messages_come_all_the_same(stage: Stage, status: int) -> None:
+    alice = stage.with_keys("alice", "/home")
+    busy = {"type": "about:blank", "title": "busy", "status": status, "code": "streams-full", "detail": ""}
+    alice.route("**/events*", lambda route: route.fulfill(status=status, json=busy, headers={"Retry-After": "30"}))
+    words = f"Is the line full at {status}?"
+    path = ask(alice, words)
+    bob = stage.with_keys("bob", path)
+    hears(bob, words)
+    say(bob, f"Never mind {status}, I am here")
+    hears(alice, f"Never mind {status}, I am here")
+    # Nobody is told of a lost line: the news come, a little later.
+    assert alice.get_by_text("Connection lost").count() == 0
+    alice.unroute_all(behavior="ignoreErrors")

@@ -112,6 +112,12 @@ export function Composer(props: ComposerProps) {
   const picker = useRef<HTMLInputElement>(null);
   const { replyTo, correcting, onAddFiles } = props;
   const ready = props.blocked === null && !props.sending && (props.text.trim() !== "" || props.chips.length > 0 || props.files.length > 0);
+  const camera = useRef<HTMLInputElement>(null);
+  const chosen = (event: { readonly currentTarget: HTMLInputElement }): void => {
+    const files = [...(event.currentTarget.files ?? [])];
+    event.currentTarget.value = "";
+    if (files.length > 0) onAddFiles?.(files);
+  };
   const send = () => { if (ready) props.onSend(); };
   const form = useRef<HTMLFormElement>(null);
   const [awake, setAwake] = useState(false);
@@ -158,11 +164,13 @@ export function Composer(props: ComposerProps) {
           {onAddFiles === undefined ? null : (
             <>
               <AddButton icon="clip" label={t("views.composer.file")} onClick={() => picker.current?.click()} />
-              <input ref={picker} type="file" multiple hidden {...(props.accept === undefined ? {} : { accept: props.accept })} onChange={(event) => {
-                const chosen = [...(event.currentTarget.files ?? [])];
-                event.currentTarget.value = "";
-                if (chosen.length > 0) onAddFiles(chosen);
-              }} />
+              <input ref={picker} type="file" multiple hidden {...(props.accept === undefined ? {} : { accept: props.accept })} onChange={chosen} />
+              {touched() ? (
+                <>
+                  <AddButton icon="image" label={t("views.composer.photo")} onClick={() => camera.current?.click()} />
+                  <input ref={camera} type="file" accept="image/*" capture="environment" hidden onChange={chosen} />
+                </>
+              ) : null}
             </>
           )}
           <Button type="submit" icon="send" busy={props.sending} disabled={!ready} shortcut="Control+Enter">{t(props.sending ? "views.composer.sending" : "views.composer.send")}</Button>
@@ -175,7 +183,12 @@ export function Composer(props: ComposerProps) {
   );
 }
 
-function AddButton({ icon, label, onClick }: { readonly icon: "pill" | "box" | "clip"; readonly label: string; readonly onClick: () => void }) {
+/** A telephone or tablet: it has a camera at hand. */
+function touched(): boolean {
+  return matchMedia("(pointer: coarse)").matches;
+}
+
+function AddButton({ icon, label, onClick }: { readonly icon: "pill" | "box" | "clip" | "image"; readonly label: string; readonly onClick: () => void }) {
   return <Button look="quiet" icon={icon} onClick={onClick}><span class="words-when-wide">{label}</span></Button>;
 }
 
