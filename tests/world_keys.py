@@ -1,6 +1,6 @@
 """Keys for the people of `world`: made as a browser makes them, stored through the portal's own functions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from world import World
 
@@ -58,6 +58,20 @@ class Keys:
                         method=ways.Method.CODE,
                         wrap=ways.wrap_by_code(person.urk, account_id, ways.make_code()).to_json(),
                     )
+
+    def start_again(self, name: str) -> None:
+        """New keys without the old ones, and a device of the new identity."""
+        old = self.people[name]
+        with self.world.database.reading() as session:
+            before = directory.chains(session, [old.id])[old.id][-1]
+        new = replace(Person.new(old.id, ids.random_id()), keys=[EncryptionKey.new(before.gen + 1)], role=old.role)
+        entry, rev = seal.reset_entry(before, new.identity, new.key).to_json(), before.n + 1
+        with self.world.database.transaction() as session:
+            actor = self.world.actor(name)
+            directory.add_next(session, actor=actor, entry=entry, sealed=vault(new, rev), rev=rev)
+        with self.world.database.transaction() as session:
+            devices.add(session, actor=actor, certificate=certificate(new), name="a new browser", box=BOX)
+        self.people[name] = new
 
     def lose_device(self, name: str) -> str:
         """End a person's device from that device itself; gives its id."""

@@ -54,6 +54,14 @@ export class KnownDirectory implements DirectoryView {
     return this.teams.get(team)?.lists(user, gen) ?? false;
   }
 
+  vouches(user: string, team: string, gen: number): boolean {
+    return this.teams.get(team)?.vouches(user, gen) ?? false;
+  }
+
+  startedAgain(id: string, after: number, upto: number): boolean {
+    return this.users.get(id)?.entries.some((entry) => entry.reset && entry.gen > after && entry.gen <= upto) ?? false;
+  }
+
   revocation(dev: string): boolean {
     return this.revocations.has(dev);
   }

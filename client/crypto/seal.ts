@@ -4,7 +4,7 @@
 import { type Signer } from "./ed25519.ts";
 import { type Bytes, aesSeal, b64, concat, pae, randomBytes, sha256, utf8 } from "./encoding.ts";
 import { FRANKING_KEY_BYTES, frankingTag } from "./franking.ts";
-import { seal as sealHpke } from "./hpke.ts";
+import { OVERHEAD_BYTES, seal as sealHpke } from "./hpke.ts";
 import { epochCommitment, messageKey } from "./open.ts";
 import { pad } from "./padding.ts";
 import {
@@ -45,6 +45,8 @@ export interface Recipient {
   readonly role: Role;
   readonly gen: number;
   readonly kem: Bytes;
+  /** A member whose access has ended and who has to stay listed: noise in place of the seal. */
+  readonly shut?: boolean;
 }
 
 function frame(type: string, place: Place, epoch: number, own: Readonly<Record<string, unknown>>): Bytes {
@@ -81,7 +83,9 @@ export async function sealEpoch(
     ...(epoch.revoked !== undefined && epoch.revoked.length > 0 ? { revoked: epoch.revoked } : {}),
   });
   const wraps = new Map<string, Bytes>();
-  for (const { id, gen, kem } of epoch.members) wraps.set(id, await sealHpke(kem, pae("wrap", h, id, gen), secret));
+  for (const { id, gen, kem, shut } of epoch.members) {
+    wraps.set(id, shut === true ? randomBytes(OVERHEAD_BYTES + secret.length) : await sealHpke(kem, pae("wrap", h, id, gen), secret));
+  }
   const wh = wrapsHash(wraps);
   return { ...(await finish(h, wh, "epoch", signer, { w: wrapsText(wraps), wh: b64(wh) })), secret };
 }

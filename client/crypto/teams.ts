@@ -62,6 +62,12 @@ export class TeamChain {
     return this.entry(gen)?.members.some((member) => member.id === user) ?? false;
   }
 
+  /** Whether a user listed in that generation may say who a person is that started again: pharmacists, and the privacy team. */
+  vouches(user: string, gen: number): boolean {
+    const privacy = this.id.endsWith("_privacy");
+    return this.entry(gen)?.members.some((member) => member.id === user && (member.role === "pharmacist" || privacy)) ?? false;
+  }
+
   /** The pin that remembers this chain; `n` is the generation. */
   pin(): Pin {
     return { n: this.newest.gen, hash: this.newest.hash };

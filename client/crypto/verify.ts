@@ -30,6 +30,10 @@ export interface DirectoryView {
   device(dev: string): CertificateText | undefined;
   /** Whether a user is listed in the record of that generation of a team. */
   speaksFor(user: string, team: string, gen: number): boolean;
+  /** Whether a user listed there may say who a person is that started again: a pharmacist, or the privacy team. */
+  vouches(user: string, team: string, gen: number): boolean;
+  /** Whether a person's chain has a reset among the generations after one, up to and with another. */
+  startedAgain(id: string, after: number, upto: number): boolean;
   /** Whether a verified revocation of this device is known. */
   revocation(dev: string, maker: Maker): boolean;
 }
@@ -265,6 +269,7 @@ export const EPOCH_STEPS: readonly Step<EpochRecord>[] = [
       record.header.members.every((member) => member.gen >= (state.generations.get(member.id) ?? 0))
         ? undefined : "member key",
   },
+  { name: "who started again is vouched for", check: vouchedFor },
   { name: "revoked list", check: revokedList },
   {
     name: "commitment reused",
@@ -312,6 +317,22 @@ function mayChange(check: Check<EpochRecord>): Outcome {
   if (asTeam) return undefined;
   const asPatient = earlier.members.get(user)?.role === "patient";
   return asPatient && changed.every((member) => member.role === "proxy") ? undefined : "membership";
+}
+
+/** Section 5: where a member started again since the generation before, the maker must be one who may say who that is. */
+function vouchedFor(check: Check<EpochRecord>): Outcome {
+  const { state, directory, record } = check;
+  const { members, user } = record.header;
+  const again = members.some((member) => {
+    const known = state.generations.get(member.id);
+    return !isTeam(member) && known !== undefined && directory.startedAgain(member.id, known, member.gen);
+  });
+  if (!again) return undefined;
+  const earlier = before(check);
+  const vouched = members.some(
+    (member) => isTeam(member) && (earlier?.members.has(member.id) ?? false) && directory.vouches(user, member.id, member.gen),
+  );
+  return vouched ? undefined : "membership";
 }
 
 function revokedList(check: Check<EpochRecord>): Outcome {

@@ -5,14 +5,14 @@ import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import type { DirectoryItem } from "../keys/shapes.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { type ActingFor, ApiError, Unreachable, get, post } from "../live/api.ts";
+import { type ActingFor, ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
 import type { Page, PharmacyItem } from "../frame/page.tsx";
 import { Stream } from "../live/stream.ts";
 import { KeptHeads } from "./heads.ts";
 import { Outbox } from "./outbox.ts";
-import { type Parcel, type SendingDesk, deliver } from "./send.ts";
+import { type Parcel, type SendingDesk, deliver, rekeyOf } from "./send.ts";
 import type { HeadItem, HeadText } from "./shapes.ts";
-import type { Wish } from "./tasks.ts";
+import type { Rekey, Wish } from "./tasks.ts";
 import { ThreadModel } from "./thread.ts";
 import { run } from "./work.ts";
 
@@ -148,18 +148,17 @@ export class Desk implements SendingDesk {
     await this.know(thread.people(), { fresh: true });
     const anew = thread.startedAgain();
     if (anew !== undefined && !joining.some((one) => one.id === anew.id)) return;
-    let revoked: readonly string[] = [];
+    let rekey: Rekey = { revoked: [], ended: thread.info?.members.flatMap((one) => (one.ended === true ? [one.id] : [])) ?? [] };
     for (let tries = 0; tries < 2; tries += 1) {
-      const { records } = await run("threadJoin", { thread: thread.id, joining, revoked });
+      const { records } = await run("threadJoin", { thread: thread.id, joining, rekey });
       try {
         await post(`/api/threads/${thread.id}/messages`, { records, urgent: false }, { key: newId() });
         break;
       } catch (error) {
         if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
-        // The new epoch must also name the devices that were ended since the last one.
-        const unnamed = error instanceof ApiError && error.code === "rekey" ? error.extra["revoked"] : undefined;
-        if (!Array.isArray(unnamed)) break;
-        revoked = unnamed.map(String);
+        // The new epoch must also name the devices that were ended since the last one, and do without who is gone.
+        if (!isCode(error, "rekey")) break;
+        rekey = rekeyOf(error);
       }
     }
     await thread.sync();
@@ -178,7 +177,7 @@ export class Desk implements SendingDesk {
         for (const { thread: id } of page.items) {
           const thread = this.thread(id);
           await thread.sync();
-          if (thread.startedAgain()?.id === held.id) await this.join(thread, [held]);
+          if (thread.startedAgain()?.id === held.id && thread.mayVouch()) await this.join(thread, [held]);
         }
         after = page.next;
       }

@@ -140,7 +140,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
       <Held desk={desk} thread={thread} />
       <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
         chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}
-        readers={readersOf(desk, thread.members)} {...changedOf(desk, thread.records)}
+        readers={readersOf(desk, thread.readers)} {...changedOf(desk, thread.records)}
         {...(desk.staff || shownPharmacy === null ? {} : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone } })}
         {...(raised && numbers !== null ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
         {...(withMedicines && panel !== null && panel.medicines.length > 0 ? { onAddMedicine: () => setPicking("medicine") } : {})}
@@ -238,8 +238,8 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   const since = directory.newKeysSince(held.id);
   const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
   const title = since === undefined ? t("threads.held.title", { name }) : t("threads.held.since", { name, time: moment(since) });
-  // Under an old epoch only the pharmacy can help; in a new conversation whoever writes to the new keys may make sure.
-  if (!desk.staff && (held.id === desk.me || thread.startedAgain() !== undefined)) {
+  // Under an old epoch every reader asks for a pharmacist's word; in a new conversation whoever writes to the new keys may make sure.
+  if (thread.startedAgain() !== undefined ? !thread.mayVouch() : !desk.staff && held.id === desk.me) {
     return (
       <Banner tone="warn" icon="key" announce title={held.id === desk.me ? t("threads.held.own") : title}>
         <p>{t(held.id === desk.me ? "threads.held.own-body" : "threads.held.patient")}</p>

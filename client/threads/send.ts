@@ -5,7 +5,7 @@ import { Refused } from "../crypto/reasons.ts";
 import type { Role } from "../crypto/records.ts";
 import { ApiError, Unreachable, post } from "../live/api.ts";
 import type { Outgoing, SendOutcome } from "./outbox.ts";
-import type { Wish } from "./tasks.ts";
+import type { Rekey, Wish } from "./tasks.ts";
 import type { ThreadDesk, ThreadModel } from "./thread.ts";
 import { run } from "./work.ts";
 
@@ -52,7 +52,7 @@ export function outcomeOf(error: unknown): SendOutcome {
 async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Promise<SendOutcome> {
   const thread = desk.thread(entry.thread);
   await thread.sync();
-  let rekey: { readonly revoked: readonly string[] } | null = null;
+  let rekey: Rekey | null = null;
   for (let tried = 1; ; tried += 1) {
     if (thread.opening.kind === "offline") return { kind: "later", after: null };
     if (thread.opening.kind === "missing") return { kind: "refused", reason: "not-found" };
@@ -70,7 +70,7 @@ async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Pr
         await thread.sync();
       } else if (error.code === "rekey") {
         await desk.know(thread.people(), { fresh: true });
-        rekey = { revoked: listOf(error.extra["revoked"]) };
+        rekey = rekeyOf(error);
       } else {
         if (error.code === "already-accepted") await thread.sync();
         if (error.code === "reset") await desk.know(thread.people(), { fresh: true });
@@ -96,6 +96,11 @@ async function deliverBirth(desk: SendingDesk, entry: Outgoing, parcel: Extract<
   }
   await desk.thread(entry.thread).sync();
   return { kind: "accepted" };
+}
+
+/** What the server demands of a new epoch. */
+export function rekeyOf(error: ApiError): Rekey {
+  return { revoked: listOf(error.extra["revoked"]), ended: listOf(error.extra["ended"]) };
 }
 
 function listOf(value: unknown): string[] {

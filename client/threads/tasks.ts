@@ -14,7 +14,7 @@ import {
   type Made, type Place, type Recipient, type RecordText, sealEpoch, sealHistory, sealMessage, sealRedact,
 } from "../crypto/seal.ts";
 import { type Json } from "../crypto/strictjson.ts";
-import { ThreadState, verifyTail } from "../crypto/verify.ts";
+import { ThreadState, verifyTail, voicesOf } from "../crypto/verify.ts";
 import { verifyItems } from "../keys/directory.ts";
 import { type KeyMaterial, Keyring } from "../keys/keyring.ts";
 import { type DirectoryItem } from "../keys/shapes.ts";
@@ -121,6 +121,12 @@ function place(thread: string, head: { seq: number; head: Bytes } | undefined): 
   return { thread, head, user: keyring.account, dev: keyring.device, ts: Date.now() };
 }
 
+/** What the server says that a new epoch must do: name ended devices, and give nothing to members who may not read any more. */
+export interface Rekey {
+  readonly revoked: readonly string[];
+  readonly ended: readonly string[];
+}
+
 /** What a person wants to put into a thread. */
 export type Wish =
   | { readonly kind: "message"; readonly body: string; readonly att: readonly { readonly id: string; readonly size: number; readonly cth: string }[] }
@@ -138,13 +144,12 @@ function sealWish(wish: Wish, at: Place, epoch: number, secret: Bytes, topic?: s
 
 /** Seals an epoch for `members`, the histories for those who join, and the wish. */
 async function sealWithEpoch(
-  reader: ThreadReader, members: readonly { readonly id: string; readonly role: Role }[], revoked: readonly string[],
+  reader: ThreadReader, recipients: readonly Recipient[], revoked: readonly string[],
   wish: Wish | undefined, historyFor: readonly string[],
 ): Promise<RecordText[]> {
   const { state } = reader;
   const { signer } = keys();
   const number = (state.epoch?.epoch ?? 0) + 1;
-  const recipients = members.map(({ id, role }) => recipient(id, role));
   const fresh = await sealEpoch(place(state.thread, { seq: state.seq, head: state.head }), { number, members: recipients, revoked }, signer);
   const made: Made[] = [fresh];
   for (const id of historyFor) {
@@ -155,6 +160,23 @@ async function sealWithEpoch(
   }
   if (wish !== undefined) made.push(await sealWish(wish, place(state.thread, made.at(-1)!.head), number, fresh.secret));
   return made.map((one) => one.record);
+}
+
+/**
+ * The members of the next epoch, with their newest keys, but for those who may not read any more. Who is allowed to leaves carers
+ * out; others, and patients always, stay listed as before and get noise in place of a seal (docs/protocol.md section 5).
+ */
+function goingOn(reader: ThreadReader, ended: readonly string[]): Recipient[] {
+  const members = [...(reader.state.epoch?.members.values() ?? [])];
+  const voices = voicesOf(keys().account, members, directory);
+  const leavesOut = members.some((one) => voices.has(one.id) && (one.role === "team" || one.role === "patient"));
+  return members.flatMap(({ id, role, gen }): Recipient[] => {
+    if (!ended.includes(id)) return [recipient(id, role)];
+    if (role === "proxy" && leavesOut) return [];
+    const entry = directory.user(id, gen);
+    if (entry === undefined) throw new Refused("unknown user", id);
+    return [{ id, role, gen, kem: entry.kem, shut: true }];
+  });
 }
 
 /** The secrets of the epochs so far that are held, the longest run that ends at the newest one. */
@@ -241,18 +263,18 @@ export const threadTasks = {
 
   /**
    * Seals a message or a retraction at the thread's head. `rekey`: with a new epoch before it, for the same members with their
-   * newest keys, after the devices in `revoked` were ended. Throws Refused `not a member` where the epoch cannot be written under.
+   * newest keys, after the devices in `revoked` were ended and without those in `ended`, who may not read any more. Throws Refused
+   * `not a member` where the epoch cannot be written under.
    */
   async threadSeal(input: {
-    readonly thread: string; readonly wish: Wish; readonly rekey: { readonly revoked: readonly string[] } | null;
+    readonly thread: string; readonly wish: Wish; readonly rekey: Rekey | null;
   }): Promise<Sealed> {
     const reader = room(input.thread);
     const { state } = reader;
     const epoch = state.epoch;
     if (epoch === undefined) throw new Refused("epoch");
     if (input.rekey !== null) {
-      const members = [...epoch.members.values()];
-      return { records: await sealWithEpoch(reader, members, input.rekey.revoked, input.wish, []) };
+      return { records: await sealWithEpoch(reader, goingOn(reader, input.rekey.ended), input.rekey.revoked, input.wish, []) };
     }
     const secret = reader.secretOf(epoch);
     if (secret === undefined) throw new Refused("not a member");
@@ -262,12 +284,12 @@ export const threadTasks = {
 
   /** Seals a new epoch with `joining` as further members, and the history for each of them. */
   async threadJoin(input: {
-    readonly thread: string; readonly joining: readonly { readonly id: string; readonly role: Role }[]; readonly revoked: readonly string[];
+    readonly thread: string; readonly joining: readonly { readonly id: string; readonly role: Role }[]; readonly rekey: Rekey;
   }): Promise<Sealed> {
     const reader = room(input.thread);
-    const there = [...(reader.state.epoch?.members.values() ?? [])];
-    const members = [...there, ...input.joining.filter((one) => !there.some((member) => member.id === one.id))];
-    return { records: await sealWithEpoch(reader, members, input.revoked, undefined, input.joining.map((one) => one.id)) };
+    const there = goingOn(reader, input.rekey.ended);
+    const joining = input.joining.filter((one) => !there.some((member) => member.id === one.id)).map(({ id, role }) => recipient(id, role));
+    return { records: await sealWithEpoch(reader, [...there, ...joining], input.rekey.revoked, undefined, input.joining.map((one) => one.id)) };
   },
 
   /** Seals epoch 1 and the first message of a new thread. */

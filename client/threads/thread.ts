@@ -32,6 +32,8 @@ export interface ThreadInfo {
   readonly epoch: number;
   readonly waits_for_keys: boolean;
   readonly patient_active: boolean;
+  /** `ended`: still listed, but may not read any more. */
+  readonly members: readonly { readonly id: string; readonly ended?: boolean }[];
   readonly voices: readonly string[];
   readonly epochs: readonly { readonly seq: number; readonly record: RecordText }[];
   readonly receipts: readonly { readonly account: string; readonly kind: string; readonly h: string; readonly sig: string }[];
@@ -234,10 +236,16 @@ export class ThreadModel {
     return this.records.some((one) => one.t === "epoch" && one.members.some((member) => member.id === user && member.role === "proxy"));
   }
 
+  /** The members who can read what is written now: whose access has ended is still listed, and gets no key. */
+  get readers(): readonly MemberView[] {
+    const ended = new Set(this.info?.members.flatMap((one) => (one.ended === true ? [one.id] : [])) ?? []);
+    return this.members.filter((one) => !ended.has(one.id));
+  }
+
   /** A member who started again after this epoch was made: nobody writes before a pharmacist has made sure who it is. */
   startedAgain(): MemberView | undefined {
     const { directory } = this.desk.ready;
-    return this.members.find((one) => one.role !== "team" && directory.startedAgain(one.id, one.gen));
+    return this.readers.find((one) => one.role !== "team" && directory.startedAgain(one.id, one.gen));
   }
 
   /**
@@ -245,7 +253,13 @@ export class ThreadModel {
    * made before (`startedAgain`) nor in a conversation that was begun with them (docs/protocol.md section 3).
    */
   unconfirmed(): MemberView | undefined {
-    return this.startedAgain() ?? this.members.find((one) => this.desk.ready.directory.sendingHeld(one.id));
+    return this.startedAgain() ?? this.readers.find((one) => this.desk.ready.directory.sendingHeld(one.id));
+  }
+
+  /** Whether this person may say who somebody is that started again: by the thread's teams, as every reader checks it. */
+  mayVouch(): boolean {
+    const { known } = this.desk.ready.directory;
+    return this.members.some((one) => one.role === "team" && (known.team(one.id)?.vouches(this.desk.me, known.team(one.id)!.newest.gen) ?? false));
   }
 
   /** Whether a member of staff had read a message, by a signed receipt. */

@@ -14,6 +14,7 @@ patient: every line below ends in NotFound for that role.
 | read a thread             | member of it, acting               | own pharmacy, in care, in a member team      |
 | write in a thread         | as reading, and the patient active | as reading, and the patient active           |
 | make a history record     | never                              | as reading                                   |
+| let in who started again  | never                              | pharmacist; privacy officer in own threads   |
 | read the directory        | shares thread or care              | shares thread, pharmacy or care              |
 | see a pharmacy's teams    | never                              | own pharmacy                                 |
 | sit in a team             | never                              | own pharmacy, role fits the team             |
@@ -22,6 +23,7 @@ patient: every line below ends in NotFound for that role.
 | invite, start or end care | end and start own                  | own pharmacy, end: pharmacist and supervisor |
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -126,6 +128,17 @@ def allow_history(actor: Actor) -> None:
     """Handing the keys of earlier epochs to a member: only staff, who have checked who it is."""
     if not actor.staff:
         raise Forbidden("history-by-staff-only")
+
+
+def may_vouch(actor: Actor, *, team_kinds: Collection[str]) -> bool:
+    """Whether the actor may say who a person is that started again, in a thread with these teams of the actor's own.
+
+    A pharmacist may: it is the pharmacy that knows its patients. In threads with the privacy team, where no pharmacist
+    is, the privacy officer may. A technician passes the question on (docs/protocol.md section 5).
+    """
+    return (actor.role is Role.PHARMACIST and bool(team_kinds)) or (
+        actor.role is Role.PRIVACY and "privacy" in team_kinds
+    )
 
 
 def allow_directory(actor: Actor, *, owner: str, shares_thread: bool, shares_pharmacy: bool, shares_care: bool) -> None:

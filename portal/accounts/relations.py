@@ -93,9 +93,9 @@ def accounts_of(session: Session, patient_ids: list[str]) -> dict[str, list[tupl
         )
         .order_by(Relation.starts_at, Relation.id)
     )
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[tuple[str, str]]] = {patient_id: [] for patient_id in patient_ids}
     for patient_id, account_id, kind in rows:
-        found.setdefault(patient_id, []).append((account_id, kind))
+        found[patient_id].append((account_id, kind))
     return found
 
 

@@ -26,7 +26,7 @@ from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, ReceiptKi
 from portal.e2ee.recovery import Argon2Cost, Method, make_code, read_wrap, unwrap, wrap_by_code, wrap_by_passphrase
 from portal.e2ee.seal import Party, Writer
 from portal.e2ee.teams import TeamMember
-from portal.e2ee.verify import Head, ThreadState, advance, author_of, verify_thread
+from portal.e2ee.verify import Head, ThreadState, advance, author_of, verify_thread, voices
 
 PAGE = 200
 PART_BYTES = 1024 * 1024
@@ -276,11 +276,12 @@ class Member:
 
     def _append(self, thread: OpenThread, key: str, make: Any, *, urgent: bool = False) -> Sent:
         revoked: list[str] | None = None
+        ended: list[str] = []
         for _ in range(MOST_TRIES):
             writer = Writer(self.person.device, thread.state, dict(thread.secrets))
             made: list[AnyRecord] = []
             if revoked is not None:
-                made.append(writer.epoch(self._parties(thread), clock.now_ms(), revoked))
+                made.append(writer.epoch(self._parties(thread, ended), clock.now_ms(), revoked))
             sealed = make(writer)
             made += sealed if isinstance(sealed, list) else [sealed]
             body = {"records": [record.to_json() for record in made], "urgent": urgent}
@@ -291,6 +292,7 @@ class Member:
                     self.catch_up(thread)
                 elif problem.code == "rekey":
                     revoked = [str(dev) for dev in _list(problem.extra.get("revoked"))]
+                    ended = [str(id) for id in _list(problem.extra.get("ended"))]
                 elif problem.code == "already-accepted":
                     self.catch_up(thread)
                     return Sent(thread.id, int(str(problem.extra["seq"])))
@@ -306,8 +308,20 @@ class Member:
             return Sent(thread.id, int(answer["sequence"]))
         raise ServerRefused(409, "moved-head", {})
 
-    def _parties(self, thread: OpenThread) -> list[Party]:
-        return [Party(self.directory.newest(seat.id), seat.role) for seat in thread.state.members]
+    def _parties(self, thread: OpenThread, ended: Sequence[str] = ()) -> list[Party]:
+        """The same members, but for those who may not read any more: left out where that is ours, else shut out."""
+        own = voices(self.person.id, thread.state.members, self.directory)
+        leaves_out = any(seat.role in (Role.TEAM, Role.PATIENT) for seat in own)
+        parties = []
+        for seat in thread.state.members:
+            if seat.id not in ended:
+                parties.append(Party(self.directory.newest(seat.id), seat.role))
+            elif seat.role is not Role.PROXY or not leaves_out:
+                entry = self.directory.user(seat.id, seat.gen)
+                if entry is None:
+                    raise Refused(Reason.MEMBER_KEY)
+                parties.append(Party(entry, seat.role, shut=True))
+        return parties
 
     # Reading.
 

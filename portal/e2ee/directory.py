@@ -93,6 +93,12 @@ class Directory(Protocol):
     def speaks_for(self, user: str, team: str, gen: int) -> bool:
         """Whether a user is listed in the team's record of that generation."""
 
+    def vouches(self, user: str, team: str, gen: int) -> bool:
+        """Whether a user listed there may say who a person is that started again: a pharmacist, or the privacy team."""
+
+    def started_again(self, id: str, after: int, upto: int) -> bool:
+        """Whether a person's chain has a reset among the generations after one, up to and with another."""
+
     def revocation(self, dev: str, maker: Maker) -> bool:
         """Whether a verified revocation of the device is known that this maker of an epoch may carry."""
 

@@ -66,6 +66,14 @@ class Register:
         """Whether a user is listed in the team's record of that generation."""
         return any(record.gen == gen and record.lists(user) for record in self.teams.get(team, []))
 
+    def vouches(self, user: str, team: str, gen: int) -> bool:
+        """Whether a user may, as listed in that generation, say who somebody is that started again."""
+        return any(record.gen == gen and record.vouches(user) for record in self.teams.get(team, []))
+
+    def started_again(self, id: str, after: int, upto: int) -> bool:
+        """Whether a person started again in one of these generations."""
+        return any(entry.reset and after < entry.gen <= upto for entry in self.entries(id))
+
     def revocation(self, dev: str, maker: Maker) -> bool:
         """Whether a verified revocation of the device is known."""
         return dev in self._revoked

@@ -21,6 +21,7 @@ from portal.e2ee.records import (
     SALT_BYTES,
     SECRET_BYTES,
     SUITE,
+    WRAP_BYTES,
     AnyRecord,
     ReceiptKind,
     Role,
@@ -154,10 +155,11 @@ def _team(
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody an epoch is sealed to."""
+    """Somebody an epoch is sealed to; with `shut` one whose access has ended: noise stands in place of the seal."""
 
     entry: Entry
     role: Role
+    shut: bool = False
 
     @property
     def seat(self) -> Seat:
@@ -190,7 +192,9 @@ class Writer:
             members["revoked"] = list(revoked)
         h = self._header("epoch", number, ts, members)
         wraps = {
-            party.entry.id: hpke.seal(party.entry.kem, pae("wrap", h, party.entry.id, party.entry.gen), secret)
+            party.entry.id: ids.random_bytes(WRAP_BYTES)
+            if party.shut
+            else hpke.seal(party.entry.kem, pae("wrap", h, party.entry.id, party.entry.gen), secret)
             for party in parties
         }
         record = self._wrapped("epoch", h, wraps)

@@ -53,6 +53,11 @@ class TeamRecord:
         """Whether a user is a member in this generation."""
         return any(member.id == user for member in self.members)
 
+    def vouches(self, user: str) -> bool:
+        """Whether a member may say who a person is that started again: pharmacists may, and the privacy team."""
+        privacy = self.id.endswith(PRIVACY_TEAM)
+        return any(member.id == user and (member.role is Role.PHARMACIST or privacy) for member in self.members)
+
     def to_json(self) -> dict[str, Any]:
         """The transport object."""
         wraps = {name: b64(wrap) for name, wrap in self.wraps.items()}
@@ -64,6 +69,8 @@ def signed_bytes(h: bytes, wraps: Mapping[str, bytes], prev: bytes) -> bytes:
     return pae("team", h, wraps_hash(wraps), prev)
 
 
+# How the ids of the teams end that answer for privacy and have no pharmacist (docs/protocol.md section 3).
+PRIVACY_TEAM = "_privacy"
 MEMBER = Form({"id": form.identifier, "role": form.one_of(Role.PHARMACIST, Role.STAFF)})
 FORMS: dict[str, Form] = {
     "team": Form(

@@ -241,6 +241,18 @@ def _generations_do_not_fall(it: Epoch) -> bool:
     return all(seat.gen >= known[seat.id].gen for seat in it.header.members if seat.id in known)
 
 
+def _who_started_again_is_vouched_for(it: Epoch) -> bool:
+    known = it.state.known
+    again = any(
+        it.directory.started_again(seat.id, known[seat.id].gen, seat.gen)
+        for seat in it.header.members
+        if seat.role is not Role.TEAM and seat.id in known and seat.gen > known[seat.id].gen
+    )
+    return not again or any(
+        seat.role is Role.TEAM and it.directory.vouches(it.header.user, seat.id, seat.gen) for seat in _acting(it)
+    )
+
+
 def _revocations_backed(it: Epoch) -> bool:
     here = it.voices(it.header.members)
     maker = Maker(
@@ -275,6 +287,7 @@ EPOCH_CHECKS: tuple[Check[Epoch], ...] = (
     ),
     Check("epoch: roles of the directory", Reason.MEMBER_KEY, _entry_roles),
     Check("epoch: generations do not fall", Reason.MEMBER_KEY, _generations_do_not_fall),
+    Check("epoch: who started again is vouched for", Reason.MEMBERSHIP, _who_started_again_is_vouched_for),
     Check(
         "epoch: no device revoked twice",
         Reason.REVOKED,

@@ -107,6 +107,15 @@ class ServerDirectory:
         record = self._team(team, gen)
         return record is not None and record.lists(user)
 
+    def vouches(self, user: str, team: str, gen: int) -> bool:
+        """Whether a person may, as listed in that generation, say who somebody is that started again."""
+        record = self._team(team, gen)
+        return record is not None and record.vouches(user)
+
+    def started_again(self, id: str, after: int, upto: int) -> bool:
+        """Whether a person started again in one of these generations."""
+        return any(entry.reset and after < entry.gen <= upto for entry in self._chain(id))
+
     def revocation(self, dev: str, maker: Maker) -> bool:
         """Whether the device's owner took it back; the record was verified when it was stored."""
         row = self._device(dev)

@@ -4,6 +4,7 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from portal import notify
+from portal.accounts import relations
 from portal.accounts.roles import STAFF, Kind
 from portal.accounts.tables import Account, Patient, Relation
 from portal.core import clock
@@ -18,7 +19,7 @@ def message_came(session: Session, *, thread: Thread, author: str, from_pharmacy
     staff who have written in the thread (the others have the queue).
     """
     if from_pharmacy:
-        people = {member["id"] for member in thread.members if member["role"] in ("patient", "proxy")}
+        people = {member["id"] for member in thread.members if member["role"] != "team" and not member.get("ended")}
         if thread.waits_for_keys:
             people |= set(accounts_of(session, thread.patient_id))
     else:
@@ -56,8 +57,9 @@ def who_waits(session: Session, account_id: str, thread_id: str) -> Recipient | 
     if account.role in STAFF:
         reachable = account.pharmacy_id == thread.pharmacy_id
     else:
-        members = {member["id"] for member in thread.members}
-        reachable = account_id in members or account_id in accounts_of(session, thread.patient_id)
+        acting = dict(relations.accounts_of(session, [thread.patient_id])[thread.patient_id])
+        is_member = account_id in {member["id"] for member in thread.members}
+        reachable = account_id in acting and (is_member or acting[account_id] == Kind.SELF)
     position = session.get(ReadPosition, (account_id, thread_id))
     since = session.scalar(
         select(func.min(Record.received_at)).where(

@@ -183,8 +183,9 @@ def _append(
         header = record.header
         if isinstance(header, EpochHeader):
             _check_members(session, thread, header)
+            before = thread.members
             _new_epoch(session, actor, thread, header)
-            rekey.complete(session, thread=thread, state=state, maker=header.dev)
+            rekey.complete(session, actor=actor, thread=thread, before=before, state=state, maker=header.dev)
         elif isinstance(header, HistoryHeader):
             policy.allow_history(actor)
             handed = {"to": header.to.id, "from": header.first, "upto": header.upto}
@@ -284,7 +285,7 @@ def _author(session: Session, thread_id: str, seq: int) -> str | None:
 
 def _check_members(session: Session, thread: Thread, header: EpochHeader) -> None:
     """Members of an epoch are what policy allows: the pharmacy's own teams, the one that the topic names among them,
-    and accounts that act for the patient.
+    and accounts that act for the patient. Those who were members and do not act any more are `rekey.complete`'s.
     """
     if team_of(thread.pharmacy_id, Topic(thread.topic)) not in {member.id for member in header.members}:
         raise Unprocessable("membership-policy")
@@ -292,7 +293,8 @@ def _check_members(session: Session, thread: Thread, header: EpochHeader) -> Non
         split = split_team_id(member.id)
         if member.role is Role.TEAM and (split is None or split[0] != thread.pharmacy_id):
             raise Unprocessable("membership-policy")
-    people = [member for member in header.members if member.role is not Role.TEAM]
+    before = {(member["id"], member["role"]) for member in thread.members}
+    people = [it for it in header.members if it.role is not Role.TEAM and (it.id, it.role.value) not in before]
     if not people:
         return
     kinds: dict[str, set[str]] = {}
@@ -386,6 +388,7 @@ def _tell(session: Session, actor: Actor, thread: Thread, last: AnyRecord, momen
     lines = [
         tell.Line(member["id"], awaiting=last.kind == "msg" and (member["role"] == "team") != from_pharmacy)
         for member in thread.members
+        if not member.get("ended")
     ]
     if thread.waits_for_keys:
         lines += [tell.Line(account, awaiting=True) for account in notices.accounts_of(session, thread.patient_id)]

@@ -1,30 +1,40 @@
-"""When a sender must first make a new epoch, and when nobody may write (docs/protocol.md section 6).
+"""When a sender must first make a new epoch, and when nobody may write (docs/protocol.md sections 5 and 6).
 
-No key is changed in the background: the next sender's browser posts epoch and message in one request.
+No key is changed in the background: the next sender's browser posts epoch and message in one request. Somebody whose
+account was closed or whose relation to the patient ended gets no newer epoch, and stops nobody else from writing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Table, bindparam, func, literal, null, select, union_all
+from sqlalchemy import CompoundSelect, Table, bindparam, case, func, literal, null, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from portal.accounts import policy
 from portal.accounts.actor import Actor
-from portal.accounts.tables import Device, DirectoryEntry
+from portal.accounts.roles import Kind, Scope
+from portal.accounts.tables import Account, Device, DirectoryEntry, Relation
+from portal.core import clock
 from portal.core.errors import Conflict, Unprocessable
+from portal.e2ee.records import Role
 from portal.e2ee.verify import ThreadState
 from portal.pharmacies.tables import TeamRecord
+from portal.pharmacies.topics import split_team_id
 from portal.threads.tables import Receipt, Thread
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What the server knows against the current epoch: newest generations, who started again, ended devices."""
+    """What the server knows against the current epoch: newest generations, who started again, ended devices.
+
+    `gone`: members in person who may not read any more, as their account was closed or their relation ended.
+    """
 
     newest: dict[str, int]
     started_again: frozenset[str]
     ended: frozenset[str]
+    gone: frozenset[str]
     somebody_cannot_read: bool
 
 
@@ -32,6 +42,8 @@ _ENTRIES: Table = DirectoryEntry.__table__  # type: ignore[assignment]
 _TEAMS: Table = TeamRecord.__table__  # type: ignore[assignment]
 _DEVICES: Table = Device.__table__  # type: ignore[assignment]
 _RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
+_ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
+_RELATIONS: Table = Relation.__table__  # type: ignore[assignment]
 # One statement for every send. Persons' entries come with their generation and whether it began by a reset.
 _QUERY: CompoundSelect[Any] = union_all(
     select(literal("entry").label("what"), _ENTRIES.c.id, _ENTRIES.c.gen, _ENTRIES.c.reset).where(
@@ -48,41 +60,87 @@ _QUERY: CompoundSelect[Any] = union_all(
         _RECEIPTS.c.kind == "unreadable",
         _RECEIPTS.c.epoch == bindparam("epoch"),
     ),
+    select(
+        case((_RELATIONS.c.kind == Kind.SELF.value, Role.PATIENT.value), else_=Role.PROXY.value),
+        _RELATIONS.c.account_id,
+        null(),
+        null(),
+    )
+    .select_from(_RELATIONS.join(_ACCOUNTS, _ACCOUNTS.c.id == _RELATIONS.c.account_id))
+    .where(
+        _RELATIONS.c.patient_id == bindparam("patient_id"),
+        _RELATIONS.c.starts_at <= bindparam("moment"),
+        or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
+        _RELATIONS.c.scope.in_([Scope.ALL.value, Scope.MESSAGES.value]),
+        _ACCOUNTS.c.disabled_at.is_(None),
+    ),
 )
 
 
 def demand(session: Session, *, actor: Actor, thread: Thread, state: ThreadState, has_epoch: bool) -> None:
     """Raises Conflict `reset` or `rekey` when the current epoch may not be written under any more.
 
-    `reset`: a member started again after the current epoch; only staff may lift it, by an epoch they make. `rekey`
-    names the ids with newer generations and the devices to revoke, for the browser to build the epoch from.
+    `reset`: a member started again after the current epoch; who may vouch for people lifts it, by an epoch. `rekey`
+    names the ids with newer generations, the devices to revoke and the members who may not read any more, for the
+    browser to build the epoch from.
     """
     if thread.head_seq == 0:
         return
     found = _look(session, thread, state.keys.values())
-    behind = [member["id"] for member in thread.members if found.newest.get(member["id"], 0) > member["gen"]]
+    shut = {member["id"] for member in thread.members if member.get("ended")}
+    behind = [
+        member["id"]
+        for member in thread.members
+        if member["id"] not in found.gone and found.newest.get(member["id"], 0) > member["gen"]
+    ]
     started_again = [id for id in behind if id in found.started_again]
-    if started_again and not (has_epoch and actor.staff):
+    if started_again and not (has_epoch and _may_vouch(actor, thread)):
         raise Conflict("reset", extra={"members": started_again})
     if has_epoch:
         return
     revoked = sorted(found.ended - set(state.revoked))
-    if behind or revoked or found.somebody_cannot_read:
-        raise Conflict("rekey", extra={"members": behind, "revoked": revoked})
+    if behind or revoked or found.somebody_cannot_read or found.gone != shut:
+        back = sorted(shut - found.gone - set(behind))
+        raise Conflict("rekey", extra={"members": behind + back, "revoked": revoked, "ended": sorted(found.gone)})
 
 
-def complete(session: Session, *, thread: Thread, state: ThreadState, maker: str) -> None:
+def complete(
+    session: Session,
+    *,
+    actor: Actor,
+    thread: Thread,
+    before: Sequence[Mapping[str, Any]],
+    state: ThreadState,
+    maker: str,
+) -> None:
     """A new epoch, already in `thread` and `state`, leaves nothing of the past behind.
 
-    Raises Unprocessable unless every member stands there with its newest generation, Conflict `rekey` when a device
-    was ended that the chain does not name yet (docs/protocol.md section 3). `maker` is the device that made the epoch,
-    which never names itself.
+    `before` are the members of the epoch before it. Raises Unprocessable unless every member stands there with its
+    newest generation, Conflict `rekey` when a device was ended that the chain does not name yet (docs/protocol.md
+    section 3) or somebody who may not read any more could have been left out. `maker` is the device that made the
+    epoch, which never names itself. Who has to stay listed without reading is marked so in the thread's members.
     """
     found = _look(session, thread, state.keys.values())
-    if any(found.newest.get(member["id"], 0) != member["gen"] for member in thread.members):
-        raise Unprocessable("member-key")
-    if unnamed := sorted(found.ended - set(state.revoked) - {maker}):
-        raise Conflict("rekey", extra={"members": [], "revoked": unnamed})
+    was = {member["id"]: member for member in before}
+    unnamed = sorted(found.ended - set(state.revoked) - {maker})
+    leaves_out = actor.staff or was.get(actor.account_id, {}).get("role") == Role.PATIENT.value
+    avoidable = [member["id"] for member in thread.members if member["role"] == Role.PROXY.value and leaves_out]
+    if unnamed or found.gone.intersection(avoidable):
+        raise Conflict("rekey", extra={"members": [], "revoked": unnamed, "ended": sorted(found.gone)})
+    for member in thread.members:
+        if member["id"] in found.gone and member["id"] not in was:
+            raise Unprocessable("membership-policy")
+        # Who is gone stands there as before: a newer key would only be for somebody who is to read nothing.
+        gen = was[member["id"]]["gen"] if member["id"] in found.gone else found.newest.get(member["id"], 0)
+        if gen != member["gen"]:
+            raise Unprocessable("member-key")
+    thread.members = [{**member, "ended": True} if member["id"] in found.gone else member for member in thread.members]
+
+
+def _may_vouch(actor: Actor, thread: Thread) -> bool:
+    # Which of the teams the actor speaks for is checked with the record itself, against the generation it names.
+    splits = [split_team_id(member["id"]) for member in thread.members if member["role"] == Role.TEAM.value]
+    return policy.may_vouch(actor, team_kinds={split[1].value for split in splits if split is not None})
 
 
 def _look(session: Session, thread: Thread, speakers: Iterable[str]) -> _Found:
@@ -97,8 +155,11 @@ def _look(session: Session, thread: Thread, speakers: Iterable[str]) -> _Found:
             "owners": sorted({*people, *speakers}),
             "thread_id": thread.id,
             "epoch": thread.epoch,
+            "patient_id": thread.patient_id,
+            "moment": clock.now(),
         },
     ).all()
+    acting = {(id, what) for what, id, _, _ in rows if what in (Role.PATIENT.value, Role.PROXY.value)}
     newest: dict[str, int] = {}
     for what, id, gen, _ in rows:
         if what in ("entry", "team"):
@@ -108,5 +169,10 @@ def _look(session: Session, thread: Thread, speakers: Iterable[str]) -> _Found:
         # A reset anywhere after the epoch's generation counts, also below a later rotation.
         started_again=frozenset(id for what, id, gen, reset in rows if what == "entry" and reset and gen > known[id]),
         ended=frozenset(id for what, id, _, _ in rows if what == "ended"),
+        gone=frozenset(
+            member["id"]
+            for member in thread.members
+            if member["role"] != Role.TEAM.value and (member["id"], member["role"]) not in acting
+        ),
         somebody_cannot_read=any(what == "unreadable" for what, *_ in rows),
     )

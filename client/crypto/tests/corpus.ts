@@ -65,6 +65,8 @@ export function directoryOf(one: JsonObject, certs: JsonObject = object(one.get(
       return { h: raw.get("h"), sig: raw.get("sig"), pop: raw.get("pop") } as CertificateText;
     },
     speaksFor,
+    vouches: speaksFor,
+    startedAgain: () => false,
     revocation: (dev, maker: Maker) => owner(dev) === maker.user || maker.patient || maker.team,
   };
 }

@@ -366,6 +366,22 @@ async function certificates(world: World, alice: Person, bob: Person, text: Text
   const place: Place = { ...talk.place(alice), head: await stateOf(world, talk) };
   const made = await sealEpoch(place, { number: 2, members: renewed }, alice.signer);
   reject("threads", "certificate", { name: "certificate: a device of the old identity makes the epoch that names the new generation", ...base, records: [...talk.records, made.record] });
+  const byHerself = await sealEpoch({ ...talk.place(laptop), head: place.head }, { number: 2, members: renewed }, laptop.signer);
+  reject("threads", "membership", { name: "membership: who started again lets herself in", ...base, records: [...talk.records, byHerself.record] });
+
+  // Her access has ended: she stays listed, and noise lies where her seal would be.
+  const gone = new Conversation(world);
+  await gone.newEpoch(alice, members);
+  await gone.say(alice, "before");
+  await gone.newEpoch(bob, members.map((one) => ({ ...one, shut: one.id === "alice" })));
+  await gone.say(bob, "while she is away");
+  const away = { world: text, thread: gone.thread, min_head: null, records: gone.records };
+  const team = keyText("linden_pharmacists", 1, world.teams.get("linden_pharmacists")!.seed);
+  ok("threads", { name: "noise in place of a seal, read by the team", ...away, keys: [team], plain: ["before", "while she is away"] });
+  ok("threads", {
+    name: "noise in place of a seal, read by the one it is for", ...away, keys: [keyText("alice", 1, alice.seed)],
+    plain: ["before", null], unreadable: [4], faults: { 3: "wrap" },
+  });
 }
 
 /** The state of a conversation that must hold. */

@@ -46,6 +46,13 @@ class CaseDirectory:
         raw = self._raw.get(user, {})
         return raw.get("team") == team and gen in raw.get("team_gens", [gen])
 
+    def vouches(self, user: str, team: str, gen: int) -> bool:
+        return self.speaks_for(user, team, gen)
+
+    def started_again(self, id: str, after: int, upto: int) -> bool:
+        """Nobody in the corpus does."""
+        return False
+
     def revocation(self, dev: str, maker: Maker) -> bool:
         """The corpus has no revocations: a device counts as revoked where its maker could have brought one."""
         if dev not in self._certs:

@@ -1,9 +1,11 @@
 """Threads in which somebody started again or has a new key (docs/protocol.md sections 3 to 5)."""
 
+from dataclasses import replace
+
 from portal.e2ee import seal
 from portal.e2ee.identity import Device, EncryptionKey, Identity
 from portal.e2ee.records import Role
-from portal.e2ee.seal import Writer
+from portal.e2ee.seal import Party, Writer
 
 from .building import NOON, TEAM, Case, Talk, World, key_text, linden, no, ok, raw
 
@@ -117,6 +119,84 @@ def rotation_cases() -> list[Case]:
             "member key",
             "the team's old generation again",
             records=[*talk.records, raw(talk.by(alice.device).epoch([patient, old_team], NOON))],
+            **shared,
+        ),
+    ]
+
+
+def vouching_cases() -> list[Case]:
+    """Alice starts again; a pharmacist, or the privacy team in its own threads, says that it is she; no one else."""
+    world = World("alice", "bob", "frank", "heidi")
+    for team, seats in (
+        ("linden_desk", [world.seat("bob"), world.seat("frank", Role.STAFF)]),
+        ("linden_privacy", [world.seat("heidi", Role.STAFF), world.seat("frank", Role.STAFF)]),
+    ):
+        record, key = seal.found_team(team, world.people[seats[0][0].id], seats)
+        world.teams[team], world.team_keys[team] = [record], [key]
+    alice, bob, frank, heidi = (world.people[name] for name in ("alice", "bob", "frank", "heidi"))
+    before = world.party("alice", Role.PATIENT)
+    desk, privacy = world.party("linden_desk", Role.TEAM), world.party("linden_privacy", Role.TEAM)
+    talks: dict[str, Talk] = {}
+    for team in (desk, privacy):
+        talk = talks[team.entry.id] = Talk(world)
+        talk.epoch(alice.device, before, team)
+        talk.say(alice.device, "before", topic="order")
+    fresh, key = Identity.new(), EncryptionKey.new(2)
+    world.chains["alice"].append(seal.reset_entry(before.entry, fresh, key))
+    # A later identity with the same key does not hide the reset below it.
+    renewed = Identity.new()
+    world.chains["alice"].append(seal.new_identity(world.chains["alice"][-1].entry, fresh, renewed, key))
+    after = world.party("alice", Role.PATIENT)
+    alice.identity = renewed
+    phone = world.device("alice", "alice_new_phone")
+    shared: Case = {
+        "world": world.text(),
+        "keys": [key_text("alice", key), key_text("alice", alice.key)],
+        "plain": ["before"],
+    }
+
+    def let_in(by: Device, team: Party, *more: Party) -> list[Case]:
+        talk = talks[team.entry.id]
+        return [*talk.records, raw(talk.by(by).epoch([after, team, *more], NOON))]
+
+    return [
+        ok("a pharmacist of the desk lets her in", records=let_in(bob.device, desk), **shared),
+        ok("the privacy officer lets her in", records=let_in(heidi.device, privacy), **shared),
+        no("membership", "a technician lets her in", records=let_in(frank.device, desk), **shared),
+        no("membership", "she lets herself in", records=let_in(phone, desk), **shared),
+        no(
+            "membership",
+            "a technician brings the privacy team, where he sits too",
+            records=let_in(frank.device, desk, privacy),
+            **shared,
+        ),
+    ]
+
+
+def shut_cases() -> list[Case]:
+    """The account of a patient was closed: she stays listed, and noise lies where her seal would be."""
+    world = linden()
+    alice, bob = world.people["alice"], world.people["bob"]
+    patient, team = world.party("alice", Role.PATIENT), world.party(TEAM, Role.TEAM)
+    talk = Talk(world)
+    talk.epoch(alice.device, patient, team)
+    talk.say(alice.device, "before", topic="medicine")
+    talk.epoch(bob.device, replace(patient, shut=True), team)
+    talk.say(bob.device, "while she is away")
+    shared: Case = {"world": world.text(), "records": talk.records}
+    return [
+        ok(
+            "noise in place of a seal, read by the team",
+            plain=["before", "while she is away"],
+            keys=[key_text(TEAM, world.team_keys[TEAM][0])],
+            **shared,
+        ),
+        ok(
+            "noise in place of a seal, read by the one it is for",
+            plain=["before", None],
+            unreadable=[4],
+            faults={"3": "wrap"},
+            keys=[key_text("alice", alice.key)],
             **shared,
         ),
     ]

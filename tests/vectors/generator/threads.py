@@ -12,7 +12,7 @@ from portal.e2ee.records import Role
 from portal.e2ee.seal import Party, Writer
 
 from .building import NOON, TEAM, THREAD, Case, Talk, World, changed, each_member_false, key_text, linden, no, ok, raw
-from .rekeying import reset_cases, rotation_cases
+from .rekeying import reset_cases, rotation_cases, shut_cases, vouching_cases
 
 
 def thread_cases() -> tuple[Case, list[Case]]:
@@ -220,7 +220,7 @@ def thread_cases() -> tuple[Case, list[Case]]:
         no("epoch", "under an earlier epoch", records=late.resigned(bob.device, 6, epoch=2)),
         no("signature", "signed by dave", records=late.resigned(dave.device, 6)),
     ]
-    return common, cases + _form_cases(world) + reset_cases() + rotation_cases()
+    return common, cases + _form_cases(world) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases()
 
 
 def _form_cases(world: World) -> list[Case]:
