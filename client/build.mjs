@@ -7,7 +7,7 @@
 //        {"thread.js": {"file", "integrity", "bytes", "gz"}, "worker-crypto.js": …, "portal.css": …, "texts-en.json": …}
 //
 // Constants a bundle may name (declare them where they are used):
-//   __WORKER_<NAME>_URL__   string, for each worker/<name>.ts (in pages only: workers are built first)
+//   __WORKER_<NAME>_URL__   string, for each worker/<name>.ts (in pages, and in workers whose names come later)
 //   __TEXTS__               {[language]: {url, integrity}}
 //
 // Same inputs, same bytes. There is no code splitting, dynamic import or source map: Subresource Integrity then
@@ -25,8 +25,9 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.dirname(here);
 const URL_PREFIX = "/static/";
 const PSEUDO_LANGUAGE = "qps";
-// What a patient on a slow line waits for before the first thread can be shown.
-const FIRST_PAGE = "thread.js";
+// What a patient on a slow line waits for before the first thread can be shown; and what an older browser loads besides.
+const FIRST_PAGE = ["portal.css", "thread.js", "worker-crypto.js"];
+const OLDER_BROWSER = "worker-byhand.js";
 const FIRST_PAGE_LIMIT = 120_000;
 
 const words = process.argv.slice(2);
@@ -167,10 +168,10 @@ function report() {
     const { bytes, gz } = manifest[name];
     console.log(`${name.padEnd(32)} ${String(bytes).padStart(9)} bytes ${String(gz).padStart(8)} gz`);
   }
-  if (!(FIRST_PAGE in manifest)) return;
-  const first = names.filter((name) => name === FIRST_PAGE || name.endsWith(".css"));
-  const sum = first.reduce((total, name) => total + manifest[name].gz, 0);
-  console.log(`first load of a thread: ${sum} bytes gz of at most ${FIRST_PAGE_LIMIT} (${first.join(", ")})`);
+  if (!FIRST_PAGE.every((name) => name in manifest)) return;
+  const sum = FIRST_PAGE.reduce((total, name) => total + manifest[name].gz, 0);
+  console.log(`first load of a thread: ${sum} bytes gz of at most ${FIRST_PAGE_LIMIT} (${FIRST_PAGE.join(", ")})`);
+  console.log(`in a browser without X-Wing, ML-DSA or Ed25519: ${sum + manifest[OLDER_BROWSER].gz} bytes gz`);
   if (sum > FIRST_PAGE_LIMIT) throw new Error("the thread page has grown beyond what a first load may cost");
 }
 

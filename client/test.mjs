@@ -17,7 +17,11 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.dirname(here);
 
 /** Settings that product and tests share. */
-const settings = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", absWorkingDir: here };
+const settings = {
+  bundle: true, format: "esm", target: "es2022", logLevel: "warning", absWorkingDir: here,
+  inject: [path.join(here, "crypto/tests/byhand.ts")],
+  define: Object.fromEntries(["BYHAND", "CRYPTO", "RECOVERY"].map((name) => [`__WORKER_${name}_URL__`, '""'])),
+};
 
 function testFiles(folder) {
   const found = [];

@@ -232,7 +232,7 @@ async function makeEntry(
   facts: NewEntry, identity: IdentitySeeds, before: UserEntry | undefined, extra: { readonly reset?: true },
 ): Promise<EntryText> {
   const { id: name, role, gen, kem } = facts;
-  const keys = identityKeys(identity);
+  const keys = await identityKeys(identity);
   const h = utf8(JSON.stringify({
     v: 1, t: "user", id: name, role, ed: b64(keys.ed), ml: b64(keys.ml), gen, kem: b64(kem),
     n: (before?.n ?? 0) + 1, prev: before === undefined ? "" : b64(before.hash), ...extra,
@@ -270,7 +270,7 @@ export function walkBackSeeds(chain: UserChain, newest: Bytes): Promise<Readonly
       if (entry.gen === chain.entries[index - 1]!.gen) continue;
       if (typeof entry.text.prevseed !== "string") break;
       const before = await openPrevSeed("user-prev", entry.h, seed, unb64(entry.text.prevseed));
-      if (before === undefined || !sameBytes(publicKeyOf(before), chain.entries[index - 1]!.kem)) {
+      if (before === undefined || !sameBytes(await publicKeyOf(before), chain.entries[index - 1]!.kem)) {
         throw new Refused("wrap", `generation ${entry.gen}`);
       }
       seeds.set(entry.gen - 1, before);

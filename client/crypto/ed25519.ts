@@ -1,10 +1,8 @@
 // Ed25519 as every reader must see it: without cofactor, R compared as bytes, keys and R canonical and never of small
 // order (docs/protocol.md section 1). WebCrypto does the equation where it does it this way; our own checks stand before it.
 
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { sha512 } from "@noble/hashes/sha2.js";
-
-import { type Bytes, b64, concat, randomBytes, sameBytes } from "./encoding.ts";
+import { type Bytes, b64, concat, randomBytes, sameBytes, unb64 } from "./encoding.ts";
+import { byHand } from "./platform.ts";
 
 /** Signs as one device or identity. The private half may be a key that cannot leave the browser. */
 export interface Signer {
@@ -15,7 +13,8 @@ export interface Signer {
 /** A signing key as it is kept: a handle where WebCrypto has Ed25519, otherwise a seed that is to be wrapped at rest. */
 export type KeptKey = { readonly kind: "handle"; readonly handle: CryptoKey } | { readonly kind: "seed"; readonly seed: Bytes };
 
-const ORDER = (1n << 252n) + 27742317777372353535851937790883648493n;
+/** Of the base point. */
+export const ORDER = (1n << 252n) + 27742317777372353535851937790883648493n;
 const ORDER_BYTES = littleEndian(ORDER);
 const FIELD_BYTES = littleEndian((1n << 255n) - 19n);
 
@@ -38,7 +37,8 @@ function fromHex(text: string): Bytes {
   return Uint8Array.from(text.match(/../g)!, (pair) => Number.parseInt(pair, 16));
 }
 
-function fromLittleEndian(bytes: Uint8Array): bigint {
+/** The number whose bytes these are, the least significant first. */
+export function fromLittleEndian(bytes: Uint8Array): bigint {
   let value = 0n;
   for (let index = bytes.length - 1; index >= 0; index -= 1) value = (value << 8n) | BigInt(bytes[index]!);
   return value;
@@ -71,22 +71,7 @@ export async function verify(publicKey: Bytes, signature: Bytes, message: Bytes)
   if (!acceptablePoint(publicKey) || !acceptablePoint(signature.subarray(0, 32))) return false;
   if (!acceptableScalar(signature.subarray(32))) return false;
   if (await webCryptoComparesBytes()) return equationByWebCrypto(publicKey, signature, message);
-  return equationByHand(publicKey, signature, message);
-}
-
-/** encode(SB - kA) = R, by noble's points. Its own verify multiplies by the cofactor and is never used. */
-export function equationByHand(publicKey: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
-  let point: InstanceType<typeof ed25519.Point>;
-  try {
-    point = ed25519.Point.fromBytes(publicKey);
-  } catch {
-    return false; // not on the curve
-  }
-  const r = signature.subarray(0, 32);
-  const k = fromLittleEndian(sha512(concat(r, publicKey, message))) % ORDER;
-  const s = fromLittleEndian(signature.subarray(32));
-  const expected = ed25519.Point.BASE.multiplyUnsafe(s).subtract(point.multiplyUnsafe(k));
-  return sameBytes(expected.toBytes(), r);
+  return byHand("edVerify", { publicKey, signature, message });
 }
 
 const importedKeys = new Map<string, Promise<CryptoKey | undefined>>();
@@ -109,6 +94,25 @@ async function equationByWebCrypto(publicKey: Bytes, signature: Bytes, message: 
   return key !== undefined && crypto.subtle.verify("Ed25519", key, signature, message);
 }
 
+/** The message of both probes. */
+export const PROBED: Bytes = Uint8Array.of(1);
+
+/** A signature under the key of the seed 7, 7, …, 7. */
+export const HOLDS = {
+  publicKey: fromHex("ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c"),
+  signature: fromHex(
+    "6d4c7f936bb1536c2b2a2162708198910e2eaa6a6d6abc613f56164087c509ac610fc80e4296d0fc3821dac490cfb795103c325c5a0c1196785c4488aa36a80b",
+  ),
+};
+
+/** A signature under the same key with the point of order 2 added, which only a verifier with cofactor takes. */
+export const MIXED_ORDER = {
+  publicKey: fromHex("03b5939c1d63adf5410aaf84ecd13a066ab889514141846dbde11596ebb92dd3"),
+  signature: fromHex(
+    "58666666666666666666666666666666666666666666666666666666666666665f09a7f0cf6fa2253c745f5a7c0ad7ccca40129a32d7281da4d8ab1d3ee9fa04",
+  ),
+};
+
 let comparison: Promise<boolean> | undefined;
 
 /** Forgets what was found out about this platform's WebCrypto (for tests that change it). */
@@ -124,14 +128,8 @@ export function forgetPlatform(): void {
 function webCryptoComparesBytes(): Promise<boolean> {
   comparison ??= (async () => {
     try {
-      const seed = new Uint8Array(32).fill(7);
-      const message = new Uint8Array([1]);
-      const own = signByHand(seed, message);
-      const mixed = mixedOrderProbe(seed, message);
-      return (
-        (await equationByWebCrypto(own.publicKey, own.signature, message)) &&
-        !(await equationByWebCrypto(mixed.publicKey, mixed.signature, message))
-      );
+      const [holds, mixed] = await Promise.all([HOLDS, MIXED_ORDER].map((one) => equationByWebCrypto(one.publicKey, one.signature, PROBED)));
+      return holds === true && mixed === false;
     } catch {
       return false; // no Ed25519 here
     }
@@ -139,34 +137,21 @@ function webCryptoComparesBytes(): Promise<boolean> {
   return comparison;
 }
 
-function signByHand(seed: Bytes, message: Bytes): { publicKey: Bytes; signature: Bytes } {
-  return {
-    publicKey: ed25519.getPublicKey(seed) as Bytes,
-    signature: ed25519.sign(message, seed) as Bytes,
-  };
-}
-
-/** A signature under A + T (T of order 2) that only a cofactored verifier takes. */
-function mixedOrderProbe(seed: Bytes, message: Bytes): { publicKey: Bytes; signature: Bytes } {
-  const { scalar, point } = ed25519.utils.getExtendedPublicKey(seed);
-  const torsion = ed25519.Point.fromBytes(SMALL_ORDER[2]!);
-  const publicKey = point.add(torsion).toBytes() as Bytes;
-  for (let nonce = 1n; ; nonce += 1n) {
-    const r = ed25519.Point.BASE.multiply(nonce).toBytes();
-    const k = fromLittleEndian(sha512(concat(r, publicKey, message))) % ORDER;
-    // An even k kills the part of order 2, and the signature would hold everywhere.
-    if (k % 2n === 1n) return { publicKey, signature: concat(r, littleEndian((nonce + k * scalar) % ORDER)) };
-  }
-}
-
 const PKCS8_PREFIX = fromHex("302e020100300506032b657004220420");
+
+/** The public key of a 32-byte seed. */
+export async function publicKeyOfSeed(seed: Bytes): Promise<Bytes> {
+  if (!(await webCryptoComparesBytes())) return byHand("edPublicKey", seed);
+  const handle = await crypto.subtle.importKey("pkcs8", concat(PKCS8_PREFIX, seed), "Ed25519", true, ["sign"]);
+  return unb64((await crypto.subtle.exportKey("jwk", handle)).x, 32);
+}
 
 /** A signer from a 32-byte seed. */
 export async function signerFromSeed(seed: Bytes): Promise<Signer> {
-  const publicKey = ed25519.getPublicKey(seed) as Bytes;
+  const publicKey = await publicKeyOfSeed(seed);
   if (!(await webCryptoComparesBytes())) {
     const own = seed.slice();
-    return { publicKey, sign: (message) => Promise.resolve(ed25519.sign(message, own) as Bytes) };
+    return { publicKey, sign: (message) => byHand("edSign", { seed: own, message }) };
   }
   const handle = await crypto.subtle.importKey("pkcs8", concat(PKCS8_PREFIX, seed), "Ed25519", false, ["sign"]);
   return signerFromHandle(handle, publicKey);
@@ -188,7 +173,7 @@ export async function generateDeviceKey(): Promise<{ readonly publicKey: Bytes; 
     return { publicKey, kept: { kind: "handle", handle: pair.privateKey } };
   }
   const seed = randomBytes(32);
-  return { publicKey: ed25519.getPublicKey(seed) as Bytes, kept: { kind: "seed", seed } };
+  return { publicKey: await publicKeyOfSeed(seed), kept: { kind: "seed", seed } };
 }
 
 /** The signer of a kept key. */

@@ -2,10 +2,9 @@
 // Never auth mode and never PSK: who speaks is shown by signatures (docs/protocol.md, "Choice" and section 12).
 
 import { shake256 } from "@noble/hashes/sha3.js";
-import { ml_kem768_x25519 as xwing } from "@noble/post-quantum/hybrid.js";
 
 import { type Bytes, aesOpen, aesSeal, concat, randomBytes, sameBytes, utf8 } from "./encoding.ts";
-import { nativeAllowed } from "./platform.ts";
+import { byHand, nativeAllowed, nativePublicKey } from "./platform.ts";
 
 export const PUBLIC_KEY_BYTES = 1216;
 export const SEED_BYTES = 32;
@@ -32,8 +31,8 @@ export function generateSeed(): Bytes {
 }
 
 /** The public key of a seed: ML-KEM-768, then X25519. */
-export function publicKeyOf(seed: Bytes): Bytes {
-  return xwing.keygen(seed).publicKey as Bytes;
+export async function publicKeyOf(seed: Bytes): Promise<Bytes> {
+  return await nativePublicKey(ALGORITHM, seed, ["decapsulateBits", "encapsulateBits"]) ?? byHand("kemPublicKey", seed);
 }
 
 /**
@@ -83,8 +82,7 @@ async function encapsulate(publicKey: Bytes): Promise<{ secret: Bytes; enc: Byte
     const result = await (crypto.subtle as unknown as KemSubtle).encapsulateBits(ALGORITHM, handle);
     return { secret: new Uint8Array(result.sharedKey), enc: new Uint8Array(result.ciphertext) };
   }
-  const { sharedSecret, cipherText } = xwing.encapsulate(publicKey);
-  return { secret: sharedSecret as Bytes, enc: cipherText as Bytes };
+  return byHand("kemEncapsulate", publicKey);
 }
 
 async function decapsulate(seed: Bytes, enc: Bytes): Promise<Bytes> {
@@ -92,10 +90,10 @@ async function decapsulate(seed: Bytes, enc: Bytes): Promise<Bytes> {
   if (handle !== undefined) {
     return new Uint8Array(await (crypto.subtle as unknown as KemSubtle).decapsulateBits(ALGORITHM, handle, enc));
   }
-  return xwing.decapsulate(enc, seed) as Bytes;
+  return byHand("kemDecapsulate", { seed, enc });
 }
 
-/** A WebCrypto key, or undefined where the platform has no X-Wing: then noble computes the same bytes. */
+/** A WebCrypto key, or undefined where the platform has no X-Wing: then the same bytes are computed by hand. */
 async function nativeKey(
   format: string, bytes: Bytes, use: "encapsulateBits" | "decapsulateBits",
 ): Promise<CryptoKey | undefined> {

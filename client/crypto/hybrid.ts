@@ -1,11 +1,8 @@
 // The identity's signature: Ed25519 and ML-DSA-65 side by side, both must hold (docs/protocol.md sections 2 and 3).
 
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { ml_dsa65 } from "@noble/post-quantum/ml-dsa.js";
-
-import { signerFromSeed, verify as verifyEd25519 } from "./ed25519.ts";
+import { publicKeyOfSeed, signerFromSeed, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, randomBytes, unb64, utf8 } from "./encoding.ts";
-import { nativeAllowed } from "./platform.ts";
+import { byHand, nativeAllowed, nativePublicKey } from "./platform.ts";
 import { attempt, refused } from "./reasons.ts";
 
 /** The two public keys of an identity. */
@@ -31,8 +28,9 @@ export function generateIdentity(): IdentitySeeds {
 }
 
 /** The public keys that belong to the seeds. */
-export function identityKeys(seeds: IdentitySeeds): IdentityKeys {
-  return { ed: ed25519.getPublicKey(seeds.ed) as Bytes, ml: ml_dsa65.keygen(seeds.ml).publicKey as Bytes };
+export async function identityKeys(seeds: IdentitySeeds): Promise<IdentityKeys> {
+  const ml = await nativePublicKey(ALGORITHM, seeds.ml, ["sign", "verify"]);
+  return { ed: await publicKeyOfSeed(seeds.ed), ml: ml ?? await byHand("mlPublicKey", seeds.ml) };
 }
 
 /** b64(Ed25519) + "." + b64(ML-DSA-65) over `message`. */
@@ -62,7 +60,7 @@ async function signMlDsa(seed: Bytes, message: Bytes): Promise<Bytes> {
   if (handle !== undefined) {
     return new Uint8Array(await crypto.subtle.sign({ ...ALGORITHM, context: CONTEXT } as Algorithm, handle, message));
   }
-  return ml_dsa65.sign(message, ml_dsa65.keygen(seed).secretKey, { context: CONTEXT }) as Bytes;
+  return byHand("mlSign", { seed, message, context: CONTEXT });
 }
 
 async function verifyMlDsa(publicKey: Bytes, signature: Bytes, message: Bytes): Promise<boolean> {
@@ -71,10 +69,10 @@ async function verifyMlDsa(publicKey: Bytes, signature: Bytes, message: Bytes): 
   if (handle !== undefined) {
     return crypto.subtle.verify({ ...ALGORITHM, context: CONTEXT } as Algorithm, handle, signature, message);
   }
-  return ml_dsa65.verify(signature, message, publicKey, { context: CONTEXT });
+  return byHand("mlVerify", { publicKey, signature, message, context: CONTEXT });
 }
 
-/** A WebCrypto key, or undefined where the platform has no ML-DSA: then noble computes the same bytes. */
+/** A WebCrypto key, or undefined where the platform has no ML-DSA: then the same bytes are computed by hand. */
 async function nativeKey(format: string, bytes: Bytes, use: "sign" | "verify"): Promise<CryptoKey | undefined> {
   if (!nativeAllowed()) return undefined;
   try {

@@ -204,7 +204,7 @@ export function openIdentity(text: RootBoxText, urk: Bytes, chain: UserChain, n:
     const secret = await openRoot(text, urk, { user: chain.id, kind: "uik", n });
     if (secret.length !== 64) throw new Refused("member key", "not two seeds");
     const seeds: IdentitySeeds = { ed: secret.slice(0, 32), ml: secret.slice(32, 64) };
-    const keys = identityKeys(seeds);
+    const keys = await identityKeys(seeds);
     const entry = chain.entries[n - 1];
     if (entry === undefined || !sameBytes(keys.ed, entry.keys.ed) || !sameBytes(keys.ml, entry.keys.ml)) {
       throw new Refused("member key", "seeds of another identity");
@@ -218,7 +218,7 @@ export function openEncryptionSeed(text: RootBoxText, urk: Bytes, chain: UserCha
   return attemptAsync(async () => {
     const seed = await openRoot(text, urk, { user: chain.id, kind: "puk", n: gen });
     const entry = chain.entry(gen);
-    if (entry === undefined || seed.length !== SEED_BYTES || !sameBytes(publicKeyOf(seed), entry.kem)) throw new Refused("member key", "another key's seed");
+    if (entry === undefined || seed.length !== SEED_BYTES || !sameBytes(await publicKeyOf(seed), entry.kem)) throw new Refused("member key", "another key's seed");
     return seed;
   });
 }

@@ -200,7 +200,7 @@ export async function makeTeamRecord(
   const seed = generateSeed();
   const gen = (before?.entry.gen ?? 0) + 1;
   const h = utf8(JSON.stringify({
-    v: 1, t: "team", id: team, gen, kem: b64(publicKeyOf(seed)),
+    v: 1, t: "team", id: team, gen, kem: b64(await publicKeyOf(seed)),
     members: seats.map(({ id: member, role }) => ({ id: member, role })),
     prevrec: before === undefined ? "" : b64(before.entry.hash),
   }));
@@ -233,7 +233,7 @@ export function openTeam(
     if (seed === undefined) throw new Refused("wrap", `team generation ${last.gen}`);
     for (let gen = last.gen; ; gen -= 1) {
       const record = chain.entry(gen)!;
-      if (!sameBytes(publicKeyOf(seed), record.kem)) throw new Refused("wrap", `team generation ${gen}`);
+      if (!sameBytes(await publicKeyOf(seed), record.kem)) throw new Refused("wrap", `team generation ${gen}`);
       seeds.set(gen, seed);
       if (gen === 1) return seeds;
       const before = await openPrevSeed("team-prev", record.h, seed, record.prev);

@@ -14,6 +14,7 @@ import { AppFrame, dress } from "../views/shell.tsx";
 import type { Pharmacy } from "../views/types.ts";
 import { type Account, ApiError, type SessionState, Unreachable, get, readSession } from "../live/api.ts";
 import { LiveSession, type Screen } from "../live/session.ts";
+import "../live/byhand.ts";
 
 /** What a page's view gets. */
 export interface Page<Person extends SignedIn> {

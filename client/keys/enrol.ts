@@ -24,7 +24,7 @@ export function enrol(person: SignedIn): Promise<void> {
 
 async function makeFirst({ account, store }: SignedIn): Promise<void> {
   const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
-  const entry = await makeFirstEntry({ id: account.id, role: "person", gen: 1, kem: publicKeyOf(seed) }, identity);
+  const entry = await makeFirstEntry({ id: account.id, role: "person", gen: 1, kem: await publicKeyOf(seed) }, identity);
   const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
   const vault = await makeVault(account.id, root, { rev: 1, n: 1, gen: 1 }, identity, seed);
   const pending = await keepPending(

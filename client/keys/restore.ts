@@ -71,7 +71,7 @@ async function makeAnew({ account, store }: SignedIn): Promise<void> {
   const chain = await ownChain(account.id, own, store);
   const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
   const gen = chain.newest.gen + 1;
-  const entry = await makeNextEntry({ id: account.id, role: "person", gen, kem: publicKeyOf(seed) }, identity, chain.newest, undefined, undefined);
+  const entry = await makeNextEntry({ id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, undefined, undefined);
   const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
   const rev = own.vault.rev + 1;
   const vault = await makeVault(account.id, root, { rev, n: chain.newest.n + 1, gen }, identity, seed);

@@ -31,7 +31,7 @@ export async function newGeneration(ready: Ready, root: Bytes): Promise<number> 
   const before = keyring.seed(account.id, chain.newest.gen);
   if (before === undefined) throw new Error("the newest key is not held here");
   const entry = await makeNextEntry(
-    { id: account.id, role: "person", gen, kem: publicKeyOf(seed) }, identity, chain.newest, identity, { before, now: seed },
+    { id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, identity, { before, now: seed },
   );
   const vault = await vaultWithSeed(own.vault.vault, root, account.id, gen, seed);
   await resting.keep("puk", account.id, gen, seed);

@@ -3,4 +3,6 @@
 import { runner } from "../live/worker.ts";
 import type { keyTasks } from "./tasks.ts";
 
-export const run = runner<typeof keyTasks>();
+declare const __WORKER_RECOVERY_URL__: string;
+
+export const run = runner<typeof keyTasks>(__WORKER_RECOVERY_URL__);

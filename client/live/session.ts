@@ -3,7 +3,7 @@
 
 import { forgetCertificates } from "../crypto/certificates.ts";
 import { type SessionEnd, type SessionState, isCode, post, readSession, sessionEvents } from "./api.ts";
-import { endWorker } from "./worker.ts";
+import { endWorkers } from "./worker.ts";
 
 /** What a page shows around its content. */
 export type Screen =
@@ -143,7 +143,7 @@ export class LiveSession {
     if (this.over) return;
     this.over = true;
     for (const wipe of this.wipes) wipe();
-    endWorker();
+    endWorkers();
     forgetCertificates();
     if (tell) this.say({ kind: end, account: this.account });
     this.show({ kind: end });

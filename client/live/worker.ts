@@ -1,8 +1,6 @@
-// The page's side of the crypto worker: long work (Argon2, opening whole threads) runs beside the page, which stays awake.
+// The page's side of its workers: long work (opening whole threads, Argon2) runs beside the page, which stays awake.
 
 import { Refused, type Reason } from "../crypto/reasons.ts";
-
-declare const __WORKER_CRYPTO_URL__: string;
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -17,9 +15,8 @@ export type WorkerAnswer =
   | { readonly no: number; readonly refused: { readonly reason: Reason; readonly message: string; readonly seq: number | undefined } }
   | { readonly no: number; readonly failed: string };
 
-const waiting = new Map<number, Waiting>();
-let worker: Worker | undefined;
-let count = 0;
+/** Workers by their address, each begun when it is first asked. */
+const lines = new Map<string, Line>();
 
 type Task = (input: never, emit: never) => Promise<unknown>;
 
@@ -34,46 +31,58 @@ export type Run<Table extends Readonly<Record<keyof Table, Task>>> = <Name exten
   name: Name, input: Parameters<Table[Name]>[0], options?: RunOptions,
 ) => Promise<Awaited<ReturnType<Table[Name]>>>;
 
-/** The page's side of one table of client/worker/crypto.ts: only its type is named here, its code stays in the worker. */
-export function runner<Table extends Readonly<Record<keyof Table, Task>>>(): Run<Table> {
-  return (name, input, options = {}) => {
-    const no = (count += 1);
-    return new Promise((resolve, reject) => {
-      waiting.set(no, {
-        resolve: resolve as (value: unknown) => void, reject, part: options.onPart as ((part: unknown) => void) | undefined,
-      });
-      started().postMessage({ no, name, input }, [...(options.transfer ?? [])]);
-    });
-  };
+/** The page's side of the table of tasks in the worker at `url`: only its type is named here, its code stays in the worker. */
+export function runner<Table extends Readonly<Record<keyof Table, Task>>>(url: string): Run<Table> {
+  return (name, input, options = {}) => new Promise((resolve, reject) => {
+    const asked = { resolve: resolve as (value: unknown) => void, reject, part: options.onPart as ((part: unknown) => void) | undefined };
+    let line = lines.get(url);
+    if (line === undefined) lines.set(url, line = new Line(url));
+    line.ask(asked, String(name), input, options.transfer ?? []);
+  });
 }
 
-/** Ends the worker with everything it holds: the screen is locked. What still waits is rejected. */
-export function endWorker(): void {
-  worker?.terminate();
-  worker = undefined;
-  for (const one of waiting.values()) one.reject(new Error("the worker was ended"));
-  waiting.clear();
+/** Ends the workers with everything they hold: the screen is locked. What still waits is rejected. */
+export function endWorkers(): void {
+  for (const line of lines.values()) line.end();
 }
 
-function started(): Worker {
-  if (worker !== undefined) return worker;
-  worker = new Worker(trustedUrl(__WORKER_CRYPTO_URL__) as string, { type: "module" });
-  worker.onmessage = (event: MessageEvent<WorkerAnswer>) => hear(event.data);
-  worker.onerror = () => endWorker();
-  return worker;
-}
+/** One worker and what it was asked. */
+class Line {
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly worker: Worker;
+  private count = 0;
 
-function hear(answer: WorkerAnswer): void {
-  const asked = waiting.get(answer.no);
-  if (asked === undefined) return;
-  if ("part" in answer) {
-    asked.part?.(answer.part);
-    return;
+  constructor(private readonly url: string) {
+    this.worker = new Worker(trustedUrl(url) as string, { type: "module" });
+    this.worker.onmessage = (event: MessageEvent<WorkerAnswer>) => this.hear(event.data);
+    this.worker.onerror = () => this.end();
   }
-  waiting.delete(answer.no);
-  if ("value" in answer) asked.resolve(answer.value);
-  else if ("refused" in answer) asked.reject(new Refused(answer.refused.reason, answer.refused.message, answer.refused.seq));
-  else asked.reject(new Error(answer.failed));
+
+  ask(asked: Waiting, name: string, input: unknown, transfer: readonly Transferable[]): void {
+    const no = (this.count += 1);
+    this.waiting.set(no, asked);
+    this.worker.postMessage({ no, name, input }, [...transfer]);
+  }
+
+  end(): void {
+    this.worker.terminate();
+    lines.delete(this.url);
+    for (const one of this.waiting.values()) one.reject(new Error("the worker was ended"));
+    this.waiting.clear();
+  }
+
+  private hear(answer: WorkerAnswer): void {
+    const asked = this.waiting.get(answer.no);
+    if (asked === undefined) return;
+    if ("part" in answer) {
+      asked.part?.(answer.part);
+      return;
+    }
+    this.waiting.delete(answer.no);
+    if ("value" in answer) asked.resolve(answer.value);
+    else if ("refused" in answer) asked.reject(new Refused(answer.refused.reason, answer.refused.message, answer.refused.seq));
+    else asked.reject(new Error(answer.failed));
+  }
 }
 
 interface TrustedTypes {

@@ -3,4 +3,6 @@
 import { runner } from "../live/worker.ts";
 import type { threadTasks } from "./tasks.ts";
 
-export const run = runner<typeof threadTasks>();
+declare const __WORKER_CRYPTO_URL__: string;
+
+export const run = runner<typeof threadTasks>(__WORKER_CRYPTO_URL__);

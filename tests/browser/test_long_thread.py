@@ -1,4 +1,4 @@
-"""A conversation of a thousand messages: Walt writes his numbers down every day."""
+"""Walt writes his numbers down every day: a thousand messages. And a conversation in a browser of some years ago."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from complaints import Complaints
 from demo_world import sign_in
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
+from test_vectors_in_chromium import BROWSERS
 
 pytestmark = pytest.mark.browser
 PASSPHRASE = "river lantern copper meadow violin"
@@ -54,3 +55,34 @@ def test_the_newest_fifty_come_at_once_and_the_place_is_kept(
     assert bubbles.last.inner_text() == newest
     walt.locator(".composer textarea").press_sequentially("I can still type", timeout=20_000)
     expect(walt.locator(".composer textarea")).to_have_value("I can still type")
+
+
+def test_a_browser_without_the_newer_algorithms_opens_and_answers(
+    person: Callable[..., Page], complaints: Complaints
+) -> None:
+    """Page and worker have computed in a worker of its own what the browser has never heard of."""
+    complaints.allow(r"status of (401|403|409)")
+    older = BROWSERS["without Ed25519 too"]
+    assert older is not None
+    loaded: list[str] = []
+
+    def lacking(route: Route) -> None:
+        loaded.append(route.request.url)
+        answer = route.fetch()
+        headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+        route.fulfill(status=answer.status, headers=headers, body=older + answer.text())
+
+    alice = person("alice")
+    alice.add_init_script(older)
+    alice.context.route("**/static/worker-*.js", lacking)
+    sign_in(alice, "alice", "/messages")
+    alice.wait_for_url(re.compile("/recover"), timeout=30_000)
+    alice.locator("input[type=password]").first.fill(PASSPHRASE)
+    alice.locator("form button[type=submit]").first.click()
+    alice.locator(".queue__row").first.click(timeout=60_000)
+    expect(alice.locator("article.bubble").last).to_be_visible(timeout=60_000)
+    alice.locator(".composer textarea").fill("Written in an old browser")
+    alice.locator(".composer textarea").press("Control+Enter")
+    sent = alice.locator("article.bubble").filter(has_text="Written in an old browser")
+    expect(sent).to_contain_text("Sent", timeout=30_000)
+    assert any("worker-byhand" in url for url in loaded)

@@ -16,10 +16,10 @@ for (const info of [utf8(""), utf8("context"), randomBytes(2000)]) {
     const seed = generateSeed();
     const content = randomBytes(32);
     const theirs = await suite.DeserializePrivateKey(seed, true);
-    const ours = await seal(publicKeyOf(seed), info, content);
+    const ours = await seal(await publicKeyOf(seed), info, content);
     const opened = await suite.Open(theirs, ours.slice(0, ENC_BYTES), ours.slice(ENC_BYTES), { info });
     assert.deepEqual(new Uint8Array(opened), content);
-    const made = await suite.Seal(await suite.DeserializePublicKey(publicKeyOf(seed)), content, { info });
+    const made = await suite.Seal(await suite.DeserializePublicKey(await publicKeyOf(seed)), content, { info });
     assert.deepEqual(await open(seed, info, concat(made.encapsulatedSecret, made.ciphertext) as Bytes), content);
   });
 }

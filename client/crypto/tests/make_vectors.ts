@@ -75,7 +75,7 @@ function keyText(id: string, gen: number, seed: Bytes): unknown {
 async function hybrid(): Promise<void> {
   const seeds = generateIdentity();
   const other = generateIdentity();
-  const { ed, ml } = identityKeys(seeds);
+  const { ed, ml } = await identityKeys(seeds);
   const message = utf8("signed twice");
   const sig = await sign(seeds, message);
   const foreign = await sign(other, message);
@@ -92,7 +92,7 @@ async function hybrid(): Promise<void> {
 
 async function hpke(): Promise<void> {
   const seed = generateSeed();
-  const publicKey = publicKeyOf(seed);
+  const publicKey = await publicKeyOf(seed);
   const info = pae("wrap", utf8("{}"), "alice", 1);
   const content = randomBytes(32);
   const sealed = await seal(publicKey, info, content);
@@ -116,14 +116,14 @@ async function hpke(): Promise<void> {
 async function chains(): Promise<void> {
   const identity = generateIdentity();
   const [first, second] = [generateSeed(), generateSeed()];
-  const facts = (gen: number, seed: Bytes) => ({ id: "alice", role: "person" as const, gen, kem: publicKeyOf(seed) });
-  const one = await makeFirstEntry(facts(1, first), identity);
+  const facts = async (gen: number, seed: Bytes) => ({ id: "alice", role: "person" as const, gen, kem: await publicKeyOf(seed) });
+  const one = await makeFirstEntry(await facts(1, first), identity);
   const chain = good(await verifyUserChain("alice", [one]));
-  const two = await makeNextEntry(facts(2, second), identity, chain.newest, identity, { before: first, now: second });
+  const two = await makeNextEntry(await facts(2, second), identity, chain.newest, identity, { before: first, now: second });
   const grown = good(await verifyUserChain("alice", [one, two]));
   const renewed = generateIdentity();
-  const three = await makeNextEntry(facts(2, second), renewed, grown.newest, identity, undefined);
-  const four = await makeNextEntry(facts(3, generateSeed()), generateIdentity(), grown.newest, undefined, undefined);
+  const three = await makeNextEntry(await facts(2, second), renewed, grown.newest, identity, undefined);
+  const four = await makeNextEntry(await facts(3, generateSeed()), generateIdentity(), grown.newest, undefined, undefined);
   const pin = (of: typeof chain) => ({ n: of.newest.n, hash: b64(of.newest.hash) });
   const base = { id: "alice", pin: null };
   ok("directory", { name: "one entry", ...base, entries: [one], n: 1, gen: 1, resets: [] });
@@ -131,31 +131,31 @@ async function chains(): Promise<void> {
   ok("directory", { name: "a new identity, signed by the one before", ...base, entries: [one, two, three], n: 3, gen: 2, resets: [] });
   ok("directory", { name: "a reset above the pin", ...base, entries: [one, two, four], pin: pin(grown), n: 3, gen: 3, resets: [3] });
   reject("directory", "rollback", { name: "ends before the pin", ...base, entries: [one], pin: pin(grown) });
-  const otherTwo = await makeNextEntry(facts(2, generateSeed()), identity, chain.newest, identity, undefined);
+  const otherTwo = await makeNextEntry(await facts(2, generateSeed()), identity, chain.newest, identity, undefined);
   reject("directory", "fork", { name: "another entry at the pin", ...base, entries: [one, otherTwo], pin: pin(grown) });
   const mallory = generateIdentity();
-  const forged = await makeNextEntry(facts(2, second), mallory, chain.newest, mallory, undefined);
+  const forged = await makeNextEntry(await facts(2, second), mallory, chain.newest, mallory, undefined);
   reject("directory", "certificate", { name: "the server's own identity", ...base, entries: [one, forged] });
   reject("directory", "form", { name: "neither prevsig nor reset", ...base, entries: [one, { h: two.h, sig: two.sig }] });
   reject("directory", "form", { name: "both prevsig and reset", ...base, entries: [one, two, { ...four, prevsig: three.prevsig }] });
   reject("directory", "sequence", { name: "an entry left out", ...base, entries: [one, three] });
   reject("directory", "chain", { name: "prev of another entry", ...base, entries: [one, otherTwo, three] });
   reject("directory", "certificate", { name: "own signature bent", ...base, entries: [{ ...one, sig: bent(one.sig) }] });
-  const sameKey = await makeNextEntry(facts(2, first), identity, chain.newest, identity, undefined);
+  const sameKey = await makeNextEntry(await facts(2, first), identity, chain.newest, identity, undefined);
   reject("directory", "member key", { name: "a new generation with the old key", ...base, entries: [one, sameKey] });
-  const leap = await makeNextEntry(facts(3, second), identity, chain.newest, identity, undefined);
+  const leap = await makeNextEntry(await facts(3, second), identity, chain.newest, identity, undefined);
   reject("directory", "member key", { name: "a generation left out", ...base, entries: [one, leap] });
-  const softReset = await makeNextEntry(facts(1, first), generateIdentity(), chain.newest, undefined, undefined);
+  const softReset = await makeNextEntry(await facts(1, first), generateIdentity(), chain.newest, undefined, undefined);
   reject("directory", "member key", { name: "a reset without new generation", ...base, entries: [one, softReset] });
-  const dave = await makeNextEntry({ ...facts(2, second), id: "dave" }, identity, chain.newest, identity, undefined);
+  const dave = await makeNextEntry({ ...await facts(2, second), id: "dave" }, identity, chain.newest, identity, undefined);
   reject("directory", "chain", { name: "an entry of somebody else", ...base, entries: [one, dave] });
-  const service = await makeNextEntry({ ...facts(2, second), role: "service" }, identity, chain.newest, identity, undefined);
+  const service = await makeNextEntry({ ...await facts(2, second), role: "service" }, identity, chain.newest, identity, undefined);
   reject("directory", "chain", { name: "another role", ...base, entries: [one, service] });
 
   const seeds = { 1: b64(first), 2: b64(second) };
   ok("prevseeds", { name: "one step back", id: "alice", entries: [one, two], seed: b64(second), seeds });
   reject("prevseeds", "wrap", { name: "another seed", id: "alice", entries: [one, two], seed: b64(generateSeed()) });
-  const wrong = await makeNextEntry(facts(2, second), identity, chain.newest, identity, { before: generateSeed(), now: second });
+  const wrong = await makeNextEntry(await facts(2, second), identity, chain.newest, identity, { before: generateSeed(), now: second });
   reject("prevseeds", "wrap", { name: "hides another seed", id: "alice", entries: [one, wrong], seed: b64(second) });
 
   const device = await signerFromSeed(randomBytes(32));
@@ -342,7 +342,7 @@ async function certificates(world: World, alice: Person, bob: Person, text: Text
   // Alice starts again: identity 2 with generation 2. Her old phone was certified by identity 1 only.
   const identity = generateIdentity();
   const seed = generateSeed();
-  const reset = await makeNextEntry({ id: "alice", role: "person", gen: 2, kem: publicKeyOf(seed) }, identity, alice.chain.newest, undefined, undefined);
+  const reset = await makeNextEntry({ id: "alice", role: "person", gen: 2, kem: await publicKeyOf(seed) }, identity, alice.chain.newest, undefined, undefined);
   const entries = [...alice.entries, reset];
   const chain = good(await verifyUserChain("alice", entries));
   const renewed = [{ id: "alice", role: "patient" as const, gen: 2, kem: chain.newest.kem }, members[1]!];
@@ -473,7 +473,7 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
   reject("inbound", "object", { name: "another team", ...arrived, team: "rowan_pharmacists" });
   reject("inbound", "wrap", { name: "another seed", ...arrived, seed: b64(dave.seed) });
   reject("inbound", "wrap", { name: "header exchanged", ...arrived, item: { ...item, h: b64(rewritten(item.h, { via: "form" })) } });
-  const strange = await sealInbound({ team: team.id, gen: 1, id, ts: NOON, via: "mail" }, publicKeyOf(generateSeed()), content);
+  const strange = await sealInbound({ team: team.id, gen: 1, id, ts: NOON, via: "mail" }, await publicKeyOf(generateSeed()), content);
   reject("inbound", "member key", { name: "to a key that is not the team's", ...arrived, item: strange });
 }
 

@@ -215,7 +215,7 @@ describe("key chains", () => {
     const seed = generateSeed();
     const first = alice.chain.newest;
     const next = await makeNextEntry(
-      { id: "alice", role: "person", gen: 2, kem: publicKeyOf(seed) }, alice.identity, first, alice.identity,
+      { id: "alice", role: "person", gen: 2, kem: await publicKeyOf(seed) }, alice.identity, first, alice.identity,
       { before: alice.seed, now: seed },
     );
     const chain = good(await verifyUserChain("alice", [...alice.entries, next], alice.chain.pin()));
@@ -227,7 +227,7 @@ describe("key chains", () => {
     isRefused(await verifyUserChain("dave", [...alice.entries, next]), "chain");
     isRefused(await verifyUserChain("alice", [{ ...next, prevsig: next.sig.slice(0, -2) }]), "sequence");
     const other = await makeNextEntry(
-      { id: "alice", role: "person", gen: 2, kem: publicKeyOf(generateSeed()) }, alice.identity, first, alice.identity, undefined,
+      { id: "alice", role: "person", gen: 2, kem: await publicKeyOf(generateSeed()) }, alice.identity, first, alice.identity, undefined,
     );
     isRefused(await verifyUserChain("alice", [...alice.entries, other], chain.pin()), "fork");
     assert.deepEqual(identityHeader(chain), first.h, "the safety number survives a new encryption key");
@@ -235,7 +235,7 @@ describe("key chains", () => {
 
   test("a server that puts its own identity in is noticed, a reset is held for a person to confirm", async () => {
     const mallory = generateIdentity();
-    const facts = { id: "alice", role: "person" as const, gen: 2, kem: publicKeyOf(generateSeed()) };
+    const facts = { id: "alice", role: "person" as const, gen: 2, kem: await publicKeyOf(generateSeed()) };
     const forged = await makeNextEntry(facts, mallory, alice.chain.newest, mallory, undefined);
     isRefused(await verifyUserChain("alice", [...alice.entries, forged]), "certificate");
     const reset = await makeNextEntry(facts, mallory, alice.chain.newest, undefined, undefined);

@@ -118,7 +118,7 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
     const seed = bytesOf(one, "seed");
     const opened = await open(seed, bytesOf(one, "info"), bytesOf(one, "sealed"));
     if (opened === undefined) throw new Refused("wrap");
-    return { public: b64(publicKeyOf(seed)), plain: b64(opened) };
+    return { public: b64(await publicKeyOf(seed)), plain: b64(opened) };
   }],
   ["directory", async (one, tables) => {
     const chain = await chainOf(one, tables);

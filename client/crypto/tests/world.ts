@@ -50,7 +50,7 @@ export class World {
     const seed = generateSeed();
     const dev = `${id}_phone`;
     const signer = await signerFromSeed(randomBytes(32));
-    const entries = [await makeFirstEntry({ id, role, gen: 1, kem: publicKeyOf(seed) }, identity)];
+    const entries = [await makeFirstEntry({ id, role, gen: 1, kem: await publicKeyOf(seed) }, identity)];
     const chain = good(await verifyUserChain(id, entries));
     const person: Person = { id, dev, identity, seed, signer, entries, chain };
     this.directory.addUser(chain);
