@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from portal.accounts.roles import Role
 from portal.connector import command as connector
 from portal.core import granting, logs, migrating, texts
 from portal.core.bus import open_bus
@@ -75,13 +76,21 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_pharmacy_add)
     pharmacy_acts.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
 
-    account = command("account", "list or disable accounts, end sessions", _account_list)
+    account = command("account", "list accounts, close and open them, change roles, end sessions", _account_list)
     acts = account.add_subparsers(required=True, metavar="act")
     acts.add_parser("list", help="list accounts").set_defaults(run=_account_list)
-    for name, run in (("disable", _account_disable), ("end-sessions", _account_end_sessions)):
+    for name, run in (
+        ("disable", _account_disable),
+        ("enable", _account_enable),
+        ("role", _account_role),
+        ("end-sessions", _account_end_sessions),
+    ):
         act = acts.add_parser(name)
         act.add_argument("account", help="id, or login name as the provider calls it")
         act.set_defaults(run=run)
+        if name == "role":
+            act.add_argument("role", choices=[role.value for role in Role])
+            act.add_argument("--pharmacy", help="where staff work")
 
     invite = command("invite", "make an invitation for a patient of a pharmacy", _invite)
     invite.add_argument("--pharmacy", required=True)
@@ -246,9 +255,41 @@ def _account_disable(given: argparse.Namespace) -> int:
         account_id = staff.find(session, given.account)
         ended = staff.disable(session, bus=open_bus(settings), account_id=account_id)
     print(f"disabled {account_id}; sessions ended: {ended.sessions}")
-    for team in ended.teams:
-        print(f"the key of team {team} has to be renewed: a member should open the team page")
+    _say_teams(ended.teams)
     return 0
+
+
+def _account_enable(given: argparse.Namespace) -> int:
+    from portal.pharmacies import staff
+
+    with _database(_settings()).transaction() as session:
+        account_id = staff.find(session, given.account)
+        staff.enable(session, account_id=account_id)
+    print(f"enabled {account_id}; seats in teams have to be asked for anew")
+    return 0
+
+
+def _account_role(given: argparse.Namespace) -> int:
+    from portal.pharmacies import staff
+
+    settings = _settings()
+    with _database(settings).transaction() as session:
+        account_id = staff.find(session, given.account)
+        ended = staff.change_role(
+            session,
+            bus=open_bus(settings),
+            account_id=account_id,
+            role=Role(given.role),
+            pharmacy_id=given.pharmacy,
+        )
+    print(f"{account_id} is {given.role} now; sessions ended: {ended.sessions}")
+    _say_teams(ended.teams)
+    return 0
+
+
+def _say_teams(teams: Sequence[str]) -> None:
+    for team in teams:
+        print(f"the key of team {team} has to be renewed: a member should open the team page")
 
 
 def _account_end_sessions(given: argparse.Namespace) -> int:

@@ -99,7 +99,16 @@ def test_an_account_is_listed_signed_out_and_closed(ready: Portal, bob: str) -> 
     assert ready("account end-sessions bob") == (0, "sessions ended: 1\n", "")
     assert ready("account disable", bob) == (0, f"disabled {bob}; sessions ended: 0\n", "")
     assert "\tdisabled\t" in ready("account list")[1]
+    assert ready("account enable bob")[:2] == (0, f"enabled {bob}; seats in teams have to be asked for anew\n")
+    assert "\topen\t" in ready("account list")[1]
     assert ready("account disable nobody") == (1, "", "portal: unknown-account\n")
+
+
+def test_a_role_is_changed_and_ends_what_went_on_under_the_old_one(ready: Portal, bob: str) -> None:
+    assert ready("account role bob supervisor") == (1, "", "portal: role-pharmacy\n")
+    changed = ready("account role bob supervisor --pharmacy riverside")
+    assert changed == (0, f"{bob} is supervisor now; sessions ended: 1\n", "")
+    assert "\tsupervisor\triverside\t" in ready("account list")[1]
 
 
 def test_an_invitation_is_a_code_to_hand_over(ready: Portal) -> None:
