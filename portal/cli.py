@@ -179,7 +179,7 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _ehr_key(given: argparse.Namespace) -> int:
-    from portal.care.connections import private_key
+    from portal.care.readers import private_key
 
     settings = _settings()
     if not settings.ehr_private_key:
@@ -195,7 +195,7 @@ def _ehr_key(given: argparse.Namespace) -> int:
 
 
 def _pharmacy_add(given: argparse.Namespace) -> int:
-    from portal.pharmacies import profiles, staff
+    from portal.pharmacies import connections, profiles, staff
 
     settings = _settings()
     profile = profiles.Profile(
@@ -215,7 +215,7 @@ def _pharmacy_add(given: argparse.Namespace) -> int:
         if base_url:
             auth = "smart" if settings.ehr_private_key else "none"
             client_id = settings.ehr_client_id or None
-            staff.add_connection(
+            connections.add(
                 session,
                 pharmacy_id=profile.id,
                 connection_id=f"{profile.id}-ehr",
@@ -317,12 +317,12 @@ def _audit_export(given: argparse.Namespace) -> int:
     from portal.audit import Action, Purpose, record
     from portal.audit.balp import Frame
     from portal.audit.export import export
-    from portal.pharmacies import staff
+    from portal.pharmacies import connections, staff
 
     settings = _settings()
     database = _database(settings)
     with database.transaction() as session:
-        ehr = {row.id: row.base_url for row in staff.connections(session)}
+        ehr = {row.id: row.base_url for row in connections.everyone(session)}
         record(session, Action.AUDIT_EXPORTED, agent=staff.OPERATOR, purpose=Purpose.HOPERAT)
     for line in export(database, Frame(portal=settings.base_url, ehr=ehr), since=given.since):
         print(line)

@@ -17,7 +17,7 @@ from portal.accounts.policy import Sight
 from portal.accounts.tables import Patient as PatientTable
 from portal.accounts.tables import PatientRecord
 from portal.audit import Action, Entity, record, record_refusal
-from portal.care.connections import Address, EhrReaders
+from portal.care.readers import Address, EhrReaders
 from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import NotFound, PortalError

@@ -1,14 +1,18 @@
-"""Joining an account to a patient's record: the pharmacy's code, and the birth date that the EHR knows."""
+"""Joining an account to a patient's record: by the pharmacy's code and the birth date, or by a claim of the login."""
 
 from datetime import date
 
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import invitations
+from portal.accounts import invitations, patients, relations
 from portal.accounts.actor import Actor
 from portal.accounts.invitations import BirthDateOf, Redeemed
-from portal.audit import Action, Entity, Purpose, record
-from portal.care.connections import EhrReaders, address_of
+from portal.accounts.roles import Kind, Role
+from portal.accounts.signing_in import SignIn
+from portal.accounts.tables import Relation
+from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.care.readers import EhrReaders, address_of
 from portal.core.database import Database
 from portal.ehr.errors import DownReason, EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable
 from portal.pharmacies import care
@@ -72,3 +76,23 @@ def birth_date_of(database: Database, readers: EhrReaders) -> BirthDateOf:
         return date.fromisoformat(found.birth_date)
 
     return ask
+
+
+def match_claimed(session: Session, came: SignIn, claimed: str | None, *, agent: Agent) -> None:
+    """Join a patient's account to the record that a login's claim names at the first EHR, once (design decision 14).
+
+    A relation that was ever there, also an ended one, is not made again: ending it was somebody's decision.
+    """
+    if claimed is None or came.role is not Role.PATIENT:
+        return
+    connection_id = session.scalar(select(EhrConnection.id).order_by(EhrConnection.created_at, EhrConnection.id))
+    if connection_id is None or session.scalar(select(exists().where(Relation.account_id == came.account_id))):
+        return
+    patient = patients.ensure(session, connection_id=connection_id, fhir_id=claimed.removeprefix("Patient/"))
+    relations.bind(
+        session,
+        agent=Agent(came.account_id, came.role.value, address=agent.address, request_id=agent.request_id),
+        account_id=came.account_id,
+        patient_id=patient.id,
+        kind=Kind.SELF,
+    )

@@ -17,7 +17,7 @@ from portal.audit import Action, Entity, record_each
 from portal.core.database import Database
 from portal.core.errors import Unavailable
 from portal.ehr.model import Patient as EhrPatient
-from portal.pharmacies import care, staff
+from portal.pharmacies import care, connections
 from portal.pharmacies.lookalikes import LookAlike, Somebody, look_alikes
 
 PAGE = 100
@@ -107,7 +107,7 @@ def find(
 def _in_care(session: Session, actor: Actor, pharmacy_id: str, after: str | None) -> _InCare:
     rows = care.patients_in_care(session, actor=actor, pharmacy_id=pharmacy_id, after=after, limit=MOST_AT_ONCE)
     wanted = [row.id for row in rows]
-    connection = staff.connection_of(session, pharmacy_id)
+    connection = connections.of_pharmacy(session, pharmacy_id)
     fhir_ids = (
         patients.record_ids(session, patient_ids=wanted, connection_id=connection.id) if connection is not None else {}
     )

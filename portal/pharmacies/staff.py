@@ -19,8 +19,8 @@ from portal.core.bus import Bus
 from portal.core.errors import BadInput, NotFound
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy
-from portal.pharmacies import teams
-from portal.pharmacies.tables import EhrConnection, Pharmacy
+from portal.pharmacies import connections, teams
+from portal.pharmacies.tables import Pharmacy
 
 # Who acts when a command does: the machine's operator, whose name the portal does not know.
 OPERATOR = Agent(account_id=None, role=Role.OPERATOR.value, address="command-line")
@@ -107,46 +107,13 @@ def end_sessions(session: Session, *, bus: Bus, account_id: str, agent: Agent = 
 
 def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = OPERATOR) -> str:
     """A code for a patient of a pharmacy, through its first EHR connection. Raises NotFound without one."""
-    connection = connection_of(session, pharmacy_id)
+    connection = connections.of_pharmacy(session, pharmacy_id)
     if connection is None:
         raise NotFound("no-ehr-connection")
     _, code = invitations.create(
         session, agent=agent, pharmacy_id=pharmacy_id, connection_id=connection.id, fhir_id=fhir_id
     )
     return code
-
-
-def connection_of(session: Session, pharmacy_id: str) -> EhrConnection | None:
-    """The EHR connection a pharmacy reads from: its first; None without one."""
-    return session.scalar(
-        select(EhrConnection)
-        .where(EhrConnection.pharmacy_id == pharmacy_id)
-        .order_by(EhrConnection.created_at, EhrConnection.id)
-        .limit(1)
-    )
-
-
-def connections(session: Session) -> list[EhrConnection]:
-    """All EHR connections of this portal."""
-    return list(session.scalars(select(EhrConnection).order_by(EhrConnection.id)))
-
-
-def add_connection(
-    session: Session, *, pharmacy_id: str, connection_id: str, base_url: str, auth: str, client_id: str | None = None
-) -> None:
-    """Give a pharmacy an EHR to read from, or change it; `auth` is `none` or `smart` (SMART Backend Services).
-
-    Raises NotFound for an unknown pharmacy, BadInput for an address that is no http(s) one.
-    """
-    if session.get(Pharmacy, pharmacy_id) is None:
-        raise NotFound("unknown-pharmacy")
-    if not base_url.startswith(("http://", "https://")) or auth not in ("none", "smart"):
-        raise BadInput("ehr-connection")
-    row = session.get(EhrConnection, connection_id)
-    if row is None:
-        row = EhrConnection(id=connection_id, pharmacy_id=pharmacy_id, created_at=clock.now())
-        session.add(row)
-    row.base_url, row.auth, row.client_id = base_url.rstrip("/"), auth, client_id
 
 
 def _account(session: Session, account_id: str) -> Account:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
-from portal.care.connections import EhrReaders
+from portal.care.readers import EhrReaders
 from portal.core.bus import Bus
 from portal.core.database import Database
 from portal.core.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal.care.connections import patients_of
+from portal.care.readers import patients_of
 from portal.core.errors import BadInput
 from portal.pharmacies.patients import PAGE, find
 from portal.web.acting import current_actor

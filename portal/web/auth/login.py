@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from portal.accounts import signing_in
 from portal.accounts.signing_in import SignIn
 from portal.audit import Action, record_refusal
+from portal.care.matching import match_claimed
 from portal.core import ids
 from portal.core.errors import NotFound, PortalError
 from portal.identity import flask_session, sessions
@@ -18,7 +19,6 @@ from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
 from portal.pharmacies.tables import Pharmacy
 from portal.web.auth.next import HOME, safe_next
-from portal.web.auth.patients import bind_claimed_patient
 from portal.web.auth.wiring import BROWSER_COOKIE, chosen_language, id_token_box, login_flow, stranger
 from portal.web.limits import LOGIN_PER_ADDRESS, limiter
 from portal.web.wiring import client_address, request_id, services
@@ -144,7 +144,7 @@ def _find_account(rows: Session, finished: Finished) -> SignIn:
         pharmacy_known=person.pharmacy is not None and rows.get(Pharmacy, person.pharmacy) is not None,
         language=finished.language,
     )
-    bind_claimed_patient(rows, came, person.patient, agent=stranger())
+    match_claimed(rows, came, person.patient, agent=stranger())
     return came
 
 

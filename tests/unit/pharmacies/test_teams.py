@@ -16,7 +16,7 @@ from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
 from portal.e2ee.identity import Identity
-from portal.pharmacies import staff, teams
+from portal.pharmacies import connections, staff, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.teams import LIFE, Event, State
 
@@ -243,16 +243,16 @@ def test_the_operator_lists_accounts_and_invites(world: World) -> None:
         assert len(staff.invite(session, pharmacy_id="riverside", fhir_id="pat").replace("-", "")) == 16
         with pytest.raises(NotFound):
             staff.invite(session, pharmacy_id="newtown", fhir_id="pat")
-        staff.add_connection(
+        connections.add(
             session, pharmacy_id="harbor", connection_id="harbor-ehr", base_url="https://ehr.test/", auth="none"
         )
-        connection = staff.connection_of(session, "harbor")
+        connection = connections.of_pharmacy(session, "harbor")
         assert connection is not None
         assert connection.base_url == "https://ehr.test"
         with pytest.raises(BadInput):
-            staff.add_connection(session, pharmacy_id="harbor", connection_id="x", base_url="ftp://x", auth="none")
+            connections.add(session, pharmacy_id="harbor", connection_id="x", base_url="ftp://x", auth="none")
         with pytest.raises(NotFound):
-            staff.add_connection(session, pharmacy_id="x", connection_id="x", base_url="https://x", auth="none")
+            connections.add(session, pharmacy_id="x", connection_id="x", base_url="https://x", auth="none")
 
 
 def test_a_seat_can_only_do_what_the_table_says() -> None:
