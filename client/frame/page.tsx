@@ -7,6 +7,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Refused } from "../crypto/reasons.ts";
 import { type Ready, type SignedIn, ensureReady, here, signedIn } from "../keys/unlock.ts";
 import { StoreFailed, forgetAccount } from "../store/db.ts";
+import { isShared, unsentHere } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { clock, phoneUri, setZone } from "../views/format.ts";
 import { has, language, speak, t } from "../views/i18n.ts";
@@ -133,7 +134,7 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
   const hidden = over || screen.kind === "covered";
   return (
     <AppFrame account={over ? null : { role: account.role, name: account.name }} pharmacy={page.pharmacy === null ? null : pharmacyView(page.pharmacy)}
-      path={plan.path} largeText={document.documentElement.dataset["text"] === "large"} full={plan.full === true && !hidden}
+      path={plan.path} shared={isShared()} largeText={document.documentElement.dataset["text"] === "large"} full={plan.full === true && !hidden}
       onLanguage={(chosen) => sendForm("/preferences", { language: chosen, next: here(), csrf_token: session.csrf })}
       onText={(size) => sendForm("/preferences", { text: size, next: here(), csrf_token: session.csrf })}
       onSignOut={() => void signOut(page)}>
@@ -235,14 +236,10 @@ export function sendForm(action: string, fields: Readonly<Record<string, string>
   form.submit();
 }
 
-/** Key of the mark "this is a shared computer", in the person's own store. */
-export const SHARED = "shared";
-
 /** Signs out here and at the provider. On a shared computer everything of the person goes, once nothing waits to be sent. */
 async function signOut<Person extends SignedIn>({ person, live }: Page<Person>): Promise<void> {
-  const shared = (await person.store.get<boolean>("keys", SHARED)) === true;
-  const unsent = shared && (await person.store.all("outbox")).length > 0;
-  if (unsent && !confirm(t("keys.shared.unsent"))) return;
+  const shared = isShared();
+  if (shared && (await unsentHere(person.account.id)) && !confirm(t("keys.shared.unsent"))) return;
   const session = await readSession().catch(() => person.session);
   live.leave();
   if (shared) {

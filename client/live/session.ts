@@ -61,6 +61,8 @@ export class LiveSession {
     this.channel.onmessage = (event: MessageEvent<Word>) => this.hear(event.data);
     setInterval(() => this.look(), LOOK_EVERY_MS);
     this.look();
+    // Tabs that were locked, or whose session had ended, come back with this one.
+    if (!this.over) this.say({ kind: "active", account: this.account, lockAt: this.lockAt, endsAt: this.endsAt });
   }
 
   /** Called when keys must go from memory: keyrings, opened texts, streams. */
@@ -121,8 +123,8 @@ export class LiveSession {
     if (this.over) return;
     try {
       const session = await readSession();
-      if (session.state === "locked") this.finish("locked", false);
-      else if (session.account?.id !== this.account) this.finish("ended", false);
+      if (session.state === "locked") this.finish("locked", true);
+      else if (session.account?.id !== this.account) this.finish("ended", true);
       else this.active(Date.parse(session.lock_at ?? session.now), Date.parse(session.ends_at ?? session.now));
     } catch {
       // Offline: the times that are known still count.
@@ -149,13 +151,15 @@ export class LiveSession {
     this.show({ kind: end });
   }
 
+  /** What another tab says. */
   private hear(word: Word): void {
     if (word.account !== this.account) {
       // Another person signed in here: this page's session was ended by that.
       if (word.kind === "active") this.finish("ended", false);
       return;
     }
-    if (word.kind === "active") this.active(word.lockAt, word.endsAt);
+    if (word.kind === "active" && this.over) location.reload();
+    else if (word.kind === "active") this.active(word.lockAt, word.endsAt);
     else this.finish(word.kind, false);
   }
 

@@ -5,7 +5,8 @@ import { useEffect, useState } from "preact/hooks";
 import { endDevice } from "../keys/rotate.ts";
 import type { OwnDevice, OwnKeys } from "../keys/shapes.ts";
 import { type Ready, ownKeys } from "../keys/unlock.ts";
-import { type Page, SHARED, startKeyPage, troubleWords } from "../frame/page.tsx";
+import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
+import { isShared, markShared } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { Checkbox } from "../views/components/forms.tsx";
 import { moment } from "../views/format.ts";
@@ -19,9 +20,8 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
   const [ended, setEnded] = useState<string | undefined>(undefined);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [busy, setBusy] = useState(false);
-  const [shared, setShared] = useState(false);
+  const [shared, setShared] = useState(isShared());
   useEffect(() => {
-    void ready.store.get<boolean>("keys", SHARED).then((kept) => setShared(kept === true));
     const wanted = new URLSearchParams(location.search).get("end");
     const device = own.devices.find((one) => one.id === wanted && one.state !== "ended" && !one.current);
     if (device !== undefined) void end(device);
@@ -45,9 +45,8 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
       setBusy(false);
     }
   };
-  const mark = async (checked: boolean): Promise<void> => {
-    if (checked) await ready.store.put("keys", SHARED, true);
-    else await ready.store.delete("keys", SHARED);
+  const mark = (checked: boolean): void => {
+    markShared(checked);
     setShared(checked);
   };
   const living = own.devices.filter((one) => one.state !== "ended");
@@ -72,7 +71,7 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
               {one.id === ready.keyring.device ? <Tag tone="ok" icon="check">{t("keys.devices.this")}</Tag> : one.state === "stale" ? <Tag tone="warn" icon="warn">{t("keys.devices.stale")}</Tag> : null}</div>
             <p class="soft">{t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}</p>
             {one.id === ready.keyring.device
-              ? <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={(checked) => void mark(checked)} />
+              ? <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={mark} />
               : <div class="button-row"><Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>{t("keys.end.do")}</Button></div>}
           </li>
         ))}

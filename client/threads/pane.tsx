@@ -9,7 +9,7 @@ import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/
 import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
 import { medicineChip, orderChip } from "../views/components/context.tsx";
 import { Dialog } from "../views/components/dialog.tsx";
-import { MessageList } from "../views/components/message-list.tsx";
+import { MessageList, type Place } from "../views/components/message-list.tsx";
 import type { MessageActs } from "../views/components/message.tsx";
 import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
@@ -60,6 +60,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const [problem, setProblem] = useState<string | null>(null);
   const list = useRef<HTMLDivElement>(null);
   const steady = useRef(new Map<string, { text: string; view: MessageView }>());
+  const place = useMemo(() => comeBack(desk, thread.id), [thread.id]);
   const unread = useRef<{ readonly thread: string; readonly key: string | null }>(undefined);
 
   useEffect(() => {
@@ -136,7 +137,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
       {composing.tooLarge === null ? null : <Banner tone="warn" announce slim><p>{t("threads.file.too-large", { name: composing.tooLarge })}</p></Banner>}
       <Changes desk={desk} thread={thread} />
       <MessageList key={thread.id} messages={views} acts={acts} firstUnread={unread.current?.key ?? null} hasOlder={thread.opening.kind === "checking"}
-        loadingOlder={thread.opening.kind === "checking"} onOlder={nothing} />
+        loadingOlder={thread.opening.kind === "checking"} onOlder={nothing} at={place.at} onPlace={place.onPlace} />
       <Held desk={desk} thread={thread} />
       <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
         chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}
@@ -171,6 +172,23 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
       )}
     </div>
   );
+}
+
+/**
+ * The place in a conversation survives the lock of the screen: where the reader stood is kept for this tab, as the id of a message
+ * and nothing else, and taken up once.
+ */
+function comeBack(desk: Desk, thread: string): { readonly at: Place | null; readonly onPlace: (where: () => Place | null) => void } {
+  const name = `portal-place-${thread}`;
+  const kept = sessionStorage.getItem(name);
+  sessionStorage.removeItem(name);
+  return {
+    at: kept === null ? null : JSON.parse(kept) as Place,
+    onPlace: (where) => desk.page.live.onWipe(() => {
+      const now = where();
+      if (now !== null) sessionStorage.setItem(name, JSON.stringify(now));
+    }),
+  };
 }
 
 /** What stands below a patient's newest message while nobody is at the pharmacy; null otherwise. */

@@ -36,6 +36,8 @@ export interface FrameProps {
   readonly onLanguage: (language: string) => void;
   readonly onText: (size: "normal" | "large") => void;
   readonly onSignOut: () => void;
+  /** Others use this computer too. */
+  readonly shared?: boolean;
   /** The page fills the window and scrolls inside its panes (threads, inbox). */
   readonly full?: boolean;
   readonly children: ComponentChildren;
@@ -85,6 +87,7 @@ export function AppFrame(props: FrameProps) {
               <a href="/contact"><Icon name="clock" /><span>{hoursLine(pharmacy)}</span></a>
             </>
           )}
+          {props.shared === true && account !== null ? <span class="reach__shared"><Icon name="people" />{t("common.shared")}</span> : null}
         </div>
       </div>
       {props.full === true ? <main class="main main--full" id="main" tabIndex={-1}>{props.children}</main> : (

@@ -435,6 +435,13 @@ def _(stage: Stage) -> Page:
     return stage.at("nina", "/home")
 
 
+@state("home-shared", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.at("nina", "/account")
+    page.context.add_cookies([{"name": "portal_shared", "value": "1", "url": stage.demo.url}])
+    return shown(page, "/home")
+
+
 @state("home-nothing", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("judy", "/home")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from checks import axe
 from complaints import Complaints
-from demo_world import Demo, confirm_with, demo
-from playwright.sync_api import Browser, Locator, Page, expect
+from demo_world import Demo, confirm_with, demo, give_password
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 from stage import Stage, on_stage
 
 __all__ = ["demo"]
@@ -24,6 +24,7 @@ def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     """A portal and its people. Bob has founded the pharmacists."""
     heard = Complaints()
     heard.allow(r"status of (401|403|404|409)")
+    heard.allow("net::ERR_FAILED")
     with on_stage(demo, browser, heard) as made:
         made.found_team("bob")
         yield made
@@ -146,3 +147,68 @@ def test_a_device_that_is_ended_is_out_at_once_and_opens_nothing_newer(stage: St
     assert stage.read("SELECT share FROM device WHERE id = ?", device) == [(None,)]
     lost = stage.at("dave's telephone", path)
     assert lost.get_by_text("Only your computer reads this").count() == 0
+
+
+def test_locking_one_tab_locks_all_and_unlocking_brings_all_back_to_their_places(stage: Stage) -> None:
+    trent = stage.with_keys("trent", "/home")
+    path = ask(trent, "\n".join(["The top of a long story"] + [f"line {number}" for number in range(1, 80)]))
+    say(trent, "\n".join(f"more {number}" for number in range(1, 80)))
+    hears(trent, "more 79")
+    second = trent.context.new_page()
+    second.goto(path)
+    hears(second, "more 79")
+    box = trent.locator(".messages")
+    box.evaluate("(one) => { one.scrollTop = 400; }")
+    trent.locator(".composer textarea").fill("As I was about to sa")
+    expect(trent.get_by_text("Draft saved, locked")).to_be_visible(timeout=SOON)
+    stood = box.evaluate("(one) => one.scrollTop")
+
+    stage.demo.lock("trent")
+    trent.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    for page in (trent, second):
+        expect(page.get_by_role("heading", name="Your screen is locked")).to_be_visible(timeout=SOON)
+        assert page.get_by_text("line 12").count() == 0
+    trent.get_by_role("link", name="Unlock").click()
+    give_password(trent, "trent")
+    trent.wait_for_url(f"**{path}")
+    hears(trent, "more 79")
+    expect(trent.locator(".composer textarea")).to_have_value("As I was about to sa", timeout=SOON)
+    assert abs(box.evaluate("(one) => one.scrollTop") - stood) < 40
+    # The other tab, which nobody touched, is back too.
+    hears(second, "more 79")
+    second.close()
+
+
+def test_a_shared_computer_keeps_nothing_of_who_left_by_any_page(stage: Stage) -> None:
+    pat = stage.with_keys("pat", "/devices")
+    pat.get_by_label("Others use this computer too").check()
+    path = ask(pat, "Written at the library")
+    expect(pat.get_by_text("Shared computer: sign out when you leave")).to_be_visible()
+    pat.route("**/messages", lambda route: route.abort())
+    say(pat, "This one does not get through")
+    expect(said(pat, "This one does not get through")).to_contain_text("Waiting to be sent", timeout=SOON)
+    pat.goto("/home")
+    expect(pat.get_by_text("Shared computer: sign out when you leave")).to_be_visible()
+    assert axe(pat) == []
+    stores = (
+        "indexedDB.databases().then((all) => all.map((one) => one.name).filter((name) => name.startsWith('portal-')))"
+    )
+    assert len(pat.evaluate(stores)) == 1
+    leave = pat.get_by_role("button", name="Sign out").locator("visible=true")
+    asked_about: list[str] = []
+
+    def no(dialog: Dialog) -> None:
+        asked_about.append(dialog.message)
+        dialog.dismiss()
+
+    pat.once("dialog", no)
+    leave.click()
+    while asked_about == []:
+        pat.wait_for_timeout(50)
+    assert "Some messages were not sent yet" in asked_about[0]
+    assert len(pat.evaluate(stores)) == 1
+    pat.once("dialog", lambda dialog: dialog.accept())
+    leave.click()
+    pat.wait_for_url("**/logged-out")
+    assert pat.evaluate(stores) == []
+    assert stage.read("SELECT head_seq FROM thread WHERE id = ?", path.rsplit("/", 1)[1]) == [(2,)]

@@ -26,23 +26,28 @@ export interface MessageListProps {
   readonly hasOlder: boolean;
   readonly loadingOlder: boolean;
   readonly onOlder: () => void;
+  /** Where the reader stood before the screen was locked: begins there instead. */
+  readonly at?: Place | null;
+  /** Given what tells where the reader stands, null at the end. */
+  readonly onPlace?: (where: () => Place | null) => void;
   /** Called when the end comes into view: the moment to send a read receipt. */
   readonly onSeenEnd?: () => void;
 }
 
-interface Place {
+/** The first message in view and how far below the upper edge it stands, in pixels. */
+export interface Place {
   readonly key: string;
   readonly top: number;
 }
 
 /** Drawn again only when one of its values is another one: a word typed below it costs nothing here. */
-export const MessageList = memo(function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlder, onOlder, onSeenEnd }: MessageListProps) {
+export const MessageList = memo(function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlder, onOlder, at = null, onPlace, onSeenEnd }: MessageListProps) {
   const box = useRef<HTMLDivElement>(null);
   const place = useRef<Place | null>(null);
   const atEnd = useRef(true);
   const asked = useRef(false);
   const opened = useRef(false);
-  const [from, setFrom] = useState<string | null>(null);
+  const [from, setFrom] = useState<string | null>(at?.key ?? null);
   const [missed, setMissed] = useState(0);
   const lastKey = messages.at(-1)?.key ?? "";
   const seenLast = useRef(lastKey);
@@ -69,9 +74,11 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
     const scroller = box.current;
     if (scroller === null) return;
     if (!opened.current && messages.length > 0) {
-      opened.current = true;
+      const stood = at === null ? null : scroller.querySelector<HTMLElement>(`[data-key="${CSS.escape(at.key)}"]`);
+      // What was in view may be among the older ones that are still being checked.
+      opened.current = at === null || stood !== null || !hasOlder;
       const line = scroller.querySelector<HTMLElement>(".messages__new");
-      scroller.scrollTop = line === null ? scroller.scrollHeight : line.offsetTop - scroller.clientHeight / 4;
+      scroller.scrollTop = stood !== null && at !== null ? stood.offsetTop - at.top : line === null ? scroller.scrollHeight : line.offsetTop - scroller.clientHeight / 4;
       atEnd.current = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
     } else if (place.current !== null) {
       const again = scroller.querySelector<HTMLElement>(`[data-key="${CSS.escape(place.current.key)}"]`);
@@ -115,6 +122,8 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
     if (scroller === null) return;
     if (scroller.scrollHeight <= scroller.clientHeight + NEAR_END_PX) onSeenEnd?.();
   }, []);
+
+  useEffect(() => { onPlace?.(() => (box.current === null || atEnd.current ? null : topmost(box.current))); }, []);
 
   const last = messages.at(-1);
   return (
@@ -161,7 +170,6 @@ function startOf(messages: readonly MessageView[], from: string | null, firstUnr
   return unread < 0 ? newest : Math.max(0, Math.min(newest, unread - 2));
 }
 
-/** The first message in view and how far below the upper edge it stands. */
 function topmost(scroller: HTMLElement): Place | null {
   for (const item of scroller.querySelectorAll<HTMLElement>("[data-key]")) {
     if (item.offsetTop + item.offsetHeight > scroller.scrollTop) {

@@ -26,6 +26,8 @@ from portal.web.public import closed, opening
 from portal.web.wiring import services
 
 PHARMACY_COOKIE = "portal_pharmacy"
+# Set by the browser client (client/store/shared.ts): others use this computer too.
+SHARED_COOKIE = "portal_shared"
 LANGUAGE_NAMES = (("en", "English"), ("es", "Español"))
 _PATIENT = (
     ("/home", "home", "home"),
@@ -116,6 +118,11 @@ class Frame:
         """The numbers of the pharmacy's country, or of the one country in which all of them are."""
         countries = {one.country for one in known_pharmacies()} if self.profile is None else {self.profile.country}
         return emergency.numbers(countries.pop()) if len(countries) == 1 else None
+
+    @property
+    def shared(self) -> bool:
+        """Whether somebody said that others use this computer too."""
+        return request.cookies.get(SHARED_COOKIE) == "1"
 
     @property
     def audience(self) -> str:
