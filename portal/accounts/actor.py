@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import Table, and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.roles import STAFF, Kind, Role, Scope
 from portal.accounts.tables import Account, Relation
 from portal.audit import Agent, Purpose
 from portal.core import clock
+from portal.core.database import table_of
 from portal.core.errors import NotSignedIn
 
 # Everyone's first query: a row for each relation that holds now, one without where there is none.
-_ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
-_RELATIONS: Table = Relation.__table__  # type: ignore[assignment]
+_ACCOUNTS = table_of(Account)
+_RELATIONS = table_of(Relation)
 _WITH_RELATIONS = (
     select(
         *(_ACCOUNTS.c[name] for name in ("id", "role", "pharmacy_id", "language", "display_name", "disabled_at")),

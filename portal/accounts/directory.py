@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import notices, policy, vault
@@ -18,6 +18,7 @@ from portal.accounts.notices import What
 from portal.accounts.tables import Account, Device, DirectoryEntry, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
+from portal.core.database import table_of
 from portal.core.errors import Conflict, Forbidden, Unprocessable
 from portal.e2ee.directory import Entry, EntryRole, SignedEntry, read_entry, verify_chain
 from portal.e2ee.hybrid import IdentityKeys
@@ -28,7 +29,7 @@ from portal.outbox import enqueue
 CHANGED_JOB = "keys.changed"
 
 
-_TABLE: Table = DirectoryEntry.__table__  # type: ignore[assignment]
+_TABLE = table_of(DirectoryEntry)
 _ENTRIES = (
     select(_TABLE.c.id, _TABLE.c.entry)
     .where(_TABLE.c.id.in_(bindparam("ids", expanding=True)))

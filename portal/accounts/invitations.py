@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import Select, Table, delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy, relations
@@ -18,7 +18,7 @@ from portal.accounts.roles import Kind, Role
 from portal.accounts.tables import Invitation, PatientRecord, RedeemFailure
 from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
 from portal.core import clock, ids
-from portal.core.database import Database, InEachDialect
+from portal.core.database import Database, InEachDialect, table_of
 from portal.core.errors import Conflict, Forbidden, NotFound, PortalError, TooMany, Unprocessable
 
 CODE_BITS = 80
@@ -26,7 +26,7 @@ LIVES = timedelta(days=7)
 TRIES = 5
 CLOSED = timedelta(minutes=15)
 
-_FAILURES: Table = RedeemFailure.__table__  # type: ignore[assignment]
+_FAILURES = table_of(RedeemFailure)
 _FIRST = InEachDialect(lambda insert: insert(_FAILURES).on_conflict_do_nothing())
 
 # (connection id, FHIR id) → the patient's birth date in the EHR; None when it has none. Raises Unavailable.

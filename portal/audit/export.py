@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 
 from portal.audit.balp import Frame, audit_event
 from portal.audit.tables import AuditEvent
-from portal.core.database import Database
+from portal.core.database import Database, table_of
 
 ROWS_AT_ONCE = 1_000
 
-_EVENT: Table = AuditEvent.__table__  # type: ignore[assignment]
+_EVENT = table_of(AuditEvent)
 
 
 def export(database: Database, frame: Frame, *, since: datetime, pharmacy_id: str | None = None) -> Iterator[str]:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, Table, and_, func, not_, or_, select
+from sqlalchemy import RowMapping, Select, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.audit.tables import AuditEvent
 from portal.audit.vocabulary import Action
+from portal.core.database import table_of
 
 LARGEST_PAGE = 200
 
-_EVENT: Table = AuditEvent.__table__  # type: ignore[assignment]
+_EVENT = table_of(AuditEvent)
 _SEEN = (
     "seq",
     "recorded",

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import String, Table, insert
+from sqlalchemy import String, insert
 from sqlalchemy.orm import Session
 
 from portal.audit.tables import AuditEvent
 from portal.audit.vocabulary import Action, Outcome, Purpose
 from portal.core import clock, ids
-from portal.core.database import Database
+from portal.core.database import Database, table_of
 
 # Refusals of one account (or address) written one by one within a minute; more are counted in one row.
 REFUSALS_A_MINUTE = 10
@@ -26,7 +26,7 @@ WINDOW_SECONDS = 60.0
 MOST_WINDOWS = 10_000
 
 _CODE = re.compile(r"[\x21-\x7e]{1,1000}")
-_TABLE: Table = AuditEvent.__table__  # type: ignore[assignment]
+_TABLE = table_of(AuditEvent)
 _INSERT = insert(_TABLE).inline()
 _WIDTHS = {
     column.name: column.type.length

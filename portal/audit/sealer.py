@@ -9,14 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.audit import canonical
 from portal.audit.keys import LogKeys
 from portal.audit.tables import AuditCheckpoint, AuditEvent, AuditLeaf
 from portal.core import clock, ids
-from portal.core.database import Database
+from portal.core.database import Database, table_of
 from portal.translog.checkpoints import Checkpoint, open_checkpoint
 from portal.translog.merkle import CompactRange
 from portal.translog.notes import NoteRefused
@@ -32,9 +32,9 @@ SWEEP_EVERY = timedelta(days=1)
 # Any number does, as long as nothing else in this database uses the same: "only one sealer at a time".
 _LOCK = 7_025_962
 
-_EVENT: Table = AuditEvent.__table__  # type: ignore[assignment]
-_LEAF: Table = AuditLeaf.__table__  # type: ignore[assignment]
-_CHECKPOINT: Table = AuditCheckpoint.__table__  # type: ignore[assignment]
+_EVENT = table_of(AuditEvent)
+_LEAF = table_of(AuditLeaf)
+_CHECKPOINT = table_of(AuditCheckpoint)
 
 
 class SealBroken(Exception):

@@ -10,13 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.audit import canonical, keys
 from portal.audit.tables import AuditCheckpoint, AuditEvent, AuditLeaf
 from portal.core import texts
-from portal.core.database import Database
+from portal.core.database import Database, table_of
 from portal.core.settings import Settings, UnsafeSettings
 from portal.translog.checkpoints import Checkpoint, open_checkpoint
 from portal.translog.merkle import EMPTY_ROOT, CompactRange
@@ -24,9 +24,9 @@ from portal.translog.notes import NoteRefused, VerifierKey
 
 ROWS_AT_ONCE = 5_000
 
-_EVENT: Table = AuditEvent.__table__  # type: ignore[assignment]
-_LEAF: Table = AuditLeaf.__table__  # type: ignore[assignment]
-_CHECKPOINT: Table = AuditCheckpoint.__table__  # type: ignore[assignment]
+_EVENT = table_of(AuditEvent)
+_LEAF = table_of(AuditLeaf)
+_CHECKPOINT = table_of(AuditCheckpoint)
 _EVENT_COLUMNS = tuple(column.name for column in _EVENT.columns)
 
 

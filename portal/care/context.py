@@ -8,7 +8,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy
@@ -19,7 +19,7 @@ from portal.accounts.tables import PatientRecord
 from portal.audit import Action, Entity, record, record_refusal
 from portal.care.readers import Address, EhrReaders
 from portal.core import clock, ids
-from portal.core.database import Database
+from portal.core.database import Database, table_of
 from portal.core.errors import NotFound, PortalError
 from portal.ehr.context import FRESH_SECONDS
 from portal.ehr.model import PatientContext
@@ -27,11 +27,11 @@ from portal.ehr.panel import context_to_json
 from portal.pharmacies import care
 from portal.pharmacies.tables import CareRelation, EhrConnection, Pharmacy
 
-_PATIENTS: Table = PatientTable.__table__  # type: ignore[assignment]
-_RECORDS: Table = PatientRecord.__table__  # type: ignore[assignment]
-_CARE: Table = CareRelation.__table__  # type: ignore[assignment]
-_CONNECTIONS: Table = EhrConnection.__table__  # type: ignore[assignment]
-_PHARMACIES: Table = Pharmacy.__table__  # type: ignore[assignment]
+_PATIENTS = table_of(PatientTable)
+_RECORDS = table_of(PatientRecord)
+_CARE = table_of(CareRelation)
+_CONNECTIONS = table_of(EhrConnection)
+_PHARMACIES = table_of(Pharmacy)
 # The pharmacy's first EHR, and what the portal knows of the patient there: a panel is looked at far more often than it
 # is fetched, and then this is most of the work.
 _PLACE: Select[Any] = (

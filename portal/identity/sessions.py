@@ -24,7 +24,6 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     String,
-    Table,
     bindparam,
     column,
     delete,
@@ -39,7 +38,7 @@ from sqlalchemy.orm import Session
 from portal.audit import Action, Agent, Entity, record
 from portal.core import clock, ids
 from portal.core.bus import Bus
-from portal.core.database import Database, Moment
+from portal.core.database import Database, Moment, table_of
 from portal.identity.errors import LoginExpired
 from portal.identity.tables import LoginSession
 
@@ -63,7 +62,7 @@ _account = table(
     column("large_text", Boolean),
     column("disabled_at", Moment),
 )
-_TABLE: Table = LoginSession.__table__  # type: ignore[assignment]
+_TABLE = table_of(LoginSession)
 # Rows with what their accounts say now; made once, since every request asks.
 _ROWS = select(
     *_TABLE.c,

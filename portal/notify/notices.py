@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from portal import audit, outbox
 from portal.audit import Action, Agent, Entity
 from portal.core import clock
-from portal.core.database import Database, InEachDialect
+from portal.core.database import Database, InEachDialect, table_of
 from portal.notify.mail import Mail, MailDelayed, Mailer, MailRefused
 from portal.notify.tables import NoticeSent
 from portal.notify.words import Template, compose
@@ -22,7 +22,7 @@ from portal.outbox import Dead, Job, Retry
 KIND = "notice.message"
 WAIT = timedelta(minutes=2)
 
-_TABLE: Table = NoticeSent.__table__  # type: ignore[assignment]
+_TABLE = table_of(NoticeSent)
 _MARK = InEachDialect(lambda insert: insert(_TABLE).on_conflict_do_nothing())
 _TOLD = select(_TABLE.c.account_id).where(
     _TABLE.c.account_id.in_(bindparam("account_ids", expanding=True)), _TABLE.c.about == bindparam("about")

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from portal.core import clock, ids
-from portal.core.database import InEachDialect
+from portal.core.database import InEachDialect, table_of
 from portal.outbox.tables import OutboxJob
 
-_TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
+_TABLE = table_of(OutboxJob)
 # A job says what is to be done by ids; whoever wants to send more has the wrong tool.
 LARGEST_PAYLOAD = 16_384
 

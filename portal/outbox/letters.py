@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.core import clock
+from portal.core.database import table_of
 from portal.core.errors import NotFound
 from portal.outbox.tables import OutboxJob
 
 # Finished jobs are kept this long, so that "was it sent?" can be answered (docs/operations.md, retention).
 KEEP_FINISHED = timedelta(days=7)
 
-_TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
+_TABLE = table_of(OutboxJob)
 _DEAD = and_(_TABLE.c.dead_at.is_not(None), _TABLE.c.done_at.is_(None))
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, and_, or_, select, update
+from sqlalchemy import and_, or_, select, update
 
 from portal.core import clock, ids
-from portal.core.database import Database
+from portal.core.database import Database, table_of
 from portal.core.errors import Unavailable
 from portal.outbox.jobs import Job
 from portal.outbox.tables import OutboxJob
@@ -25,7 +25,7 @@ FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 3600.0
 MOST_ATTEMPTS = 16
 
-_TABLE: Table = OutboxJob.__table__  # type: ignore[assignment]
+_TABLE = table_of(OutboxJob)
 _OPEN = and_(_TABLE.c.done_at.is_(None), _TABLE.c.dead_at.is_(None))
 
 Handler = Callable[[Job], None]

@@ -10,11 +10,12 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Pool, Row, Table, bindparam, select
+from sqlalchemy import Pool, Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import devices, directory
 from portal.accounts.tables import Device
+from portal.core.database import table_of
 from portal.core.errors import Unprocessable
 from portal.e2ee.directory import Entry, Maker
 from portal.e2ee.teams import TeamRecord, read_team
@@ -51,7 +52,7 @@ class _Memory(Generic[Value]):
 _teams: WeakKeyDictionary[Pool, _Memory[TeamRecord]] = WeakKeyDictionary()
 _teams_lock = Lock()
 
-_DEVICES: Table = Device.__table__  # type: ignore[assignment]
+_DEVICES = table_of(Device)
 _DEVICE = select(
     *(_DEVICES.c[name] for name in ("account_id", "certificate", "signed_by", "revocation", "ended_at"))
 ).where(_DEVICES.c.id == bindparam("dev"))

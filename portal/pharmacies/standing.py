@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Table, bindparam, literal, null, select, union_all
+from sqlalchemy import CompoundSelect, bindparam, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.accounts.tables import Patient
+from portal.core.database import table_of
 from portal.pharmacies.tables import CareRelation, TeamSeat
 from portal.pharmacies.teams import State
 from portal.pharmacies.topics import TeamKind, team_id
@@ -21,9 +22,9 @@ class Standing:
     seats: frozenset[str]
 
 
-_PATIENTS: Table = Patient.__table__  # type: ignore[assignment]
-_CARE: Table = CareRelation.__table__  # type: ignore[assignment]
-_SEATS: Table = TeamSeat.__table__  # type: ignore[assignment]
+_PATIENTS = table_of(Patient)
+_CARE = table_of(CareRelation)
+_SEATS = table_of(TeamSeat)
 _QUERY: CompoundSelect[Any] = union_all(
     select(literal("patient").label("what"), _PATIENTS.c.status, null()).where(
         _PATIENTS.c.id == bindparam("patient_id")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from portal.accounts.roles import Kind
 from portal.accounts.tables import Patient
 from portal.audit import Action, Entity
 from portal.core import clock, faults, ids
+from portal.core.database import table_of
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.e2ee import padding
 from portal.e2ee.encoding import b64
@@ -38,8 +39,8 @@ MOST_RECORDS = 12
 LARGEST_CIPHERTEXT = 256 * 1024
 CIPHERTEXT_OVERHEAD = 32 + 16
 
-_RECORDS: Table = Record.__table__  # type: ignore[assignment]
-_ACCEPTED: Table = AcceptedKey.__table__  # type: ignore[assignment]
+_RECORDS = table_of(Record)
+_ACCEPTED = table_of(AcceptedKey)
 _STORE = insert(_RECORDS)
 _ACCEPT = insert(_ACCEPTED)
 _KNOWN_KEY = select(_ACCEPTED.c.digest, _ACCEPTED.c.seq, _ACCEPTED.c.accepted_at).where(

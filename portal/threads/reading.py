@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -12,13 +12,14 @@ from portal.accounts import directory, relations
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
 from portal.audit import Action, Entity
+from portal.core.database import table_of
 from portal.core.errors import BadInput, NotFound
 from portal.e2ee.records import Role
 from portal.threads.access import Access, open_thread, was_member
 from portal.threads.inbox import carries_keys, transported
 from portal.threads.tables import ReadPosition, Receipt, Record, Thread
 
-_POSITIONS: Table = ReadPosition.__table__  # type: ignore[assignment]
+_POSITIONS = table_of(ReadPosition)
 PAGE = 50
 MOST = 200
 

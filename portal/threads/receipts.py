@@ -10,7 +10,7 @@ from portal import audit, notify
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity
 from portal.core import clock
-from portal.core.database import InEachDialect
+from portal.core.database import InEachDialect, table_of
 from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
 from portal.e2ee.reasons import Refused
 from portal.e2ee.records import EpochHeader, read_receipt, read_record
@@ -21,8 +21,8 @@ from portal.threads.access import open_thread
 from portal.threads.inbox import transported
 from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
 
-_RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
-_POSITIONS: Table = ReadPosition.__table__  # type: ignore[assignment]
+_RECEIPTS = table_of(Receipt)
+_POSITIONS = table_of(ReadPosition)
 
 
 def _newest(insert: Callable[[Table], Any]) -> Any:

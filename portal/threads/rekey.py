@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Table, bindparam, case, func, literal, null, or_, select, union_all
+from sqlalchemy import CompoundSelect, bindparam, case, func, literal, null, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy
@@ -16,6 +16,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, Device, DirectoryEntry, Relation
 from portal.core import clock
+from portal.core.database import table_of
 from portal.core.errors import Conflict, Unprocessable
 from portal.e2ee.records import Role
 from portal.e2ee.verify import ThreadState
@@ -38,12 +39,12 @@ class _Found:
     somebody_cannot_read: bool
 
 
-_ENTRIES: Table = DirectoryEntry.__table__  # type: ignore[assignment]
-_TEAMS: Table = TeamRecord.__table__  # type: ignore[assignment]
-_DEVICES: Table = Device.__table__  # type: ignore[assignment]
-_RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
-_ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
-_RELATIONS: Table = Relation.__table__  # type: ignore[assignment]
+_ENTRIES = table_of(DirectoryEntry)
+_TEAMS = table_of(TeamRecord)
+_DEVICES = table_of(Device)
+_RECEIPTS = table_of(Receipt)
+_ACCOUNTS = table_of(Account)
+_RELATIONS = table_of(Relation)
 # One statement for every send. Persons' entries come with their generation and whether it began by a reset.
 _QUERY: CompoundSelect[Any] = union_all(
     select(literal("entry").label("what"), _ENTRIES.c.id, _ENTRIES.c.gen, _ENTRIES.c.reset).where(

@@ -9,11 +9,11 @@ from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
 from portal.core.bus import Bus
-from portal.core.database import InEachDialect
+from portal.core.database import InEachDialect, table_of
 from portal.threads.tables import InboxCounter, InboxRow
 
-_ROWS: Table = InboxRow.__table__  # type: ignore[assignment]
-_COUNTERS: Table = InboxCounter.__table__  # type: ignore[assignment]
+_ROWS = table_of(InboxRow)
+_COUNTERS = table_of(InboxCounter)
 
 
 class _Statements:
