@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, Select, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.audit.tables import AuditEvent
-from portal.audit.vocabulary import Action
+from portal.audit.vocabulary import Action, Outcome
 from portal.core.database import table_of
 
 LARGEST_PAGE = 200
@@ -38,7 +38,7 @@ _SEEN = (
 # What concerns a patient's data and is worth a line on the page; receipts and mails would drown the rest.
 _NOT_SHOWN_TO_PATIENTS = (Action.RECEIPT_SENT, Action.NOTICE_SENT)
 # An inbox is looked at all day long: its rows are shown as one line for each day and person.
-_LISTED = and_(_EVENT.c.action == Action.THREAD_LISTED.value, _EVENT.c.outcome == "0")
+_LISTED = and_(_EVENT.c.action == Action.THREAD_LISTED.value, _EVENT.c.outcome == Outcome.SUCCESS)
 _PERSON = ("outcome", "account_id", "role", "patient_id", "on_behalf", "pharmacy_id", "purpose")
 
 
@@ -169,7 +169,7 @@ def search(session: Session, pharmacy_id: str, filters: Filters, *, before: int 
     if filters.actions:
         chosen = chosen.where(_EVENT.c.action.in_(list(filters.actions)))
     if filters.refused_only:
-        chosen = chosen.where(_EVENT.c.outcome != "0")
+        chosen = chosen.where(_EVENT.c.outcome != Outcome.SUCCESS)
     if filters.since is not None:
         chosen = chosen.where(_EVENT.c.recorded >= filters.since)
     if filters.until is not None:

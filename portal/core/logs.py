@@ -85,7 +85,9 @@ def _frames(trace: TracebackType | None) -> list[str]:
 
 
 def _short(path: str) -> str:
-    for root in ("/portal/", "/site-packages/"):
-        if root in path:
-            return root.strip("/").removeprefix("site-packages") + "/" * (root == "/portal/") + path.rpartition(root)[2]
+    """A file's place from the package on: where it is installed is nobody's business."""
+    for before in ("/site-packages/", "/portal/"):
+        _, found, within = path.rpartition(before)
+        if found:
+            return within if before == "/site-packages/" else f"portal/{within}"
     return path.rpartition("/")[2]

@@ -10,6 +10,7 @@ from portal.e2ee.checks import Check, require
 from portal.e2ee.encoding import HASH_BYTES, b64, key_id, pae, sha256, unb64
 from portal.e2ee.form import Form, refuse
 from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.keys import SEALED_SEED_BYTES
 from portal.e2ee.reasons import Reason, Refused
 
 
@@ -119,7 +120,6 @@ FORMS: dict[str, Form] = {
         optional=frozenset({"reset"}),
     )
 }
-PREVSEED_BYTES = 32 + 16
 
 
 def read_entry(raw: Any) -> SignedEntry:
@@ -145,7 +145,7 @@ def read_entry(raw: Any) -> SignedEntry:
         entry,
         sig,
         prevsig=None if prevsig is None else form.text(prevsig),
-        prevseed=None if prevseed is None else unb64(prevseed, PREVSEED_BYTES),
+        prevseed=None if prevseed is None else unb64(prevseed, SEALED_SEED_BYTES),
     )
 
 

@@ -10,6 +10,7 @@ from portal.e2ee.reasons import Reason, Refused
 
 SEED_BYTES = 32
 TAG_BYTES = 16
+SEALED_SEED_BYTES = SEED_BYTES + TAG_BYTES
 
 
 @dataclass(frozen=True, slots=True)

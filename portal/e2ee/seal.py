@@ -18,6 +18,7 @@ from portal.e2ee.keys import commitment, message_key, object_key, previous_seed_
 from portal.e2ee.objects import RootBox, RootKind, SealedObject, read_object
 from portal.e2ee.padding import pad
 from portal.e2ee.records import (
+    NOTHING_HASH,
     SALT_BYTES,
     SECRET_BYTES,
     SUITE,
@@ -231,7 +232,7 @@ class Writer:
     def redact(self, target: int, reason: str, ts: int) -> AnyRecord:
         """Take an own message back."""
         h = self._header("redact", self.state.epoch, ts, {"target": target, "reason": reason})
-        return self._move_on(self._record({"h": b64(h), "sig": b64(self.device.sign(pae("redact", h, sha256(b""))))}))
+        return self._move_on(read_record({"h": b64(h), "sig": b64(self.device.sign(pae("redact", h, NOTHING_HASH)))}))
 
     def receipt(self, kind: ReceiptKind, head: Head, ts: int) -> dict[str, str]:
         """Say how far one has got. Does not touch the chain."""
@@ -249,16 +250,13 @@ class Writer:
         key = message_key(self.secrets[self.state.epoch], salt, h)
         ct = key.commitment + key.seal(pad(content), h)
         sig = self.device.sign(pae("msg", h, sha256(ct)))
-        return self._record({"h": b64(h), "sig": b64(sig), "cth": b64(sha256(ct)), "ct": b64(ct)})
+        return read_record({"h": b64(h), "sig": b64(sig), "cth": b64(sha256(ct)), "ct": b64(ct)})
 
     def _wrapped(self, kind: str, h: bytes, wraps: Mapping[str, bytes]) -> AnyRecord:
         wh = wraps_hash(wraps)
         sig = self.device.sign(pae(kind, h, wh))
         w = {name: b64(wrap) for name, wrap in wraps.items()}
-        return self._record({"h": b64(h), "sig": b64(sig), "wh": b64(wh), "w": w})
-
-    def _record(self, raw: Mapping[str, object]) -> AnyRecord:
-        return read_record(raw)
+        return read_record({"h": b64(h), "sig": b64(sig), "wh": b64(wh), "w": w})
 
     def _move_on(self, record: AnyRecord) -> AnyRecord:
         device = VerifiedDevice(self.device.dev, self.device.user, self.device.public, None)

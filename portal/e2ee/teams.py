@@ -10,10 +10,9 @@ from portal.e2ee.directory import Entry, EntryRole, Pin, require_pin
 from portal.e2ee.encoding import HASH_BYTES, b64, pae, sha256, unb64, wraps_hash
 from portal.e2ee.form import Form, refuse
 from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.keys import SEALED_SEED_BYTES
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import WRAP_BYTES, Role
-
-PREV_BYTES = 32 + 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def _wrap_lengths(wraps: Mapping[str, bytes]) -> None:
 
 
 def _prev_length(gen: int, prev: bytes) -> None:
-    if len(prev) != (0 if gen == 1 else PREV_BYTES):
+    if len(prev) != (0 if gen == 1 else SEALED_SEED_BYTES):
         raise refuse()
 
 

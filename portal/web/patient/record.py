@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from portal.accounts import names, policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Role
-from portal.audit import Action, Entity, Purpose, queries, record
+from portal.audit import Action, Entity, Outcome, Purpose, queries, record
 from portal.audit.queries import Filters, Seen
 from portal.core import texts
 from portal.core.errors import BadInput
@@ -165,7 +165,7 @@ def in_words(row: Seen, known: dict[str, names.Named], reader: str) -> Line:
         role=_role(row, who),
         what=did(row.action),
         why=_said(f"record.why.{row.purpose}", ""),
-        refused=row.outcome != "0",
+        refused=row.outcome != Outcome.SUCCESS,
         count=int((row.detail or {}).get("count", row.count)),
         icon=_ICONS.get(row.action.split(".")[0], "info"),
         own=own,
