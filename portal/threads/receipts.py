@@ -12,8 +12,9 @@ from portal.audit import Action, Entity
 from portal.core import clock
 from portal.core.database import InEachDialect, table_of
 from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
-from portal.e2ee.reasons import Refused
+from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import EpochHeader, read_receipt, read_record
+from portal.e2ee.records import Receipt as SignedReceipt
 from portal.e2ee.verify import Place, ThreadState, verify_receipt
 from portal.pharmacies.keys import ServerDirectory
 from portal.threads import tell
@@ -41,9 +42,11 @@ _BEGIN = InEachDialect(lambda insert: insert(_POSITIONS).on_conflict_do_nothing(
 def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping[str, Any]) -> tell.Told:
     """Keep the newest receipt of a person and kind. Going back is refused with Conflict `receipt-older`.
 
-    An `unreadable` receipt counts once per person and epoch; the next sender then makes a new epoch.
+    An `unreadable` receipt counts once per person and epoch; the next sender then makes a new epoch. From who came after
+    the epoch of the place was made none is kept, only how far that reader has got.
     """
-    thread = open_thread(session, actor=actor, thread_id=thread_id).thread
+    access = open_thread(session, actor=actor, thread_id=thread_id)
+    thread = access.thread
     try:
         receipt = read_receipt(raw)
     except Refused as refused:
@@ -54,24 +57,12 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
     try:
         verify_receipt(raw, actor.account_id, lambda seq: _place(session, thread, seq), directory)
     except Refused as refused:
-        raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
-    kept = session.execute(
-        _KEEP.of(session),
-        {
-            "thread_id": thread_id,
-            "account_id": actor.account_id,
-            "kind": receipt.kind,
-            "pharmacy_id": thread.pharmacy_id,
-            "seq": receipt.seq,
-            "epoch": thread.epoch,
-            "h": raw["h"],
-            "sig": raw["sig"],
-            "received_at": clock.now(),
-        },
-    ).one_or_none()
-    if kept is None:
-        known = session.get_one(Receipt, (thread_id, actor.account_id, receipt.kind))
-        raise Conflict("receipt-older", extra={"seq": known.seq})
+        # Whoever joined the team after the epoch of that place was made reads it by the team's newer key, but has no
+        # voice there: nobody else could verify the receipt. Where the reader stands is counted all the same.
+        if refused.reason is not Reason.NOT_A_MEMBER or not access.voices:
+            raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
+    else:
+        _keep(session, actor, thread, receipt, raw)
     _move_position(session, actor, thread, receipt.kind, receipt.seq)
     audit.record(
         session,
@@ -85,6 +76,26 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
         detail={"kind": receipt.kind},
     )
     return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)
+
+
+def _keep(session: Session, actor: Actor, thread: Thread, receipt: SignedReceipt, raw: Mapping[str, Any]) -> None:
+    kept = session.execute(
+        _KEEP.of(session),
+        {
+            "thread_id": thread.id,
+            "account_id": actor.account_id,
+            "kind": receipt.kind,
+            "pharmacy_id": thread.pharmacy_id,
+            "seq": receipt.seq,
+            "epoch": thread.epoch,
+            "h": raw["h"],
+            "sig": raw["sig"],
+            "received_at": clock.now(),
+        },
+    ).one_or_none()
+    if kept is None:
+        known = session.get_one(Receipt, (thread.id, actor.account_id, receipt.kind))
+        raise Conflict("receipt-older", extra={"seq": known.seq})
 
 
 def _place(session: Session, thread: Thread, seq: int) -> Place:

@@ -11,6 +11,7 @@ from portal.e2ee.encoding import b64
 from portal.e2ee.records import ReceiptKind, Role, read_record
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies.topics import Topic
+from portal.threads import reading
 from portal.threads.tables import AcceptedKey, InboxRow, Record, Thread
 
 COUNTED = (Thread, Record, AcceptedKey, AuditEvent, OutboxJob)
@@ -295,3 +296,16 @@ def test_a_message_sent_blindly_leaves_what_came_before_unread(threads: Threads)
     threads.send("bob", posted.thread_id, "Two, not yet seen by Alice.")
     threads.send("alice", posted.thread_id, "Three, written before Two arrived.")
     assert threads.unread("alice", posted.thread_id) == 2
+
+
+def test_who_joined_the_team_later_reads_what_was_said_before_and_it_counts_as_read(threads: Threads) -> None:
+    posted = threads.start("alice", "alice", "Before Erin came.")
+    threads.keys.team("riverside_pharmacists", "bob", "bob", "erin")
+    assert threads.unread("erin", posted.thread_id) == 1
+    for kind in (ReceiptKind.DELIVERED, ReceiptKind.READ):
+        threads.receipt("erin", posted.thread_id, kind)
+    assert threads.unread("erin", posted.thread_id) == 0
+    # The epoch of that place names the team without Erin, so no reader could verify a receipt of hers: none is kept.
+    with threads.world.database.transaction() as session:
+        opened = reading.open_for_reading(session, actor=threads.keys.actor("alice"), thread_id=posted.thread_id)
+    assert opened.receipts == ()
