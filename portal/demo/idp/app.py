@@ -196,7 +196,7 @@ def signed_in() -> ResponseReturnValue:
     if not isinstance(checked, _Grant):
         return checked
     try:
-        right = idp.passwords.check(login, request.form.get("password", ""), browser)
+        right = idp.passwords.check(login, request.form.get("password", ""), browser, request.remote_addr or "")
     except TooSoon as problem:
         page = _login_page("idp.slow", status=429, login=login, seconds=problem.seconds)
         page.headers["Retry-After"] = str(problem.seconds)

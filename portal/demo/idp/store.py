@@ -71,7 +71,7 @@ class ProviderSession(Base):
 
 
 class WrongTries(Base):
-    """Wrong passwords in a row, for one login from browsers it has not signed in with, or from one that it has."""
+    """Wrong passwords in a row: for a login at a browser, at an address, anywhere; for an address."""
 
     __tablename__ = "wrong_tries"
 

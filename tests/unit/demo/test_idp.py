@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from portal.core import clock
+from portal.core import clock, ids
 from portal.core.settings import Settings, UnsafeSettings
-from portal.demo.idp import DemoAccount, create_idp, rotate_keys, withdraw_key
+from portal.demo.idp import DemoAccount, create_idp, passwords, rotate_keys, withdraw_key
 from portal.demo.idp.app import Idp
 from portal.demo.idp.browsers import Ended
 from portal.demo.idp.passwords import HASHER
@@ -340,6 +341,47 @@ def test_a_hundred_wrong_tries_are_the_end_for_strangers_and_never_for_alice(
     assert back(sign_in(alices, url=asked(nonce="n3", max_age="0")))["code"]
     clock.shift(timedelta(hours=1, seconds=1))
     assert back(sign_in(client, url=asked(nonce="n4")))["code"]
+
+
+def guess(idp: Flask, login: str, address: str, password: str = "guess") -> int:
+    """One try in a fresh browser at an address."""
+    browser = idp.test_client()
+    browser.environ_base["REMOTE_ADDR"] = address
+    url = asked(nonce=ids.random_id())
+    form = {"form": form_token(browser.get(url)), "login": login, "password": password}
+    return browser.post(url, data=form).status_code
+
+
+def test_a_guesser_with_ever_new_cookies_is_slowed_down_and_alice_elsewhere_is_not(idp: Flask) -> None:
+    with clock.frozen(clock.now()):
+        assert [guess(idp, "alice", "192.0.2.1") for _ in range(7)] == [401] * 5 + [429] * 2
+        assert guess(idp, "alice", "192.0.2.2", "demo") == 303
+        assert guess(idp, "bob", "192.0.2.1") == 401
+
+
+def test_one_password_is_not_tried_on_everybody_from_one_address(idp: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert passwords.ADDRESS.free >= 30 * passwords.HERE.free, "thirty people may mistype behind one address"
+    monkeypatch.setattr(passwords, "ADDRESS", replace(passwords.ADDRESS, free=12))
+    with clock.frozen(clock.now()):
+        for login in ("alice", "dave"):
+            assert [guess(idp, login, "192.0.2.1") for _ in range(3)] == [401] * 3
+        assert guess(idp, "alice", "192.0.2.1", "demo") == 303
+        tried = [guess(idp, f"somebody{number}", "192.0.2.1") for number in range(8)]
+        assert tried == [401] * 6 + [429] * 2
+        assert guess(idp, "bob", "192.0.2.1", "demo") == 429
+        assert guess(idp, "bob", "192.0.2.2", "demo") == 303
+        clock.shift(timedelta(hours=1, seconds=1))
+        assert guess(idp, "bob", "192.0.2.1", "demo") == 303
+
+
+def test_a_browser_that_is_known_is_not_held_up_by_its_neighbours(idp: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "ADDRESS", replace(passwords.ADDRESS, free=3))
+    alices = idp.test_client()
+    back(sign_in(alices))
+    with clock.frozen(clock.now()):
+        assert [guess(idp, f"somebody{number}", "127.0.0.1") for number in range(4)] == [401] * 3 + [429]
+        assert guess(idp, "bob", "127.0.0.1", "demo") == 429
+        assert back(sign_in(alices, url=asked(nonce="n3", max_age="0")))["code"]
 
 
 def test_the_form_works_only_in_the_browser_that_got_it(client: FlaskClient, idp: Flask) -> None:
