@@ -26,6 +26,7 @@ from portal.notify.mail import FileMailer
 from portal.outbox import letters
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import profiles
+from portal.web import health
 from portal.web.pages import key_page
 from portal.web.wiring import services
 
@@ -46,6 +47,13 @@ def attach(app: Flask) -> None:
         raise UnsafeSettings(["the control room is for demonstrations only"])
     app.register_blueprint(blueprint)
     app.after_request(_ask_who)
+    app.extensions.setdefault(health.NOT_BEFORE, []).append(_whole)
+
+
+def _whole() -> None:
+    """A half world is no demo: whoever asks for readiness waits until everything is told."""
+    if not current_app.extensions.get(WHOLE, False):
+        raise Unavailable("demo-being-made", retry_after=2)
 
 
 @dataclass(frozen=True)

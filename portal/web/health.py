@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from portal.core import migrating
@@ -10,6 +10,8 @@ from portal.core.errors import NotFound, Unavailable
 from portal.web.wiring import services
 
 blueprint = Blueprint("health", __name__)
+# Who else has a say in whether the portal is ready: functions that raise Unavailable while it is not.
+NOT_BEFORE = "portal-not-ready-before"
 
 
 @blueprint.get("/healthz")
@@ -20,11 +22,13 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The database answers and has the schema this code expects."""
+    """The database answers and has the schema this code expects, and nothing else holds the portal up."""
     database = services().database
     database.ping()
     if migrating.current(database) != migrating.newest():
         raise Unavailable("migrations-pending")
+    for holds in current_app.extensions.get(NOT_BEFORE, ()):
+        holds()
     return jsonify(status="ready")
 
 

@@ -52,6 +52,16 @@ def test_every_portal_but_a_demo_knows_no_control_room(client: FlaskClient) -> N
     assert client.get("/demo").status_code == 404
 
 
+def test_nobody_is_sent_to_a_half_world(demo: Flask) -> None:
+    browser = demo.test_client()
+    assert browser.get("/readyz").status_code == 200
+    demo.extensions[control_room.WHOLE] = False
+    early = browser.get("/readyz")
+    assert early.status_code == 503
+    assert int(early.headers["Retry-After"]) > 0
+    assert browser.get("/healthz").status_code == 200
+
+
 def test_production_refuses_it(settings: Settings, app: Flask) -> None:
     app.extensions["portal"].settings = replace(settings, env="production")
     with pytest.raises(UnsafeSettings):
