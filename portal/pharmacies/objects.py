@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.tables import SealedObject
 from portal.audit import Action, Entity, Purpose, record
@@ -24,7 +24,9 @@ from portal.pharmacies import teams
 from portal.pharmacies.keys import ServerDirectory
 
 LARGEST_OBJECT = 256 * 1024
-MOST_OBJECTS = 5_000
+# All that an owner keeps: a draft for each thread one is at, of a few KiB, and a handful of pins, heads and settings.
+MOST_OBJECTS = 1_000
+MOST_BYTES = 16 * 1024 * 1024
 PAGE = 100
 
 
@@ -76,7 +78,7 @@ def put(session: Session, *, actor: Actor, owner: str, kind: str, id: str, rev: 
 
     It must be signed by the device this session is bound to, and sealed to the owner's newest key. Raises NotFound for
     a foreign owner or unknown kind, Forbidden, BadInput, Unprocessable with the reason, Conflict `moved-object` with
-    the revision that is there, TooLarge beyond 256 KiB or 5,000 objects.
+    the revision that is there, TooLarge beyond 256 KiB, `too-many-objects` beyond 1,000 or 16 MiB of an owner.
     """
     _allow(session, actor, owner, kind)
     directory = ServerDirectory(session)
@@ -95,8 +97,9 @@ def put(session: Session, *, actor: Actor, owner: str, kind: str, id: str, rev: 
     there = row.rev if row is not None else 0
     if rev != there + 1:
         raise Conflict("moved-object", extra={"rev": there})
+    if row is None or len(read.ct) > len(row.ct):
+        _refuse_too_much(session, actor, owner, len(read.ct) - (len(row.ct) if row is not None else 0), new=row is None)
     if row is None:
-        _refuse_too_many(session, owner)
         row = SealedObject(owner=owner, kind=kind, id=id)
         session.add(row)
     with first_wins(session, "moved-object"):
@@ -126,9 +129,14 @@ def _allow(session: Session, actor: Actor, owner: str, kind: str) -> None:
         raise NotFound()
 
 
-def _refuse_too_many(session: Session, owner: str) -> None:
-    count = session.scalar(select(func.count()).select_from(SealedObject).where(SealedObject.owner == owner))
-    if (count or 0) >= MOST_OBJECTS:
+def _refuse_too_much(session: Session, actor: Actor, owner: str, more: int, *, new: bool) -> None:
+    one_at_a_time(session, actor.account_id)
+    count, size = session.execute(
+        select(func.count(), func.coalesce(func.sum(func.length(SealedObject.ct)), 0)).where(
+            SealedObject.owner == owner
+        )
+    ).one()
+    if count + new > MOST_OBJECTS or size + more > MOST_BYTES:
         raise TooLarge("too-many-objects")
 
 

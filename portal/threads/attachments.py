@@ -23,6 +23,8 @@ from portal.threads.tables import Attachment, AttachmentPart, Record, Thread
 # 25 MiB of content, and what padding and chunking add to it.
 LARGEST = 27 * 1024 * 1024
 LARGEST_PART = 1024 * 1024
+# All but the last: a file is a few hundred rows at the most, whatever a browser sends.
+SMALLEST_PART = 64 * 1024
 MOST_OPEN = 40
 ORPHAN_AGE = timedelta(hours=24)
 
@@ -80,7 +82,11 @@ def begin(
 
 
 def put_part(session: Session, *, actor: Actor, attachment_id: str, start: int, data: bytes) -> int:
-    """Store the next part; returns how many bytes have arrived. A part that came before is answered, not doubled."""
+    """Store the next part; returns how many bytes have arrived. A part that came before is answered, not doubled.
+
+    Raises TooLarge above 1 MiB or beyond the file, BadInput `part-too-small` below 64 KiB but for the last, Conflict
+    `part-out-of-order` with how much has arrived.
+    """
     upload = _own_upload(session, actor, attachment_id)
     if not 0 < len(data) <= LARGEST_PART:
         raise TooLarge("part-too-large")
@@ -90,6 +96,8 @@ def put_part(session: Session, *, actor: Actor, attachment_id: str, start: int, 
         raise Conflict("part-out-of-order", extra={"received": upload.received})
     if start + len(data) > upload.size:
         raise TooLarge("part-too-large")
+    if len(data) < SMALLEST_PART and start + len(data) < upload.size:
+        raise BadInput("part-too-small", extra={"least": SMALLEST_PART})
     session.add(AttachmentPart(attachment_id=attachment_id, start=start, data=data))
     upload.received = start + len(data)
     return upload.received

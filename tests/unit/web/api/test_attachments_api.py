@@ -48,15 +48,31 @@ def put(browser: Browser, attachment: str, start: int, part: bytes) -> tuple[int
 
 
 def test_parts_come_in_order_and_a_part_twice_is_taken_once(alice: Browser) -> None:
-    attachment, status = announce(alice)
+    content, cut = CONTENT * 40_000, 64 * 1024
+    attachment, status = announce(alice, content)
     assert status == 201
-    assert put(alice, attachment, 5, CONTENT[5:]) == (409, 0)
-    assert put(alice, attachment, 0, CONTENT[:5]) == (200, 5)
-    assert put(alice, attachment, 0, CONTENT[:5]) == (200, 5)
+    assert put(alice, attachment, cut, content[cut:]) == (409, 0)
+    assert put(alice, attachment, 0, content[:cut]) == (200, cut)
+    assert put(alice, attachment, 0, content[:cut]) == (200, cut)
     assert alice.post(f"/api/attachments/{attachment}/complete").status_code == 409
-    assert put(alice, attachment, 5, CONTENT[5:]) == (200, len(CONTENT))
+    assert put(alice, attachment, cut, content[cut:]) == (200, len(content))
     assert alice.post(f"/api/attachments/{attachment}/complete").status_code == 204
     assert alice.get(f"/api/attachments/{attachment}").status_code == 404
+
+
+def test_a_file_is_not_cut_into_crumbs(alice: Browser) -> None:
+    content = b"x" * (64 * 1024 + 10)
+    attachment, _ = announce(alice, content)
+    refused = alice.client.put(
+        f"/api/attachments/{attachment}?start=0",
+        data=content[: 64 * 1024 - 1],
+        content_type="application/octet-stream",
+        headers={"Origin": ORIGIN, "X-CSRF-Token": alice.csrf},
+    )
+    assert (refused.status_code, refused.get_json()["code"]) == (400, "part-too-small")
+    assert put(alice, attachment, 0, content[: 64 * 1024]) == (200, 64 * 1024)
+    # The last one is as long as it is.
+    assert put(alice, attachment, 64 * 1024, content[64 * 1024 :]) == (200, len(content))
 
 
 def test_after_a_wrong_hash_the_same_upload_begins_anew(alice: Browser) -> None:
