@@ -42,8 +42,8 @@ _BEGIN = InEachDialect(lambda insert: insert(_POSITIONS).on_conflict_do_nothing(
 def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping[str, Any]) -> tell.Told:
     """Keep the newest receipt of a person and kind. Going back is refused with Conflict `receipt-older`.
 
-    An `unreadable` receipt counts once per person and epoch; the next sender then makes a new epoch. From who came after
-    the epoch of the place was made none is kept, only how far that reader has got.
+    An `unreadable` receipt counts once per person and epoch; the next sender then makes a new epoch. From who came
+    after the epoch of the place was made none is kept, only how far that reader has got.
     """
     access = open_thread(session, actor=actor, thread_id=thread_id)
     thread = access.thread
