@@ -33,6 +33,9 @@ from portal.serving import Plan, PortalServer
 
 HOST = "127.0.0.1"
 THREADS = 256
+# Nobody waits for a demo: requests under way and the worker get this long when it ends.
+GRACEFUL_SECONDS = 1
+BESIDE_SECONDS = 1.0
 KEPT_IN = "session.key"
 # Lies in the data folder once the world is whole; a world that was left half-made is made anew.
 FILLED = "filled"
@@ -66,7 +69,16 @@ def demo(
     # Kept beside the data: the terminal is for addresses and progress.
     logs.configure(settings, (folder / "portal.log").open("a", buffering=1, encoding="utf-8"))
     beside = DemoServices(settings, folder, port, empty=empty, ehr=ehr, seed_ehr=seed_ehr, bundles=bundles)
-    plan = Plan(f"{HOST}:{port}", 1, THREADS, beside=beside.start)
+    plan = Plan(
+        f"{HOST}:{port}",
+        1,
+        THREADS,
+        beside=beside.start,
+        graceful=GRACEFUL_SECONDS,
+        beside_seconds=BESIDE_SECONDS,
+        # After the ^C that a terminal writes by itself.
+        say=lambda step: print("\n  stopping …" if step == "stopping" else "  stopped", flush=True),
+    )
     PortalServer(lambda: make_app(settings, folder), plan).run()
     return 0
 
@@ -197,7 +209,8 @@ def _serve(app: Flask, port: int) -> BaseWSGIServer:
     # Its lines carry names of patients.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server(HOST, port, app, threaded=True)
-    threading.Thread(target=server.serve_forever, name=f"serve-{port}", daemon=True).start()
+    # Looks often whether it is to end: Ctrl-C waits for it.
+    threading.Thread(target=server.serve_forever, args=(0.1,), name=f"serve-{port}", daemon=True).start()
     return server
 
 

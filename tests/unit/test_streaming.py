@@ -1,4 +1,7 @@
-"""`portal events`: one waiting stream must not hold up the others, so gevent comes before whatever waits."""
+"""`portal events`: one waiting stream must not hold up the others, so gevent comes before whatever waits.
+
+And the end of it and of `portal serve`: Ctrl-C and SIGTERM let open streams go at once, and nothing has to be killed.
+"""
 
 import os
 import signal
@@ -36,17 +39,27 @@ def test_whatever_waits_lets_the_other_streams_go_on() -> None:
 
 
 @pytest.fixture
-def portal(database_url: str, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`portal events`, and the address where it answers."""
+def command() -> str:
+    """What is started."""
+    return "events"
+
+
+@pytest.fixture
+def portal(database_url: str, tmp_path: Path, command: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`portal events` or another, and the address where it answers."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     environment = os.environ | {
         "PORTAL_DATABASE_URL": database_url,
         "PORTAL_SECRET_KEY": "test-secret-key-of-at-least-32-characters",
         "PORTAL_DATA_DIR": str(tmp_path),
+        "PORTAL_OIDC_ISSUER": "http://idp.test",
     }
-    command = [sys.executable, "-m", "portal.cli", "events", "--bind", f"127.0.0.1:{port}"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    words = [sys.executable, "-m", "portal.cli", command, "--bind", f"127.0.0.1:{port}"]
+    # A group of its own, as a terminal makes one.
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    ) as process:
         try:
             assert _status(f"http://127.0.0.1:{port}/readyz") == 200
             yield f"http://localhost:{port}", process
@@ -63,8 +76,10 @@ def test_the_command_becomes_that_program(portal: tuple[str, subprocess.Popen[by
     assert process.returncode == 0, said
 
 
+@pytest.mark.parametrize("command", ["events", "serve"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_that_is_to_end_lets_its_streams_go(
-    portal: tuple[str, subprocess.Popen[bytes]], database: Database
+    portal: tuple[str, subprocess.Popen[bytes]], database: Database, number: signal.Signals
 ) -> None:
     address, process = portal
     account = build(database).accounts["bob"]
@@ -78,12 +93,20 @@ def test_a_process_that_is_to_end_lets_its_streams_go(
             heard = [answer.iter_lines() for answer in (one, other)]
             for lines in heard:
                 assert "event: ready" in (next(lines) for _ in range(10))
-            process.send_signal(signal.SIGTERM)
+            if number is signal.SIGINT:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
             asked = time.monotonic()
             for lines in heard:
                 assert not any(line.startswith("event") for line in lines)
             process.wait(60)
     assert time.monotonic() - asked < GRACEFUL_SECONDS / 2
+    said = process.communicate()[0].decode()
+    assert process.returncode == 0, said
+    assert '"event":"stopping"' in said
+    assert '"event":"stopped"' in said
+    assert "SIGKILL" not in said
 
 
 def _status(url: str) -> int:
