@@ -6,12 +6,12 @@ import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import { type ActingFor, ApiError, Unreachable, get, post } from "../live/api.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
-import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer } from "../views/components/composer.tsx";
 import { medicineChip, orderChip } from "../views/components/context.tsx";
 import { TextField, TileChoice } from "../views/components/forms.tsx";
 import { day } from "../views/format.ts";
-import { t } from "../views/i18n.ts";
+import { has, t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, Topic } from "../views/types.ts";
 import { Composing, takesFiles } from "./compose.ts";
@@ -113,7 +113,14 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
         <ul class="stack-tight">
           {found.map((one) => (
             <li key={one.patient}>
-              <Button look="quiet" icon="person" onClick={() => setPicked(one)}><span translate={false}>{one.name}, {t("views.patient.born", { date: day(one.birth_date) })}</span></Button>
+              {one.status === "active" ? (
+                <Button look="quiet" icon="person" onClick={() => setPicked(one)}><span translate={false}>{one.name}, {t("views.patient.born", { date: day(one.birth_date) })}</span></Button>
+              ) : (
+                <>
+                  <p class="soft" translate={false}>{one.name}, {t("views.patient.born", { date: day(one.birth_date) })}</p>
+                  <p class="lookalike"><Icon name="stop" />{t(has(`views.patient.${one.status}`) ? `views.patient.${one.status}` : "views.patient.inactive")}</p>
+                </>
+              )}
               {one.look_alikes.length === 0 ? null : <p class="lookalike">{t("views.patient.lookalike", { names: one.look_alikes.map((other) => `${other.name} (${day(other.birth_date)})`).join(", ") })}</p>}
               {one.has_keys ? null : <p class="small soft">{t("views.patient.waits")}</p>}
             </li>

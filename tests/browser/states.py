@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from demo_world import confirm_with, team
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from stage import Stage, answer_with, cut, refuse
 
 THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
@@ -147,6 +147,37 @@ for _code in ("expired", "cancelled", "failed", "no-role", "no-pharmacy", "disab
 def shown(page: Page, path: str) -> Page:
     """The page at a path."""
     page.goto(path)
+    return page
+
+
+@state("provider")
+def _(stage: Stage) -> Page:
+    return shown(stage.page("nobody"), "/login?next=/home")
+
+
+@state("provider-wrong")
+def _(stage: Stage) -> Page:
+    page = shown(stage.page("nobody"), "/login?next=/home")
+    page.locator("#login").fill("alice")
+    page.locator("#password").fill("not demo")
+    page.locator("form").filter(has=page.locator("#password")).get_by_role("button").click()
+    page.locator(".problem").wait_for()
+    return page
+
+
+@state("demo-room")
+def _(stage: Stage) -> Page:
+    return shown(stage.page("control room"), "/demo")
+
+
+@state("database-down")
+def _(stage: Stage) -> Page:
+    page = stage.at("heidi", "/account")
+    stage.write("ALTER TABLE login_session RENAME TO login_session_away")
+    try:
+        page.goto("/account")
+    finally:
+        stage.write("ALTER TABLE login_session_away RENAME TO login_session")
     return page
 
 
@@ -322,6 +353,7 @@ def _(stage: Stage) -> Page:
 
 @state("devices-one")
 def _(stage: Stage) -> Page:
+    stage.with_code("judy")
     return stage.with_keys("judy", "/devices")
 
 
@@ -504,6 +536,19 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("too-many")
+def _(stage: Stage) -> Page:
+    page = stage.at("alicia", "/invitation")
+    # As often as somebody who guesses would, within an hour.
+    send = "(form) => fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)) })"
+    for _ in range(20):
+        page.locator("form.stack").evaluate(send)
+    page.locator("form.stack").evaluate("(form) => { form.noValidate = true; }")
+    page.get_by_role("button", name="Join").click()
+    page.get_by_text("Too many tries").first.wait_for()
+    return page
+
+
 @state("medicines", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("alice", "/medicines")
@@ -512,6 +557,16 @@ def _(stage: Stage) -> Page:
 @state("medicines-none")
 def _(stage: Stage) -> Page:
     return stage.at("judy", "/medicines")
+
+
+@state("medicines-no-allergies", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.at("alicia", "/account")
+    stage.write(
+        "UPDATE relation SET ends_at = NULL WHERE account_id = (SELECT id FROM account WHERE email = ?)",
+        "alicia@demo.example",
+    )
+    return shown(page, "/medicines")
 
 
 @state("medicines-print")
@@ -812,6 +867,26 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("thread-unreadable", spanish=True)
+def _(stage: Stage) -> Page:
+    founded(stage)
+    walt = stage.with_keys("walt", "/account")
+
+    def broken(route: Route) -> None:
+        # A client that derives another key than the protocol does: what it signs holds, what it says opens for nobody.
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('"msg-key"', '"msg-kez"'))
+
+    walt.route("**/static/worker-crypto-*.js", broken)
+    walt.goto("/new?topic=other")
+    say(walt, "Nobody can read this")
+    walt.wait_for_url(THREAD)
+    path = walt.url.removeprefix(stage.demo.url)
+    page = stage.with_keys("bob", path)
+    page.get_by_text("cannot be read").first.wait_for()
+    return page
+
+
 @state("thread-file-failed")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("dave", asked(stage, "dave"))
@@ -972,6 +1047,51 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("context-slow")
+def _(stage: Stage) -> Page:
+    # The answer is on its way and stays there.
+    page = workbench(stage, lambda page: page.route("**/context?*", lambda route: None))
+    page.get_by_text("Fetching the record").first.wait_for()
+    return page
+
+
+@state("context-partial", spanish=True)
+def _(stage: Stage) -> Page:
+    def partly(answer: Any) -> Any:
+        return answer | {"labs": [], "sections": answer["sections"] | {"labs": "unavailable"}}
+
+    page = workbench(stage, lambda page: answer_with(page, "**/context?*", partly))
+    page.get_by_text("One part did not answer").first.wait_for()
+    return page
+
+
+@state("context-no-allergies")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", asked(stage, "alicia"))
+    page.get_by_text("No known allergies").first.wait_for()
+    return page
+
+
+@state("workbench-deceased", spanish=True)
+def _(stage: Stage) -> Page:
+    def died(answer: Any) -> Any:
+        return answer | {"patient": answer["patient"] | {"deceased": True, "silent": True}}
+
+    page = stage.with_keys("bob", "/account")
+    answer_with(page, "**/context?*", died)
+    closed = re.compile(r"/api/threads/[0-9a-f]{32}$")
+    page.route(closed, lambda route: closing(route))
+    page.goto(asked(stage))
+    page.get_by_text("This person has died").first.wait_for()
+    return page
+
+
+def closing(route: Route) -> None:
+    """A thread as it is told of a patient to whom nothing is sent any more."""
+    answer = route.fetch()
+    route.fulfill(response=answer, json=answer.json() | {"patient_active": False})
+
+
 @state("context-nothing", spanish=True)
 def _(stage: Stage) -> Page:
     path = asked(stage, "judy")
@@ -985,6 +1105,13 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = stage.with_keys("bob", "/new")
     page.get_by_text("Alice Morgan").first.wait_for()
+    return page
+
+
+@state("write-to-deceased", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", "/new")
+    page.get_by_text("Harold Quinn").first.wait_for()
     return page
 
 
