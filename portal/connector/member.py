@@ -4,23 +4,24 @@ It does what a browser does: makes and recovers keys, verifies everything, seals
 private keys, so it belongs on a machine as well kept as a pharmacist's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from portal.accounts.roles import Role as AccountRole
 from portal.accounts.roles import role_in_records
+from portal.connector import keys
 from portal.connector.client import PortalClient, ServerRefused
 from portal.connector.directory import MemberDirectory
 from portal.connector.messages import Correction, Line, Message, UploadedFile, file_facts, lines
 from portal.core import clock, ids
 from portal.e2ee import seal
 from portal.e2ee.attachments import open_file, seal_file
-from portal.e2ee.directory import Entry, Pin, identity_entry, verify_chain
-from portal.e2ee.encoding import b64, unb64
-from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
-from portal.e2ee.objects import ObjectName, RootKind, read_root_box, verify_object
-from portal.e2ee.open import open_object, open_root_box, open_team, read_thread, walk_back_entries
+from portal.e2ee.directory import Entry, Pin
+from portal.e2ee.encoding import b64
+from portal.e2ee.identity import Device, EncryptionKey, Person
+from portal.e2ee.objects import ObjectName, verify_object
+from portal.e2ee.open import open_object, open_team, read_thread
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, ReceiptKind, Role, read_record
 from portal.e2ee.recovery import Argon2Cost, Method, make_code, read_wrap, unwrap, wrap_by_code, wrap_by_passphrase
@@ -95,7 +96,7 @@ class Member:
             {
                 "entry": seal.first_entry(person).to_json(),
                 "certificate": seal.certificate(person.identity, person.device, clock.now_ms()),
-                "vault": _vault(person),
+                "vault": keys.first_vault(person),
                 "device_name": device_name,
             },
         )
@@ -125,7 +126,7 @@ class Member:
         if method.value not in wraps:
             raise Refused(Reason.OBJECT)
         urk = unwrap(read_wrap(wraps[method.value]), account, secret)
-        person = _person(account, urk, client.get("/api/keys/me"), Device.new(account, ids.random_id()))
+        person = keys.restored(account, urk, client.get("/api/keys/me"), Device.new(account, ids.random_id()))
         certificate = seal.certificate(person.identity, person.device, clock.now_ms())
         client.post("/api/keys/devices", {"certificate": certificate, "name": device_name})
         client.forget_session()
@@ -134,12 +135,12 @@ class Member:
     @classmethod
     def resume(cls, client: PortalClient, urk: bytes, device: Device, memory: Memory | None = None) -> "Member":
         """Go on as a device that was certified before."""
-        _bind(client, device)
-        return cls(client, _person(device.user, urk, client.get("/api/keys/me"), device), memory)
+        keys.bind(client, device)
+        return cls(client, keys.restored(device.user, urk, client.get("/api/keys/me"), device), memory)
 
     def bind(self) -> None:
         """Bind a new session of the client to this member's device."""
-        _bind(self.client, self.person.device)
+        keys.bind(self.client, self.person.device)
 
     def keyring(self) -> dict[tuple[str, int], bytes]:
         """All encryption seeds this member holds: the own ones, and those of its teams."""
@@ -274,7 +275,14 @@ class Member:
     def _sealed(self, writer: Writer, message: Message | Correction) -> AnyRecord:
         return writer.message(message.body(), clock.now_ms(), attachments=message.in_header())
 
-    def _append(self, thread: OpenThread, key: str, make: Any, *, urgent: bool = False) -> Sent:
+    def _append(
+        self,
+        thread: OpenThread,
+        key: str,
+        make: Callable[[Writer], AnyRecord | list[AnyRecord]],
+        *,
+        urgent: bool = False,
+    ) -> Sent:
         revoked: list[str] | None = None
         ended: list[str] = []
         for _ in range(MOST_TRIES):
@@ -464,50 +472,6 @@ class Member:
         self._threads[thread.id] = thread
         self.memory.heads[thread.id] = Head(thread.state.seq, thread.state.head)
         return thread
-
-
-def _bind(client: PortalClient, device: Device) -> None:
-    client.forget_session()
-    challenge = client.session()["device_challenge"]
-    signature = seal.session_signature(device, unb64(challenge))
-    client.post("/api/keys/devices/bind", {"device": device.dev, "sig": b64(signature)})
-    client.forget_session()
-
-
-def _vault(person: Person) -> dict[str, Any]:
-    moment = clock.now_ms()
-    boxes = [
-        seal.seal_root_box(person.urk, person.id, RootKind.UIK, 1, person.identity.seeds, moment),
-        seal.seal_root_box(person.urk, person.id, RootKind.PUK, person.key.gen, person.key.seed, moment),
-    ]
-    return {"user": person.id, "rev": 1, "boxes": [box.to_json() for box in boxes]}
-
-
-def _person(account: str, urk: bytes, me: Mapping[str, Any], device: Device) -> Person:
-    """Identity and encryption keys out of the vault. Raises Refused."""
-    chain = verify_chain(me["entries"], id=account)
-    if not chain or me["vault"] is None:
-        raise Refused(Reason.OBJECT)
-    boxes = me["vault"]["vault"].get("boxes", [])
-    entries = [signed.entry for signed in chain]
-    introduced = identity_entry(entries)
-    identity = Identity.from_seeds(_opened(boxes, account, RootKind.UIK, introduced.n, urk, introduced))
-    newest = _opened(boxes, account, RootKind.PUK, entries[-1].gen, urk, entries[-1])
-    seeds = walk_back_entries(chain, newest)
-    keys = [EncryptionKey(gen, seeds[gen]) for gen in sorted(seeds)]
-    return Person(account, urk, identity, keys, device)
-
-
-def _opened(boxes: Sequence[Any], account: str, kind: RootKind, n: int, urk: bytes, entry: Entry) -> bytes:
-    for box in boxes:
-        try:
-            found = read_root_box(box, account, kind, n)
-        except Refused as problem:
-            if problem.reason is Reason.OBJECT:
-                continue
-            raise
-        return open_root_box(found, urk, entry)
-    raise Refused(Reason.OBJECT)
 
 
 def _list(value: object) -> list[Any]:

@@ -12,8 +12,8 @@ from typing import Any
 from demo_world import confirm_with, team
 from playwright.sync_api import Page, Route, expect
 from stage import Stage, answer_with, cut, refuse
+from talking import THREAD, say
 
-THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
 UNKNOWN = "0" * 32
 Go = Callable[[Stage], Page]
 
@@ -72,12 +72,6 @@ def begin(page: Page, topic: str, words: str) -> None:
     if none.is_visible():
         none.click()
     say(page, words)
-
-
-def say(page: Page, words: str) -> None:
-    """Write and send."""
-    page.locator(".composer textarea").fill(words)
-    page.get_by_role("button", name="Send", exact=True).click()
 
 
 def sent(page: Page, words: str) -> None:

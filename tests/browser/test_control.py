@@ -10,13 +10,12 @@ import pytest
 from checks import axe
 from complaints import Complaints
 from demo_world import Demo, confirm_with, demo, give_password
-from playwright.sync_api import Browser, Dialog, Locator, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 from stage import Stage, on_stage
+from talking import SOON, ask, hears, said, say
 
 __all__ = ["demo"]
 pytestmark = pytest.mark.browser
-THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
-SOON = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -29,31 +28,6 @@ def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
         made.found_team("bob")
         yield made
     assert heard.unexpected() == []
-
-
-def say(page: Page, words: str) -> None:
-    """Write into the box and send."""
-    page.locator(".composer textarea").fill(words, timeout=SOON)
-    page.locator(".composer button[type=submit]").click()
-
-
-def said(page: Page, words: str) -> Locator:
-    """The message with these words."""
-    return page.locator("article.bubble").filter(has_text=words)
-
-
-def hears(page: Page, words: str) -> None:
-    """Wait for a message."""
-    expect(said(page, words)).to_be_visible(timeout=SOON)
-
-
-def ask(page: Page, words: str) -> str:
-    """Ask something; gives the path of the thread."""
-    page.goto("/new?topic=other")
-    say(page, words)
-    page.wait_for_url(THREAD)
-    hears(page, words)
-    return "/thread/" + page.url.rsplit("/", 1)[1]
 
 
 def epochs(page: Page, path: str) -> list[Any]:

@@ -13,11 +13,10 @@ from complaints import Complaints
 from demo_world import Demo, confirm_with, demo, give_password, team
 from playwright.sync_api import Browser, Locator, Page, expect
 from stage import Stage, on_stage
+from talking import SOON, THREAD, ask, hears, said, say
 
 __all__ = ["demo"]
 pytestmark = pytest.mark.browser
-THREAD = re.compile(r"/thread/[0-9a-f]{32}$")
-SOON = 30_000
 MOST_TAPS = 15
 
 
@@ -60,31 +59,6 @@ def telephone(stage: Stage, who: str, locale: str = "en-US") -> Page:
     page = stage.page(who, viewport=NARROW, has_touch=True, locale=locale)
     page.context.add_cookies([{"name": "portal_text", "value": "large", "url": stage.demo.url}])
     return page
-
-
-def say(page: Page, words: str) -> None:
-    """Write into the box and send."""
-    page.locator(".composer textarea").fill(words, timeout=SOON)
-    page.locator(".composer button[type=submit]").click()
-
-
-def said(page: Page, words: str) -> Locator:
-    """The message with these words."""
-    return page.locator("article.bubble").filter(has_text=words)
-
-
-def hears(page: Page, words: str) -> None:
-    """Wait for a message."""
-    expect(said(page, words)).to_be_visible(timeout=SOON)
-
-
-def ask(page: Page, words: str) -> str:
-    """Ask something; gives the path of the thread."""
-    page.goto("/new?topic=other&for=me")
-    say(page, words)
-    page.wait_for_url(THREAD)
-    hears(page, words)
-    return "/thread/" + page.url.rsplit("/", 1)[1]
 
 
 def clock(stage: Stage, act: str) -> None:

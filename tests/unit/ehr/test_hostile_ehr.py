@@ -25,25 +25,19 @@ ALICE = {"resourceType": "Patient", "id": "alice"}
 SEARCH = [("patient", "alice")]
 
 
-def test_a_trickling_body_ends_at_the_deadline(raw_server: Callable[..., str]) -> None:
+@pytest.mark.parametrize(
+    ("head", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000\r\n\r\n", b"{"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+    ],
+    ids=["body", "headers"],
+)
+def test_what_only_trickles_ends_at_the_deadline(raw_server: Callable[..., str], head: bytes, drop: bytes) -> None:
     def trickle(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000\r\n\r\n")
+        connection.sendall(head)
         for _ in range(200):
-            connection.sendall(b"{")
-            time.sleep(0.02)
-
-    client = EhrClient(EhrConnection(raw_server(trickle)))
-    with pytest.raises(EhrUnavailable) as caught:
-        client.read("Patient", "alice", deadline=Deadline(0.3))
-    client.close()
-    assert caught.value.reason is DownReason.TIMEOUT
-
-
-def test_trickling_headers_end_at_the_deadline(raw_server: Callable[..., str]) -> None:
-    def trickle(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        for _ in range(200):
-            connection.sendall(b"a")
+            connection.sendall(drop)
             time.sleep(0.02)
 
     client = EhrClient(EhrConnection(raw_server(trickle)))
