@@ -165,6 +165,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('code_hash', name=op.f('uq_invitation_code_hash'))
     )
     with op.batch_alter_table('invitation', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_invitation_created_at'), ['created_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_invitation_pharmacy_id'), ['pharmacy_id'], unique=False)
 
     op.create_table('login_attempt',
@@ -208,6 +209,7 @@ def upgrade() -> None:
         batch_op.create_index('ix_login_session_account', ['account_id', 'ended_at'], unique=False)
         batch_op.create_index('ix_login_session_ends_at', ['ends_at'], unique=False)
         batch_op.create_index('ix_login_session_idp', ['idp_sid'], unique=False)
+        batch_op.create_index('ix_login_session_open', ['active_at'], unique=False, postgresql_where=sa.text('ended_at IS NULL'), sqlite_where=sa.text('ended_at IS NULL'))
 
     op.create_table('logout_token_seen',
     sa.Column('jti_hash', sa.String(length=64), nullable=False),
@@ -562,6 +564,7 @@ def downgrade() -> None:
 
     op.drop_table('logout_token_seen')
     with op.batch_alter_table('login_session', schema=None) as batch_op:
+        batch_op.drop_index('ix_login_session_open', postgresql_where=sa.text('ended_at IS NULL'), sqlite_where=sa.text('ended_at IS NULL'))
         batch_op.drop_index('ix_login_session_idp')
         batch_op.drop_index('ix_login_session_ends_at')
         batch_op.drop_index('ix_login_session_account')
@@ -573,6 +576,7 @@ def downgrade() -> None:
     op.drop_table('login_attempt')
     with op.batch_alter_table('invitation', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_invitation_pharmacy_id'))
+        batch_op.drop_index(batch_op.f('ix_invitation_created_at'))
 
     op.drop_table('invitation')
     with op.batch_alter_table('inbox_row', schema=None) as batch_op:

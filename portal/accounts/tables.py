@@ -80,7 +80,8 @@ class Invitation(Base):
     connection_id: Mapped[str] = mapped_column(Id)
     fhir_id: Mapped[str] = mapped_column(String(64))
     created_by: Mapped[str | None] = mapped_column(Id)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    # The newest one is what a code that leads nowhere asks the EHR about.
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
     used_by: Mapped[str | None] = mapped_column(Id)

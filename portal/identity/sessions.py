@@ -23,6 +23,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Select,
     String,
     bindparam,
     column,
@@ -421,38 +422,34 @@ def settle(session: Session, bus: Bus, current: CurrentSession, *, request_id: s
         end(session, bus, current, current.ended_by)
 
 
+def _due(now: datetime) -> Select[Any]:
+    # Rows of sessions that should be locked or ended by now and do not say so yet.
+    staff = func.coalesce(_account.c.role, "") != PATIENT
+    idle = (staff & (LoginSession.active_at <= now - IDLE["staff"])) | (LoginSession.active_at <= now - IDLE["patient"])
+    return _ROWS.where(
+        LoginSession.ended_at.is_(None),
+        (LoginSession.ends_at <= now) | _account.c.disabled_at.is_not(None) | (LoginSession.locked_at.is_(None) & idle),
+    )
+
+
 def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
     """Settle sessions that nobody asks for, so that their streams close, and forget old ones. Returns how many.
 
     The worker calls it every few seconds; it writes only when there is something to write.
     """
     now = clock.now()
-    staff = func.coalesce(_account.c.role, "") != PATIENT
     with database.reading() as session:
-        rows = session.execute(
-            _ROWS.where(
-                LoginSession.ended_at.is_(None),
-                (LoginSession.ends_at <= now)
-                | _account.c.disabled_at.is_not(None)
-                | (
-                    LoginSession.locked_at.is_(None)
-                    & (
-                        (staff & (LoginSession.active_at <= now - IDLE["staff"]))
-                        | (LoginSession.active_at <= now - IDLE["patient"])
-                    )
-                ),
-            ).limit(limit)
-        ).all()
+        rows = session.execute(_due(now).limit(limit)).all()
         old = session.execute(
             select(LoginSession.ref).where(LoginSession.ends_at < now - KEEP_ENDED).limit(1)
         ).one_or_none()
-    due = [found for row in rows if (found := _read(row)).state in (State.LOCKED, State.ENDED)]
-    if due or old:
+    settling = [found for row in rows if (found := _read(row)).state in (State.LOCKED, State.ENDED)]
+    if settling or old:
         with database.transaction() as session:
-            for current in due:
+            for current in settling:
                 settle(session, bus, current)
             session.execute(delete(LoginSession).where(LoginSession.ends_at < now - KEEP_ENDED))
-    return len(due)
+    return len(settling)
 
 
 def _known(session: Session, ref: str) -> CurrentSession:

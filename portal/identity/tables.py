@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, LargeBinary, String, Text
+from sqlalchemy import JSON, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.database import Base, Id, Moment
+
+_OPEN = text("ended_at IS NULL")
 
 
 class LoginSession(Base):
@@ -17,6 +19,8 @@ class LoginSession(Base):
         Index("ix_login_session_account", "account_id", "ended_at"),
         Index("ix_login_session_idp", "idp_sid"),
         Index("ix_login_session_ends_at", "ends_at"),
+        # Few have not ended, beside all of the last month: what the sweep looks at every few seconds.
+        Index("ix_login_session_open", "active_at", postgresql_where=_OPEN, sqlite_where=_OPEN),
     )
 
     id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
