@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import directory, notices, policy, vault
@@ -226,7 +226,16 @@ def verified(session: Session, row: Device) -> VerifiedDevice | None:
         return None
 
 
-def state_of(row: Device | Row[Any], chain: Sequence[Entry]) -> State:
+class KeyRow(Protocol):
+    """What of a device's row says where its key stands."""
+
+    @property
+    def ended_at(self) -> datetime | None: ...
+    @property
+    def signed_by(self) -> int: ...
+
+
+def state_of(row: KeyRow, chain: Sequence[Entry]) -> State:
     """Where the key of a device stands, by its row and its owner's chain."""
     if row.ended_at is not None:
         return State.ENDED

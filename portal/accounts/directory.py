@@ -109,8 +109,13 @@ def chains(session: Session, ids: Iterable[str]) -> dict[str, list[Entry]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for id, entry in session.execute(_ENTRIES, {"ids": list(ids)}):
         found.setdefault(id, []).append(entry)
+    return {id: chain_of(id, entries) for id, entries in found.items()}
+
+
+def chain_of(id: str, entries: Iterable[dict[str, Any]]) -> list[Entry]:
+    """The verified chain in these entries, oldest first. Raises Unprocessable when they do not verify."""
     with answering_refusals():
-        return {id: list(_verified(id, tuple(map(_as_text, entries)))) for id, entries in found.items()}
+        return list(_verified(id, tuple(map(_as_text, entries))))
 
 
 def identities(chain: Sequence[Entry]) -> list[IdentityKeys]:
@@ -169,7 +174,7 @@ def people(session: Session, ids: Iterable[str]) -> dict[str, Person]:
 
 def own_entries(session: Session, account_id: str) -> list[dict[str, Any]]:
     """The chain of one person as it travels."""
-    return [row.entry for row in _rows(session, [account_id])]
+    return [entry for _, entry in session.execute(_ENTRIES, {"ids": [account_id]})]
 
 
 def _as_text(entry: dict[str, Any]) -> tuple[str, str, str | None]:

@@ -12,12 +12,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import String, insert
-from sqlalchemy.orm import Session
 
 from portal.audit.tables import AuditEvent
 from portal.audit.vocabulary import Action, Outcome, Purpose
 from portal.core import clock, ids
 from portal.core.database import Database, table_of
+from portal.core.together import Writing
 
 # Refusals of one account (or address) written one by one within a minute; more are counted in one row.
 REFUSALS_A_MINUTE = 10
@@ -59,7 +59,7 @@ class Entity:
 
 
 def record(
-    session: Session,
+    session: Writing,
     action: Action,
     *,
     agent: Agent,
@@ -84,7 +84,7 @@ def record(
 
 
 def record_each(
-    session: Session,
+    session: Writing,
     action: Action,
     *,
     agent: Agent,

@@ -24,6 +24,7 @@ from sqlalchemy.types import TypeDecorator
 
 from portal.core import clock
 from portal.core.errors import Unavailable
+from portal.core.together import Writing
 
 # How long one writer waits for another before the caller is told to try again.
 WRITE_WAIT_SECONDS = 10
@@ -84,8 +85,8 @@ class InEachDialect(Generic[Made]):
     def __init__(self, build: Callable[[Callable[[Table], Any]], Made]) -> None:
         self._made = {"postgresql": build(postgresql.insert), "sqlite": build(sqlite.insert)}
 
-    def of(self, session: Session) -> Made:
-        """The one for the database that the session writes to."""
+    def of(self, session: Writing) -> Made:
+        """The one for the database that is written to."""
         return self._made[session.get_bind().dialect.name]
 
 

@@ -10,14 +10,14 @@ import signal
 from pathlib import Path
 from typing import Final
 
-# The points of a send, in the order in which it passes them.
+# The points of a send, in the order in which it passes them: around each of its statements.
 SEND: Final = (
     "send.received",
+    "send.locked",
+    "send.asked",
     "send.verified",
-    "send.stored",
-    "send.accepted",
-    "send.audited",
-    "send.told",
+    "send.counted",
+    "send.written",
     "send.committed",
     "send.published",
 )

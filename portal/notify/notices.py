@@ -14,6 +14,7 @@ from portal import audit, outbox
 from portal.audit import Action, Agent, Entity
 from portal.core import clock
 from portal.core.database import Database, InEachDialect, table_of
+from portal.core.together import Writing
 from portal.notify.mail import Mail, MailDelayed, Mailer, MailRefused
 from portal.notify.tables import NoticeSent
 from portal.notify.words import Template, compose
@@ -45,7 +46,7 @@ class Recipient:
 WhoWaits = Callable[[Session, str, str], Recipient | None]
 
 
-def message_waits(session: Session, account_ids: Collection[str], thread_id: str) -> None:
+def message_waits(session: Writing, account_ids: Collection[str], thread_id: str) -> None:
     """A message came for some people: look again in two minutes. One statement, however many they are.
 
     Whoever has been sent a mail about the thread already is left in peace then.
@@ -126,7 +127,7 @@ class MessageNotice:
             )
 
 
-def _look_again(session: Session, account_ids: Iterable[str], thread_id: str, since: datetime) -> None:
+def _look_again(session: Writing, account_ids: Iterable[str], thread_id: str, since: datetime) -> None:
     wanted = [
         outbox.Wanted({"account": account_id, "thread": thread_id}, dedupe=f"notice:{account_id}:{thread_id}")
         for account_id in account_ids

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.core import clock, ids
 from portal.core.database import InEachDialect, table_of
+from portal.core.together import Writing
 from portal.outbox.tables import OutboxJob
 
 _TABLE = table_of(OutboxJob)
@@ -42,7 +43,7 @@ class Job:
 
 
 def enqueue(
-    session: Session,
+    session: Writing,
     kind: str,
     payload: dict[str, Any],
     *,
@@ -60,7 +61,7 @@ def enqueue(
     enqueue_each(session, kind, [Wanted(payload, dedupe, pharmacy_id)], due_at=due_at)
 
 
-def enqueue_each(session: Session, kind: str, wanted: Iterable[Wanted], *, due_at: datetime | None = None) -> None:
+def enqueue_each(session: Writing, kind: str, wanted: Iterable[Wanted], *, due_at: datetime | None = None) -> None:
     """Add several jobs of one kind, each as `enqueue` does, in one statement."""
     now = clock.now()
     rows = [

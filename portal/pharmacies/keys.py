@@ -6,17 +6,20 @@ remembered in the process, so that a send costs about one signature.
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Pool, Row, bindparam, select
+from sqlalchemy import Pool, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import devices, directory
-from portal.accounts.tables import Device
+from portal.accounts.tables import Device, DirectoryEntry
 from portal.core.database import table_of
 from portal.core.errors import Unprocessable
+from portal.core.together import Answers
 from portal.e2ee.directory import Entry, Maker
 from portal.e2ee.teams import TeamRecord, read_team
 from portal.pharmacies import tables
@@ -53,9 +56,15 @@ _teams: WeakKeyDictionary[Pool, _Memory[TeamRecord]] = WeakKeyDictionary()
 _teams_lock = Lock()
 
 _DEVICES = table_of(Device)
+_ENTRIES = table_of(DirectoryEntry)
 _DEVICE = select(
     *(_DEVICES.c[name] for name in ("account_id", "certificate", "signed_by", "revocation", "ended_at"))
 ).where(_DEVICES.c.id == bindparam("dev"))
+# What to ask ahead, together with other things, of the device that is about to sign and of its owner.
+QUESTIONS: Mapping[str, Select[Any]] = {
+    "device": _DEVICE,
+    "chain": select(_ENTRIES.c.n, _ENTRIES.c.entry).where(_ENTRIES.c.id == bindparam("owner")),
+}
 _TEAM = select(tables.TeamRecord.record).where(
     tables.TeamRecord.team_id == bindparam("team"), tables.TeamRecord.gen == bindparam("gen")
 )
@@ -66,14 +75,37 @@ def _teams_of(session: Session) -> _Memory[TeamRecord]:
         return _teams.setdefault(session.connection().engine.pool, _Memory(256))
 
 
+class _Device(NamedTuple):
+    account_id: str
+    certificate: dict[str, Any]
+    signed_by: int
+    revocation: dict[str, Any] | None
+    ended_at: datetime | None
+
+
+def _chain_of(user: str, entries: Sequence[dict[str, Any]]) -> list[Entry]:
+    # Oldest first; empty for one without keys or whose chain does not verify.
+    try:
+        return directory.chain_of(user, entries) if entries else []
+    except Unprocessable:
+        return []
+
+
 class ServerDirectory:
     """Implements `portal.e2ee.directory.Directory` for one transaction; each id is looked up once."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._entries: dict[str, list[Entry]] = {}
-        self._devices: dict[str, Row[Any] | None] = {}
+        self._devices: dict[str, _Device | None] = {}
         self._records: dict[tuple[str, int], TeamRecord | None] = {}
+
+    def knows(self, answers: Answers, *, dev: str | None, owner: str) -> Self:
+        """Take over what was asked ahead (`QUESTIONS`) of a device and of a person."""
+        if dev is not None:
+            self._devices[dev] = next((_Device(*row) for row in answers["device"]), None)
+        self._entries[owner] = _chain_of(owner, [entry for _, entry in sorted(answers["chain"], key=itemgetter(0))])
+        return self
 
     def user(self, id: str, gen: int | None = None) -> Entry | None:
         """The entry of a person or team in a generation; the newest without one."""
@@ -90,12 +122,8 @@ class ServerDirectory:
         return self._chain(user)[-1:]
 
     def _chain(self, user: str) -> Sequence[Entry]:
-        # Oldest first; empty for one without keys or whose chain does not verify.
         if user not in self._entries:
-            try:
-                self._entries[user] = directory.chains(self._session, [user]).get(user, [])
-            except Unprocessable:
-                self._entries[user] = []
+            self._entries[user] = _chain_of(user, directory.own_entries(self._session, user))
         return self._entries[user]
 
     def device(self, dev: str) -> Mapping[str, Any] | None:
@@ -132,9 +160,10 @@ class ServerDirectory:
         row = self._device(dev)
         return row.account_id if row is not None else None
 
-    def _device(self, dev: str) -> Row[Any] | None:
+    def _device(self, dev: str) -> _Device | None:
         if dev not in self._devices:
-            self._devices[dev] = self._session.execute(_DEVICE, {"dev": dev}).one_or_none()
+            row = self._session.execute(_DEVICE, {"dev": dev}).one_or_none()
+            self._devices[dev] = _Device(*row) if row is not None else None
         return self._devices[dev]
 
     def _team(self, team: str, gen: int) -> TeamRecord | None:

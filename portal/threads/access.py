@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from portal.accounts import policy
 from portal.accounts.actor import Actor
 from portal.core.errors import NotFound
-from portal.pharmacies import teams
-from portal.pharmacies.standing import standing
+from portal.pharmacies import standing, teams
+from portal.pharmacies.standing import Standing
 from portal.threads.tables import InboxRow, Thread
 
 _THREAD = select(Thread).where(Thread.id == bindparam("thread_id"))
@@ -27,23 +27,39 @@ class Access:
     in_care: bool
 
 
+def locked(session: Session, thread_id: str) -> Thread | None:
+    """The thread, its row locked until the end of the transaction, nothing asked yet of who may."""
+    return session.scalars(_LOCKED, {"thread_id": thread_id}).one_or_none()
+
+
 def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: bool = False) -> Access:
     """The thread `thread_id`, if the actor may read it (with `to_write`: post in it), its row then locked.
 
     Raises NotFound for unknown and foreign threads alike, Unprocessable when its patient may not be written to.
     """
-    thread = session.scalars(_LOCKED if to_write else _THREAD, {"thread_id": thread_id}).one_or_none()
+    if to_write:
+        thread = locked(session, thread_id)
+    else:
+        thread = session.scalars(_THREAD, {"thread_id": thread_id}).one_or_none()
+    facts = standing.find(session, asked_of(actor, thread))
+    return judge(actor, thread, facts, to_write=to_write)
+
+
+def asked_of(actor: Actor, thread: Thread | None) -> dict[str, str]:
+    """What to ask `pharmacies.standing` of somebody and a thread; of an unknown thread the same, so that it takes as
+    long as a foreign one."""
+    return {
+        "account_id": actor.account_id,
+        "patient_id": thread.patient_id if thread is not None else "",
+        "pharmacy_id": thread.pharmacy_id if thread is not None else "",
+    }
+
+
+def judge(actor: Actor, thread: Thread | None, facts: Standing, *, to_write: bool = False) -> Access:
+    """What policy says of a thread that was looked up, with these facts. Raises like `open_thread`."""
     if thread is None:
-        # The same statements as for a foreign thread, so that the two take the same time.
-        standing(session, account_id=actor.account_id, patient_id="", pharmacy_id="")
         raise NotFound()
-    return check(session, actor=actor, thread=thread, to_write=to_write)
-
-
-def check(session: Session, *, actor: Actor, thread: Thread, to_write: bool = False) -> Access:
-    """Whether the actor may read (or post in) a thread that is already loaded. Raises like `open_thread`."""
     members = {member["id"] for member in thread.members}
-    facts = standing(session, account_id=actor.account_id, patient_id=thread.patient_id, pharmacy_id=thread.pharmacy_id)
     # Somebody for whom the thread waits is no member yet, but may know that it waits. Who was put out does not wait.
     waiting = (
         thread.waits_for_keys

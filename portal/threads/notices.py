@@ -8,11 +8,12 @@ from portal.accounts import relations
 from portal.accounts.roles import STAFF, Kind
 from portal.accounts.tables import Account, Patient, Relation
 from portal.core import clock
+from portal.core.together import Writing
 from portal.notify.notices import Recipient
 from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
 
 
-def message_came(session: Session, *, thread: Thread, author: str, from_pharmacy: bool) -> None:
+def message_came(session: Session, later: Writing, *, thread: Thread, author: str, from_pharmacy: bool) -> None:
     """Plan the one content-free mail for each person who should know, should the message stay unread.
 
     A message of the pharmacy concerns the people on the patient's side; a message of the patient those members of
@@ -26,7 +27,7 @@ def message_came(session: Session, *, thread: Thread, author: str, from_pharmacy
         # Whoever has spoken and was never a member in person spoke for a team: known without reading the thread.
         state = thread.state
         people = set(state["keys"].values()) - set(state["known"])
-    notify.message_waits(session, sorted(people - {author}), thread.id)
+    notify.message_waits(later, sorted(people - {author}), thread.id)
 
 
 def still_unread(session: Session, *, account_id: str, thread_id: str) -> bool:

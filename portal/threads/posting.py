@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,16 +22,16 @@ from portal.audit import Action, Entity
 from portal.core import clock, faults, ids
 from portal.core.database import table_of
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
+from portal.core.together import Answers, Questions, Together, Writing
 from portal.e2ee import padding
 from portal.e2ee.encoding import b64
 from portal.e2ee.reasons import Refused
 from portal.e2ee.records import AnyRecord, EpochHeader, HistoryHeader, MessageHeader, RedactHeader, Role, read_record
 from portal.e2ee.verify import ThreadState, advance
-from portal.pharmacies import care, teams
+from portal.pharmacies import care, keys, standing, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import Topic, split_team_id, team_of
-from portal.threads import attachments, notices, reading, rekey, tell
-from portal.threads.access import open_thread
+from portal.threads import access, attachments, notices, reading, rekey, tell
 from portal.threads.tables import AcceptedKey, Record, Thread
 
 # One request carries at most an epoch, histories for those who join, and one message.
@@ -41,11 +41,24 @@ CIPHERTEXT_OVERHEAD = 32 + 16
 
 _RECORDS = table_of(Record)
 _ACCEPTED = table_of(AcceptedKey)
+_THREADS = table_of(Thread)
 _STORE = insert(_RECORDS)
 _ACCEPT = insert(_ACCEPTED)
+# What an append may change of a thread.
+_MOVING = (
+    *("urgent_at", "head_seq", "head", "last_message_seq", "messages"),
+    *("epoch", "members", "state", "waits_for_keys"),
+)
+_MOVE = (
+    update(_THREADS)
+    .where(_THREADS.c.id == bindparam("thread"))
+    .values({name: bindparam(f"new_{name}") for name in _MOVING})
+)
 _KNOWN_KEY = select(_ACCEPTED.c.digest, _ACCEPTED.c.seq, _ACCEPTED.c.accepted_at).where(
     *(_ACCEPTED.c[name] == bindparam(name) for name in ("account_id", "thread_id", "key"))
 )
+# All that a send asks once it holds the thread, in one trip. Each part stands where what it is for stands.
+_ASKED = Questions(**standing.QUESTIONS, **keys.QUESTIONS, **rekey.QUESTIONS, accepted=_KNOWN_KEY)
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,8 @@ def start_thread(
     if not ids.is_id(birth.thread_id):
         raise BadInput("form", extra={"field": "thread"})
     digest = _digest(sealed)
-    if repeated := _repeated(session, actor, birth.thread_id, key, digest):
+    known = {"account_id": actor.account_id, "thread_id": birth.thread_id, "key": key}
+    if repeated := _repeated(birth.thread_id, key, digest, session.execute(_KNOWN_KEY, known).all()):
         return repeated
     in_care = care.in_care(session, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
     team = team_of(birth.pharmacy_id, birth.topic)
@@ -149,13 +163,28 @@ def append(
     with the verifier's reason; NotFound.
     """
     digest = _digest(sealed)
-    access = open_thread(session, actor=actor, thread_id=thread_id, to_write=True)
-    thread = access.thread
-    if repeated := _repeated(session, actor, thread_id, key, digest):
+    found = access.locked(session, thread_id)
+    faults.point("send.locked")
+    answers = _ASKED.ask(session, _asked_of(actor, thread_id, found, key))
+    faults.point("send.asked")
+    allowed = access.judge(actor, found, standing.of(answers), to_write=True)
+    thread = allowed.thread
+    if repeated := _repeated(thread_id, key, digest, answers["accepted"]):
         return repeated
-    if not access.in_care:
+    if not allowed.in_care:
         care.choose(session, actor=actor, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id)
-    return _append(session, actor, thread, sealed, key, digest, urgent)
+    return _append(session, actor, thread, sealed, key, digest, urgent, answers)
+
+
+def _asked_of(actor: Actor, thread_id: str, thread: Thread | None, key: str) -> dict[str, Any]:
+    return {
+        **access.asked_of(actor, thread),
+        **rekey.asked_of(thread, thread.state["keys"].values() if thread is not None else ()),
+        "thread_id": thread_id,
+        "key": key,
+        "dev": actor.device_id or "",
+        "owner": actor.account_id,
+    }
 
 
 def _append(
@@ -166,13 +195,21 @@ def _append(
     key: str,
     digest: bytes,
     urgent: bool,
+    answers: Answers | None = None,
 ) -> Posted:
+    """The checks and the changes; `answers` are those to `_ASKED`, None for a thread that is being born."""
+    # Its row is written once, when all is known, and not by the ORM.
+    session.expunge(thread)
+    later = Together(session)
     parsed = _parse(sealed)
     directory = ServerDirectory(session)
+    if answers is not None:
+        directory.knows(answers, dev=actor.device_id, owner=actor.account_id)
     _check_sender(actor, thread, parsed, directory)
     _check_head(thread, parsed[0])
     state = ThreadState.from_json(thread.state)
-    rekey.demand(session, actor=actor, thread=thread, state=state, has_epoch=parsed[0].kind == "epoch")
+    if answers is not None:
+        rekey.demand(answers, actor=actor, thread=thread, state=state, has_epoch=parsed[0].kind == "epoch")
     try:
         for record in parsed:
             state = advance(state, record, directory, lambda seq: _author(session, thread.id, seq))
@@ -185,17 +222,15 @@ def _append(
         if isinstance(header, EpochHeader):
             _check_members(session, thread, header)
             before = thread.members
-            _new_epoch(session, actor, thread, header)
+            _new_epoch(session, later, actor, thread, header)
             rekey.complete(session, actor=actor, thread=thread, before=before, state=state, maker=header.dev)
         elif isinstance(header, HistoryHeader):
             policy.allow_history(actor)
             handed = {"to": header.to.id, "from": header.first, "upto": header.upto}
-            _keys_changed(session, actor, thread, handed)
+            _keys_changed(later, actor, thread, handed)
         if isinstance(header, MessageHeader):
             thread.messages += 1
-        # The thread's own row is written once, when all is known.
-        with session.no_autoflush:
-            _store(session, actor, thread, record, raw, moment, urgent)
+        _store(later, actor, thread, record, raw, moment, urgent)
         if isinstance(header, MessageHeader):
             attachments.claim(session, actor=actor, thread=thread, seq=header.seq, named=header.att)
         elif isinstance(header, RedactHeader):
@@ -206,11 +241,11 @@ def _append(
     last = parsed[-1]
     if last.kind == "msg":
         thread.last_message_seq = last.header.seq
-        reading.wrote(session, account_id=actor.account_id, thread=thread)
+        reading.wrote(later, account_id=actor.account_id, thread=thread)
         if urgent:
             thread.urgent_at = moment
-    faults.point("send.stored")
-    session.execute(
+    later.execute(_MOVE, {"thread": thread.id, **{f"new_{name}": getattr(thread, name) for name in _MOVING}})
+    later.execute(
         _ACCEPT,
         {
             "account_id": actor.account_id,
@@ -221,11 +256,10 @@ def _append(
             "accepted_at": moment,
         },
     )
-    faults.point("send.accepted")
-    _audit_append(session, actor, thread, parsed)
-    faults.point("send.audited")
-    told = _tell(session, actor, thread, last, moment)
-    faults.point("send.told")
+    _audit_append(later, actor, thread, parsed)
+    told = _tell(session, later, actor, thread, last, moment)
+    later.write()
+    faults.point("send.written")
     return Posted(thread.id, last.header.seq, moment, told)
 
 
@@ -308,7 +342,7 @@ def _check_members(session: Session, thread: Thread, header: EpochHeader) -> Non
             raise Unprocessable("membership-policy")
 
 
-def _new_epoch(session: Session, actor: Actor, thread: Thread, header: EpochHeader) -> None:
+def _new_epoch(session: Session, later: Writing, actor: Actor, thread: Thread, header: EpochHeader) -> None:
     before = {member["id"] for member in thread.members}
     thread.members = [{"id": seat.id, "role": seat.role.value, "gen": seat.gen} for seat in header.members]
     thread.epoch = header.epoch
@@ -318,13 +352,13 @@ def _new_epoch(session: Session, actor: Actor, thread: Thread, header: EpochHead
         notices.leave(session, thread=thread, reader_id=gone)
     if before:
         changed = {"added": sorted(now - before), "removed": sorted(before - now), "epoch": header.epoch}
-        _keys_changed(session, actor, thread, changed)
+        _keys_changed(later, actor, thread, changed)
 
 
-def _keys_changed(session: Session, actor: Actor, thread: Thread, detail: Mapping[str, Any]) -> None:
+def _keys_changed(later: Writing, actor: Actor, thread: Thread, detail: Mapping[str, Any]) -> None:
     # A new epoch of the same members and keys of earlier epochs handed over both change who can read.
     audit.record(
-        session,
+        later,
         Action.THREAD_MEMBERS_CHANGED,
         agent=actor.agent,
         patient_id=thread.patient_id,
@@ -337,7 +371,7 @@ def _keys_changed(session: Session, actor: Actor, thread: Thread, detail: Mappin
 
 
 def _store(
-    session: Session,
+    later: Writing,
     actor: Actor,
     thread: Thread,
     record: AnyRecord,
@@ -345,7 +379,7 @@ def _store(
     moment: datetime,
     urgent: bool,
 ) -> None:
-    session.execute(
+    later.execute(
         _STORE,
         {
             "pharmacy_id": thread.pharmacy_id,
@@ -367,12 +401,12 @@ def _store(
     )
 
 
-def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequence[AnyRecord]) -> None:
+def _audit_append(later: Writing, actor: Actor, thread: Thread, parsed: Sequence[AnyRecord]) -> None:
     last = parsed[-1]
     words = {"msg": Action.MESSAGE_SENT, "redact": Action.MESSAGE_RETRACTED}
     if last.kind in words:
         audit.record(
-            session,
+            later,
             words[last.kind],
             agent=actor.agent,
             patient_id=thread.patient_id,
@@ -383,7 +417,9 @@ def _audit_append(session: Session, actor: Actor, thread: Thread, parsed: Sequen
         )
 
 
-def _tell(session: Session, actor: Actor, thread: Thread, last: AnyRecord, moment: datetime) -> tell.Told:
+def _tell(
+    session: Session, later: Writing, actor: Actor, thread: Thread, last: AnyRecord, moment: datetime
+) -> tell.Told:
     """Inbox rows for all readers, and the delayed notice for those who are to be told by mail."""
     from_pharmacy = actor.staff
     lines = [
@@ -394,9 +430,10 @@ def _tell(session: Session, actor: Actor, thread: Thread, last: AnyRecord, momen
     if thread.waits_for_keys:
         lines += [tell.Line(account, awaiting=True) for account in notices.accounts_of(session, thread.patient_id)]
     if last.kind == "msg":
-        notices.message_came(session, thread=thread, author=actor.account_id, from_pharmacy=from_pharmacy)
+        notices.message_came(session, later, thread=thread, author=actor.account_id, from_pharmacy=from_pharmacy)
     return tell.write_inbox(
         session,
+        later,
         pharmacy_id=thread.pharmacy_id,
         thread_id=thread.id,
         sequence=last.header.seq,
@@ -407,17 +444,15 @@ def _tell(session: Session, actor: Actor, thread: Thread, last: AnyRecord, momen
     )
 
 
-def _repeated(session: Session, actor: Actor, thread_id: str, key: str, digest: bytes) -> Posted | None:
+def _repeated(thread_id: str, key: str, digest: bytes, accepted: Sequence[Sequence[Any]]) -> Posted | None:
+    """The first answer again, if the key was accepted with the same bytes; `accepted` answers `_KNOWN_KEY`."""
     if not ids.is_id(key):
         raise BadInput("idempotency-key")
-    accepted = session.execute(
-        _KNOWN_KEY, {"account_id": actor.account_id, "thread_id": thread_id, "key": key}
-    ).one_or_none()
-    if accepted is None:
-        return None
-    if accepted.digest != digest:
-        raise Conflict("already-accepted", extra={"seq": accepted.seq})
-    return Posted(thread_id, accepted.seq, accepted.accepted_at, None)
+    for before, sequence, accepted_at in accepted:
+        if before != digest:
+            raise Conflict("already-accepted", extra={"seq": sequence})
+        return Posted(thread_id, sequence, accepted_at, None)
+    return None
 
 
 def _digest(sealed: Sequence[Mapping[str, Any]]) -> bytes:

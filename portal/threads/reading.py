@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -14,12 +14,23 @@ from portal.accounts.roles import Kind
 from portal.audit import Action, Entity
 from portal.core.database import table_of
 from portal.core.errors import BadInput, NotFound
+from portal.core.together import Writing
 from portal.e2ee.records import Role
 from portal.threads.access import Access, open_thread, was_member
 from portal.threads.inbox import carries_keys, transported
 from portal.threads.tables import ReadPosition, Receipt, Record, Thread
 
 _POSITIONS = table_of(ReadPosition)
+_FIRST_POSITION = insert(_POSITIONS)
+_MOVED_BY_WRITING = (
+    update(_POSITIONS)
+    .where(
+        _POSITIONS.c.account_id == bindparam("reader"),
+        _POSITIONS.c.thread_id == bindparam("thread"),
+        _POSITIONS.c.read_messages == bindparam("count_before"),
+    )
+    .values(delivered_seq=bindparam("sequence"), read_seq=bindparam("sequence"), read_messages=bindparam("count"))
+)
 PAGE = 50
 MOST = 200
 
@@ -148,19 +159,14 @@ def _record_reading(session: Session, actor: Actor, access: Access, action: Acti
     )
 
 
-def wrote(session: Session, *, account_id: str, thread: Thread) -> None:
+def wrote(session: Writing, *, account_id: str, thread: Thread) -> None:
     """Whoever had read everything before the own newest message has read that too; nobody else has."""
-    seq = thread.last_message_seq
-    row = {"delivered_seq": seq, "read_seq": seq, "read_messages": thread.messages}
-    if thread.messages == 1:
-        session.execute(insert(_POSITIONS).values(account_id=account_id, thread_id=thread.id, **row))
+    seq, count = thread.last_message_seq, thread.messages
+    if count == 1:
+        row = {"delivered_seq": seq, "read_seq": seq, "read_messages": count}
+        session.execute(_FIRST_POSITION, {"account_id": account_id, "thread_id": thread.id, **row})
         return
     session.execute(
-        update(_POSITIONS)
-        .where(
-            _POSITIONS.c.account_id == account_id,
-            _POSITIONS.c.thread_id == thread.id,
-            _POSITIONS.c.read_messages == thread.messages - 1,
-        )
-        .values(**row)
+        _MOVED_BY_WRITING,
+        {"reader": account_id, "thread": thread.id, "sequence": seq, "count": count, "count_before": count - 1},
     )

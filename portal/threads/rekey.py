@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CompoundSelect, bindparam, case, func, literal, null, or_, select, union_all
+from sqlalchemy import Select, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy
@@ -18,6 +18,7 @@ from portal.accounts.tables import Account, Device, DirectoryEntry, Relation
 from portal.core import clock
 from portal.core.database import table_of
 from portal.core.errors import Conflict, Unprocessable
+from portal.core.together import Answers, Questions, among
 from portal.e2ee.records import Role
 from portal.e2ee.verify import ThreadState
 from portal.pharmacies.tables import TeamRecord
@@ -45,49 +46,42 @@ _DEVICES = table_of(Device)
 _RECEIPTS = table_of(Receipt)
 _ACCOUNTS = table_of(Account)
 _RELATIONS = table_of(Relation)
-# One statement for every send. Persons' entries come with their generation and whether it began by a reset.
-_QUERY: CompoundSelect[Any] = union_all(
-    select(literal("entry").label("what"), _ENTRIES.c.id, _ENTRIES.c.gen, _ENTRIES.c.reset).where(
-        _ENTRIES.c.id.in_(bindparam("people", expanding=True))
-    ),
-    select(literal("team"), _TEAMS.c.team_id, func.max(_TEAMS.c.gen), null())
-    .where(_TEAMS.c.team_id.in_(bindparam("teams", expanding=True)))
+# What to ask of a thread, with `asked_of` as parameters; persons' entries come with whether they began by a reset.
+QUESTIONS: Mapping[str, Select[Any]] = {
+    "entries": select(_ENTRIES.c.id, _ENTRIES.c.gen, _ENTRIES.c.reset).where(among(_ENTRIES.c.id, "people")),
+    "teams": select(_TEAMS.c.team_id, func.max(_TEAMS.c.gen))
+    .where(among(_TEAMS.c.team_id, "teams"))
     .group_by(_TEAMS.c.team_id),
-    select(literal("ended"), _DEVICES.c.id, null(), null()).where(
-        _DEVICES.c.account_id.in_(bindparam("owners", expanding=True)), _DEVICES.c.revocation.is_not(None)
-    ),
-    select(literal("unreadable"), _RECEIPTS.c.account_id, null(), null()).where(
+    "ended": select(_DEVICES.c.id).where(among(_DEVICES.c.account_id, "owners"), _DEVICES.c.revocation.is_not(None)),
+    "unreadable": select(_RECEIPTS.c.account_id).where(
         _RECEIPTS.c.thread_id == bindparam("thread_id"),
         _RECEIPTS.c.kind == "unreadable",
         _RECEIPTS.c.epoch == bindparam("epoch"),
     ),
-    select(
-        case((_RELATIONS.c.kind == Kind.SELF.value, Role.PATIENT.value), else_=Role.PROXY.value),
+    "acting": select(
         _RELATIONS.c.account_id,
-        null(),
-        null(),
+        case((_RELATIONS.c.kind == Kind.SELF.value, Role.PATIENT.value), else_=Role.PROXY.value),
     )
     .select_from(_RELATIONS.join(_ACCOUNTS, _ACCOUNTS.c.id == _RELATIONS.c.account_id))
     .where(
         _RELATIONS.c.patient_id == bindparam("patient_id"),
         _RELATIONS.c.starts_at <= bindparam("moment"),
         or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
-        _RELATIONS.c.scope.in_([Scope.ALL.value, Scope.MESSAGES.value]),
+        or_(_RELATIONS.c.scope == Scope.ALL.value, _RELATIONS.c.scope == Scope.MESSAGES.value),
         _ACCOUNTS.c.disabled_at.is_(None),
     ),
-)
+}
+_ALONE = Questions(**QUESTIONS)
 
 
-def demand(session: Session, *, actor: Actor, thread: Thread, state: ThreadState, has_epoch: bool) -> None:
+def demand(answers: Answers, *, actor: Actor, thread: Thread, state: ThreadState, has_epoch: bool) -> None:
     """Raises Conflict `reset` or `rekey` when the current epoch may not be written under any more.
 
     `reset`: a member started again after the current epoch; who may vouch for people lifts it, by an epoch. `rekey`
     names the ids with newer generations, the devices to revoke and the members who may not read any more, for the
-    browser to build the epoch from.
+    browser to build the epoch from. `answers` are those to `QUESTIONS`.
     """
-    if thread.head_seq == 0:
-        return
-    found = _look(session, thread, state.keys.values())
+    found = _found(answers, thread)
     shut = {member["id"] for member in thread.members if member.get("ended")}
     behind = [
         member["id"]
@@ -121,7 +115,7 @@ def complete(
     section 3) or somebody who may not read any more could have been left out. `maker` is the device that made the
     epoch, which never names itself. Who has to stay listed without reading is marked so in the thread's members.
     """
-    found = _look(session, thread, state.keys.values())
+    found = _found(_ALONE.ask(session, asked_of(thread, state.keys.values())), thread)
     was = {member["id"]: member for member in before}
     unnamed = sorted(found.ended - set(state.revoked) - {maker})
     leaves_out = actor.staff or was.get(actor.account_id, {}).get("role") == Role.PATIENT.value
@@ -144,36 +138,35 @@ def _may_vouch(actor: Actor, thread: Thread) -> bool:
     return policy.may_vouch(actor, team_kinds={split[1].value for split in splits if split is not None})
 
 
-def _look(session: Session, thread: Thread, speakers: Iterable[str]) -> _Found:
-    """Devices are looked up of the members in person and of all who have spoken."""
+def asked_of(thread: Thread | None, speakers: Iterable[str]) -> dict[str, Any]:
+    """The parameters of `QUESTIONS`. Devices are looked up of the members in person and of all who have spoken."""
+    members = thread.members if thread is not None else []
+    people = [member["id"] for member in members if member["role"] != "team"]
+    return {
+        "people": people,
+        "teams": [member["id"] for member in members if member["role"] == "team"],
+        "owners": sorted({*people, *speakers}),
+        "thread_id": thread.id if thread is not None else "",
+        "epoch": thread.epoch if thread is not None else 0,
+        "patient_id": thread.patient_id if thread is not None else "",
+        "moment": clock.now(),
+    }
+
+
+def _found(answers: Answers, thread: Thread) -> _Found:
     known = {member["id"]: member["gen"] for member in thread.members}
-    people = [member["id"] for member in thread.members if member["role"] != "team"]
-    rows = session.execute(
-        _QUERY,
-        {
-            "people": people,
-            "teams": [member["id"] for member in thread.members if member["role"] == "team"],
-            "owners": sorted({*people, *speakers}),
-            "thread_id": thread.id,
-            "epoch": thread.epoch,
-            "patient_id": thread.patient_id,
-            "moment": clock.now(),
-        },
-    ).all()
-    acting = {(id, what) for what, id, _, _ in rows if what in (Role.PATIENT.value, Role.PROXY.value)}
-    newest: dict[str, int] = {}
-    for what, id, gen, _ in rows:
-        if what in ("entry", "team"):
-            newest[id] = max(gen, newest.get(id, 0))
+    newest: dict[str, int] = dict(answers["teams"])
+    for id, gen, _ in answers["entries"]:
+        newest[id] = max(gen, newest.get(id, 0))
     return _Found(
         newest=newest,
         # A reset anywhere after the epoch's generation counts, also below a later rotation.
-        started_again=frozenset(id for what, id, gen, reset in rows if what == "entry" and reset and gen > known[id]),
-        ended=frozenset(id for what, id, _, _ in rows if what == "ended"),
+        started_again=frozenset(id for id, gen, reset in answers["entries"] if reset and gen > known[id]),
+        ended=frozenset(id for (id,) in answers["ended"]),
         gone=frozenset(
             member["id"]
             for member in thread.members
-            if member["role"] != Role.TEAM.value and (member["id"], member["role"]) not in acting
+            if member["role"] != Role.TEAM.value and (member["id"], member["role"]) not in answers["acting"]
         ),
-        somebody_cannot_read=any(what == "unreadable" for what, *_ in rows),
+        somebody_cannot_read=bool(answers["unreadable"]),
     )

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
+from portal.core import faults
 from portal.core.bus import Bus
 from portal.core.database import InEachDialect, table_of
+from portal.core.together import Writing, at_once
 from portal.threads.tables import InboxCounter, InboxRow
 
 _ROWS = table_of(InboxRow)
@@ -17,7 +19,7 @@ _COUNTERS = table_of(InboxCounter)
 
 
 class _Statements:
-    """The two statements of every send, in the words of one database; each takes all readers' rows at once."""
+    """The two changes of every send, in the words of one database; each takes all readers' rows at once."""
 
     def __init__(self, insert: Callable[[Table], Any]) -> None:
         count = insert(_COUNTERS)
@@ -62,6 +64,7 @@ class Line:
 
 def write_inbox(
     session: Session,
+    later: Writing,
     *,
     pharmacy_id: str,
     thread_id: str,
@@ -71,11 +74,11 @@ def write_inbox(
     lines: Iterable[Line],
     keep_place: bool = False,
 ) -> Told:
-    """Set the inbox rows of all readers and count the change for each.
+    """Count the change for each reader now; the rows of their inboxes are written with what else `later` holds.
 
     With `keep_place` (no new message: a re-key, a retraction) known rows keep their place and what they await.
 
-    Taken last in a transaction and in the order of reader ids: the counter's row lock is what makes change numbers
+    Counted last in a transaction and in the order of reader ids: the counter's row lock is what makes change numbers
     visible in order, and it is held only until the commit.
     """
     ordered = sorted(lines, key=lambda line: line.reader_id)
@@ -83,8 +86,9 @@ def write_inbox(
         return Told(thread_id, sequence, {})
     statements = _STATEMENTS.of(session)
     first = [{"pharmacy_id": pharmacy_id, "reader_id": line.reader_id, "change_no": 1} for line in ordered]
-    changes: dict[str, int] = dict(session.execute(statements.count, first).all())
-    session.execute(
+    changes: dict[str, int] = dict(at_once(session, statements.count, first))
+    faults.point("send.counted")
+    later.execute(
         statements.keep_place if keep_place else statements.move_up,
         [
             {
