@@ -7,7 +7,7 @@ import { ENGLISH_WORDS } from "../crypto/words/english.ts";
 import { SPANISH_WORDS } from "../crypto/words/spanish.ts";
 import { confirmOther, generateCode, generatePassphrase, passphraseProblem, setWay, tryOut } from "../keys/recovery.ts";
 import type { Method, RecoveryWay } from "../keys/shapes.ts";
-import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
+import { type Ready, ownKeys } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
 import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
@@ -15,7 +15,7 @@ import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
 import { RecoverySheet } from "../views/components/recovery.tsx";
 import { moment } from "../views/format.ts";
 import { language, t } from "../views/i18n.ts";
-import { type Asking, RootDialog, SecretForm, onward, prepare } from "./parts/root.tsx";
+import { type Asking, RootDialog, SecretForm, SignInAgain, onward, prepare } from "./parts/root.tsx";
 
 type Step =
   | { readonly kind: "overview" }
@@ -168,6 +168,7 @@ function NewPassphrase({ ready, root, onSet, onBack }: {
   const words = useMemo(() => generatePassphrase(language() === "es" ? SPANISH_WORDS : ENGLISH_WORDS), []);
   const [passphrase, setPassphrase] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [stale, setStale] = useState(false);
   const [busy, setBusy] = useState(false);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
@@ -175,13 +176,14 @@ function NewPassphrase({ ready, root, onSet, onBack }: {
     const fault = passphraseProblem(passphrase);
     setProblem(fault === undefined ? undefined : t(fault));
     if (fault !== undefined) return;
+    setStale(false);
     setBusy(true);
     try {
       await setWay(ready, root, "passphrase", passphrase);
       await onSet();
     } catch (error) {
-      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/recovery?do=passphrase" });
-      setProblem(troubleWords(error));
+      if (isCode(error, "step-up")) setStale(true);
+      else setProblem(troubleWords(error));
       setBusy(false);
     }
   };
@@ -190,6 +192,7 @@ function NewPassphrase({ ready, root, onSet, onBack }: {
       <h1>{t("keys.way.passphrase")}</h1>
       <p class="lead">{t("keys.passphrase.body")}</p>
       <ErrorSummary problems={problem === undefined ? [] : [{ field: "new-passphrase", text: problem }]} />
+      {stale ? <SignInAgain /> : null}
       <PassphraseField id="new-passphrase" label={t("keys.passphrase.label")} hint={t("keys.passphrase.hint")} fresh value={passphrase}
         onInput={setPassphrase} error={problem} words={words.split(" ")} onUseWords={() => setPassphrase(words)} />
       {busy ? <Spinner>{t("keys.passphrase.busy")}</Spinner> : null}

@@ -226,7 +226,8 @@ def _(stage: Stage) -> Page:
 
 @state("recover-again-untold")
 def _(stage: Stage) -> Page:
-    page = shown(stage.page("pat's library"), "/recover")
+    stage.with_keys("pat", "/devices")
+    page = stage.at("pat's library", "/recover", login="pat")
     page.get_by_role("button", name="Start again with new keys").click()
     page.get_by_text("First tick the box").first.wait_for()
     return page
@@ -343,6 +344,24 @@ def _(stage: Stage) -> Page:
     page.get_by_role("button", name="Save").click()
     page.locator(".summary-errors").wait_for()
     return page
+
+
+@state("recovery-sign-in-again")
+def _(stage: Stage) -> Page:
+    stage.with_code("judy")
+    page = stage.with_keys("judy", "/recovery")
+    page.get_by_role("button", name="Choose a passphrase").click()
+    confirm_with(page, stage.codes["judy"])
+    page.get_by_role("button", name="Use these words").click()
+    refuse(page, "**/api/keys/recovery/passphrase", 403, "step-up")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Sign in once more").first.wait_for()
+    return page
+
+
+@state("signed-in-again", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/signed-in-again")
 
 
 @state("devices-one")

@@ -10,10 +10,23 @@ import type { Method } from "../../keys/shapes.ts";
 import { type Ready, leaveFor } from "../../keys/unlock.ts";
 import { isCode } from "../../live/api.ts";
 import { troubleWords } from "../../frame/page.tsx";
-import { Button, Spinner } from "../../views/components/basics.tsx";
+import { Banner, Button, LinkButton, Spinner } from "../../views/components/basics.tsx";
 import { Dialog } from "../../views/components/dialog.tsx";
 import { ErrorSummary, PassphraseField, TextField, TileChoice } from "../../views/components/forms.tsx";
 import { t } from "../../views/i18n.ts";
+
+/**
+ * The last sign-in has grown too old while somebody typed. Leaving would lose the words, and nothing secret is ever put down: the
+ * sign-in happens in a tab of its own, and this page goes on after it.
+ */
+export function SignInAgain() {
+  return (
+    <Banner tone="warn" announce title={t("keys.fresh.title")}>
+      <p>{t("keys.fresh.body")}</p>
+      <p><LinkButton look="quiet" apart href="/step-up?next=/signed-in-again">{t("keys.fresh.do")}</LinkButton></p>
+    </Banner>
+  );
+}
 
 /** What a person types to show that the keys are theirs. */
 export interface SecretFormProps {
@@ -30,12 +43,14 @@ export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: Se
   const [method, setMethod] = useState<Method>(methods[0] ?? "code");
   const [secret, setSecret] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [stale, setStale] = useState(false);
   const [busy, setBusy] = useState(false);
   const field = `secret-${method}`;
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (busy) return;
     setProblem(undefined);
+    setStale(false);
     if (method === "code" && !codeIsWhole(secret)) return setProblem(t(secret.trim() === "" ? "keys.secret.empty-code" : "keys.secret.typo"));
     if (method === "passphrase" && secret.trim() === "") return setProblem(t("keys.secret.empty-passphrase"));
     setBusy(true);
@@ -43,7 +58,8 @@ export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: Se
       await onSecret(method, secret);
     } catch (error) {
       const wrong = error instanceof Refused && error.reason === "aead";
-      setProblem(wrong ? t(`keys.secret.wrong-${method}`) : troubleWords(error));
+      if (isCode(error, "step-up")) setStale(true);
+      else setProblem(wrong ? t(`keys.secret.wrong-${method}`) : troubleWords(error));
     } finally {
       setBusy(false);
     }
@@ -51,6 +67,7 @@ export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: Se
   return (
     <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
       <ErrorSummary problems={problem === undefined ? [] : [{ field, text: problem }]} />
+      {stale ? <SignInAgain /> : null}
       {methods.length < 2 ? null : (
         <TileChoice legend={t("keys.secret.which")} value={method} onChange={(chosen) => { setMethod(chosen); setProblem(undefined); setSecret(""); }}
           options={methods.map((one) => ({ value: one, label: t(`keys.way.${one}`) }))} />
@@ -106,6 +123,7 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
   const { act, wraps } = asking;
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [stale, setStale] = useState(false);
   const methods = (["code", "passphrase"] as const).filter((method) => wraps[method] !== undefined);
   const go = async (root: Bytes): Promise<void> => {
     await act.run(root);
@@ -114,10 +132,12 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
   const withResting = async (root: Bytes): Promise<void> => {
     setBusy(true);
     setProblem(undefined);
+    setStale(false);
     try {
       await go(root);
     } catch (error) {
-      setProblem(troubleWords(error));
+      if (isCode(error, "step-up")) setStale(true);
+      else setProblem(troubleWords(error));
     } finally {
       setBusy(false);
     }
@@ -129,6 +149,7 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
       {root !== undefined ? (
         <>
           {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
+          {stale ? <SignInAgain /> : null}
           <div class="button-row">
             <Button look={act.danger === true ? "danger" : "main"} busy={busy} onClick={() => void withResting(root)}>{act.confirm}</Button>
             <Button look="quiet" onClick={onClose}>{t("common.cancel")}</Button>

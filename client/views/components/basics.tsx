@@ -70,8 +70,11 @@ export function Button({ children, look, big = false, icon, type = "button", bus
 }
 
 /** A link that looks like a button. */
-export function LinkButton({ children, href, look, big = false, icon }: Pick<ButtonProps, "children" | "look" | "big" | "icon"> & { readonly href: string }) {
-  return <a class={buttonClass(look, big)} href={href}>{icon === undefined ? null : <Icon name={icon} />}{children}</a>;
+/** `apart`: opens beside this page, which stays as it is. */
+export function LinkButton({ children, href, look, big = false, icon, apart = false }: Pick<ButtonProps, "children" | "look" | "big" | "icon"> & {
+  readonly href: string; readonly apart?: boolean;
+}) {
+  return <a class={buttonClass(look, big)} href={href} {...(apart ? { target: "_blank", rel: "noopener" } : {})}>{icon === undefined ? null : <Icon name={icon} />}{children}</a>;
 }
 
 export type Tone = "info" | "ok" | "warn" | "urgent";

@@ -65,6 +65,13 @@ def step_up() -> ResponseReturnValue:
     return _begin(Purpose.STEP_UP, flask_session.require_login())
 
 
+@blueprint.get("/signed-in-again")
+def signed_in_again() -> str:
+    """Where a step-up in a tab of its own ends: the page that asked for it goes on."""
+    flask_session.require_login()
+    return render_template("auth/again.html")
+
+
 @blueprint.get("/login/callback")
 @open_when_locked
 @limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
