@@ -17,6 +17,8 @@ from portal.core.errors import PortalError
 from portal.core.settings import Settings, UnsafeSettings, from_environment
 
 Run = Callable[[argparse.Namespace], int]
+# Adds a command: name, what it does, what runs it.
+Command = Callable[[str, str, Run], argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +47,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    _add_demo(command)
+    _add_processes(command)
+    _add_pharmacies(command)
+    _add_accounts(command)
+    _add_record(command)
+    connector.add_arguments(command("connector", "a member of threads for programs", connector.answer))
+    return parser
+
+
+def _add_demo(command: Command) -> None:
     demo = command("demo", "open the demo world on this machine", _demo)
     demo.add_argument("--port", type=int, default=int(os.environ.get("PORT", "5000")))
     demo.add_argument("--reset", action="store_true", help="start anew")
@@ -55,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--bundles", type=Path, help="load transaction bundles (.json, .json.gz), a login for each patient"
     )
 
+
+def _add_processes(command: Command) -> None:
     serve = command("serve", "serve pages and JSON (production: behind a proxy)", _serve)
     serve.add_argument("--bind", default="127.0.0.1:8000")
     events = command("events", "serve the event streams alone", _events)
@@ -63,10 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     command("migrate", "bring the database to the newest schema", _migrate)
     command("doctor", "check settings, database, keys and connections", _doctor)
     command("ehr-key", "print the portal's public key, for the EHR to register (JWK set)", _ehr_key)
+    page = command("static-page", "print the page to show while the portal is down", _static_page)
+    page.add_argument("--language", choices=texts.LANGUAGES, default=texts.DEFAULT_LANGUAGE, help="what stands first")
 
+
+def _add_pharmacies(command: Command) -> None:
     pharmacy = command("pharmacy", "add or list pharmacies", _pharmacy_list)
-    pharmacy_acts = pharmacy.add_subparsers(required=True, metavar="act")
-    add = pharmacy_acts.add_parser("add", help="add a pharmacy")
+    acts = pharmacy.add_subparsers(required=True, metavar="act")
+    add = acts.add_parser("add", help="add a pharmacy")
     for name in ("id", "name", "address", "phone", "country", "time-zone"):
         add.add_argument(f"--{name}", required=True)
     add.add_argument("--on-call-phone")
@@ -74,39 +92,39 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--hours", help='JSON: {"mon": [["08:00", "19:00"]], …} in its own zone')
     add.add_argument("--ehr", help="base URL of its FHIR R4 server")
     add.set_defaults(run=_pharmacy_add)
-    pharmacy_acts.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
+    acts.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
 
+
+def _add_accounts(command: Command) -> None:
     account = command("account", "list accounts, close and open them, change roles, end sessions", _account_list)
     acts = account.add_subparsers(required=True, metavar="act")
     acts.add_parser("list", help="list accounts").set_defaults(run=_account_list)
-    for name, run in (
-        ("disable", _account_disable),
-        ("enable", _account_enable),
-        ("role", _account_role),
-        ("end-sessions", _account_end_sessions),
-    ):
-        act = acts.add_parser(name)
+
+    def on_one(name: str, help_text: str, run: Run) -> argparse.ArgumentParser:
+        act = acts.add_parser(name, help=help_text)
         act.add_argument("account", help="id, or login name as the provider calls it")
         act.set_defaults(run=run)
-        if name == "role":
-            act.add_argument("role", choices=[role.value for role in Role])
-            act.add_argument("--pharmacy", help="where staff work")
+        return act
+
+    on_one("disable", "close an account", _account_disable)
+    on_one("enable", "open a closed account again", _account_enable)
+    on_one("end-sessions", "sign an account out everywhere", _account_end_sessions)
+    role = on_one("role", "give an account another role or pharmacy", _account_role)
+    role.add_argument("role", choices=[role.value for role in Role])
+    role.add_argument("--pharmacy", help="where staff work")
 
     invite = command("invite", "make an invitation for a patient of a pharmacy", _invite)
     invite.add_argument("--pharmacy", required=True)
     invite.add_argument("--fhir-id", required=True, help="the patient's id in the pharmacy's EHR")
 
+
+def _add_record(command: Command) -> None:
     audit = command("audit", "export the audit record", _audit_export).add_subparsers(required=True, metavar="act")
     export = audit.add_parser("export", help="FHIR AuditEvents as NDJSON")
     export.add_argument("--since", required=True, type=_moment, help="ISO 8601, e.g. 2026-11-01T00:00:00Z")
     export.set_defaults(run=_audit_export)
     verify = command("verify-audit", "recompute the audit log and compare it with its checkpoints", _verify_audit)
     verify.add_argument("--checkpoint", type=Path, help="a checkpoint kept elsewhere")
-
-    connector.add_arguments(command("connector", "a member of threads for programs", connector.run))
-    page = command("static-page", "print the page to show while the portal is down", _static_page)
-    page.add_argument("--language", choices=texts.LANGUAGES, default=texts.DEFAULT_LANGUAGE, help="what stands first")
-    return parser
 
 
 def _settings() -> Settings:

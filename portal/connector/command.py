@@ -55,12 +55,10 @@ def run(given: argparse.Namespace, *, client: PortalClient | None = None, output
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """As a program of its own: `python -m portal.connector`."""
-    parser = argparse.ArgumentParser(prog="portal connector", description="A member of threads for programs.")
-    add_arguments(parser)
+def answer(given: argparse.Namespace) -> int:
+    """As `run`; what goes wrong is said on standard error and makes the exit code 1."""
     try:
-        return run(parser.parse_args(arguments))
+        return run(given)
     except PortalError as problem:
         print(f"portal connector: {problem.code}", file=sys.stderr)
     except Refused as refusal:
@@ -68,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except httpx.TransportError as problem:
         print(f"portal connector: no answer ({type(problem).__name__})", file=sys.stderr)
     return 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """As a program of its own: `python -m portal.connector`."""
+    parser = argparse.ArgumentParser(prog="portal connector", description="A member of threads for programs.")
+    add_arguments(parser)
+    return answer(parser.parse_args(arguments))
 
 
 def _join(client: PortalClient) -> Member:

@@ -151,6 +151,12 @@ def test_the_ehr_gets_the_public_key_and_nothing_else(portal: Portal, monkeypatc
     assert (code, shown["kty"], shown["alg"], "d" in shown) == (0, "EC", "ES384", False)
 
 
+def test_the_connector_says_why_it_could_not(portal: Portal, tmp_path: Path) -> None:
+    keys = str(tmp_path / "bob.keys")
+    code, said, reason = portal("connector --portal http://127.0.0.1:9 --keys", keys, "inbox")
+    assert (code, said, reason) == (1, "", "portal connector: no answer (ConnectError)\n")
+
+
 def test_unsafe_settings_are_refused_with_every_reason(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTAL_ENV", "production")
     code, said, reasons = portal("migrate")
