@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
 
 from portal.accounts.roles import Role
 from portal.connector import command as connector
@@ -33,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except PortalError as problem:
         print(f"portal: {problem.code}", file=sys.stderr)
+        return 1
+    except OperationalError:
+        print("portal: database-down", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -89,7 +95,7 @@ def _add_pharmacies(command: Command) -> None:
         add.add_argument(f"--{name}", required=True)
     add.add_argument("--on-call-phone")
     add.add_argument("--languages", default="en,es")
-    add.add_argument("--hours", help='JSON: {"mon": [["08:00", "19:00"]], …} in its own zone')
+    add.add_argument("--hours", type=_week, help='JSON: {"mon": [["08:00", "19:00"]], …} in its own zone')
     add.add_argument("--ehr", help="base URL of its FHIR R4 server")
     add.set_defaults(run=_pharmacy_add)
     acts.add_parser("list", help="list pharmacies").set_defaults(run=_pharmacy_list)
@@ -225,7 +231,7 @@ def _pharmacy_add(given: argparse.Namespace) -> int:
         country=given.country,
         time_zone=given.time_zone,
         languages=tuple(part.strip() for part in given.languages.split(",")),
-        week=json.loads(given.hours) if given.hours else None,
+        week=given.hours,
     )
     base_url = given.ehr or settings.ehr_base_url
     with _database(settings).transaction() as session:
@@ -351,7 +357,11 @@ def _verify_audit(given: argparse.Namespace) -> int:
     from portal.audit.verify import verify_portal
 
     settings = _settings()
-    verdict = verify_portal(settings, _database(settings), given.checkpoint)
+    try:
+        verdict = verify_portal(settings, _database(settings), given.checkpoint)
+    except OSError as problem:
+        print(f"portal: {given.checkpoint}: {problem.strerror}", file=sys.stderr)
+        return 2
     print(verdict.line("en"))
     return verdict.exit_code
 
@@ -365,6 +375,13 @@ def _static_page(given: argparse.Namespace) -> int:
     with app.app_context(), app.extensions["portal"].database.reading() as session:
         print(closed.page(profiles.everyone(session), first=given.language))
     return 0
+
+
+def _week(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(f"not JSON: {problem}") from problem
 
 
 def _moment(text: str) -> datetime:

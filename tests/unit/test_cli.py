@@ -151,6 +151,19 @@ def test_the_ehr_gets_the_public_key_and_nothing_else(portal: Portal, monkeypatc
     assert (code, shown["kty"], shown["alg"], "d" in shown) == (0, "EC", "ES384", False)
 
 
+def test_what_is_not_there_is_named_without_a_trace(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal("migrate")
+    assert portal("verify-audit --checkpoint /nowhere/kept")[::2] == (
+        2,
+        "portal: /nowhere/kept: No such file or directory\n",
+    )
+    monkeypatch.setenv("PORTAL_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:9/portal")
+    assert portal("migrate") == (1, "", "portal: database-down\n")
+    assert portal("account list") == (1, "", "portal: database-down\n")
+    with pytest.raises(SystemExit, match="2"):
+        portal(RIVERSIDE, "--hours", "always")
+
+
 def test_the_connector_says_why_it_could_not(portal: Portal, tmp_path: Path) -> None:
     keys = str(tmp_path / "bob.keys")
     code, said, reason = portal("connector --portal http://127.0.0.1:9 --keys", keys, "inbox")
