@@ -167,10 +167,17 @@ function Cover({ live }: { readonly live: LiveSession }) {
 /** Locked, or over: sign in again and be back here, call, or leave. */
 function Over<Person extends SignedIn>({ kind, page }: { readonly kind: "locked" | "ended"; readonly page: Page<Person> }) {
   const back = new URLSearchParams({ next: here() }).toString();
+  const [online, setOnline] = useState(navigator.onLine);
+  useEffect(() => {
+    const look = (): void => setOnline(navigator.onLine);
+    for (const event of ["online", "offline"]) addEventListener(event, look);
+    return () => { for (const event of ["online", "offline"]) removeEventListener(event, look); };
+  }, []);
   return (
     <div class="narrow stack" role="alert">
       <h1>{t(`keys.over.${kind}`)}</h1>
       <p>{t(`keys.over.${kind}-body`)}</p>
+      {online ? null : <Banner tone="warn" icon="offline" slim><p>{t("keys.over.offline")}</p></Banner>}
       <div class="button-row">
         <LinkButton big href={kind === "locked" ? `/unlock?${back}` : `/login?${back}`}>{t(`keys.over.${kind}-do`)}</LinkButton>
         {page.pharmacy === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>

@@ -933,6 +933,14 @@ def _(stage: Stage) -> Page:
     return session_at(stage, timedelta(seconds=4), "Your screen is locked")
 
 
+@state("session-locked-offline")
+def _(stage: Stage) -> Page:
+    page = session_at(stage, timedelta(seconds=4), "Your screen is locked")
+    stage.offline("alice")
+    page.get_by_text("signing in needs a connection").first.wait_for()
+    return page
+
+
 @state("session-covered")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/messages")
