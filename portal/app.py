@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 # The records of one send are the largest thing a request may carry. One byte more, so that a body whose length was
 # not told, which is cut off here, is still seen to be too long.
 REQUEST_LIMIT = RECORDS_LIMIT + 1
+_OF_NO_NOTE = ("assets", "health")
 
 
 def create_app(
@@ -108,8 +109,11 @@ def _watch(app: Flask) -> None:
     @app.after_request
     def end(answer: Response) -> Response:
         answer.headers["X-Request-Id"] = g.request_id
+        # A file that was there is one of dozens behind each page and tells nothing.
+        level = logging.DEBUG if request.blueprint in _OF_NO_NOTE and answer.status_code < 400 else logging.INFO
         # The route, never the path: paths carry ids of threads and patients.
-        log.info(
+        log.log(
+            level,
             "request",
             extra={
                 "request_id": g.request_id,

@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from portal.accounts.roles import Role
 from portal.connector import command as connector
@@ -22,10 +24,32 @@ from portal.core.settings import Settings, UnsafeSettings, from_environment
 Run = Callable[[argparse.Namespace], int]
 # Adds a command: name, what it does, what runs it.
 Command = Callable[[str, str, Run], argparse.ArgumentParser]
+HIGHEST_PORT = 65533
+# What an operator is told: the cause and the way on. What is not listed is said as it is to everybody.
+SAYS = {
+    "database-down": "the database of PORTAL_DATABASE_URL does not answer; portal doctor says more",
+    "database-busy": "the database is held by another process; try again, or stop the portal first",
+    "ehr-unavailable": "the EHR of this pharmacy does not answer; portal doctor tries the connection",
+    "pharmacy-exists": "there is a pharmacy with this id already; portal pharmacy list shows all",
+    "pharmacy-profile": "--{field} is not in the right form; portal pharmacy add --help shows an example of each",
+    "hours": '--hours is not in the right form; an example: {{"mon": [["08:00", "19:00"]]}}',
+    "time-zone": "--time-zone is no zone of the IANA list; an example: America/Chicago",
+    "ehr-connection": "--ehr must begin with http:// or https://",
+    "unknown-pharmacy": "there is no pharmacy with this id; portal pharmacy list shows all",
+    "no-ehr-connection": "this pharmacy has no EHR to find the patient in; give it one with portal pharmacy add --ehr",
+    "unknown-account": "no account has this id or login name; portal account list shows all",
+    "account-not-unique": "more than one account has this login name; give the id that portal account list shows",
+    "role-pharmacy": "staff need --pharmacy, and nobody else may have it",
+    "patient-unknown": "the EHR of this pharmacy has no patient {fhir_id}; check --fhir-id",
+    "patient-closed": "{fhir_id} has died, or the record is closed or merged, says the EHR: nobody is invited to it",
+    "patient-no-birth-date": "{fhir_id} has no full birth date in the EHR, so the invitation could never be taken",
+    "missing-field": "{field} is not set",
+    "bad-field": "{field} is missing or not in the right form",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code. What goes wrong is said with its cause and a way on."""
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
@@ -35,17 +59,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"portal: {reason}", file=sys.stderr)
         return 2
     except PortalError as problem:
-        print(f"portal: {problem.code}", file=sys.stderr)
+        print(f"portal: {_words(problem)}", file=sys.stderr)
+        return 1
+    except ProgrammingError:
+        print("portal: the database lacks what the code expects; run portal migrate", file=sys.stderr)
         return 1
     except OperationalError:
-        print("portal: database-down", file=sys.stderr)
+        print(f"portal: {SAYS['database-down']}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
+def _words(problem: PortalError) -> str:
+    """Cause and way on; the catalogue's sentence, or the code, for what no operator's command should meet."""
+    said = SAYS.get(problem.code)
+    if said is not None and {name for _, name, _, _ in Formatter().parse(said) if name} <= problem.extra.keys():
+        return said.format(**problem.extra)
+    known = texts.catalogue(texts.DEFAULT_LANGUAGE)
+    return f"{texts.get(problem.text_key)} ({problem.code})" if problem.text_key in known else problem.code
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="portal", description="Secure pharmacy messaging portal.")
+    parser.add_argument("--version", action="version", version=f"portal {version('pharmacy-portal')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(name: str, help_text: str, run: Run) -> argparse.ArgumentParser:
@@ -64,7 +101,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_demo(command: Command) -> None:
     demo = command("demo", "open the demo world on this machine", _demo)
-    demo.add_argument("--port", type=int, default=int(os.environ.get("PORT", "5000")))
+    # A text is read by `type` too, so that what is wrong in PORT is said in one line.
+    demo.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("PORT", "5000"),
+        help="of the portal (or the variable PORT); the identity provider and the sandbox take the next two",
+    )
     demo.add_argument("--reset", action="store_true", help="start anew")
     demo.add_argument("--empty", action="store_true", help="accounts and EHR data, but no keys, threads or team")
     demo.add_argument("--ehr", help="use this FHIR R4 server instead of the embedded sandbox")
@@ -76,9 +119,9 @@ def _add_demo(command: Command) -> None:
 
 def _add_processes(command: Command) -> None:
     serve = command("serve", "serve pages and JSON (production: behind a proxy)", _serve)
-    serve.add_argument("--bind", default="127.0.0.1:8000")
+    serve.add_argument("--bind", default="127.0.0.1:8000", help="address and port to listen on")
     events = command("events", "serve the event streams alone", _events)
-    events.add_argument("--bind", default="127.0.0.1:8001")
+    events.add_argument("--bind", default="127.0.0.1:8001", help="address and port to listen on")
     command("worker", "run the outbox, the sealer and the timers", _worker)
     command("migrate", "bring the database to the newest schema", _migrate)
     command("doctor", "check settings, database, keys and connections", _doctor)
@@ -91,10 +134,17 @@ def _add_pharmacies(command: Command) -> None:
     pharmacy = command("pharmacy", "add or list pharmacies", _pharmacy_list)
     acts = pharmacy.add_subparsers(required=True, metavar="act")
     add = acts.add_parser("add", help="add a pharmacy")
-    for name in ("id", "name", "address", "phone", "country", "time-zone"):
-        add.add_argument(f"--{name}", required=True)
-    add.add_argument("--on-call-phone")
-    add.add_argument("--languages", default="en,es")
+    for name, meaning in (
+        ("id", "a short word for addresses and commands: small letters, digits, hyphens; e.g. riverside"),
+        ("name", "as people know it"),
+        ("address", "street and town, on one line"),
+        ("phone", "of the counter, e.g. '+1 555 0100'"),
+        ("country", "two letters; emergency numbers follow it, e.g. US"),
+        ("time-zone", "its own zone, e.g. America/Chicago"),
+    ):
+        add.add_argument(f"--{name}", required=True, help=meaning)
+    add.add_argument("--on-call-phone", help="for what cannot wait until it opens")
+    add.add_argument("--languages", default="en,es", help="what is spoken there: en, es or both (en,es)")
     add.add_argument("--hours", type=_week, help='JSON: {"mon": [["08:00", "19:00"]], …} in its own zone')
     add.add_argument("--ehr", help="base URL of its FHIR R4 server")
     add.set_defaults(run=_pharmacy_add)
@@ -105,22 +155,21 @@ def _add_accounts(command: Command) -> None:
     account = command("account", "list accounts, close and open them, change roles, end sessions", _account_list)
     acts = account.add_subparsers(required=True, metavar="act")
     acts.add_parser("list", help="list accounts").set_defaults(run=_account_list)
-
-    def on_one(name: str, help_text: str, run: Run) -> argparse.ArgumentParser:
-        act = acts.add_parser(name, help=help_text)
+    for name, run, meaning in (
+        ("disable", _account_disable, "close an account: no sign-in, sessions end, seats in teams are without access"),
+        ("enable", _account_enable, "open a closed account again"),
+        ("role", _account_role, "give an account another role or pharmacy"),
+        ("end-sessions", _account_end_sessions, "sign an account out everywhere; it may sign in again"),
+    ):
+        act = acts.add_parser(name, help=meaning, description=meaning)
         act.add_argument("account", help="id, or login name as the provider calls it")
         act.set_defaults(run=run)
-        return act
-
-    on_one("disable", "close an account", _account_disable)
-    on_one("enable", "open a closed account again", _account_enable)
-    on_one("end-sessions", "sign an account out everywhere", _account_end_sessions)
-    role = on_one("role", "give an account another role or pharmacy", _account_role)
-    role.add_argument("role", choices=[role.value for role in Role])
-    role.add_argument("--pharmacy", help="where staff work")
+        if name == "role":
+            act.add_argument("role", choices=[role.value for role in Role], help="the new one")
+            act.add_argument("--pharmacy", help="where staff work")
 
     invite = command("invite", "make an invitation for a patient of a pharmacy", _invite)
-    invite.add_argument("--pharmacy", required=True)
+    invite.add_argument("--pharmacy", required=True, help="its id, as portal pharmacy list shows it")
     invite.add_argument("--fhir-id", required=True, help="the patient's id in the pharmacy's EHR")
 
 
@@ -140,7 +189,19 @@ def _settings() -> Settings:
 
 
 def _database(settings: Settings) -> Database:
-    return Database(settings.database_url)
+    """The database, once it has the schema that the code expects. Makes nothing. Raises UnsafeSettings, Unavailable."""
+    place = settings.sqlite_path
+    if place is not None and not place.exists():
+        raise UnsafeSettings(
+            [f"there is no database at {place}: check PORTAL_DATABASE_URL, or run portal migrate to make it"]
+        )
+    database = Database(settings.database_url)
+    database.ping()
+    if (at := migrating.current(database)) != migrating.newest():
+        raise UnsafeSettings(
+            [f"the schema of the database is at {at or 'nothing'}, not at {migrating.newest()}: run portal migrate"]
+        )
+    return database
 
 
 def _demo(given: argparse.Namespace) -> int:
@@ -186,7 +247,7 @@ def _worker(given: argparse.Namespace) -> int:
 
 def _migrate(given: argparse.Namespace) -> int:
     settings = _settings()
-    database = _database(settings)
+    database = Database(settings.database_url)
     before = migrating.current(database)
     granting.migrate(settings)
     print(f"schema: {before or 'empty'} -> {migrating.current(database)}")
@@ -196,7 +257,10 @@ def _migrate(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from portal.doctor import examine
 
-    findings = examine(_settings())
+    # Also settings that nothing else would start with: saying what is wrong with them is what this is for.
+    settings = from_environment(safe=False)
+    logs.configure(settings)
+    findings = examine(settings)
     for finding in findings:
         print(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.says}")
     return 0 if all(finding.good for finding in findings) else 1
@@ -328,10 +392,24 @@ def _account_end_sessions(given: argparse.Namespace) -> int:
 
 
 def _invite(given: argparse.Namespace) -> int:
+    from portal.care.matching import check_invited
+    from portal.care.readers import EhrReaders
     from portal.pharmacies import staff
 
-    with _database(_settings()).transaction() as session:
+    settings = _settings()
+    database, readers = _database(settings), EhrReaders(settings)
+    try:
+        joined = check_invited(database, readers, pharmacy_id=given.pharmacy, fhir_id=given.fhir_id)
+    finally:
+        readers.close()
+    with database.transaction() as session:
         code = staff.invite(session, pharmacy_id=given.pharmacy, fhir_id=given.fhir_id)
+    if joined:
+        print(
+            "An account is joined to this patient already. A parent, a child or a carer may use the code too; "
+            "take it only if that is meant.",
+            file=sys.stderr,
+        )
     print(code)
     print("Hand it over in person. It works once, for seven days, together with the date of birth.", file=sys.stderr)
     return 0
@@ -371,7 +449,8 @@ def _static_page(given: argparse.Namespace) -> int:
     from portal.pharmacies import profiles
     from portal.web.public import closed
 
-    app = create_app(_settings())
+    settings = _settings()
+    app = create_app(settings, database=_database(settings))
     with app.app_context(), app.extensions["portal"].database.reading() as session:
         print(closed.page(profiles.everyone(session), first=given.language))
     return 0
@@ -381,12 +460,23 @@ def _week(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as problem:
-        raise argparse.ArgumentTypeError(f"not JSON: {problem}") from problem
+        raise argparse.ArgumentTypeError(SAYS["hours"].format()) from problem
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no moment; write a day or a time as in 2026-11-01 or 2026-11-01T08:00:00Z"
+        ) from problem
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; take a number from 1024 to {HIGHEST_PORT}")
+    return int(text)
 
 
 if __name__ == "__main__":

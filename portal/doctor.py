@@ -1,4 +1,4 @@
-"""`portal doctor`: is everything in place, and if not, what to do about it."""
+"""`portal doctor`: is everything in place, and if not, what to do about it. It makes and changes nothing."""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -11,8 +11,18 @@ from portal.core.errors import PortalError
 from portal.core.settings import Settings, UnsafeSettings
 from portal.e2ee import selftest
 from portal.ehr.client import EhrClient, EhrConnection
-from portal.identity.flow import LoginFlow
+from portal.identity.fetching import Fetcher
+from portal.identity.provider import Provider
 from portal.notify.mail import MailDelayed, SmtpMailer
+
+# What an adapter's error means to whoever sets the portal up.
+SAYS = {
+    "database-down": "does not answer: check PORTAL_DATABASE_URL and whether the server runs",
+    "login-provider-down": "does not answer: check PORTAL_OIDC_ISSUER and whether it can be reached from here",
+    "ehr-unavailable": "does not answer: check PORTAL_EHR_BASE_URL and whether it can be reached from here",
+    "ehr-refused": "says no: check PORTAL_EHR_BASE_URL, and whether the portal is registered there",
+    "ehr-protocol": "what answers at PORTAL_EHR_BASE_URL is no FHIR R4 server",
+}
 
 
 @dataclass(frozen=True)
@@ -26,20 +36,26 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; a check that fails does not keep the others from running."""
-    database = Database(settings.database_url)
+    place = settings.sqlite_path
+    # Opening a database of SQLite would make one.
+    database = None if place is not None and not place.exists() else Database(settings.database_url)
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("settings", lambda: _settings(settings)),
         ("data folder", lambda: _data_folder(settings)),
         ("encryption", _encryption),
-        ("database", lambda: _database(database)),
-        ("schema", lambda: _schema(database)),
-        ("audit rows", lambda: _audit_rows(database)),
+        ("database", lambda: _database(_there(database, settings))),
+        ("schema", lambda: _schema(_there(database, settings))),
+        ("audit rows", lambda: _audit_rows(_there(database, settings))),
         ("audit signing key", lambda: _audit_key(settings)),
-        ("identity provider", lambda: _provider(settings, database)),
+        ("identity provider", lambda: _provider(settings)),
         ("EHR", lambda: _ehr(settings)),
         ("mail", lambda: _mail(settings)),
     )
-    return list(_run(checks))
+    try:
+        return list(_run(checks))
+    finally:
+        if database is not None:
+            database.close()
 
 
 class Wrong(Exception):
@@ -55,7 +71,7 @@ def _run(checks: tuple[tuple[str, Callable[[], str]], ...]) -> Iterator[Finding]
         except UnsafeSettings as unsafe:
             yield Finding(what, False, "; ".join(unsafe.reasons))
         except PortalError as problem:
-            yield Finding(what, False, problem.code)
+            yield Finding(what, False, SAYS.get(problem.code, problem.code))
         except OSError as problem:
             yield Finding(what, False, problem.strerror or type(problem).__name__)
 
@@ -81,6 +97,12 @@ def _encryption() -> str:
     return "X-Wing, ML-DSA-65, Ed25519 and Argon2id give their known answers"
 
 
+def _there(database: Database | None, settings: Settings) -> Database:
+    if database is None:
+        raise Wrong(f"there is none at {settings.sqlite_path}: check PORTAL_DATABASE_URL, or run portal migrate")
+    return database
+
+
 def _database(database: Database) -> str:
     database.ping()
     return "SQLite" if database.sqlite else "PostgreSQL"
@@ -88,8 +110,10 @@ def _database(database: Database) -> str:
 
 def _schema(database: Database) -> str:
     current, newest = migrating.current(database), migrating.newest()
+    if current is None:
+        raise Wrong("the database is empty: run portal migrate")
     if current != newest:
-        raise Wrong(f"at {current or 'nothing'}, the code expects {newest}: run portal migrate")
+        raise Wrong(f"at {current}, the code expects {newest}: run portal migrate")
     return str(current)
 
 
@@ -105,13 +129,16 @@ def _audit_rows(database: Database) -> str:
 
 
 def _audit_key(settings: Settings) -> str:
-    return f"{len(audit_keys.known(settings))} known"
+    known = len(audit_keys.known(settings))
+    if not known:
+        return "none yet: made when the portal first starts"
+    return "one" if known == 1 else f"one, and {known - 1} from before"
 
 
-def _provider(settings: Settings, database: Database) -> str:
+def _provider(settings: Settings) -> str:
     if not settings.oidc_issuer:
         raise Wrong("PORTAL_OIDC_ISSUER is empty")
-    LoginFlow(settings, database).provider.metadata()
+    Provider(settings.oidc_issuer, Fetcher()).metadata()
     return settings.oidc_issuer
 
 

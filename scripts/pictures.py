@@ -16,8 +16,7 @@ sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
 from running import start_portal, stop_portal  # noqa: E402
 
-from portal.demo.people import PASSWORD  # noqa: E402
-from portal.demo.story import PASSPHRASE  # noqa: E402
+from portal.demo.people import PASSPHRASE, PASSWORD  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDE = {"width": 1280, "height": 800}

@@ -37,6 +37,12 @@ def load(settings: Settings) -> LogKeys:
 
     Raises UnsafeSettings for a malformed key, or a key file that others on the machine may read.
     """
+    keys = _read(settings)
+    _remember(settings.data_path / "keys", keys.signing.verifier)
+    return keys
+
+
+def _read(settings: Settings) -> LogKeys:
     folder = settings.data_path / "keys"
     try:
         signing = SigningKey.parse(settings.audit_signing_key) if settings.audit_signing_key else _kept(settings)
@@ -44,18 +50,17 @@ def load(settings: Settings) -> LogKeys:
         listed = [VerifierKey.parse(line) for line in _lines(folder / VERIFIER_FILE)]
     except NoteRefused as problem:
         raise UnsafeSettings([f"the signing key of the audit log cannot be used: {problem}"]) from problem
-    _remember(folder, signing.verifier)
     return LogKeys(signing, tuple(dict.fromkeys((signing.verifier, *previous, *listed))))
 
 
 def known(settings: Settings) -> tuple[VerifierKey, ...]:
-    """Every key whose checkpoints count, without making one; empty where nothing was ever sealed.
+    """Every key whose checkpoints count, without making or writing one; empty where nothing was ever sealed.
 
     Raises UnsafeSettings for a malformed key.
     """
     folder = settings.data_path / "keys"
     if settings.audit_signing_key or (folder / SIGNING_FILE).exists():
-        return load(settings).verifiers
+        return _read(settings).verifiers
     try:
         listed = [*settings.audit_signing_key_previous.split(), *_lines(folder / VERIFIER_FILE)]
         return tuple(dict.fromkeys(_verifier(text) for text in listed))

@@ -14,9 +14,10 @@ from portal.accounts.tables import Relation
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.care.readers import EhrReaders, address_of
 from portal.core.database import Database
+from portal.core.errors import NotFound, Unprocessable
 from portal.ehr.errors import DownReason, EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable
 from portal.pharmacies import care
-from portal.pharmacies.tables import EhrConnection
+from portal.pharmacies.tables import EhrConnection, Pharmacy
 
 _WHOLE_DATE = len("2000-01-01")
 
@@ -54,6 +55,32 @@ def match(database: Database, readers: EhrReaders, *, actor: Actor, code: str, b
         birth_date_from_ehr=birth_date_of(database, readers),
         also=also,
     )
+
+
+def check_invited(database: Database, readers: EhrReaders, *, pharmacy_id: str, fhir_id: str) -> bool:
+    """Ask the EHR whether a patient can be invited; whether an account is joined to that patient already.
+
+    Raises NotFound (`unknown-pharmacy`, `no-ehr-connection`, `patient-unknown`), Unprocessable (`patient-closed`,
+    `patient-no-birth-date`) and EhrUnavailable.
+    """
+    with database.reading() as session:
+        if session.get(Pharmacy, pharmacy_id) is None:
+            raise NotFound("unknown-pharmacy")
+        address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
+    named = {"fhir_id": fhir_id}
+    try:
+        found = readers.reader(address).patient(fhir_id)
+    except EhrNotFound as problem:
+        raise NotFound("patient-unknown", extra=named) from problem
+    except (EhrRefused, EhrProtocolError) as problem:
+        raise EhrUnavailable(DownReason.SERVER_ERROR) from problem
+    if found.silent:
+        raise Unprocessable("patient-closed", extra=named)
+    if len(found.birth_date) != _WHOLE_DATE:
+        raise Unprocessable("patient-no-birth-date", extra=named)
+    with database.reading() as session:
+        known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
+        return known is not None and bool(relations.live(session, patient_id=known.id))
 
 
 def birth_date_of(database: Database, readers: EhrReaders) -> BirthDateOf:

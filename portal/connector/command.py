@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     acts.add_parser("join", help="make keys, or a new device of keys that exist, and write FILE")
     acts.add_parser("inbox", help="the newest threads, one JSON object a line")
     read = acts.add_parser("read", help="the messages of a thread, verified and opened, one JSON object a line")
-    read.add_argument("thread")
+    read.add_argument("thread", help="its id, as inbox shows it")
     send = acts.add_parser("send", help="send standard input as a message")
-    send.add_argument("thread")
+    send.add_argument("thread", help="its id, as inbox shows it")
     send.add_argument("--id", help="32 hex digits; the same id is sent once, however often it is tried")
-    send.add_argument("--urgent", action="store_true")
+    send.add_argument("--urgent", action="store_true", help="put it into the urgent lane")
 
 
 def run(given: argparse.Namespace, *, client: PortalClient | None = None, output: TextIO | None = None) -> int:

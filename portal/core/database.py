@@ -5,6 +5,7 @@ IMMEDIATE, because a deferred transaction that wants to write later fails at onc
 Reading outside of it uses `Database.reading()`, which never blocks.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,8 @@ class Database:
             path = url.removeprefix("sqlite:///")
             if path and path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
+                # For the portal's user alone; SQLite gives the files beside it the same mode.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self.engine = create_engine(
                 url,
                 connect_args={"check_same_thread": False, "timeout": WRITE_WAIT_SECONDS},

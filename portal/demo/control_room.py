@@ -36,16 +36,22 @@ LOADED = "portal-demo-loaded"
 # Set once the world is whole.
 WHOLE = "portal-demo-whole"
 CLOCK_OF = "riverside"
+_ASKS_FOR_KEYS = ("demo.room", "shells.recover")
 NIGHT_HOUR = 3
 MAILS = 50
 JOBS = 50
 
 
-def attach(app: Flask) -> None:
-    """Put the control room into a demo portal. Raises UnsafeSettings under PORTAL_ENV=production."""
+def attach(app: Flask, *, passphrase: str | None = None) -> None:
+    """Put the control room into a demo portal. Raises UnsafeSettings under PORTAL_ENV=production.
+
+    `passphrase`, where the demo's people have one, is shown here and where a browser without keys asks for it.
+    """
     if app.extensions["portal"].settings.production:
         raise UnsafeSettings(["the control room is for demonstrations only"])
     app.register_blueprint(blueprint)
+    # The shell of the page knows no passphrase; only a demo gives it one to show.
+    app.context_processor(lambda: {"demo_passphrase": passphrase if request.endpoint in _ASKS_FOR_KEYS else None})
     app.after_request(_ask_who)
     app.extensions.setdefault(health.NOT_BEFORE, []).append(_whole)
 

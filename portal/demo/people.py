@@ -9,6 +9,8 @@ from portal.demo.idp import DemoAccount
 from portal.pharmacies.profiles import Profile
 
 PASSWORD = "demo"  # noqa: S105  printed at every start; nothing of the demo exists in production
+# Of everybody who is enrolled. No real portal knows a passphrase: it is shown by what is attached to a demo alone.
+PASSPHRASE = "river lantern copper meadow violin"  # noqa: S105
 WEEK = {day: [["08:00", "19:00"]] for day in ("mon", "tue", "wed", "thu", "fri")} | {"sat": [["09:00", "14:00"]]}
 ALWAYS = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 

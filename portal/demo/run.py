@@ -5,6 +5,7 @@ The portal listens on PORT, the provider and the sandbox on the next two. Everyt
 
 import json
 import logging
+import shlex
 import shutil
 import socket
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 from flask import Flask
@@ -40,6 +42,10 @@ KEPT_IN = "session.key"
 # Lies in the data folder once the world is whole; a world that was left half-made is made anew.
 FILLED = "filled"
 GUESTS = "guests.json"
+# For the operator's commands beside a demo that runs: `. var/demo/settings.env`.
+SETTINGS = "settings.env"
+SHOWN = ("database_url", "secret_key", "base_url", "oidc_issuer", "oidc_client_secret", "ehr_base_url", "data_dir")
+HIGHEST_PORT = 65_533
 
 
 def demo(
@@ -53,19 +59,24 @@ def demo(
     data: Path | None = None,
 ) -> int:
     """Run the demo until Ctrl-C. Returns the exit code; says what is wrong in one line where it cannot start."""
-    base = from_environment()
+    base = from_environment(safe=False)
     if base.production:
-        print("portal: the demo does not run under PORTAL_ENV=production", file=sys.stderr)
+        print("portal: the demo does not run under PORTAL_ENV=production: its passwords are public", file=sys.stderr)
         return 2
     folder = (data or base.data_path) / ("demo-empty" if empty else "demo")
+    for number, name in ((port, "the portal"), (port + 1, "the identity provider"), (port + 2, "the FHIR sandbox")):
+        if _busy(number):
+            others = range(port + 10, HIGHEST_PORT, 10)
+            free = next((one for one in others if not any(map(_busy, range(one, one + 3)))), 5000)
+            print(f"portal: port {number} (for {name}) is in use; choose others with PORT={free}", file=sys.stderr)
+            return 2
     if reset or not (folder / FILLED).exists():
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    for number, name in ((port, "the portal"), (port + 1, "the identity provider"), (port + 2, "the FHIR sandbox")):
-        if _busy(number):
-            print(f"portal: port {number} (for {name}) is in use; choose others with PORT={port + 10}", file=sys.stderr)
-            return 2
+    # Made-up people, but kept as if they were real.
+    folder.chmod(0o700)
     settings = demo_settings(folder, port, ehr)
+    _write_settings(settings, folder / SETTINGS)
     # Kept beside the data: the terminal is for addresses and progress.
     logs.configure(settings, (folder / "portal.log").open("a", buffering=1, encoding="utf-8"))
     beside = DemoServices(settings, folder, port, empty=empty, ehr=ehr, seed_ehr=seed_ehr, bundles=bundles)
@@ -79,7 +90,7 @@ def demo(
         # After the ^C that a terminal writes by itself.
         say=lambda step: print("\n  stopping …" if step == "stopping" else "  stopped", flush=True),
     )
-    PortalServer(lambda: make_app(settings, folder), plan).run()
+    PortalServer(lambda: make_app(settings, folder, passphrase=None if empty else people.PASSPHRASE), plan).run()
     return 0
 
 
@@ -98,12 +109,12 @@ def demo_settings(folder: Path, port: int, ehr: str | None) -> Settings:
     )
 
 
-def make_app(settings: Settings, folder: Path) -> Flask:
-    """The portal of the demo: with the control room, and mail kept in a folder."""
+def make_app(settings: Settings, folder: Path, *, passphrase: str | None = None) -> Flask:
+    """The portal of the demo: with the control room, and mail in a folder; `passphrase` is shown where it helps."""
     database = Database(settings.database_url)
     migrating.upgrade(database)
     app = create_app(settings, database=database, adapters={"mailer": FileMailer(folder / "mail")})
-    control_room.attach(app)
+    control_room.attach(app, passphrase=passphrase)
     return app
 
 
@@ -164,6 +175,7 @@ class DemoServices:
             portal_origin=self._settings.origin,
             accounts=accounts,
             password=people.PASSWORD,
+            passphrase=None if self._empty else people.PASSPHRASE,
         )
         return _serve(idp, self._port + 1)
 
@@ -202,7 +214,11 @@ class DemoServices:
                 today=today,
             )
         if not self._empty:
+            # Thousands of requests at once that nobody made.
+            requests = logging.getLogger("portal.app")
+            requests.setLevel(logging.WARNING)
             story.tell(app, ehr=ehr, patients=patients, progress=_say)
+            requests.setLevel(logging.NOTSET)
 
 
 def _serve(app: Flask, port: int) -> BaseWSGIServer:
@@ -228,15 +244,31 @@ def _greeting(settings: Settings, guests: list[DemoAccount], *, empty: bool) -> 
     if guests:
         lines.append(f"    {'from bundles':<12} {', '.join(account.login for account in guests)}")
     if not empty:
-        lines.append(f"  Passphrase of everybody who is enrolled: {story.PASSPHRASE}")
-    folder = settings.data_path
+        lines.append(f"  Passphrase of everybody who is enrolled: {people.PASSPHRASE}")
+    command = _from_here(Path(sys.executable).parent / "portal")
     lines += [
         "",
-        "  The record of who looked, checked from outside:",
-        f"    PORTAL_DATABASE_URL={settings.database_url} PORTAL_DATA_DIR={folder} \\",
-        f'    PORTAL_SECRET_KEY="$(cat {folder / KEPT_IN})" portal verify-audit',
+        "  The operator's commands, in another terminal; the last one checks the record of who looked:",
+        f"    . {_from_here(settings.data_path / SETTINGS)}",
+        f"    {command} doctor",
+        f"    {command} verify-audit",
     ]
     return "\n".join([*lines, "", "  Ctrl-C ends everything.", ""])
+
+
+def _from_here(path: Path) -> str:
+    """A path as it is typed in the folder where the demo was started."""
+    here = Path.cwd()
+    shown = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return shlex.quote(shown if "/" in shown else f"./{shown}")
+
+
+def _write_settings(settings: Settings, path: Path) -> None:
+    variables = {member.name: member.metadata["variable"] for member in fields(Settings)}
+    lines = [f"export {variables[name]}={shlex.quote(str(getattr(settings, name)))}\n" for name in SHOWN]
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(lines), "utf-8")
 
 
 def _kept_guests(folder: Path, loaded: list[LoadedPatient]) -> list[DemoAccount]:

@@ -27,7 +27,7 @@ from portal.connector.member import Member, OpenThread
 from portal.connector.messages import Correction, Message
 from portal.core import clock, ids
 from portal.demo import world
-from portal.demo.people import PEOPLE, DemoPerson
+from portal.demo.people import PASSPHRASE, PEOPLE, DemoPerson
 from portal.demo.picture import crushed_parcel
 from portal.e2ee.records import Role
 from portal.ehr.client import EhrClient
@@ -41,7 +41,6 @@ from portal.threads.tables import Thread
 from portal.web.limits import limiter
 from portal.web.wiring import Services
 
-PASSPHRASE = "river lantern copper meadow violin"  # noqa: S105  printed at every start of the demo
 HOME = "riverside"
 ZONE = ZoneInfo("America/Chicago")
 BEFORE = timedelta(days=55)

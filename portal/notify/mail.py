@@ -140,7 +140,7 @@ class FileMailer:
     def send(self, mail: Mail) -> None:
         """Keep the mail. Raises MailRefused for an address that no server would take."""
         written(mail, self._sender)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = SentMail(**asdict(mail), sent_at=clock.now().isoformat(timespec="seconds"))
         beside = self._folder / f".{ids.random_id()}"
         beside.write_text(json.dumps(asdict(kept), ensure_ascii=False), "utf-8")

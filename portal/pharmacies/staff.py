@@ -106,7 +106,12 @@ def end_sessions(session: Session, *, bus: Bus, account_id: str, agent: Agent = 
 
 
 def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = OPERATOR) -> str:
-    """A code for a patient of a pharmacy, through its first EHR connection. Raises NotFound without one."""
+    """A code for a patient of a pharmacy, through its first EHR connection. Raises NotFound without one.
+
+    Whether the EHR knows the patient is asked before: portal.care.matching.check_invited.
+    """
+    if session.get(Pharmacy, pharmacy_id) is None:
+        raise NotFound("unknown-pharmacy")
     connection = connections.of_pharmacy(session, pharmacy_id)
     if connection is None:
         raise NotFound("no-ehr-connection")

@@ -1,7 +1,9 @@
 """The operator sets a portal up and keeps it: one command after the other, as docs/operations.md tells it."""
 
+import argparse
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +11,17 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from werkzeug.serving import make_server
 
 from portal import cli
-from portal.accounts.roles import Role
+from portal.accounts import patients, relations
+from portal.accounts.roles import Kind, Role
 from portal.accounts.tables import Account
-from portal.core import clock, ids
+from portal.core import clock, ids, migrating
 from portal.core.database import Database
+from portal.demo.sandbox import create_sandbox
 from portal.identity import sessions
+from portal.pharmacies import staff
 
 RIVERSIDE = (
     "pharmacy add --id riverside --name Riverside --address Water-Street-1 --phone 555-0100 --country US"
@@ -89,8 +95,15 @@ def test_a_pharmacy_is_added_with_its_hours_and_listed(portal: Portal) -> None:
     hours = json.dumps({"mon": [["08:00", "19:00"]]})
     assert portal(RIVERSIDE, "--hours", hours) == (0, "added riverside\n", "")
     assert portal("pharmacy list") == (0, "riverside\tRiverside\t555-0100\tAmerica/Chicago\n", "")
-    assert portal(RIVERSIDE) == (1, "", "portal: pharmacy-exists\n")
-    assert portal(RIVERSIDE.replace("America/Chicago", "Nowhere"))[0] == 1
+    assert portal(RIVERSIDE) == (
+        1,
+        "",
+        "portal: there is a pharmacy with this id already; portal pharmacy list shows all\n",
+    )
+    assert "an example: America/Chicago" in portal(RIVERSIDE.replace("America/Chicago", "Nowhere"))[2]
+    assert "--country is not in the right form" in portal(RIVERSIDE.replace("US", "Utopia"))[2]
+    backwards = json.dumps({"mon": [["19:00", "08:00"]]})
+    assert '{"mon": [["08:00", "19:00"]]}' in portal(RIVERSIDE, "--hours", backwards)[2]
 
 
 def test_an_account_is_listed_signed_out_and_closed(ready: Portal, bob: str) -> None:
@@ -101,21 +114,82 @@ def test_an_account_is_listed_signed_out_and_closed(ready: Portal, bob: str) -> 
     assert "\tdisabled\t" in ready("account list")[1]
     assert ready("account enable bob")[:2] == (0, f"enabled {bob}; seats in teams have to be asked for anew\n")
     assert "\topen\t" in ready("account list")[1]
-    assert ready("account disable nobody") == (1, "", "portal: unknown-account\n")
+    nobody = "portal: no account has this id or login name; portal account list shows all\n"
+    assert ready("account disable nobody") == (1, "", nobody)
 
 
 def test_a_role_is_changed_and_ends_what_went_on_under_the_old_one(ready: Portal, bob: str) -> None:
-    assert ready("account role bob supervisor") == (1, "", "portal: role-pharmacy\n")
+    assert "staff need --pharmacy" in ready("account role bob supervisor")[2]
     changed = ready("account role bob supervisor --pharmacy riverside")
     assert changed == (0, f"{bob} is supervisor now; sessions ended: 1\n", "")
     assert "\tsupervisor\triverside\t" in ready("account list")[1]
 
 
-def test_an_invitation_is_a_code_to_hand_over(ready: Portal) -> None:
-    code, said, advice = ready("invite --pharmacy riverside --fhir-id alice")
+@pytest.fixture
+def ehr(ready: Portal, tmp_path: Path) -> Iterator[str]:
+    """The pharmacy's EHR: Alice, and the record of somebody who has died."""
+    app = create_sandbox(tmp_path / "fhir.sqlite3", "http://localhost/fhir")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    app.sandbox.base_url = base_url = f"http://localhost:{server.server_port}/fhir"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    for name, more in (("alice", {"birthDate": "1974-03-14"}), ("ghost", {"deceasedBoolean": True}), ("baby", {})):
+        body = json.dumps({"resourceType": "Patient", "id": name, "name": [{"family": "Morgan"}], **more})
+        app.test_client().put(f"/fhir/Patient/{name}", data=body, content_type="application/fhir+json")
+    assert ready(RIVERSIDE.replace("--id riverside", "--id harbor"), "--ehr", base_url)[0] == 0
+    yield base_url
+    server.shutdown()
+    server.server_close()
+    app.sandbox.close()
+
+
+def test_an_invitation_is_a_code_to_hand_over(ready: Portal, ehr: str, tmp_path: Path) -> None:
+    code, said, advice = ready("invite --pharmacy harbor --fhir-id alice")
     assert (code, len(said.strip().replace("-", ""))) == (0, 16)
     assert "seven days" in advice
-    assert ready("invite --pharmacy harbor --fhir-id alice") == (1, "", "portal: no-ehr-connection\n")
+    assert "joined" not in advice
+    _join(Database(f"sqlite:///{tmp_path}/portal.sqlite3"))
+    code, said, advice = ready("invite --pharmacy harbor --fhir-id alice")
+    assert (code, len(said.strip().replace("-", ""))) == (0, 16)
+    assert "An account is joined to this patient already" in advice
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("--pharmacy nowhere --fhir-id alice", "there is no pharmacy with this id"),
+        ("--pharmacy harbor --fhir-id nobody", "has no patient nobody; check --fhir-id"),
+        ("--pharmacy harbor --fhir-id ghost", "ghost has died"),
+        ("--pharmacy harbor --fhir-id baby", "baby has no full birth date"),
+    ],
+)
+def test_nobody_is_invited_who_could_never_come(ready: Portal, ehr: str, words: str, cause: str) -> None:
+    code, said, reason = ready(f"invite {words}")
+    assert (code, said) == (1, "")
+    assert cause in reason
+
+
+def test_an_ehr_that_is_down_makes_no_code(ready: Portal) -> None:
+    assert ready(RIVERSIDE.replace("--id riverside", "--id harbor"), "--ehr", "http://localhost:1/fhir")[0] == 0
+    code, said, reason = ready("invite --pharmacy harbor --fhir-id alice")
+    assert (code, said) == (1, "")
+    assert "the EHR of this pharmacy does not answer" in reason
+
+
+def _join(database: Database) -> None:
+    account = Account(
+        id=ids.random_id(),
+        issuer="https://id.example",
+        subject="alice",
+        role=Role.PATIENT.value,
+        display_name="Alice Morgan",
+        created_at=clock.now(),
+    )
+    with database.transaction() as session:
+        session.add(account)
+        session.flush()
+        alice = patients.ensure(session, connection_id="harbor-ehr", fhir_id="alice")
+        relations.bind(session, agent=staff.OPERATOR, account_id=account.id, patient_id=alice.id, kind=Kind.SELF)
+    database.close()
 
 
 def test_the_record_is_exported_and_proved(ready: Portal, bob: str) -> None:
@@ -128,6 +202,68 @@ def test_the_record_is_exported_and_proved(ready: Portal, bob: str) -> None:
     assert events[-1]["subtype"][-1]["code"] == "audit.exported"
     later = datetime(2100, 1, 1, tzinfo=UTC).isoformat()
     assert ready("audit export --since", later) == (0, "", "")
+
+
+def test_what_argparse_refuses_is_said_with_an_example(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, said in (("audit export --since yesterday", "2026-11-01T08:00:00Z"), ("demo --port abc", "'abc' is no")):
+        with pytest.raises(SystemExit):
+            portal(words)
+        assert said in capsys.readouterr().err
+    monkeypatch.setenv("PORT", "abc")
+    with pytest.raises(SystemExit):
+        portal("demo")
+    assert "'abc' is no port" in capsys.readouterr().err
+
+
+def test_the_version_is_known(portal: Portal, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        portal("--version")
+    assert capsys.readouterr().out.startswith("portal 0.")
+
+
+def test_every_option_says_what_it_is() -> None:
+    silent = []
+
+    def look(parser: argparse.ArgumentParser, words: str) -> None:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, below in action.choices.items():
+                    look(below, f"{words} {name}")
+            elif not action.help:
+                silent.append(f"{words} {action.dest}")
+
+    look(cli._parser(), "portal")
+    assert silent == []
+
+
+def test_without_a_database_each_command_says_so_and_makes_none(portal: Portal, tmp_path: Path) -> None:
+    for words in ("account list", "pharmacy list", "invite --pharmacy a --fhir-id b", "verify-audit", "static-page"):
+        code, said, reason = portal(words)
+        assert (code, said) == (2, ""), words
+        assert "there is no database at" in reason
+        assert "portal migrate" in reason
+    assert not (tmp_path / "portal.sqlite3").exists()
+
+
+def test_a_database_without_the_schema_is_named(portal: Portal, tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/portal.sqlite3").close()
+    assert portal("account list") == (2, "", f"portal: {_at('nothing')}\n")
+    assert (tmp_path / "portal.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+def _at(revision: str) -> str:
+    return f"the schema of the database is at {revision}, not at {migrating.newest()}: run portal migrate"
+
+
+def test_the_demo_is_refused_in_production_with_that_reason_first(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTAL_ENV", "production")
+    code, said, reason = portal("demo")
+    assert (code, said) == (2, "")
+    assert reason.startswith("portal: the demo does not run under PORTAL_ENV=production")
 
 
 def test_the_page_for_bad_days_holds_phone_and_name_in_all_languages(ready: Portal) -> None:
@@ -158,8 +294,9 @@ def test_what_is_not_there_is_named_without_a_trace(portal: Portal, monkeypatch:
         "portal: /nowhere/kept: No such file or directory\n",
     )
     monkeypatch.setenv("PORTAL_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:9/portal")
-    assert portal("migrate") == (1, "", "portal: database-down\n")
-    assert portal("account list") == (1, "", "portal: database-down\n")
+    down = "portal: the database of PORTAL_DATABASE_URL does not answer; portal doctor says more\n"
+    assert portal("migrate") == (1, "", down)
+    assert portal("account list") == (1, "", down)
     with pytest.raises(SystemExit, match="2"):
         portal(RIVERSIDE, "--hours", "always")
 
@@ -180,10 +317,19 @@ def test_unsafe_settings_are_refused_with_every_reason(portal: Portal, monkeypat
     assert portal("migrate") == (2, "", "portal: PORTAL_THREADS must be a whole number\n")
 
 
-def test_the_doctor_says_what_is_missing(portal: Portal) -> None:
+def test_the_doctor_says_what_is_missing_and_makes_nothing(
+    portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, said, _ = portal("doctor")
     assert code == 1
-    assert "FAIL schema: at nothing" in said
+    assert "FAIL database: there is none at" in said
     assert "FAIL identity provider: PORTAL_OIDC_ISSUER is empty" in said
+    assert "ok   audit signing key: none yet" in said
+    assert list(tmp_path.iterdir()) == []
     portal("migrate")
     assert "ok   schema: " in portal("doctor")[1]
+    # Unsafe settings are a finding like others.
+    monkeypatch.setenv("PORTAL_ENV", "production")
+    said = portal("doctor")[1]
+    assert "FAIL settings: PORTAL_SECRET_KEY needs" in said
+    assert "ok   schema: " in said

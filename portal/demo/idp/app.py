@@ -67,6 +67,7 @@ class Idp:
     portal_origin: str
     secure: bool
     password: str
+    passphrase: str | None
 
 
 def create_idp(
@@ -77,11 +78,13 @@ def create_idp(
     portal_origin: str,
     accounts: list[DemoAccount],
     password: str = "demo",  # noqa: S107  the demo prints it, and nothing of the demo exists in production
+    passphrase: str | None = None,
 ) -> Flask:
     """Make the provider for one portal.
 
     `base_url` is its issuer, `portal_origin` where the portal's callback lies; client id and secret are the portal's
-    own settings. Raises UnsafeSettings under PORTAL_ENV=production.
+    own settings; `passphrase`, what opens the keys of the demo's people, is shown beside the
+    password. Raises UnsafeSettings under PORTAL_ENV=production.
     """
     if settings.production:
         raise UnsafeSettings(["the embedded identity provider is for demonstrations only"])
@@ -116,6 +119,7 @@ def create_idp(
         portal_origin=portal_origin,
         secure=issuer.startswith("https://"),
         password=password,
+        passphrase=passphrase,
     )
     app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _plain_error)
@@ -309,12 +313,16 @@ def _error_to_client(problem: OAuth2Error, idp: Idp) -> AnyResponse:
 
 def _login_page(problem: str | None = None, *, status: int = 200, login: str = "", **values: Any) -> Response:
     idp = _idp()
+    hint = request.args.get("login_hint", "")[:64]
+    named = idp.people.get(hint)
     return _page(
         "idp/login.html",
         status,
         problem=texts.get(problem, _language(), **values) if problem else None,
-        login=login or request.args.get("login_hint", "")[:64],
+        login=login or hint,
         again=request.args.get("max_age") == "0",
+        named=named.name if named is not None else None,
+        passphrase=idp.passphrase,
         people=[(one, _role_key(one)) for one in idp.people.values()],
         password=idp.password,
         other_language="?" + urlencode(_carried() | {"ui_locales": _other_language()}),

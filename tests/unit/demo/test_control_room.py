@@ -18,7 +18,7 @@ from portal.core.database import Database
 from portal.core.settings import Settings, UnsafeSettings
 from portal.demo import control_room
 from portal.demo.idp import create_idp
-from portal.demo.people import PASSWORD, PEOPLE
+from portal.demo.people import PASSPHRASE, PASSWORD, PEOPLE
 from portal.demo.sandbox.control import Mode, SandboxControl
 from portal.notify.mail import FileMailer, Mail
 
@@ -50,6 +50,33 @@ def press(client: FlaskClient, path: str, **values: str) -> int:
 
 def test_every_portal_but_a_demo_knows_no_control_room(client: FlaskClient) -> None:
     assert client.get("/demo").status_code == 404
+
+
+def test_the_passphrase_is_shown_where_it_helps_and_in_a_demo_only(
+    settings: Settings, database: Database, client: FlaskClient
+) -> None:
+    app = create_app(settings, database=database)
+    control_room.attach(app, passphrase=PASSPHRASE)
+    browser = app.test_client()
+    shown = {
+        path for path in ("/demo", "/recover", "/recovery", "/setup", "/help") if PASSPHRASE in browser.get(path).text
+    }
+    assert shown == {"/demo", "/recover"}
+    plain = client.get("/recover").text
+    assert PASSPHRASE not in plain
+    assert "demo" not in plain
+
+
+def test_a_demo_without_keys_shows_no_passphrase(demo: Flask) -> None:
+    assert "passphrase" not in demo.test_client().get("/demo").text
+
+
+def test_no_page_text_or_script_of_the_product_holds_the_passphrase() -> None:
+    root = Path(control_room.__file__).parents[2]
+    for folder in ("portal/core", "portal/web", "templates", "client/pages", "client/keys", "client/views"):
+        for path in (root / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert PASSPHRASE.encode() not in path.read_bytes(), path
 
 
 def test_nobody_is_sent_to_a_half_world(demo: Flask) -> None:

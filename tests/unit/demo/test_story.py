@@ -21,7 +21,7 @@ from portal.connector.messages import Line
 from portal.core import clock
 from portal.core.database import Database
 from portal.demo import run, seed, story, world
-from portal.demo.people import PEOPLE
+from portal.demo.people import PASSPHRASE, PEOPLE
 from portal.demo.sandbox import create_sandbox
 from portal.e2ee.open import Shown
 from portal.ehr.client import EhrClient, EhrConnection
@@ -48,7 +48,7 @@ class Told:
             cookie, _ = sessions.begin(session, account_id=account, role=person.role.value, proof=proof)
         client = PortalClient("http://localhost:5000", transport=httpx.WSGITransport(app=self.app))
         client.use_cookie(cookie)
-        return Member.recover(client, secret=story.PASSPHRASE, device_name="test")
+        return Member.recover(client, secret=PASSPHRASE, device_name="test")
 
     def read(self, login: str) -> dict[str, list[Line]]:
         """All that somebody can read, by the subject of the thread."""
