@@ -6,6 +6,7 @@ Memory serves one process, PostgreSQL NOTIFY or Redis several.
 
 import contextlib
 import json
+import logging
 import queue
 import threading
 from collections import defaultdict
@@ -16,6 +17,8 @@ import psycopg
 import redis
 
 from portal.core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
 CHANNEL = "portal_events"
@@ -170,8 +173,14 @@ class _ListeningBus:
         raise NotImplementedError
 
     def _receive(self, payload: str) -> None:
-        for message in json.loads(payload):
-            self._hub.deliver(message["topic"], message["event"])
+        try:
+            told = [(message["topic"], message["event"]) for message in json.loads(payload)]
+        except (ValueError, KeyError, TypeError):
+            # Somebody else speaks on the channel, or another version of us; losing it loses nothing.
+            log.warning("an event nobody understands")
+            return
+        for topic, event in told:
+            self._hub.deliver(topic, event)
 
 
 class PostgresBus(_ListeningBus):
@@ -230,7 +239,7 @@ class RedisBus(_ListeningBus):
             while not self._stopping.is_set():
                 message = listener.get_message(timeout=1.0)
                 if message is not None:
-                    self._receive(message["data"].decode())
+                    self._receive(message["data"].decode(errors="replace"))
 
 
 def open_bus(settings: Settings) -> Bus:

@@ -20,7 +20,7 @@ from portal.core.database import Database
 from portal.core.errors import NotSignedIn
 from portal.core.settings import Settings
 from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, State, open_refs
+from portal.identity.sessions import CurrentSession, State
 
 __all__ = [
     "attach",
@@ -28,7 +28,6 @@ __all__ = [
     "cookie_name",
     "current_login",
     "guard",
-    "open_refs",
     "open_when_locked",
     "require_login",
     "sign_in",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -56,7 +57,7 @@ class Entry:
     """A record in its place. `read_before` names the staff who had read a message before it was retracted."""
 
     seq: int
-    received_at: str
+    received_at: datetime
     urgent: bool
     retracted_by: int | None
     record: Mapping[str, Any]
@@ -138,7 +139,7 @@ def _entry(record: Record, actor: Actor) -> Entry:
     with_text = record.retracted_by is None or actor.staff
     return Entry(
         seq=record.seq,
-        received_at=record.received_at.isoformat(),
+        received_at=record.received_at,
         urgent=record.urgent,
         retracted_by=record.retracted_by,
         record=transported(record, with_text=with_text),

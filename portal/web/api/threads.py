@@ -10,7 +10,7 @@ from portal.core.errors import BadInput
 from portal.pharmacies.topics import Topic
 from portal.threads import inbox, posting, reading, receipts
 from portal.web.acting import current_actor
-from portal.web.json import RECORDS_LIMIT, query_int, takes
+from portal.web.json import RECORDS_LIMIT, query_int, stamp, takes
 from portal.web.limits import SEND_PER_ACCOUNT, limiter
 from portal.web.wiring import services
 
@@ -166,7 +166,7 @@ def _posted(posted: posting.Posted) -> tuple[Response, int]:
     if posted.told is not None:
         posted.told.publish(services().bus)
     faults.point("send.published")
-    answer = jsonify(thread=posted.thread_id, sequence=posted.sequence, received_at=posted.received_at.isoformat())
+    answer = jsonify(thread=posted.thread_id, sequence=posted.sequence, received_at=stamp(posted.received_at))
     return answer, 201
 
 
@@ -179,8 +179,8 @@ def _head(head: inbox.Head) -> dict[str, Any]:
         "patient_name": head.patient_name,
         "topic": thread.topic,
         "urgent": thread.urgent_at is not None,
-        "created_at": thread.created_at.isoformat(),
-        "last_at": head.row.last_at.isoformat(),
+        "created_at": stamp(thread.created_at),
+        "last_at": stamp(head.row.last_at),
         "seq": thread.head_seq,
         "epoch": thread.epoch,
         "awaiting": head.row.awaiting,
@@ -201,7 +201,7 @@ def _opened(opened: reading.Opened) -> dict[str, Any]:
         "patient": thread.patient_id,
         "topic": thread.topic,
         "urgent": thread.urgent_at is not None,
-        "created_at": thread.created_at.isoformat(),
+        "created_at": stamp(thread.created_at),
         "seq": thread.head_seq,
         "head": thread.head,
         "epoch": thread.epoch,
@@ -221,7 +221,7 @@ def _opened(opened: reading.Opened) -> dict[str, Any]:
 def _entry(entry: reading.Entry) -> dict[str, Any]:
     return {
         "seq": entry.seq,
-        "received_at": entry.received_at,
+        "received_at": stamp(entry.received_at),
         "urgent": entry.urgent,
         "retracted_by": entry.retracted_by,
         "record": entry.record,

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 
 from portal.core.errors import PortalError
-from portal.identity import flask_session
+from portal.identity.sessions import open_refs
 from portal.pharmacies import teams
 from portal.threads import inbox
 from portal.web.wiring import Services
@@ -53,7 +53,7 @@ class Watch:
             sessions, inboxes = tuple(self._sessions), tuple(self._inboxes)
         readers = sorted({reader for _, mine in inboxes for reader in mine})
         with self._reach.database.reading() as session:
-            still_open = flask_session.open_refs(session, sessions)
+            still_open = open_refs(session, sessions)
             seats = teams.members_among(session, {account_id for account_id, _ in inboxes})
             numbers = inbox.since_now(session, readers)
         for ref in sessions:

@@ -15,7 +15,7 @@ from portal.core.errors import BadInput
 from portal.pharmacies import care
 from portal.web import pages
 from portal.web.acting import current_actor
-from portal.web.json import query_int
+from portal.web.json import query_int, stamp
 from portal.web.patient import whose
 from portal.web.public.frame import known_pharmacies
 from portal.web.wiring import services
@@ -108,14 +108,14 @@ def who_looked_json() -> Response:
         items=[
             {
                 "seq": line.seq,
-                "at": line.at.isoformat(),
+                "at": stamp(line.at),
                 "who": line.who,
                 "role": line.role,
                 "what": line.what,
                 "why": line.why,
                 "refused": line.refused,
                 "count": line.count,
-                "since": None if line.since is None else line.since.isoformat(),
+                "since": stamp(line.since),
             }
             for line in lines
         ],
