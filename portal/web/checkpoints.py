@@ -7,6 +7,8 @@ from portal.core.errors import NotFound
 from portal.web.wiring import services
 
 blueprint = Blueprint("checkpoints", __name__, url_prefix="/checkpoints")
+# No database counts further; asked for more, it would answer with a fault.
+LARGEST_SIZE = 2**63 - 1
 
 
 @blueprint.get("/latest")
@@ -19,6 +21,8 @@ def latest() -> Response:
 @blueprint.get("/<int:size>")
 def of_size(size: int) -> Response:
     """The checkpoint of one tree size; it never changes."""
+    if size > LARGEST_SIZE:
+        raise NotFound()
     with services().database.reading() as session:
         return _note(sealer.note_of(session, size), "public, max-age=31536000, immutable")
 

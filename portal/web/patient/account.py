@@ -43,9 +43,8 @@ def change() -> ResponseReturnValue:
         )
     back = redirect("/account?saved=1", 303)
     # Pages for everyone follow this browser's choice, whoever is signed in.
-    for cookie, value in ((pages.LANGUAGE_COOKIE, form["language"]), (pages.LARGE_TEXT_COOKIE, form.get("text", ""))):
-        if value:
-            keep_choice(back, cookie, value)
+    keep_choice(back, pages.LANGUAGE_COOKIE, form["language"])
+    keep_choice(back, pages.LARGE_TEXT_COOKIE, "large" if form.get("text") == "large" else "normal")
     return back
 
 

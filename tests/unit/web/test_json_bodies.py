@@ -17,6 +17,7 @@ BROKEN = {
     "deep objects": b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
     "a lone surrogate": b'{"x": "\\ud800"}',
     "a lone surrogate as name": b'{"\\udfff": 1}',
+    "a NUL, which PostgreSQL does not take": b'{"x": "\\u0000"}',
     "5,000 digits": b'{"x": ' + b"9" * 5000 + b"}",
     "an exponent": b'{"x": 1e999}',
     "no JSON": b"x=1",
