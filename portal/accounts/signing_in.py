@@ -63,6 +63,11 @@ def find(session: Session, *, issuer: str, subject: str) -> str | None:
     return session.scalar(select(Account.id).where(Account.issuer == issuer, Account.subject == subject))
 
 
+def email_of(session: Session, account_id: str) -> str | None:
+    """The address the provider gave for an account; None without one."""
+    return session.scalar(select(Account.email).where(Account.id == account_id))
+
+
 def _role_of_new(claims: SignedInClaims) -> Role:
     claimed = _claimed(claims)
     # Two roles in one account would mix what patients and staff may see; somebody has to decide at the provider.

@@ -72,9 +72,13 @@ class LoginFlow:
         language: str,
         account_id: str | None = None,
         second_factor: bool = False,
+        login_hint: str | None = None,
+        fresh: bool = False,
     ) -> str:
         """The provider's address to send the browser to. Raises ProviderDown.
 
+        `login_hint` says for whom, as the provider knows the person; `fresh` asks for the password also where the
+        provider still knows somebody.
         `browser` is the random value of the browser's cookie; unlocking and step-up demand a fresh login (max_age=0).
         """
         metadata = self.provider.metadata()
@@ -101,6 +105,10 @@ class LoginFlow:
             # max_age makes the answer provable (auth_time), prompt makes it sure: within the second of a login some
             # providers find that nobody is older than zero seconds.
             extra |= {"max_age": "0", "prompt": "login"}
+        elif fresh:
+            extra["prompt"] = "login"
+        if login_hint:
+            extra["login_hint"] = login_hint
         if second_factor and self._settings.staff_acr:
             extra["acr_values"] = self._settings.staff_acr.replace(",", " ")
         url, _ = self._client(metadata.basic_authentication).create_authorization_url(
@@ -145,7 +153,7 @@ class LoginFlow:
             language=attempt.language,
         )
 
-    def logout_url(self, id_token: str | None) -> str | None:
+    def logout_url(self, id_token: str | None, language: str | None = None) -> str | None:
         """Where to send a browser so that the provider signs out too (RP-initiated logout); None without a way."""
         try:
             endpoint = self.provider.metadata().end_session_endpoint
@@ -157,6 +165,8 @@ class LoginFlow:
             "client_id": self._settings.oidc_client_id,
             "post_logout_redirect_uri": self._settings.origin + "/logged-out",
         }
+        if language:
+            query["ui_locales"] = language
         if id_token:
             query["id_token_hint"] = id_token
         return endpoint + ("&" if "?" in endpoint else "?") + urlencode(query)

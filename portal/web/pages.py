@@ -6,14 +6,17 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date as babel_date
 from babel.dates import format_datetime as babel_datetime
 from flask import Flask, Response, g, make_response, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from portal.core import clock, texts
 from portal.web.assets import Assets
+from portal.web.wiring import services
 
 # As people of each language write day and time in one line.
 _MOMENT = {"en": "EEE, MMM d, y, h:mm a zzz", "es": "EEE d 'de' MMM 'de' y, H:mm zzz"}
 LANGUAGE_COOKIE = "portal_language"
 LARGE_TEXT_COOKIE = "portal_text"
+_YEAR_SECONDS = 365 * 24 * 3600
 
 
 def language() -> str:
@@ -22,6 +25,18 @@ def language() -> str:
     if chosen in (*texts.LANGUAGES, texts.PSEUDO_LANGUAGE):
         return str(chosen)
     return request.accept_languages.best_match(texts.LANGUAGES) or texts.DEFAULT_LANGUAGE
+
+
+def keep_choice(answer: AnyResponse, cookie: str, value: str) -> None:
+    """Remember a choice of language or text size in this browser for a year."""
+    answer.set_cookie(
+        cookie,
+        value,
+        max_age=_YEAR_SECONDS,
+        secure=services().settings.production,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 def spoken() -> str:

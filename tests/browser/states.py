@@ -134,7 +134,17 @@ def problem(code: str) -> None:
         return shown(stage.page("nobody"), f"/login/problem/login-{code}")
 
 
-for _code in ("expired", "cancelled", "failed", "no-role", "no-pharmacy", "disabled", "second-factor", "provider-down"):
+for _code in (
+    "expired",
+    "cancelled",
+    "failed",
+    "no-role",
+    "no-pharmacy",
+    "disabled",
+    "second-factor",
+    "other-person",
+    "provider-down",
+):
     problem(_code)
 
 
@@ -362,6 +372,11 @@ def _(stage: Stage) -> Page:
 @state("signed-in-again", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("judy", "/signed-in-again")
+
+
+@state("signed-in-as-other", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/signed-in-as")
 
 
 @state("devices-one")

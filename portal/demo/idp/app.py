@@ -207,10 +207,15 @@ def signed_in() -> ResponseReturnValue:
         return page
     if not right:
         return _login_page("idp.wrong", status=401, login=login)
-    cookie, person, ended = idp.sessions.begin(idp.people[login])
+    asked = _hinted()
+    # Who is to show who they are stays signed in here, though somebody else did; the client decides what it means.
+    beside = request.args.get("max_age") == "0" and asked is not None and asked.login != login
+    cookie, person, ended = idp.sessions.begin(idp.people[login], beside=beside)
     if ended is not None:
         idp.herald.tell(ended)
     answer = _give_code(checked, person)
+    if beside:
+        return answer
     set_cookie(answer, SESSION_COOKIE, cookie, SESSION_LIFE, secure=idp.secure)
     return answer
 
@@ -313,13 +318,12 @@ def _error_to_client(problem: OAuth2Error, idp: Idp) -> AnyResponse:
 
 def _login_page(problem: str | None = None, *, status: int = 200, login: str = "", **values: Any) -> Response:
     idp = _idp()
-    hint = request.args.get("login_hint", "")[:64]
-    named = idp.people.get(hint)
+    hint, named = request.args.get("login_hint", ""), _hinted()
     return _page(
         "idp/login.html",
         status,
         problem=texts.get(problem, _language(), **values) if problem else None,
-        login=login or hint,
+        login=login or (named.login if named is not None else hint[:64]),
         again=request.args.get("max_age") == "0",
         named=named.name if named is not None else None,
         passphrase=idp.passphrase,
@@ -327,6 +331,12 @@ def _login_page(problem: str | None = None, *, status: int = 200, login: str = "
         password=idp.password,
         other_language="?" + urlencode(_carried() | {"ui_locales": _other_language()}),
     )
+
+
+def _hinted() -> DemoAccount | None:
+    """Whom the client means by login_hint: a login or an address."""
+    hint = request.args.get("login_hint", "")
+    return next((one for one in _idp().people.values() if hint and hint in (one.login, one.email)), None)
 
 
 def _role_key(account: DemoAccount) -> str:

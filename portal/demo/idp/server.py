@@ -19,6 +19,8 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 from authlib.oidc.core import OpenIDCode
 from authlib.oidc.rpinitiated import EndSessionEndpoint
 from flask import Flask
+from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import select, update
 
@@ -227,6 +229,13 @@ class Leaving(EndSessionEndpoint):
 
     def get_algorithms(self) -> list[str]:
         return [ALGORITHM]
+
+    def _validate_id_token_hint(self, id_token_hint: str) -> dict[str, Any]:
+        """Ours when the signature is: its times may lie ahead, since the demo's clock is moved to and fro."""
+        try:
+            return dict(jwt.decode(id_token_hint, self.get_server_jwks(), algorithms=self.get_algorithms()).claims)
+        except (JoseError, ValueError) as problem:
+            raise InvalidRequestError("id_token_hint") from problem
 
     def end_session(self, end_session_request: Any) -> None:
         """The view ends it: it knows the browser."""

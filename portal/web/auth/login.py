@@ -1,12 +1,13 @@
 """To the provider and back: signing in, unlocking, step-up."""
 
 import logging
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from portal.accounts import signing_in
+from portal.accounts import names, signing_in
 from portal.accounts.signing_in import SignIn
 from portal.audit import Action, record_refusal
 from portal.care.matching import match_claimed
@@ -19,12 +20,20 @@ from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
 from portal.pharmacies.tables import Pharmacy
 from portal.web.auth.next import HOME, safe_next
-from portal.web.auth.wiring import BROWSER_COOKIE, chosen_language, id_token_box, login_flow, stranger
+from portal.web.auth.wiring import (
+    BROWSER_COOKIE,
+    SIGNED_OUT_COOKIE,
+    chosen_language,
+    id_token_box,
+    login_flow,
+    stranger,
+)
 from portal.web.limits import LOGIN_PER_ADDRESS, limiter
 from portal.web.wiring import client_address, request_id, services
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("login", __name__)
+OTHER_PERSON = "login-other-person"
 # The problems that have a page, with its status.
 PROBLEMS = {
     LoginExpired.code: LoginExpired.status,
@@ -35,6 +44,7 @@ PROBLEMS = {
     "login-no-pharmacy": LoginRefused.status,
     "login-disabled": LoginRefused.status,
     "login-second-factor": LoginRefused.status,
+    OTHER_PERSON: LoginRefused.status,
 }
 
 
@@ -65,6 +75,15 @@ def step_up() -> ResponseReturnValue:
     return _begin(Purpose.STEP_UP, flask_session.require_login())
 
 
+@blueprint.get("/signed-in-as")
+def signed_in_as() -> str:
+    """After unlocking as somebody else: who was here before is signed out, and who came is told so."""
+    account_id = flask_session.require_login().account_id
+    with services().database.reading() as rows:
+        name = names.names_of(rows, [account_id])[account_id]
+    return render_template("auth/as_other.html", name=name)
+
+
 @blueprint.get("/signed-in-again")
 def signed_in_again() -> str:
     """Where a step-up in a tab of its own ends: the page that asked for it goes on."""
@@ -92,7 +111,7 @@ def problem_page(code: str) -> ResponseReturnValue:
     if code not in PROBLEMS:
         raise NotFound()
     reference = request.args.get("reference", "")
-    return _page(code, reference if ids.is_id(reference) else request_id())
+    return _page(code, reference if ids.is_id(reference) else request_id(), safe_next(request.args.get("next")))
 
 
 def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnValue:
@@ -105,9 +124,11 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
             purpose,
             browser=browser,
             next_path=safe_next(request.args.get("next")),
-            language=chosen_language(request.args.get("language")),
+            language=chosen_language(request.args.get("language") or (current.language if current else None)),
             account_id=current.account_id if current is not None else None,
             second_factor=request.args.get("factor") == "2",
+            login_hint=_known_as(current) if current is not None else None,
+            fresh=cookie_name(SIGNED_OUT_COOKIE, settings) in request.cookies,
         )
     except ProviderDown as problem:
         log.warning("provider down", extra={"request_id": request_id(), "reason": problem.reason})
@@ -126,19 +147,43 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
     return answer
 
 
+def _known_as(current: CurrentSession) -> str | None:
+    """How the provider knows the person of a session: by the address it gave us itself."""
+    with services().database.reading() as rows:
+        return signing_in.email_of(rows, current.account_id)
+
+
 def _come_in(finished: Finished) -> ResponseReturnValue:
     before = flask_session.current_login()
     g.language = finished.language
     if before is not None and before.state is State.LOCKED and finished.purpose is Purpose.LOGIN:
         # Begun before the lock and without max_age: it does not prove that the person is back.
         return redirect("/unlock", 303)
+    if finished.purpose is Purpose.STEP_UP and before is not None and not _same_person(before, finished):
+        # One act was to be confirmed; whoever confirms it as somebody else changes nothing and signs nobody out.
+        return _refuse(LoginRefused(OTHER_PERSON), finished.next_path)
     with services().database.transaction() as rows:
         came = _find_account(rows, finished)
         cookie, current = _go_on(rows, came, _proof(came, finished), before)
     flask_session.sign_in(cookie, current)
     log.info("signed in", extra={"request_id": request_id(), "purpose": finished.purpose.value})
     as_agreed = finished.account_id in (None, came.account_id)
-    return redirect(finished.next_path if as_agreed else HOME, 303)
+    answer = redirect(finished.next_path if as_agreed else "/signed-in-as", 303)
+    settings = services().settings
+    answer.delete_cookie(
+        cookie_name(SIGNED_OUT_COOKIE, settings),
+        path="/",
+        secure=settings.origin.startswith("https://"),
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
+
+
+def _same_person(before: CurrentSession, finished: Finished) -> bool:
+    with services().database.reading() as rows:
+        came = signing_in.find(rows, issuer=finished.person.issuer, subject=finished.person.subject)
+    return came == before.account_id
 
 
 def _find_account(rows: Session, finished: Finished) -> SignIn:
@@ -184,18 +229,19 @@ def _proof(came: SignIn, finished: Finished) -> Proof:
     )
 
 
-def _refuse(problem: PortalError) -> ResponseReturnValue:
+def _refuse(problem: PortalError, next_path: str = HOME) -> ResponseReturnValue:
     reason = reason_of(problem)
     record_refusal(services().database, Action.LOGIN_FAILED, agent=stranger(), reason=reason)
     log.warning("login refused", extra={"request_id": request_id(), "reason": reason})
     # Away from an address that holds a code and words of the provider.
-    return redirect(f"/login/problem/{problem.code}?reference={request_id()}", 303)
+    back = "" if next_path == HOME else "&" + urlencode({"next": next_path})
+    return redirect(f"/login/problem/{problem.code}?reference={request_id()}{back}", 303)
 
 
-def _page(code: str, reference: str) -> Response:
+def _page(code: str, reference: str, next_path: str = HOME) -> Response:
     """What happened, what to do next, and whom to call; the provider's own words are never shown."""
     page = make_response(
-        render_template("auth/problem.html", code=code, reference=reference),
+        render_template("auth/problem.html", code=code, reference=reference, next=next_path),
         PROBLEMS[code],
     )
     if PROBLEMS[code] == ProviderDown.status:

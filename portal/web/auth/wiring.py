@@ -10,6 +10,8 @@ from portal.web.pages import language
 from portal.web.wiring import client_address, request_id, services
 
 BROWSER_COOKIE = "portal_login"
+# Somebody signed out here: the next login asks for the password, though the provider may still know the person.
+SIGNED_OUT_COOKIE = "portal_signed_out"
 
 
 def login_flow() -> LoginFlow:

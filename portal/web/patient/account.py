@@ -9,7 +9,6 @@ from portal.accounts import preferences
 from portal.core import texts
 from portal.web import pages
 from portal.web.acting import current_actor
-from portal.web.public.views import keep_choice
 from portal.web.wiring import services
 
 blueprint = Blueprint("account", __name__)
@@ -43,8 +42,8 @@ def change() -> ResponseReturnValue:
         )
     back = redirect("/account?saved=1", 303)
     # Pages for everyone follow this browser's choice, whoever is signed in.
-    keep_choice(back, pages.LANGUAGE_COOKIE, form["language"])
-    keep_choice(back, pages.LARGE_TEXT_COOKIE, "large" if form.get("text") == "large" else "normal")
+    pages.keep_choice(back, pages.LANGUAGE_COOKIE, form["language"])
+    pages.keep_choice(back, pages.LARGE_TEXT_COOKIE, "large" if form.get("text") == "large" else "normal")
     return back
 
 

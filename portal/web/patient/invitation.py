@@ -13,7 +13,6 @@ from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import REDEEM_PER_ACCOUNT, limiter
 from portal.web.public.frame import PHARMACY_COOKIE
-from portal.web.public.views import keep_choice
 from portal.web.wiring import ehr_readers, services
 
 blueprint = Blueprint("invitation", __name__)
@@ -40,7 +39,7 @@ def redeem() -> ResponseReturnValue:
     except (Unprocessable, Conflict, TooMany, Unavailable) as problem:
         return _refused(problem)
     back = redirect("/home?joined=1", 303)
-    keep_choice(back, PHARMACY_COOKIE, redeemed.pharmacy_id)
+    pages.keep_choice(back, PHARMACY_COOKIE, redeemed.pharmacy_id)
     return back
 
 

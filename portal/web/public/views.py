@@ -29,7 +29,6 @@ blueprint = Blueprint("public", __name__)
 PRIVACY_VERSIONS = ((1, date(2026, 11, 22)),)
 # The page of the client that makes first keys and goes on to the home page.
 SETUP = "/setup"
-_YEAR_SECONDS = 365 * 24 * 3600
 
 
 @blueprint.get("/")
@@ -107,22 +106,10 @@ def details(profile: Profile) -> dict[str, Any]:
     }
 
 
-def keep_choice(answer: AnyResponse, cookie: str, value: str) -> None:
-    """Remember a choice in this browser for a year."""
-    answer.set_cookie(
-        cookie,
-        value,
-        max_age=_YEAR_SECONDS,
-        secure=services().settings.production,
-        httponly=True,
-        samesite="Lax",
-    )
-
-
 def _remember(answer: AnyResponse, cookie: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise BadInput("bad-field")
-    keep_choice(answer, cookie, value)
+    pages.keep_choice(answer, cookie, value)
 
 
 def _language_name(code: str, language: str) -> str:

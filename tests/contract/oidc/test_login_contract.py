@@ -103,8 +103,13 @@ class TestLoginContract:
         person.sign_in_here("alice", PASSWORD)
         token = str(session_of(person, portal)["csrf"])
         page = person.press(f"{portal}/logout", {"csrf_token": token})
-        assert str(page.url).startswith(f"{portal}/logged-out")
+        # Our own page first, whatever the provider does; it goes on there by itself, and comes back.
+        assert str(page.url) == f"{portal}/logged-out"
+        assert 'content="1;url=/logged-out/provider"' in page.text
         assert session_of(person, portal)["state"] == "anonymous"
+        page = person.go(f"{portal}/logged-out/provider")
+        assert str(page.url).startswith(f"{portal}/logged-out")
+        assert "/logged-out/provider" not in page.text
         person.go(f"{portal}/login")
         assert person.asked_to_sign_in()
 

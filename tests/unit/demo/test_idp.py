@@ -446,6 +446,30 @@ def test_bob_at_alices_browser_ends_her_session(client: FlaskClient, told: list[
     assert told == [Ended("alice", first["sid"])]
 
 
+def test_who_answers_for_another_leaves_that_ones_session_alone(client: FlaskClient, told: list[Ended]) -> None:
+    first = id_token(client)
+    page = client.get(asked(nonce="n2", max_age="0", login_hint="alice"))
+    assert 'value="alice"' in page.text
+    id_token(client, "bob", url=asked(nonce="n3", max_age="0", login_hint="alice"))
+    assert told == []
+    # Alice is still the one this browser is signed in as.
+    again = back(client.get(asked(nonce="n4", prompt="none")))["code"]
+    claims = jwt.decode(
+        redeem(client, again).get_json()["id_token"], KeySet.import_key_set(client.get("/jwks.json").json)
+    )
+    assert claims.claims["sid"] == first["sid"]
+
+
+def test_its_own_token_is_good_after_the_clock_moved(client: FlaskClient, told: list[Ended]) -> None:
+    clock.shift(timedelta(hours=3))
+    hint = redeem(client, back(sign_in(client))["code"]).get_json()["id_token"]
+    clock.reset()
+    answer = client.get(
+        "/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": PORTAL + "/logged-out"})
+    )
+    assert (answer.status_code, len(told)) == (303, 1)
+
+
 def test_signing_out_with_our_token_ends_the_session_and_goes_back(client: FlaskClient, told: list[Ended]) -> None:
     code = back(sign_in(client))["code"]
     hint = redeem(client, code).get_json()["id_token"]

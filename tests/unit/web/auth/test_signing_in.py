@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from browsing import Browser, location
@@ -109,12 +110,34 @@ def test_the_cookie_changes_at_step_up_and_the_old_one_is_dead(alice: Browser) -
     assert alice.client.get("/api/sessions").get_json()["items"][0]["ref"] == ref
 
 
-def test_step_up_as_somebody_else_signs_the_first_one_out(alice: Browser, world: World) -> None:
+def test_step_up_as_somebody_else_is_refused_and_changes_nothing(
+    alice: Browser, world: World, database: Database
+) -> None:
     before = alice.cookie
-    assert before is not None
-    assert location(alice.sign_in("dave", start="/step-up?next=/account/devices")) == "/"
-    assert alice.session()["account"]["id"] == world.accounts["dave"]
-    assert alice.with_cookie(before).session()["state"] == "anonymous"
+    with database.reading() as session:
+        came = session.scalars(select(Account.last_login_at).where(Account.subject == "dave")).one()
+    page = alice.sign_in("dave", start="/step-up?next=/account/devices")
+    assert page.status_code == 403
+    assert "Somebody else signed in" in page.get_data(as_text=True)
+    assert 'href="/step-up?next=%2Faccount%2Fdevices"' in page.get_data(as_text=True)
+    assert (alice.cookie, alice.session()["account"]["id"]) == (before, world.accounts["alice"])
+    with database.reading() as session:
+        assert session.scalars(select(Account.last_login_at).where(Account.subject == "dave")).one() == came
+    # A stranger without an account gets none by this.
+    assert alice.sign_in("mallory", start="/step-up").status_code == 403
+    with database.reading() as session:
+        assert session.scalar(select(Account.id).where(Account.subject == "mallory")) is None
+
+
+def test_step_up_and_unlock_say_for_whom(alice: Browser, database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(
+            update(Account).where(Account.subject == "alice").values(email="alice@example.test", language="es")
+        )
+    for path in ("/step-up", "/unlock"):
+        asked = parse_qs(urlsplit(alice.client.get(path).headers["Location"]).query)
+        assert (asked["login_hint"], asked["ui_locales"]) == (["alice@example.test"], ["es"])
+    assert "login_hint" not in location(alice.client.get("/login"))
 
 
 def test_a_new_person_gets_an_account_with_the_role_of_the_claim(new_browser: NewBrowser, database: Database) -> None:
@@ -229,10 +252,16 @@ def test_a_copied_cookie_is_dead_after_logout(alice: Browser, provider: Misbehav
     thief = alice.with_cookie(copied)
     assert thief.session()["state"] == "active"
     answer = alice.submit("/logout")
-    assert answer.headers["Location"].startswith(provider.issuer + "/logout?")
-    assert "id_token_hint=" in answer.headers["Location"]
+    assert location(answer) == "/logged-out"
     assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert alice.cookie is None
+    # Our own page first; it leads on to the provider once.
+    assert "/logged-out/provider" in alice.client.get("/logged-out").text
+    on = alice.client.get("/logged-out/provider").headers["Location"]
+    assert on.startswith(provider.issuer + "/logout?")
+    assert "id_token_hint=" in on
+    assert "/logged-out/provider" not in alice.client.get("/logged-out").text
+    assert location(alice.client.get("/logged-out/provider")) == "/logged-out"
     assert thief.session()["state"] == "anonymous"
     assert thief.client.get("/api/sessions").get_json()["code"] == "session-ended"
 
@@ -271,6 +300,35 @@ def test_ending_all_sessions_of_an_account_tells_open_streams(
         "state": "ended",
     }
     assert alice.session()["state"] == "anonymous"
+
+
+def test_after_signing_out_nobody_comes_in_without_the_password(new_browser: NewBrowser) -> None:
+    mine = new_browser()
+    assert "prompt" not in mine.client.get("/login").headers["Location"]
+    mine.sign_in("alice")
+    mine.submit("/logout")
+    # The provider may know the person still; "back" must not be a way in.
+    assert "prompt=login" in mine.client.get("/login?next=/inbox").headers["Location"]
+    mine.sign_in("alice")
+    assert "prompt" not in mine.client.get("/login").headers["Location"]
+
+
+def test_the_page_after_signing_out_speaks_the_persons_language(alice: Browser, database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(update(Account).where(Account.subject == "alice").values(language="es"))
+    alice.submit("/logout")
+    assert "Ha cerrado la sesión" in alice.client.get("/logged-out").text
+    assert "ui_locales=es" in alice.client.get("/logged-out/provider").headers["Location"]
+
+
+@pytest.mark.parametrize("made_up", ["-", "x", "a.b", "a." + "A" * 100])
+def test_a_made_up_way_to_the_provider_carries_no_token(
+    alice: Browser, provider: MisbehavingProvider, made_up: str
+) -> None:
+    alice.client.set_cookie("portal_leaving", made_up)
+    on = alice.client.get("/logged-out/provider").headers["Location"]
+    assert on.startswith(provider.issuer + "/logout?")
+    assert "id_token_hint" not in on
 
 
 def test_logging_out_needs_the_forms_token(alice: Browser) -> None:
