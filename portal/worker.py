@@ -18,6 +18,7 @@ from portal.accounts import directory
 from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
+from portal.care import checking
 from portal.core import clock, logs
 from portal.core.ids import random_id
 from portal.identity import sessions
@@ -27,7 +28,7 @@ from portal.outbox import Runner, letters
 from portal.outbox.runner import Handler
 from portal.threads import attachments, notices, retention
 from portal.threads.waking import Waking
-from portal.web.wiring import Services
+from portal.web.wiring import Services, readers_of
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
         KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
         KEYS_JOB: KeyNotice(services.database, given, base_url),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
+        checking.JOB: checking.CheckConnection(services.database, readers_of(services)),
     }
 
 

@@ -41,6 +41,10 @@ export interface PharmacyItem {
   readonly next_open: string | null;
   readonly nobody_reads_before: string | null;
   readonly emergency: { readonly emergency: string; readonly poison: string | null } | null;
+  /** Patients may be offered it: hours, phone and a team's key are there. */
+  readonly offered: boolean;
+  /** What patients may write to it about. */
+  readonly topics: readonly string[];
   readonly teams: Readonly<Record<string, string | null>>;
   readonly in_care: readonly string[];
 }

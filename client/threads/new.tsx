@@ -54,7 +54,7 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
       <div class="narrow stack">
         <h1>{t("threads.new.pharmacy")}</h1>
         <ul class="stack-tight">
-          {desk.page.pharmacies.map((one) => <li key={one.id}><Button look="quiet" onClick={() => setPharmacy(one)}>{one.name}</Button><p class="small soft">{one.address}</p></li>)}
+          {desk.page.pharmacies.filter((one) => one.offered || one.in_care.length > 0).map((one) => <li key={one.id}><Button look="quiet" onClick={() => setPharmacy(one)}>{one.name}</Button><p class="small soft">{one.address}</p></li>)}
         </ul>
       </div>
     );
@@ -176,7 +176,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
         <ForWhom desk={desk} patient={patient} context={context} />
         {about === undefined ? <p class="lead">{t("threads.new.to", { pharmacy: pharmacy.name })}</p> : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
         <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: Topic) => setTopic(chosen)}
-          options={TOPICS.map((one) => ({ value: one, label: t(`views.topic.${one}`), hint: t(`threads.new.hint.${one}`) }))} />
+          options={TOPICS.filter((one) => pharmacy.topics.includes(one)).map((one) => ({ value: one, label: t(`views.topic.${one}`), hint: t(`threads.new.hint.${one}`) }))} />
       </div>
     );
   }

@@ -161,6 +161,21 @@ def allow_team_act(actor: Actor, *, pharmacy_id: str, role_fits: bool) -> None:
         raise Forbidden("team-not-for-role")
 
 
+def allow_open_pharmacy(actor: Actor) -> None:
+    """Adding a pharmacy to the portal, and saying which EHR it reads: the operator of the server."""
+    if actor.role is not Role.OPERATOR:
+        raise Forbidden("pharmacy-by-operator")
+
+
+def allow_pharmacy_settings(actor: Actor, *, pharmacy_id: str) -> None:
+    """Profile, hours, holidays, topics of a pharmacy: the operator, and the pharmacists and supervisors there."""
+    if actor.role is Role.OPERATOR:
+        return
+    _works_at(actor, pharmacy_id)
+    if actor.role not in CLINICAL:
+        raise Forbidden("settings-not-for-role")
+
+
 def allow_patients(actor: Actor, *, pharmacy_id: str) -> None:
     """Listing the patients in a pharmacy's care."""
     _works_at(actor, pharmacy_id)

@@ -45,10 +45,17 @@ class EhrReaders:
 
     def reader(self, address: Address) -> ContextReader:
         """The reader of a connection. Raises EhrProtocolError for a base URL that is none."""
+        return self._both(address)[1]
+
+    def client(self, address: Address) -> EhrClient:
+        """The client of a connection, for what is no patient's context. Raises as `reader`."""
+        return self._both(address)[0]
+
+    def _both(self, address: Address) -> tuple[EhrClient, ContextReader]:
         with self._lock:
             kept = self._kept.get(address.id)
             if kept is not None and kept[0] == address:
-                return kept[2]
+                return kept[1], kept[2]
             client = self._client(
                 EhrConnection(
                     base_url=address.base_url,
@@ -61,7 +68,7 @@ class EhrReaders:
             self._kept[address.id] = (address, client, reader)
         if kept is not None:
             kept[1].close()
-        return reader
+        return client, reader
 
     def close(self) -> None:
         """End all connections."""

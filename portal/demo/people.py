@@ -100,7 +100,11 @@ def pharmacies(today: date) -> tuple[Profile, ...]:
             languages=("en", "es"),
             week=WEEK,
             holidays={holiday: "Founders' Day"},
-            licence={"number": "RX-10442", "register": "https://registers.example/pharmacies/RX-10442"},
+            licence={
+                "number": "RX-10442",
+                "authority": "State board of pharmacy",
+                "url": "https://registers.example/pharmacies/RX-10442",
+            },
         ),
         Profile(
             id="harbor",

@@ -84,6 +84,9 @@ class Capabilities:
     batch: bool
     resource_types: frozenset[str]
     subscriptions: bool
+    # Types of which resources may be created, and those among them that honour If-None-Exist.
+    creatable: frozenset[str] = frozenset()
+    conditional: frozenset[str] = frozenset()
 
 
 class EhrClient:
@@ -155,11 +158,11 @@ class EhrClient:
         answers = [self._threads.submit(self._one_of_many, kind, params, deadline) for kind, params in searches]
         return [answer.result() for answer in answers]
 
-    def capabilities(self, *, deadline: Deadline | None = None) -> Capabilities:
-        """What the EHR offers, asked once an hour."""
+    def capabilities(self, *, deadline: Deadline | None = None, fresh: bool = False) -> Capabilities:
+        """What the EHR offers, asked once an hour, or now when `fresh`."""
         with self._lock:
             known = self._capabilities
-        if known is not None and clock.monotonic() - known[0] < _CAPABILITY_SECONDS:
+        if not fresh and known is not None and clock.monotonic() - known[0] < _CAPABILITY_SECONDS:
             return known[1]
         statement = self._get(f"{self.base_url}/metadata", deadline or Deadline())
         _expect(statement, "CapabilityStatement")
@@ -442,4 +445,12 @@ def _capabilities(statement: Json) -> Capabilities:
         batch="batch" in interactions,
         resource_types=types,
         subscriptions="Subscription" in types,
+        creatable=frozenset(
+            text(resource, "type")
+            for resource in items(rest, "resource")
+            if any(text(interaction, "code") == "create" for interaction in items(resource, "interaction"))
+        ),
+        conditional=frozenset(
+            text(resource, "type") for resource in items(rest, "resource") if resource.get("conditionalCreate") is True
+        ),
     )

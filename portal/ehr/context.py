@@ -63,6 +63,11 @@ def _parts(patient_id: str) -> tuple[_Part, ...]:
     )
 
 
+def searches(patient_id: str) -> list[tuple[str, str, tuple[tuple[str, str], ...]]]:
+    """The searches that a patient's context is made of: (name of the part, resource type, parameters)."""
+    return [(part.name, part.resource_type, part.params) for part in _parts(patient_id)]
+
+
 class _Remembered:
     """A context, and the same one marked as old once the EHR was found down: one object, however often it is shown."""
 

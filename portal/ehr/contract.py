@@ -30,3 +30,14 @@ def observation_names(group: str) -> dict[str, str]:
 def required_codes(resource_type: str) -> dict[str, frozenset[str]]:
     """Element to allowed codes, where R4 binds it as required and the portal acts on it."""
     return {element: frozenset(codes) for element, codes in load("required-codes.json").get(resource_type, {}).items()}
+
+
+@cache
+def written_types() -> frozenset[str]:
+    """The resource types that the portal creates in an EHR, by `fhir/capability-statement.requirements.json`."""
+    resources_wanted = load("capability-statement.requirements.json")["rest"][0]["resource"]
+    return frozenset(
+        resource["type"]
+        for resource in resources_wanted
+        if any(interaction["code"] == "create" for interaction in resource.get("interaction", []))
+    )

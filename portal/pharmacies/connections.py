@@ -1,11 +1,14 @@
 """The EHRs that pharmacies read from: a row for each, asked for by portal.care."""
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from portal.accounts import policy
+from portal.accounts.actor import Actor
+from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, NotFound
-from portal.pharmacies.tables import EhrConnection, Pharmacy
+from portal.pharmacies.tables import EhrCheck, EhrConnection, Pharmacy
 
 
 def of_pharmacy(session: Session, pharmacy_id: str) -> EhrConnection | None:
@@ -21,6 +24,36 @@ def of_pharmacy(session: Session, pharmacy_id: str) -> EhrConnection | None:
 def everyone(session: Session) -> list[EhrConnection]:
     """All EHR connections of this portal."""
     return list(session.scalars(select(EhrConnection).order_by(EhrConnection.id)))
+
+
+def settle(
+    session: Session, *, actor: Actor, pharmacy_id: str, base_url: str, auth: str, client_id: str | None
+) -> None:
+    """`add` by the operator on a page: the first connection of a pharmacy, made or changed; its last test is void.
+
+    Raises Forbidden for anybody else, NotFound and BadInput as `add`.
+    """
+    policy.allow_open_pharmacy(actor)
+    known = of_pharmacy(session, pharmacy_id)
+    connection_id = known.id if known is not None else f"{pharmacy_id}-ehr"
+    add(
+        session,
+        pharmacy_id=pharmacy_id,
+        connection_id=connection_id,
+        base_url=base_url,
+        auth=auth,
+        client_id=client_id,
+    )
+    session.execute(delete(EhrCheck).where(EhrCheck.connection_id == connection_id))
+    record(
+        session,
+        Action.PHARMACY_CHANGED,
+        agent=actor.agent,
+        pharmacy_id=pharmacy_id,
+        entity=Entity("Organization", pharmacy_id),
+        purpose=Purpose.HOPERAT,
+        detail={"what": "ehr-connection"},
+    )
 
 
 def add(

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from portal.accounts import policy
+from portal.accounts.actor import Actor
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, NotFound
 from portal.core.texts import LANGUAGES
 from portal.pharmacies import hours
 from portal.pharmacies.tables import Holiday, Pharmacy
+from portal.pharmacies.topics import Topic
 
 _ID = re.compile(r"[a-z][a-z0-9]{1,23}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -36,6 +39,9 @@ class Profile:
     week: hours.Week | None = None
     holidays: Mapping[date, str] | None = None
     licence: dict[str, Any] | None = None
+    # What patients may write about; None: nobody has chosen yet, and everything is offered.
+    topics: tuple[str, ...] | None = None
+    holidays_checked_at: datetime | None = None
 
     @property
     def opening(self) -> hours.OpeningHours:
@@ -67,12 +73,30 @@ def change(session: Session, *, agent: Agent, profile: Profile) -> None:
     _record(session, agent, profile.id)
 
 
+def settle(session: Session, *, actor: Actor, profile: Profile) -> None:
+    """`change` by somebody on a page. Raises NotFound and Forbidden as `policy.allow_pharmacy_settings` does."""
+    policy.allow_pharmacy_settings(actor, pharmacy_id=profile.id)
+    change(session, agent=actor.agent, profile=profile)
+
+
+def open_new(session: Session, *, actor: Actor, profile: Profile) -> None:
+    """`create` by the operator on a page. Raises Forbidden for anybody else."""
+    policy.allow_open_pharmacy(actor)
+    create(session, agent=actor.agent, profile=profile)
+
+
 def get(session: Session, pharmacy_id: str) -> Profile:
     """One pharmacy. Raises NotFound."""
     found = _load(session, pharmacy_id)
     if not found:
         raise NotFound()
     return found[0]
+
+
+def takes(session: Session, pharmacy_id: str, topic: Topic) -> bool:
+    """Whether patients may write to a pharmacy about a topic; everything while it has not chosen."""
+    chosen = session.scalar(select(Pharmacy.topics).where(Pharmacy.id == pharmacy_id))
+    return chosen is None or topic.value in chosen
 
 
 def everyone(session: Session) -> list[Profile]:
@@ -102,6 +126,8 @@ def _load(session: Session, pharmacy_id: str | None) -> list[Profile]:
             week=row.hours,
             holidays=holidays.get(row.id, {}),
             licence=row.licence,
+            topics=None if row.topics is None else tuple(row.topics),
+            holidays_checked_at=row.holidays_checked_at,
         )
         for row in session.scalars(wanted)
     ]
@@ -118,6 +144,8 @@ def _columns(profile: Profile) -> dict[str, Any]:
         "languages": list(profile.languages),
         "hours": None if profile.week is None else dict(profile.week),
         "licence": profile.licence,
+        "topics": None if profile.topics is None else list(profile.topics),
+        "holidays_checked_at": profile.holidays_checked_at,
     }
 
 
@@ -147,6 +175,9 @@ def _check(profile: Profile) -> None:
         "phone": all(_PHONE.fullmatch(phone) for phone in phones),
         "country": _COUNTRY.fullmatch(profile.country) is not None,
         "languages": bool(profile.languages) and set(profile.languages) <= set(LANGUAGES),
+        "topics": profile.topics is None or (bool(profile.topics) and set(profile.topics) <= set(Topic)),
+        "licence": all(isinstance(value, str) and len(value) <= 200 for value in (profile.licence or {}).values()),
+        "holidays": all(0 < len(name.strip()) <= 80 for name in (profile.holidays or {}).values()),
     }
     wrong = [name for name, fine in right.items() if not fine]
     if wrong:

@@ -24,7 +24,12 @@ class Pharmacy(Base):
     languages: Mapped[list[str]] = mapped_column(JSON)
     # {"mon": [["08:00", "19:00"]], …} in the pharmacy's zone; null: hours not set yet; "24:00" ends a day.
     hours: Mapped[dict[str, list[list[str]]] | None] = mapped_column(JSON)
+    # {"number", "authority", "url", "accreditation"}, each optional.
     licence: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    # The topics patients may pick; null: nobody has chosen yet, all are offered.
+    topics: Mapped[list[str] | None] = mapped_column(JSON)
+    # When somebody last said which days it is closed, also when there are none.
+    holidays_checked_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
@@ -49,6 +54,19 @@ class EhrConnection(Base):
     auth: Mapped[str] = mapped_column(String(12), default="none")
     client_id: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class EhrCheck(Base):
+    """The last test of a connection: asked for, and once the worker has run it, what it found."""
+
+    __tablename__ = "ehr_check"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("ehr_connection.id"), primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"), index=True)
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    done_at: Mapped[datetime | None] = mapped_column(Moment)
+    # [{"what", "light", "why"}] as portal/care/checking.py makes them.
+    findings: Mapped[list[dict[str, str]]] = mapped_column(JSON)
 
 
 class CareRelation(Base):

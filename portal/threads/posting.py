@@ -28,7 +28,7 @@ from portal.e2ee.encoding import b64
 from portal.e2ee.reasons import Refused
 from portal.e2ee.records import AnyRecord, EpochHeader, HistoryHeader, MessageHeader, RedactHeader, Role, read_record
 from portal.e2ee.verify import ThreadState, advance
-from portal.pharmacies import care, keys, standing, teams
+from portal.pharmacies import care, keys, profiles, standing, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import Topic, split_team_id, team_of
 from portal.threads import access, attachments, notices, reading, rekey, tell
@@ -109,6 +109,8 @@ def start_thread(
         raise Conflict("thread-exists")
     if not teams.members(session, team):
         raise Unprocessable("pharmacy-not-open")
+    if not actor.staff and not profiles.takes(session, birth.pharmacy_id, birth.topic):
+        raise Unprocessable("topic-not-offered")
     if not in_care:
         care.choose(session, actor=actor, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
     moment = clock.now()

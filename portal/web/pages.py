@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date as babel_date
 from babel.dates import format_datetime as babel_datetime
 from flask import Flask, Response, g, make_response, render_template, request
@@ -78,6 +79,11 @@ def key_page(name: str) -> Response:
     return page
 
 
+def territory(code: str) -> str:
+    """The name of a country (ISO 3166-1 alpha-2) for the reader."""
+    return str(Locale.parse(spoken()).territories.get(code, code))
+
+
 def prepare(app: Flask) -> None:
     """Give the templates what they need."""
     assets = Assets()
@@ -87,6 +93,7 @@ def prepare(app: Flask) -> None:
         asset_integrity=assets.integrity,
         format_moment=format_moment,
         format_date=format_date,
+        territory=territory,
     )
     app.context_processor(lambda: {"lang": language(), "large_text": _large_text()})
 

@@ -29,10 +29,14 @@ def services() -> Services:
 
 def ehr_readers() -> EhrReaders:
     """The EHRs of this portal, kept by the app."""
-    adapters = services().adapters
-    if "ehr" not in adapters:
-        adapters.setdefault("ehr", EhrReaders(services().settings))
-    return cast(EhrReaders, adapters["ehr"])
+    return readers_of(services())
+
+
+def readers_of(given: Services) -> EhrReaders:
+    """The EHRs of some services, made when they are first asked for."""
+    if "ehr" not in given.adapters:
+        given.adapters.setdefault("ehr", EhrReaders(given.settings))
+    return cast(EhrReaders, given.adapters["ehr"])
 
 
 def client_address() -> str:

@@ -132,8 +132,8 @@ def keyboard(page: Page) -> list[str]:
     names: list[str] = page.evaluate(_STOPS)
     reached: set[int] = set()
     unmarked: set[int] = set()
-    # A field for a date has stops of its own inside.
-    for _ in range(2 * len(names) + 8):
+    # Fields for a date or a time have stops of their own inside.
+    for _ in range(4 * len(names) + 8):
         page.keyboard.press("Tab")
         place, marked = page.evaluate(_STOP)
         if place >= 0:

@@ -1186,6 +1186,30 @@ def _(stage: Stage) -> Page:
     return stage.at("heidi", "/privacy-office?patient=12")
 
 
+@state("pharmacies", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/pharmacies")
+
+
+@state("pharmacy-checklist", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/pharmacies/newtown")
+
+
+@state("pharmacy-hours-wrong")
+def _(stage: Stage) -> Page:
+    page = stage.at("grace", "/pharmacies/riverside/hours")
+    page.locator("#mon-1-until").fill("07:00")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("pharmacy-connection-untested", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/pharmacies/newtown/connection")
+
+
 @state("operator", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("ivan", "/operator")

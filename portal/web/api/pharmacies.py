@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from portal.core import clock
-from portal.pharmacies import care, emergency, profiles, teams
+from portal.pharmacies import care, checklist, emergency, profiles, teams
 from portal.pharmacies.profiles import Profile
-from portal.pharmacies.topics import TeamKind
+from portal.pharmacies.topics import TeamKind, Topic
 from portal.web.acting import current_actor
 from portal.web.json import stamp, takes
 from portal.web.wiring import services
@@ -76,6 +76,9 @@ def _profile(one: Profile, founded: dict[TeamKind, str], patients: list[str], no
         "next_open": stamp(one.opening.next_open(now)),
         "nobody_reads_before": stamp(one.opening.nobody_reads_before(now)),
         "emergency": asdict(numbers) if numbers is not None else None,
+        # Patients may be offered it, and what they may write about.
+        "offered": checklist.can_be_offered(one, founded),
+        "topics": one.topics if one.topics is not None else [topic.value for topic in Topic],
         "teams": {kind.value: founded.get(kind) for kind in TeamKind},
         "in_care": patients,
     }

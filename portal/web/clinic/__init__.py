@@ -2,6 +2,6 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import office, operator
+from portal.web.clinic import office, operator, pharmacy
 
-blueprints: tuple[Blueprint, ...] = (office.blueprint, operator.blueprint)
+blueprints: tuple[Blueprint, ...] = (office.blueprint, operator.blueprint, pharmacy.blueprint)

@@ -49,7 +49,11 @@ _MENUS = {
     Role.TECHNICIAN: _PHARMACY,
     Role.SUPERVISOR: _PHARMACY,
     Role.PRIVACY: (("/privacy-office", "eye", "privacy-office"), *_PHARMACY[:1], *_PHARMACY[2:]),
-    Role.OPERATOR: (("/operator", "device", "operator"), ("/account", "person", "account")),
+    Role.OPERATOR: (
+        ("/pharmacies", "box", "pharmacies"),
+        ("/operator", "device", "operator"),
+        ("/account", "person", "account"),
+    ),
 }
 
 

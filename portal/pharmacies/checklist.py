@@ -1,0 +1,91 @@
+"""What a pharmacy still lacks before patients can write to it, as a list that keeps its place by itself.
+
+Nothing here is ticked by hand but what only a person can know (that no holiday is coming): every step is read from
+what is there.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.accounts.tables import Invitation
+from portal.pharmacies import profiles, teams
+from portal.pharmacies.tables import EhrCheck, EhrConnection
+from portal.pharmacies.topics import TeamKind
+
+
+class Step(StrEnum):
+    """The steps, in the order in which they are best taken."""
+
+    PROFILE = "profile"
+    HOURS = "hours"
+    HOLIDAYS = "holidays"
+    TOPICS = "topics"
+    CONNECTION = "connection"
+    PHARMACISTS = "pharmacists"
+    DESK = "desk"
+    SUPERVISORS = "supervisors"
+    PRIVACY = "privacy"
+    INVITATION = "invitation"
+
+
+# Without these a pharmacy is not offered to patients. The phone is part of every profile.
+NEEDED = frozenset({Step.PROFILE, Step.HOURS, Step.PHARMACISTS})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a step stands. `needed`: patients are not offered the pharmacy without it."""
+
+    step: Step
+    done: bool
+
+    @property
+    def needed(self) -> bool:
+        """Whether patients wait for this step."""
+        return self.step in NEEDED
+
+
+def of(session: Session, pharmacy_id: str) -> list[Standing]:
+    """All steps of a pharmacy; six queries. Raises NotFound for an unknown one."""
+    profile = profiles.get(session, pharmacy_id)
+    founded = teams.founded(session, [pharmacy_id])[pharmacy_id]
+    invited = session.scalar(select(Invitation.id).where(Invitation.pharmacy_id == pharmacy_id).limit(1))
+    done = {
+        Step.PROFILE: True,
+        Step.HOURS: profile.week is not None,
+        Step.HOLIDAYS: profile.holidays_checked_at is not None or bool(profile.holidays),
+        Step.TOPICS: profile.topics is not None,
+        Step.CONNECTION: _connected(session, pharmacy_id),
+        Step.PHARMACISTS: TeamKind.PHARMACISTS in founded,
+        Step.DESK: TeamKind.DESK in founded,
+        Step.SUPERVISORS: TeamKind.SUPERVISORS in founded,
+        Step.PRIVACY: TeamKind.PRIVACY in founded,
+        Step.INVITATION: invited is not None,
+    }
+    return [Standing(step, done[step]) for step in Step]
+
+
+def offered(session: Session, pharmacies: Iterable[profiles.Profile]) -> set[str]:
+    """The ids of those that patients may be offered: hours, phone and a team key are there. One query."""
+    asked = list(pharmacies)
+    founded = teams.founded(session, [one.id for one in asked])
+    return {one.id for one in asked if can_be_offered(one, founded[one.id])}
+
+
+def can_be_offered(profile: profiles.Profile, founded: Mapping[TeamKind, str]) -> bool:
+    """Whether patients may be offered a pharmacy with these teams (`teams.founded`)."""
+    return profile.week is not None and TeamKind.PHARMACISTS in founded
+
+
+def _connected(session: Session, pharmacy_id: str) -> bool:
+    """A connection is there, and its last test found nothing that keeps the portal from reading."""
+    findings = session.scalar(
+        select(EhrCheck.findings)
+        .join(EhrConnection, EhrConnection.id == EhrCheck.connection_id)
+        .where(EhrConnection.pharmacy_id == pharmacy_id, EhrCheck.done_at.is_not(None))
+    )
+    return bool(findings) and all(one["light"] != "red" for one in findings or [])
