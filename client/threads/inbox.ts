@@ -75,8 +75,11 @@ export class InboxModel {
 
   private turn(head: HeadItem): Turn | null {
     if (this.desk.staff) return head.awaiting ? "needs-answer" : null;
-    // A patient's line "awaits" when the newest message is the pharmacy's; the only message then began the conversation.
-    return !head.awaiting ? "waits" : head.last === null ? "wrote" : "answered";
+    // A patient's line "awaits" until it was read; whose turn it is, the writer of the newest message says.
+    const lastBy = this.previews.get(head.thread)?.lastBy ?? null;
+    if (lastBy === null) return head.awaiting ? "answered" : null;
+    if (!this.desk.isStaff(lastBy)) return "waits";
+    return head.last === null ? "wrote" : "answered";
   }
 
   /** The newest lines. */

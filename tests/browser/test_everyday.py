@@ -44,6 +44,14 @@ def test_a_patients_list_says_whose_turn_it_is(stage: Stage) -> None:
     expect(row(bob, "May I drink coffee")).to_contain_text("Needs an answer", timeout=SOON)
     say(bob, "One cup does no harm.")
     expect(row(alice, "One cup does no harm.")).to_contain_text("Answered", timeout=SOON)
+    alice.goto("/home")
+    expect(alice.locator(".tiles")).to_contain_text("1 message waits for you")
+    alice.goto(path)
+    expect(said(bob, "One cup does no harm.")).to_contain_text("Read by Alice Morgan", timeout=SOON)
+    alice.goto("/home")
+    expect(alice.locator(".tiles")).not_to_contain_text("waits for you")
+    alice.goto("/messages")
+    expect(row(alice, "One cup does no harm.")).to_contain_text("Answered", timeout=SOON)
     assert alice.get_by_text("Needs an answer").count() == 0
     assert axe(alice) == []
 
@@ -205,6 +213,38 @@ def test_a_file_goes_on_where_the_line_broke_and_where_the_page_was_left(stage: 
     assert alice.locator(".file-row").count() == 0
 
 
+def test_a_file_that_was_left_too_early_is_not_lost_in_silence(stage: Stage) -> None:
+    alice = stage.with_keys("alice", "/home")
+    path = ask(alice, "One more plan")
+    # The worker has so much to do that the page is loaded anew before the file is encrypted.
+    alice.evaluate(
+        """() => {
+          const ask = Worker.prototype.postMessage;
+          Worker.prototype.postMessage = function (one, ...more) {
+            if (one.name !== "fileSeal") ask.call(this, one, ...more);
+          };
+        }"""
+    )
+    alice.set_input_files("input[type=file]", plan(100, "early.txt"))
+    expect(alice.locator(".file-row")).to_contain_text("early.txt")
+    kept = """async () => {
+      const account = (await (await fetch("/api/session")).json()).account.id;
+      const asked = indexedDB.open(`portal-${account}`);
+      const database = await new Promise((resolve) => { asked.onsuccess = () => resolve(asked.result); });
+      const count = database.transaction("drafts").objectStore("drafts").count();
+      return new Promise((resolve) => { count.onsuccess = () => { database.close(); resolve(count.result); }; });
+    }"""
+    while alice.evaluate(kept) == 0:
+        alice.wait_for_timeout(50)
+    alice.goto(path)
+    expect(alice.locator(".file-row")).to_contain_text("early.txt was not sent", timeout=SOON)
+    expect(alice.get_by_text("Remove it, or add it again.")).to_be_visible()
+    alice.get_by_role("button", name="Remove early.txt").click()
+    expect(alice.locator(".file-row")).to_have_count(0)
+    say(alice, "Then without it")
+    hears(alice, "Then without it")
+
+
 def test_a_file_is_dropped_pasted_and_not_wanted_after_all(stage: Stage) -> None:
     alice = stage.with_keys("alice", "/home")
     alice.goto("/new?topic=other")
@@ -238,8 +278,8 @@ def test_a_file_is_dropped_pasted_and_not_wanted_after_all(stage: Stage) -> None
 
 
 def test_a_telephone_offers_its_camera(stage: Stage) -> None:
-    stage.page("dave", viewport=NARROW, has_touch=True, is_mobile=True)
-    page = stage.with_keys("dave", "/new?topic=other")
+    stage.page("trent", viewport=NARROW, has_touch=True, is_mobile=True)
+    page = stage.with_keys("trent", "/new?topic=other")
     page.locator(".composer textarea").wait_for()
     expect(page.get_by_role("button", name="Take a photo")).to_be_visible()
     camera = page.locator("input[capture=environment]")
