@@ -15,7 +15,7 @@ from flask.sansio.app import App
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.accounts.actor import Actor
-from portal.accounts.roles import Role
+from portal.accounts.roles import CLINICAL, Role
 from portal.core import clock, resources, strict_json
 from portal.core.errors import PortalError
 from portal.pharmacies import care, emergency, profiles
@@ -127,6 +127,12 @@ class Frame:
     def shared(self) -> bool:
         """Whether somebody said that others use this computer too."""
         return request.cookies.get(SHARED_COOKIE) == "1"
+
+    @property
+    def own_pharmacy(self) -> str | None:
+        """The checklist of the pharmacy that this person is in charge of."""
+        known = self.account
+        return f"/pharmacies/{known.pharmacy_id}" if known is not None and known.role in CLINICAL else None
 
     @property
     def audience(self) -> str:

@@ -71,6 +71,15 @@ def test_what_is_wrong_comes_back_with_what_was_typed(
         assert "lakeside" not in {one.id for one in profiles.everyone(session)}
 
 
+def test_who_is_in_charge_finds_the_checklist_and_others_do_not(browser_of: BrowserOf) -> None:
+    grace = browser_of("grace")
+    assert 'href="/pharmacies/riverside"' in grace.get("/account").get_data(as_text=True)
+    page = grace.get("/pharmacies/riverside").get_data(as_text=True)
+    assert 'href="/team"' in page
+    assert 'href="/pharmacies"' not in page
+    assert "/pharmacies/" not in browser_of("frank").get("/account").get_data(as_text=True)
+
+
 def test_grace_sets_hours_holidays_and_topics(browser_of: BrowserOf, world: World) -> None:
     grace = browser_of("grace")
     hours = {"mon-1-from": "08:00", "mon-1-until": "12:00", "mon-2-from": "13:00", "mon-2-until": "00:00"}
