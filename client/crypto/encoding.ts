@@ -127,6 +127,11 @@ export function sha256(bytes: Uint8Array): Bytes {
   return nobleSha256(bytes) as Bytes;
 }
 
+/** SHA-256 of what may be long: above a few kilobytes the platform's hash is worth the wait. */
+export async function bigHash(bytes: Bytes): Promise<Bytes> {
+  return bytes.length < 4096 ? sha256(bytes) : new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}
+
 /** HMAC-SHA-256. */
 export function hmac256(key: Uint8Array, message: Uint8Array): Bytes {
   return hmac(nobleSha256, key, message) as Bytes;

@@ -4,7 +4,7 @@
 import { type CertificateText, certificateHeader, verifyCertificate } from "./certificates.ts";
 import { type UserChain } from "./directory.ts";
 import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
-import { type Bytes, aesOpen, aesSeal, b64, concat, hkdf, pae, randomBytes, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
+import { type Bytes, aesOpen, aesSeal, b64, bigHash, concat, hkdf, pae, randomBytes, sameBytes, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { SEED_BYTES, open as openHpke, publicKeyOf, seal as sealHpke } from "./hpke.ts";
 import { type IdentitySeeds, identityKeys } from "./hybrid.ts";
@@ -47,7 +47,7 @@ export async function sealObject(
   const h = utf8(JSON.stringify({ v: 1, t: "obj", owner, kind, id: name, rev, gen, salt: b64(salt), dev, ts }));
   const { key, nonce } = boxKey(seed, salt, "obj-key", h);
   const ct = await aesSeal(key, nonce, h, pad(content));
-  return { h: b64(h), ct: b64(ct), sig: b64(await signer.sign(pae("obj", h, sha256(ct)))) };
+  return { h: b64(h), ct: b64(ct), sig: b64(await signer.sign(pae("obj", h, await bigHash(ct)))) };
 }
 
 /** The object that was asked for, and the revision seen last. */
@@ -116,7 +116,7 @@ export const OBJECT_STEPS: readonly ObjectStep[] = [
   {
     name: "object signature",
     check: async ({ ed, sig, h, ct }) =>
-      ed !== undefined && (await verifyEd25519(ed, sig, pae("obj", h, sha256(ct)))) ? undefined : "signature",
+      ed !== undefined && (await verifyEd25519(ed, sig, pae("obj", h, await bigHash(ct)))) ? undefined : "signature",
   },
 ];
 

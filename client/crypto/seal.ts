@@ -2,7 +2,7 @@
 // exact bytes that were signed.
 
 import { type Signer } from "./ed25519.ts";
-import { type Bytes, aesSeal, b64, concat, pae, randomBytes, sha256, utf8 } from "./encoding.ts";
+import { type Bytes, aesSeal, b64, bigHash, concat, pae, randomBytes, sha256, utf8 } from "./encoding.ts";
 import { FRANKING_KEY_BYTES, frankingTag } from "./franking.ts";
 import { OVERHEAD_BYTES, seal as sealHpke } from "./hpke.ts";
 import { epochCommitment, messageKey } from "./open.ts";
@@ -116,7 +116,7 @@ export async function sealMessage(
   });
   const { key, nonce, com } = messageKey(secret, salt, h);
   const ct = concat(com, await aesSeal(key, nonce, h, pad(concat(frankingKey, bytes))));
-  const cth = sha256(ct);
+  const cth = await bigHash(ct);
   return finish(h, cth, "msg", signer, { cth: b64(cth), ct: b64(ct) });
 }
 

@@ -4,7 +4,7 @@
 import { CERTIFICATE_STEPS, type CertificateStep, type CertificateText, type VerifiedDevice, verifyCertificate } from "./certificates.ts";
 import { type Entry, type KnownIdentity } from "./directory.ts";
 import { verify as verifyEd25519 } from "./ed25519.ts";
-import { type Bytes, b64, sameBytes, sha256 } from "./encoding.ts";
+import { type Bytes, b64, bigHash, sameBytes } from "./encoding.ts";
 import { type EndingReason, Refused, attempt, refused } from "./reasons.ts";
 import {
   type EpochRecord, type HistoryRecord, type Member, type MessageRecord, type RawRecord, type RedactRecord, type Role,
@@ -379,11 +379,6 @@ export const MESSAGE_STEPS: readonly Step<MessageRecord>[] = [
       record.ct === undefined || sameBytes(await bigHash(record.ct), record.bodyHash) ? undefined : "ciphertext hash",
   },
 ];
-
-/** Above a few kilobytes the platform's hash is worth the wait. */
-async function bigHash(bytes: Bytes): Promise<Bytes> {
-  return bytes.length < 4096 ? sha256(bytes) : new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-}
 
 /** Steps of a history record. */
 export const HISTORY_STEPS: readonly Step<HistoryRecord>[] = [

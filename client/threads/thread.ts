@@ -82,6 +82,9 @@ export class ThreadModel {
   /** Counts the changes, so that what is drawn from it need not be made anew without one. */
   version = 0;
   private readonly byNumber = new Map<number, RecordView>();
+  /** `byNumber` in order, until it changes; and who wrote for the patient by it. */
+  private inOrder: readonly RecordView[] | undefined;
+  private proxies: { readonly of: readonly RecordView[]; readonly ids: ReadonlySet<string> } | undefined;
   /** The newest page before everything is checked. */
   private early: readonly RecordView[] = [];
   readonly transport = new Map<number, Transport>();
@@ -101,7 +104,8 @@ export class ThreadModel {
   /** All records that can be shown, in order. */
   get records(): readonly RecordView[] {
     if (this.opening.kind === "checking" && this.early.length > 0) return this.early;
-    return [...this.byNumber.values()].sort((left, right) => left.seq - right.seq);
+    this.inOrder ??= [...this.byNumber.values()].sort((left, right) => left.seq - right.seq);
+    return this.inOrder;
   }
 
   /** Opens the thread, or brings it up to date. Several calls at once are one. */
@@ -130,13 +134,16 @@ export class ThreadModel {
   }
 
   private async openFirst(): Promise<void> {
-    const info = await get<ThreadInfo>(`/api/threads/${this.id}`);
+    const [info, newest] = await Promise.all([
+      get<ThreadInfo>(`/api/threads/${this.id}`), get<RecordPage>(`/api/threads/${this.id}/records?limit=${NEWEST}`),
+    ]);
     this.info = info;
-    const newest = await get<RecordPage>(`/api/threads/${this.id}/records?limit=${NEWEST}`);
+    const first = newest.items[0]?.seq ?? 1;
+    // What the newest page already brought is not fetched again; of a longer thread the next page comes while one is read.
+    let coming = first === 1 ? Promise.resolve(newest) : this.page(0);
     const structure = info.epochs.map((one) => one.record);
     await this.desk.know(idsIn([...structure, ...newest.items.map((one) => one.record)], info));
     this.note(newest.items);
-    const first = newest.items[0]?.seq ?? 1;
     if (first > 1) {
       const before = info.epochs.filter((one) => one.seq < first).map((one) => one.record);
       this.early = (await run("threadTail", { thread: this.id, structure: before, page: newest.items.map((one) => one.record) })) ?? [];
@@ -145,19 +152,25 @@ export class ThreadModel {
     const least = await this.desk.keptHead(this.id);
     let fresh = true;
     let result: ReadResult | undefined;
-    for (let after = 0; ;) {
-      // What the newest page already brought is not fetched again.
-      const page = first === 1 ? newest : await get<RecordPage>(`/api/threads/${this.id}/records?after=${after}&limit=${PAGE}`);
+    for (;;) {
+      const page = await coming;
       this.note(page.items);
       const last = first === 1 || page.next === null;
+      if (!last) coming = this.page(page.items.at(-1)?.seq ?? 0);
       result = await this.read(page.items, { fresh, structure: fresh ? structure : [], least, last });
       fresh = false;
-      after = result.seq;
       if (result.refused !== null || last) break;
       this.show({ kind: "checking", share: Math.min(1, result.seq / Math.max(1, info.seq)) });
     }
     this.begun = true;
     await this.finish(result, info);
+  }
+
+  /** Records after a number. Whoever asks early may never look at the answer: then a failure is nobody's. */
+  private page(after: number): Promise<RecordPage> {
+    const asked = get<RecordPage>(`/api/threads/${this.id}/records?after=${after}&limit=${PAGE}`);
+    asked.catch(() => undefined);
+    return asked;
   }
 
   private async update(): Promise<void> {
@@ -166,7 +179,7 @@ export class ThreadModel {
     if (this.opening.kind === "refused") return;
     let result: ReadResult | undefined;
     while (result === undefined || (result.refused === null && result.seq < info.seq)) {
-      const page: RecordPage = await get(`/api/threads/${this.id}/records?after=${result?.seq ?? this.seq}&limit=${PAGE}`);
+      const page: RecordPage = await this.page(result?.seq ?? this.seq);
       this.note(page.items);
       if (page.items.length === 0) break;
       result = await this.read(page.items, { fresh: false, structure: [], least: null, last: false });
@@ -179,14 +192,15 @@ export class ThreadModel {
       this.take(result);
       this.early = [];
     }
-    if (result?.refused === null || (result === undefined && this.opening.kind !== "refused")) {
-      await this.desk.keepHead(this.id, { seq: this.seq, head: this.head });
-    }
+    const holds = result?.refused === null || (result === undefined && this.opening.kind !== "refused");
+    const kept = holds ? this.desk.keepHead(this.id, { seq: this.seq, head: this.head }) : Promise.resolve();
+    kept.catch(() => undefined);
     await this.desk.know(info.receipts.map((one) => one.account));
     this.receipts = await run("threadReceipts", { thread: this.id, receipts: info.receipts });
     for (const one of this.receipts) if (one.user === this.desk.me) this.told[one.kind] = Math.max(this.told[one.kind] ?? 0, one.seq);
     const refusal = result?.refused;
     this.show(refusal === null || refusal === undefined ? (this.opening.kind === "refused" ? this.opening : { kind: "ready" }) : { kind: "refused", reason: refusal.reason });
+    await kept;
     await this.tellFaults(result);
   }
 
@@ -214,6 +228,7 @@ export class ThreadModel {
   }
 
   private takePart({ records, updates }: ReadPart): void {
+    this.inOrder = undefined;
     for (const one of records) this.byNumber.set(one.seq, one);
     for (const one of updates) {
       const before = this.byNumber.get(one.seq);
@@ -233,7 +248,12 @@ export class ThreadModel {
 
   /** Whether somebody wrote here for the patient, not as the patient. */
   isProxy(user: string): boolean {
-    return this.records.some((one) => one.t === "epoch" && one.members.some((member) => member.id === user && member.role === "proxy"));
+    const { records } = this;
+    if (this.proxies?.of !== records) {
+      const members = records.flatMap((one) => (one.t === "epoch" ? one.members : []));
+      this.proxies = { of: records, ids: new Set(members.filter((one) => one.role === "proxy").map((one) => one.id)) };
+    }
+    return this.proxies.ids.has(user);
   }
 
   /** The members who can read what is written now: whose access has ended is still listed, and gets no key. */

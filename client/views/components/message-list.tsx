@@ -12,6 +12,8 @@ import { Message, type MessageActs, stateWords } from "./message.tsx";
 
 /** Drawn at once; 50 bubbles stay well below one frame budget of 50 ms. */
 const STEP = 50;
+/** Drawn first of all: they fill any screen, and the rest of the first 50 comes in a task of its own. */
+const FIRST = 15;
 /** How near, in pixels, the reader comes to an end before the next part is drawn or the end counts as reached. */
 const NEAR_TOP_PX = 900;
 const NEAR_END_PX = 80;
@@ -48,11 +50,12 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
   const asked = useRef(false);
   const opened = useRef(false);
   const [from, setFrom] = useState<string | null>(at?.key ?? null);
+  const [whole, setWhole] = useState(false);
   const [missed, setMissed] = useState(0);
   const lastKey = messages.at(-1)?.key ?? "";
   const seenLast = useRef(lastKey);
 
-  const start = startOf(messages, from, firstUnread);
+  const start = startOf(messages, from, firstUnread, whole ? STEP : FIRST);
   const shown = messages.slice(start);
   const more = start > 0 || hasOlder;
 
@@ -89,12 +92,20 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
   }, [start, messages.length, lastKey]);
 
   useEffect(() => {
+    if (whole || messages.length === 0) return;
+    return soon(() => {
+      if (box.current !== null && !atEnd.current) place.current = topmost(box.current);
+      setWhole(true);
+    });
+  }, [whole, messages.length === 0]);
+
+  useEffect(() => {
     place.current = null;
     if (asked.current && start > 0) {
       asked.current = false;
       showOlder();
     }
-  }, [start]);
+  }, [start, whole]);
 
   useEffect(() => {
     if (lastKey === seenLast.current) return;
@@ -160,14 +171,24 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
 });
 
 /** Where drawing begins: at the message scrolled to, else far enough up for the first unread one, else the newest 50. */
-function startOf(messages: readonly MessageView[], from: string | null, firstUnread: string | null): number {
-  const newest = Math.max(0, messages.length - STEP);
+function startOf(messages: readonly MessageView[], from: string | null, firstUnread: string | null, least: number): number {
+  const newest = Math.max(0, messages.length - least);
   if (from !== null) {
     const index = messages.findIndex((one) => one.key === from);
     if (index >= 0) return index;
   }
   const unread = firstUnread === null ? -1 : messages.findIndex((one) => one.key === firstUnread);
   return unread < 0 ? newest : Math.max(0, Math.min(newest, unread - 2));
+}
+
+/** Does something once what was drawn can be seen; gives what calls it off. */
+function soon(act: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const frame = requestAnimationFrame(() => { timer = setTimeout(act); });
+  return () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+  };
 }
 
 function topmost(scroller: HTMLElement): Place | null {
