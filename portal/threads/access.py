@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from portal.accounts import policy
 from portal.accounts.actor import Actor
 from portal.core.errors import NotFound
-from portal.pharmacies import standing, teams
+from portal.pharmacies import standing
 from portal.pharmacies.standing import Standing
-from portal.threads.tables import InboxRow, Thread
+from portal.threads.tables import Thread
 
 _THREAD = select(Thread).where(Thread.id == bindparam("thread_id"))
 _LOCKED = _THREAD.with_for_update()
@@ -98,17 +98,3 @@ def was_member(thread: Thread, account_id: str) -> bool:
 def readers(actor: Actor, seats: Collection[str]) -> tuple[str, ...]:
     """The inboxes that are the actor's: the own one, and those of the teams the actor sits in."""
     return (actor.account_id, *sorted(seats))
-
-
-def shares_thread(session: Session, *, actor: Actor, other: str) -> bool:
-    """Whether the actor and another person or team are readers of a common thread (for directory reads)."""
-    seats = teams.teams_of(session, actor.account_id)
-    mine = InboxRow.__table__.alias("mine")
-    theirs = InboxRow.__table__.alias("theirs")
-    query = (
-        select(mine.c.thread_id)
-        .join(theirs, theirs.c.thread_id == mine.c.thread_id)
-        .where(mine.c.reader_id.in_(readers(actor, seats)), theirs.c.reader_id == other)
-        .limit(1)
-    )
-    return session.execute(query).first() is not None

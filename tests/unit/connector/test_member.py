@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 from town import PASSPHRASE, TEAM, Town
+from world import NOBODY
 
+from portal.accounts import relations
+from portal.accounts.tables import Account
 from portal.connector.client import ServerRefused
 from portal.connector.member import Member, OpenThread
 from portal.connector.messages import Correction, Message
-from portal.core import ids
+from portal.core import clock, ids
 from portal.e2ee.open import Shown
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import EpochHeader, Role
@@ -162,6 +165,29 @@ def test_rosa_is_taken_in_with_all_that_was_written(town: Town) -> None:
     rosa = town["rosa"]
     bob.welcome(waiting, rosa.person.id, Role.PATIENT, Message("Welcome."))
     assert texts(rosa, waiting.id) == ["Your result is fine.", "Welcome."]
+
+
+def test_a_daughter_who_acts_no_longer_is_left_out_and_a_patient_who_is_away_reads_nothing_newer(town: Town) -> None:
+    bob, rosa, judy = town["bob"], town["rosa"], town["judy"]
+    thread = bob.start_thread(
+        Message("For both of you."),
+        pharmacy="riverside",
+        patient=town.world.patients["rosa"],
+        topic="medicine",
+        team=TEAM,
+        people={rosa.person.id: Role.PATIENT, judy.person.id: Role.PROXY},
+    )
+    with town.world.database.transaction() as session:
+        (acting,) = relations.live(session, account_id=judy.person.id)
+        relations.end(session, agent=NOBODY, relation_id=acting.id)
+        session.get_one(Account, rosa.person.id).disabled_at = clock.now()
+    bob.send(thread, Message("For nobody but the file."))
+    assert {seat.id for seat in thread.state.members} == {TEAM, rosa.person.id}
+    with town.world.database.transaction() as session:
+        session.get_one(Account, rosa.person.id).disabled_at = None
+    bob.send(thread, Message("Welcome back."))
+    assert texts(rosa, thread.id) == ["For both of you.", None, "Welcome back."]
+    assert texts(bob, thread.id) == ["For both of you.", "For nobody but the file.", "Welcome back."]
 
 
 def test_a_thread_that_was_replaced_is_refused(town: Town) -> None:

@@ -15,6 +15,7 @@ from portal.core.errors import Conflict, NotFound, Unprocessable
 from portal.e2ee.records import Role
 from portal.e2ee.seal import Party
 from portal.threads import notices
+from portal.threads.sharing import who_shares
 
 TEAM = "riverside_pharmacists"
 
@@ -102,6 +103,19 @@ def test_a_carer_who_is_gone_is_left_out_by_the_next_who_writes(
     threads.send("kim", thread, "Fine.")
     assert threads.world.accounts["judy"] not in threads.members("bob", thread)
     assert threads.texts("rosa", thread) == ["For all of you.", "Without Judy.", "Fine."]
+
+
+def test_whose_access_ended_can_still_be_looked_up_by_who_must_verify_the_thread(family: tuple[Threads, str]) -> None:
+    threads, thread = family
+    part(threads, "judy")
+    send(threads, "bob", thread, "Without Judy.", parties(threads, "rosa", "kim"))
+    judy = frozenset({threads.world.accounts["judy"]})
+    with threads.world.database.reading() as session:
+        seen = {
+            name: who_shares(session, threads.keys.actor(name), judy)
+            for name in ("rosa", "kim", "bob", "dave", "carol")
+        }
+    assert seen == {"rosa": judy, "kim": judy, "bob": judy, "dave": frozenset(), "carol": frozenset()}
 
 
 def test_a_carer_cannot_leave_another_one_out_and_seals_nothing_to_him(family: tuple[Threads, str]) -> None:
