@@ -37,7 +37,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
     <div class="narrow stack-wide">
       <div class="stack">
         <h1>{t(has(`keys.recover.why.${why}`) ? `keys.recover.why.${why}` : "keys.recover.why.new-browser")}</h1>
-        <p class="lead">{t("keys.recover.body")}</p>
+        <p class="lead">{t(methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body")}</p>
         {error !== undefined ? (
           <Banner tone="warn" announce title={t("keys.recover.reads")}><p>{troubleWords(error)}</p></Banner>
         ) : wraps === undefined ? <Loading words={t("keys.recover.loading")} /> : methods.length === 0 ? (

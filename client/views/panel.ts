@@ -61,6 +61,9 @@ interface OrderJson {
 }
 
 /** The JSON as the server sends it. `sight` is "desk" where a role sees no medicines. */
+/** So many days of supply or fewer: a refill is due. templates/parts/care.html has the same bound. */
+export const RUNNING_LOW_DAYS = 10;
+
 export interface ContextJson {
   readonly source: string;
   readonly as_of: string;

@@ -114,7 +114,7 @@ def add(session: Session, *, actor: Actor, certificate: dict[str, Any], name: st
     if not chain:
         raise Conflict("not-enrolled")
     given = _certify(session, actor, chain, certificate, name, box)
-    notices.tell(session, actor.account_id, What.DEVICE_ADDED)
+    notices.tell(session, actor, What.DEVICE_ADDED)
     return given
 
 
@@ -162,7 +162,7 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
         if other.device_id == device_id:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
     _note(session, actor, Action.KEY_DEVICE_ENDED, device_id)
-    notices.tell(session, actor.account_id, What.DEVICE_ENDED)
+    notices.tell(session, actor, What.DEVICE_ENDED)
     enqueue(session, directory.CHANGED_JOB, {"account": actor.account_id, "what": "device-ended"})
 
 

@@ -96,7 +96,7 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
         session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
         # The devices are the lost identity's: what asks for one asks for a device of the new identity from now on.
         sessions.unbind_devices(session, actor.account_id)
-        notices.tell(session, actor.account_id, What.RESET)
+        notices.tell(session, actor, What.RESET)
     _note(session, actor, Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED, signed.entry)
     return signed.entry
 

@@ -1,20 +1,27 @@
 """Tells a person by mail that something happened to the own keys: always, since it may not have been the person."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from portal import audit
+from portal.accounts.actor import Actor
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose
+from portal.core import clock
 from portal.core.database import Database
+from portal.identity import sessions
+from portal.identity.user_agents import describe
 from portal.notify.mail import Mailer
 from portal.notify.notices import hand_over
-from portal.notify.words import Template, compose
+from portal.notify.words import Template, compose, moment
 from portal.outbox import Job, enqueue
 
-# The job that tells a person; payload {account, what}.
+# The job that tells a person; payload {account, what, at, session}.
 KEYS_JOB = "notice.keys"
+# A program, or a browser that does not say what it is.
+NAMELESS = "?"
 
 
 class What(StrEnum):
@@ -27,13 +34,15 @@ class What(StrEnum):
     RESET = "reset"
 
 
-def tell(session: Session, account_id: str, what: What) -> None:
+def tell(session: Session, actor: Actor, what: What) -> None:
     """Tell a person what happened to the own keys, once the caller's transaction is committed."""
-    enqueue(session, KEYS_JOB, {"account": account_id, "what": what.value})
+    at = clock.now().isoformat(timespec="seconds")
+    told = {"account": actor.account_id, "what": what.value, "at": at, "session": actor.agent.session_ref}
+    enqueue(session, KEYS_JOB, told)
 
 
 class KeyNotice:
-    """The handler of `KEYS_JOB`. What happened stays inside: the mail asks to sign in and look."""
+    """The handler of `KEYS_JOB`. The mail says what was done to keys, when, and in which kind of browser."""
 
     def __init__(self, database: Database, mailer: Mailer, base_url: str) -> None:
         self._database = database
@@ -44,14 +53,19 @@ class KeyNotice:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
+            browser = sessions.browser_of(session, job.payload.get("session"))
         if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
             return
         mail = compose(
-            Template.KEYS_CHANGED,
+            Template(job.payload["what"]),
             account.language,
             to=account.email,
             reference=job.id,
-            values={"link": f"{self._base_url}/login?next=/account"},
+            values={
+                "link": f"{self._base_url}/login?next=/account",
+                "when": moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
+                "browser": describe(browser) or NAMELESS,
+            },
         )
         hand_over(self._mailer, mail)
         with self._database.transaction() as session:

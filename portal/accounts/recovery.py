@@ -65,7 +65,7 @@ def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, A
     row.wrap, row.set_at, row.tried_at = wrap, clock.now(), None
     _note(session, actor, Action.KEY_RECOVERY_SET, method)
     if known:
-        notices.tell(session, actor.account_id, What.RECOVERY_SET)
+        notices.tell(session, actor, What.RECOVERY_SET)
 
 
 def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[str, dict[str, Any]]:
@@ -73,7 +73,7 @@ def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[st
     policy.needs_step_up(actor)
     if actor.device_id is None:
         _count_read(session, actor, reads_per_day)
-        notices.tell(session, actor.account_id, What.RECOVERY_READ)
+        notices.tell(session, actor, What.RECOVERY_READ)
     _note(session, actor, Action.KEY_RECOVERY_READ, None)
     rows = session.scalars(select(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
     return {row.method: row.wrap for row in rows}

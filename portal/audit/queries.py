@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.audit.tables import AuditEvent
@@ -91,32 +91,41 @@ class Filters:
 
 
 def who_looked(
-    session: Session, patient_id: str, *, zone: tzinfo = UTC, before: int | None = None, limit: int = 50
+    session: Session,
+    patient_id: str,
+    *,
+    zone: tzinfo = UTC,
+    but: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
 ) -> Page:
     """Everything that happened to one patient's data, at every pharmacy, by staff, by others and by the person.
 
     Looks at lists of conversations are taken together by person and by day of `zone`, at the place of the day's last
-    one: on one page only, with the count of the whole day.
+    one: on one page only, with the count of the whole day. `but` leaves out what one account did.
     """
+    whose = _EVENT.c.patient_id == patient_id
+    if but is not None:
+        whose = and_(whose, _EVENT.c.account_id.is_distinct_from(but))
     chosen = select(*_columns()).where(
-        _EVENT.c.patient_id == patient_id,
+        whose,
         _EVENT.c.action.not_in([action.value for action in _NOT_SHOWN_TO_PATIENTS]),
         not_(_LISTED),
     )
     page = _page(session, chosen, before, limit)
     limit = max(1, min(limit, LARGEST_PAGE))
-    lists = _lists(session, patient_id, zone, before, page.next, limit)
+    lists = _lists(session, whose, zone, before, page.next, limit)
     items = sorted([*page.items, *lists], key=lambda row: row.seq, reverse=True)
     more = page.next is not None or len(items) > limit
     return Page(items[:limit], items[:limit][-1].seq if more else None)
 
 
 def _lists(
-    session: Session, patient_id: str, zone: tzinfo, before: int | None, down_to: int | None, limit: int
+    session: Session, whose: ColumnElement[bool], zone: tzinfo, before: int | None, down_to: int | None, limit: int
 ) -> list[Seen]:
     """The newest looks at lists before a row, day by day: more than `limit` of them, or all down to a row."""
     found: list[Seen] = []
-    wanted = and_(_EVENT.c.patient_id == patient_id, _LISTED)
+    wanted = and_(whose, _LISTED)
     left = wanted if before is None else and_(wanted, _EVENT.c.seq < before)
     while len(found) <= limit:
         newest = session.execute(

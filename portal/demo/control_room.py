@@ -27,7 +27,7 @@ from portal.outbox import letters
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import profiles
 from portal.web import health
-from portal.web.pages import key_page
+from portal.web.pages import format_moment, key_page
 from portal.web.wiring import services
 
 blueprint = Blueprint("demo", __name__, url_prefix="/demo")
@@ -90,7 +90,7 @@ def room() -> str:
         "demo/room.html",
         people=[(person.login, person.name, person.role.value) for person in PEOPLE],
         loaded=[(account.login, account.name, account.role) for account in _loaded()],
-        now=clock.now(),
+        here=format_moment(clock.now(), _zone()),
         moved=clock.offset() != timedelta(),
         modes=[mode.value for mode in Mode] if sandbox is not None else [],
         mode=sandbox.mode.value if sandbox is not None else None,
@@ -175,7 +175,9 @@ def _next_opening() -> datetime | None:
 
 def _zone() -> ZoneInfo:
     with services().database.reading() as session:
-        return ZoneInfo(profiles.get(session, CLOCK_OF).time_zone)
+        # None yet while the world is being made.
+        there = next((one for one in profiles.everyone(session) if one.id == CLOCK_OF), None)
+    return ZoneInfo(there.time_zone if there is not None else "UTC")
 
 
 def _sandbox() -> SandboxControl | None:

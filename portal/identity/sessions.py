@@ -192,6 +192,11 @@ def open_refs(session: Session, refs: Collection[str]) -> frozenset[str]:
     return frozenset(found.ref for row in rows if (found := _read(row)).state is State.ACTIVE)
 
 
+def browser_of(session: Session, ref: str | None) -> str | None:
+    """What the browser of a session calls itself; None for a session that is forgotten, or none."""
+    return session.scalar(select(LoginSession.user_agent).where(LoginSession.ref == ref))
+
+
 def own(session: Session, account_id: str) -> list[CurrentSession]:
     """The sessions of an account that have not ended, the one used last first."""
     rows = session.execute(

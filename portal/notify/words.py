@@ -1,12 +1,15 @@
 """Everything that leaves: each outgoing template and the only things it may say.
 
-One look at `TEMPLATES` proves that no health data leaves. The one variable is a link into the portal, and `compose`
-accepts nothing else. The sentences stand in portal/core/texts/<language>/mail.json.
+One look at `TEMPLATES` proves that no health data leaves. The variables are a link into the portal and, where keys are
+concerned, a time and the kind of browser; `compose` accepts nothing else. The sentences stand in
+portal/core/texts/<language>/mail.json.
 """
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from portal.core import texts
 from portal.notify.mail import Mail
@@ -16,17 +19,41 @@ class Template(StrEnum):
     """The kinds of mail that leave the portal."""
 
     MESSAGE_WAITS = "message-waits"
-    KEYS_CHANGED = "keys-changed"
+    RECOVERY_READ = "recovery-read"
+    RECOVERY_SET = "recovery-set"
+    DEVICE_ADDED = "device-added"
+    DEVICE_ENDED = "device-ended"
+    KEYS_RESET = "reset"
 
 
 # Template → the variables its sentences may use.
 TEMPLATES: dict[Template, frozenset[str]] = {
     Template.MESSAGE_WAITS: frozenset({"link"}),
-    Template.KEYS_CHANGED: frozenset({"link"}),
+    **dict.fromkeys(
+        (
+            Template.RECOVERY_READ,
+            Template.RECOVERY_SET,
+            Template.DEVICE_ADDED,
+            Template.DEVICE_ENDED,
+            Template.KEYS_RESET,
+        ),
+        frozenset({"link", "when", "browser"}),
+    ),
 }
 
 # Address of the portal, a fixed path, and at most one id: nothing that a person has written.
-_FORMS = {"link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account)")}
+_FORMS = {
+    "link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account)"),
+    # Day, time and zone as `moment` writes them.
+    "when": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/+-]{1,40}\)"),
+    # Two words of the list in portal/identity/user_agents.py; a question mark for none of them.
+    "browser": re.compile(r"\?|[A-Za-z]{2,12}(?: Internet)?(?: · [A-Za-z]{3,10})?"),
+}
+
+
+def moment(at: datetime, zone: str) -> str:
+    """A time in a mail: in the person's zone, which is named."""
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
 
 
 def compose(template: Template, language: str, *, to: str, reference: str, values: Mapping[str, str]) -> Mail:

@@ -60,9 +60,9 @@ def translate(key: str, **values: object) -> str:
     return texts.get(key, language(), **values)
 
 
-def format_moment(moment: datetime) -> str:
-    """A moment as date and time in the reader's zone."""
-    return babel_datetime(moment.astimezone(zone()), _MOMENT[spoken()], locale=spoken())
+def format_moment(moment: datetime, where: ZoneInfo | None = None) -> str:
+    """A moment as date and time in the reader's zone, or another."""
+    return babel_datetime(moment.astimezone(where or zone()), _MOMENT[spoken()], locale=spoken())
 
 
 def format_date(day: date | datetime) -> str:

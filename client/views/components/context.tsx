@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 
 import { day, list, moment } from "../format.ts";
 import { has, t } from "../i18n.ts";
+import { RUNNING_LOW_DAYS } from "../panel.ts";
 import type { ChipView, Panel, PanelMedicine, PanelOrder, PanelReading, SectionState } from "../types.ts";
 import { Banner, Button, Icon, Spinner, Tag } from "./basics.tsx";
 import { AllergyStrip } from "./patient.tsx";
@@ -121,7 +122,7 @@ function Medicine({ medicine, onAttach }: { readonly medicine: PanelMedicine; re
       {medicine.rxnormName === "" ? null
         : <details class="meta"><summary>RxNorm {medicine.rxnorm}</summary><span translate={false}>{medicine.rxnormName}</span></details>}
       <span class="end">
-        {medicine.daysLeft === null ? null : <Tag tone={medicine.daysLeft < 8 ? "warn" : "ok"} icon={medicine.daysLeft < 8 ? "clock" : "check"}>{t("views.context.left", { count: medicine.daysLeft })}</Tag>}
+        {medicine.daysLeft === null ? null : <Tag tone={medicine.daysLeft <= RUNNING_LOW_DAYS ? "warn" : "ok"} icon={medicine.daysLeft <= RUNNING_LOW_DAYS ? "clock" : "check"}>{t("views.context.left", { count: medicine.daysLeft })}</Tag>}
         <Attach chip={medicineChip(medicine)} onAttach={onAttach} />
       </span>
     </li>

@@ -14,8 +14,8 @@ from portal.core.errors import NotFound
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy, State
+from portal.identity.user_agents import describe
 from portal.web.acting import current_actor
-from portal.web.auth.browsers import describe
 from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import client_address, request_id, services
 

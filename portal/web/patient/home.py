@@ -5,6 +5,7 @@ from flask import Blueprint, render_template
 from portal.accounts import directory, recovery
 from portal.accounts.roles import Role
 from portal.care.context import note_print
+from portal.e2ee.recovery import Method
 from portal.threads import inbox
 from portal.web.acting import current_actor, roles_only
 from portal.web.patient import whose
@@ -30,7 +31,8 @@ def home() -> str:
     # Before there are keys there is nothing to lose.
     protect = None
     if enrolled and not any(way.tried_at for way in ways):
-        protect = "tryout" if ways else "protect"
+        untried = "tryout" if any(way.method is Method.CODE for way in ways) else "tryout-passphrase"
+        protect = untried if ways else "protect"
     return render_template(
         "patient/home.html", shown=shown, waiting=waiting, protect=protect, done=DONE, name=actor.name
     )

@@ -22,7 +22,9 @@ from portal.web.wiring import services
 
 blueprint = Blueprint("record", __name__)
 PAGE = 60
-VISIT_GAP = timedelta(minutes=5)
+VISIT_GAP = timedelta(minutes=30)
+# A page that is open fetches again with each message: how often that was says nothing, of how many things does.
+_LOOKS = frozenset({Action.THREAD_READ, Action.MESSAGE_READ, Action.CONTEXT_READ, Action.ATTACHMENT_READ})
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class Line:
     icon: str
     own: bool
     since: datetime | None
+    # What was looked at, for acts that an open page repeats by itself; None for others, each of which counts.
+    looked_at: str | None
 
 
 @dataclass
 class Visit:
-    """What one person did in one go, so that opening a page does not fill the list. `at`: the first of it."""
+    """What one person did in one go, so that a talk does not fill the list. `at`: the first of it."""
 
     at: datetime
     until: datetime
@@ -52,34 +56,36 @@ class Visit:
 
     @property
     def acts(self) -> list[tuple[Line, int]]:
-        """The different acts, the newest first, with how often each was done."""
+        """The different acts, the newest first, with how often each was done, or of how many things it was a look."""
         counted: dict[tuple[str, bool], tuple[Line, int]] = {}
+        seen: set[tuple[str, bool, str]] = set()
         for line in self.lines:
             first, count = counted.get((line.what, line.refused), (line, 0))
-            counted[line.what, line.refused] = (first, count + line.count)
+            again = line.looked_at is not None and (line.what, line.refused, line.looked_at) in seen
+            seen.add((line.what, line.refused, line.looked_at or ""))
+            counted[line.what, line.refused] = (first, count if again else count + line.count)
         return list(counted.values())
 
 
 def visits(lines: list[Line]) -> list[Visit]:
-    """Lines, newest first, of the same person and role with the same purpose within five minutes, taken together.
+    """Lines, newest first, of the same person and role with the same purpose, with pauses of up to half an hour.
 
-    What stands for a whole day is no part of a visit and stands by itself.
+    What others did in between is a visit of theirs and parts none. What stands for a whole day stands by itself.
     """
     found: list[Visit] = []
+    open_ones: dict[tuple[str, str, str], Visit] = {}
     for line in lines:
-        last = found[-1].lines[-1] if found else None
-        if last is not None and _same_visit(last, line):
-            found[-1].lines.append(line)
-            found[-1].at = line.at
-        else:
-            found.append(Visit(line.since or line.at, line.at, [line]))
+        key = (line.who, line.role, line.why)
+        visit = open_ones.get(key)
+        if line.since is None and visit is not None and visit.at - line.at <= VISIT_GAP:
+            visit.lines.append(line)
+            visit.at = line.at
+            continue
+        visit = Visit(line.since or line.at, line.at, [line])
+        found.append(visit)
+        if line.since is None:
+            open_ones[key] = visit
     return found
-
-
-def _same_visit(last: Line, line: Line) -> bool:
-    if last.since is not None or line.since is not None:
-        return False
-    return (last.who, last.role, last.why) == (line.who, line.role, line.why) and last.at - line.at <= VISIT_GAP
 
 
 @blueprint.get("/record")
@@ -87,13 +93,21 @@ def who_looked() -> str:
     """The page."""
     actor = current_actor()
     patient, choices = whose.chosen(actor)
-    before = query_int("before")
-    lines, following = read_lines(actor, patient.patient_id, before) if patient is not None else ([], None)
+    before, others = query_int("before"), request.args.get("who") == "others"
+    lines, following = (
+        read_lines(actor, patient.patient_id, before, others=others) if patient is not None else ([], None)
+    )
     days: dict[str, list[Visit]] = {}
     for visit in visits(lines):
         days.setdefault(pages.format_date(visit.at), []).append(visit)
     return render_template(
-        "patient/record.html", patient=patient, choices=choices, days=days, next=following, before=before
+        "patient/record.html",
+        patient=patient,
+        choices=choices,
+        days=days,
+        next=following,
+        before=before,
+        others=others,
     )
 
 
@@ -123,12 +137,14 @@ def who_looked_json() -> Response:
     )
 
 
-def read_lines(actor: Actor, patient_id: str, before: int | None) -> tuple[list[Line], int | None]:
+def read_lines(
+    actor: Actor, patient_id: str, before: int | None, *, others: bool = False
+) -> tuple[list[Line], int | None]:
     """A page of the record of a patient, newest first: all of it to the patient's side, a privacy officer what happened
     at the own pharmacy. The look is recorded. Raises NotFound for foreign patients.
 
     The patient's side is not told the names of other patients: that a neighbour has an account here is the
-    neighbour's own affair. A privacy officer sees them.
+    neighbour's own affair. A privacy officer sees them. `others` leaves out what the reader did.
     """
     with services().database.transaction() as session:
         policy.allow_patient_audit(actor, patient_id=patient_id, pharmacy_ids=care.ever_cared(session, patient_id))
@@ -136,7 +152,8 @@ def read_lines(actor: Actor, patient_id: str, before: int | None) -> tuple[list[
             officers = Filters(patient_id=patient_id)
             page = queries.search(session, actor.pharmacy_id, officers, before=before, limit=PAGE)
         else:
-            page = queries.who_looked(session, patient_id, zone=pages.zone(), before=before, limit=PAGE)
+            own = actor.account_id if others else None
+            page = queries.who_looked(session, patient_id, zone=pages.zone(), but=own, before=before, limit=PAGE)
         known = names.names_of(session, (row.account_id for row in page.items if row.account_id))
         if not actor.staff:
             ours = {actor.account_id, *relations.ever(session, patient_id)}
@@ -170,6 +187,7 @@ def in_words(row: Seen, known: dict[str, names.Named], reader: str) -> Line:
         icon=_ICONS.get(row.action.split(".")[0], "info"),
         own=own,
         since=row.since,
+        looked_at=row.entity_id if row.action in _LOOKS else None,
     )
 
 

@@ -1,12 +1,14 @@
 """Who may read who looked: patients all but other patients' names, a privacy officer what happened there."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from world import World
 from world_web import Browser
 
-from portal.audit import Action, Agent, Outcome, record
+from portal.audit import Action, Agent, Entity, Outcome, record
+from portal.core import clock
 
 
 @pytest.fixture
@@ -92,3 +94,43 @@ def test_a_neighbour_who_tried_is_named_to_the_privacy_officer_only(
     assert lines(browser_of("rosa"), world, "rosa")[0]["who"] == "Judy"
     officers = lines(browser_of("heidi"), world, "rosa")
     assert [line["who"] for line in officers if line["refused"]] == ["Dave"]
+
+
+def at_chat(world: World, action: Action, name: str, minute: int, thread: str = "t1") -> None:
+    role = "patient" if name == "alice" else "pharmacist"
+    with clock.at(datetime(2026, 11, 20, 16, minute, tzinfo=UTC)), world.database.transaction() as session:
+        record(
+            session,
+            action,
+            agent=Agent(world.accounts[name], role),
+            patient_id=world.patients["alice"],
+            pharmacy_id="riverside",
+            entity=Entity("Communication", thread),
+        )
+
+
+def test_a_talk_is_one_line_for_each_who_took_part(world: World, browser_of: Callable[[str], Browser]) -> None:
+    for minute in range(0, 20, 2):
+        for name in ("alice", "bob"):
+            at_chat(world, Action.THREAD_READ, name, minute)
+            at_chat(world, Action.MESSAGE_READ, name, minute)
+    at_chat(world, Action.MESSAGE_SENT, "bob", 5)
+    at_chat(world, Action.MESSAGE_SENT, "bob", 7)
+    at_chat(world, Action.THREAD_READ, "bob", 9, "t2")
+    page = browser_of("alice").client.get("/record").get_data(as_text=True)
+    # The pages that were open fetched again and again: two conversations were opened, two messages sent.
+    bob = page[page.index(">Bob<") :].split("</li>")[0]
+    assert page.count(">Bob<") == 1
+    assert bob.count("(2 times)") == 2
+    assert "(11 times)" not in page
+
+
+def test_own_acts_can_be_left_out(world: World, browser_of: Callable[[str], Browser]) -> None:
+    at_chat(world, Action.MESSAGE_SENT, "alice", 1)
+    at_chat(world, Action.MESSAGE_SENT, "bob", 2)
+    at_chat(world, Action.THREAD_LISTED, "alice", 3)
+    alice = browser_of("alice").client
+    assert "log__row--own" in alice.get("/record").get_data(as_text=True)
+    others = alice.get("/record?who=others").get_data(as_text=True)
+    assert "log__row--own" not in others
+    assert ">Bob<" in others
