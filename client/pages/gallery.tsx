@@ -4,7 +4,7 @@ import { type ComponentChildren, render } from "preact";
 import { useState } from "preact/hooks";
 
 import {
-  Banner, Button, EmptyState, LinkButton, Progress, Spinner, Tag, Toast,
+  Banner, Button, EmptyState, Icon, LinkButton, Progress, Spinner, Tag, Toast,
 } from "../views/components/basics.tsx";
 import { Composer, UrgencyCard } from "../views/components/composer.tsx";
 import { ContextPanel } from "../views/components/context.tsx";
@@ -13,6 +13,7 @@ import { Checkbox, ErrorSummary, PassphraseField, PrivateArea, TextField, TileCh
 import { InboxList, useQueueKeys } from "../views/components/inbox.tsx";
 import { Message } from "../views/components/message.tsx";
 import { MessageList } from "../views/components/message-list.tsx";
+import { More } from "../views/components/more.tsx";
 import { AllergyStrip, PatientHeader } from "../views/components/patient.tsx";
 import { RecoverySheet } from "../views/components/recovery.tsx";
 import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
@@ -113,9 +114,9 @@ function Workbench() {
   useQueueKeys({ rows, current, onOpen: setCurrent, onWrite: nothing, onContext: () => setShow(show === "context" ? "thread" : "context") });
   return (
     <ThreePane show={show} onShow={setShow}
-      queue={<><div class="queue__head"><h1>{t("views.inbox.title")}</h1><Tag tone="warn" icon="reply">{t("views.inbox.awaiting", { count: 2 })}</Tag></div><InboxList rows={rows} current={current} href={(id) => `#${id}`} onOpen={setCurrent} /></>}
+      queue={<><div class="queue__head"><h1>{t("views.inbox.title")}</h1><div class="segments" role="group" aria-label={t("threads.filter")}><button type="button" aria-pressed="true">{t("threads.filter.all")}</button><button type="button" aria-pressed="false">{t("views.inbox.needs-answer")}<span class="count">2</span></button></div></div><InboxList rows={rows} current={current} href={(id) => `#${id}`} onOpen={setCurrent} /></>}
       thread={<><MessageList messages={states} acts={acts} firstUnread="3" hasOlder={false} loadingOlder={false} onOlder={nothing} />
-        <Writing above={<PatientHeader name="Alice Adams" patient={panel.patient} allergies={panel} lookAlikes={[{ name: "Alicia Adams", birthDate: "1974-03-13" }]} />} /></>}
+        <Writing above={<PatientHeader name="Alice Adams" patient={panel.patient} allergies={panel} lookAlikes={[{ name: "Alicia Adams", birthDate: "1974-03-13", number: "MRN 4477" }]} />} /></>}
       context={<ContextPanel context={{ state: "here", panel }} onRefresh={nothing} onAttach={nothing} />} />
   );
 }
@@ -168,7 +169,7 @@ function Parts() {
 function Thread() {
   return (
     <div class="pane">
-      <div class="thread-head"><div class="thread-head__title"><h1>Metformin and my stomach</h1></div><Button look="quiet" icon="print">{t("common.print")}</Button></div>
+      <div class="thread-head"><div class="thread-head__title"><h1>Metformin and my stomach</h1></div><More label={t("threads.more")}>{() => <button type="button"><Icon name="print" />{t("threads.print")}</button>}</More></div>
       <MessageList messages={wanted.get("view") === "thousand" ? thousand : states} acts={acts} firstUnread={null} hasOlder={false} loadingOlder={false} onOlder={nothing} />
       <Writing urgent={wanted.get("urgent") !== null} blocked={wanted.get("blocked") === null ? null : t("views.net.offline")} />
     </div>

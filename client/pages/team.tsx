@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { Bytes } from "../crypto/encoding.ts";
+import { identityHeader, safetyNumber } from "../crypto/safety.ts";
 import type { SeatItem, TeamItem } from "../keys/shapes.ts";
 import {
   admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, SeatRefused, teamsOf,
@@ -13,7 +14,7 @@ import { Loading, type Page, Said, startKeyPage, troubleWords } from "../frame/p
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
-import { type Asking, type RootAct, RootDialog, prepare } from "./parts/root.tsx";
+import { type Asking, type RootAct, RootDialog, SafetyGroups, prepare } from "./parts/root.tsx";
 
 /** Who may sit where; the server checks it again (portal/pharmacies/teams.py). */
 const ROLES: Readonly<Record<string, readonly string[]>> = {
@@ -75,18 +76,22 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       await reload();
       setSaid(t(`keys.team.done.${act}`, { name: seat?.name ?? "", team: teamName(team) }));
     };
+    if (seat?.has_keys === true) await ready.directory.load([seat.account]);
     if (act === "ahead") {
       await prepare(ready, { ...plan(act, team, seat), run });
       await approveAhead(team.team, seat!.account);
       await reload();
       return setSaid(t("keys.team.done.ahead", { name: seat!.name, team: teamName(team) }));
     }
-    setAsking(await prepare(ready, { ...plan(act, team, seat), run }));
+    const safety = act === "admit" ? ready.directory.safety(seat!.account)?.groups : undefined;
+    setAsking(await prepare(ready, { ...plan(act, team, seat), run, ...(safety === undefined ? {} : { safety }) }));
   });
   useEffect(() => {
     void attempt(async () => {
       const now = await reload();
       const query = new URLSearchParams(location.search);
+      // Begun once: a reload, or the address given to somebody, begins nothing.
+      history.replaceState(null, "", location.pathname);
       const team = now.find((one) => one.team === query.get("team"));
       const act = (["found", "admit", "expel", "renew", "ahead"] as const).find((one) => one === query.get("do"));
       const seat = team?.seats.find((one) => one.account === query.get("who"));
@@ -175,7 +180,8 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
       {team.gen === 0 ? (
         <>
           <p>{t("keys.team.not-founded")}</p>
-          {fits ? <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button> : null}
+          {!fits ? null : ready.own.recovery.length > 0 ? <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button>
+            : <p><LinkButton look="quiet" icon="key" href="/recovery?next=/team">{t("keys.team.found.code-first")}</LinkButton></p>}
         </>
       ) : null}
       {member ? <p class="soft" data-held={`${held}/${all}`}>{t(held === all ? "keys.team.held" : "keys.team.held-part", { held, count: all })}</p> : null}
@@ -213,6 +219,7 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
                 ) : seat.account === ready.account.id ? (
                   <>
                     <p>{t("keys.team.you-wait")}</p>
+                    <p>{t("keys.team.your-number")}</p><SafetyGroups groups={safetyNumber([identityHeader(ready.chain)]).groups} />
                     <div class="button-row"><Button look="quiet" onClick={() => onDecline(seat)}>{t("keys.team.take-back")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
                   </>
                 ) : null}
@@ -227,7 +234,7 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
         {member && !team.sole_member ? <Button look="quiet" onClick={onLeave}>{t("keys.team.leave")}</Button> : null}
       </div>
       {poster === undefined ? null : (
-        <details><summary>{t("keys.team.poster")}</summary><p>{t("keys.team.poster-body")}</p><p class="figures" translate={false}>{poster.groups.join(" ")}</p></details>
+        <details><summary>{t("keys.team.poster")}</summary><p>{t("keys.team.poster-body")}</p><SafetyGroups groups={poster.groups} /></details>
       )}
     </section>
   );

@@ -1,18 +1,17 @@
 // The pages about threads: the inbox, a conversation, and a new one. One bundle, so that staff move between them without loading anew.
 
-import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { Ready } from "../keys/unlock.ts";
 import { type Page, Trouble, startKeyPage } from "../frame/page.tsx";
-import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
+import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { ContextPanel } from "../views/components/context.tsx";
 import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.tsx";
 import { PatientHeader } from "../views/components/patient.tsx";
 import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
 import { t } from "../views/i18n.ts";
 import type { InboxRow } from "../views/types.ts";
-import { Composing } from "./compose.ts";
+import { Composing, begunHere } from "./compose.ts";
 import { ContextModel } from "./context.ts";
 import { Desk } from "./desk.ts";
 import { useChanges } from "./hooks.ts";
@@ -74,19 +73,17 @@ function PatientThread({ desk, id }: { readonly desk: Desk; readonly id: string 
   const found = useThread(desk, id);
   if (found === undefined) return null;
   return (
-    <ThreadPane desk={desk} {...found} title={<Title desk={desk} thread={found.thread} context={found.context} back={<a href="/messages">{t("threads.back")}</a>} />}
+    <ThreadPane desk={desk} {...found} back="/messages" title={<Title desk={desk} thread={found.thread} context={found.context} />}
       above={<Line desk={desk} />} />
   );
 }
 
-function Title({ desk, thread, context, back }: {
-  readonly desk: Desk; readonly thread: ThreadModel; readonly context?: ContextModel | undefined; readonly back?: ComponentChildren;
-}) {
+function Title({ desk, thread, context }: { readonly desk: Desk; readonly thread: ThreadModel; readonly context?: ContextModel | undefined }) {
   const birth = birthOf(desk, thread.id);
   const topic = thread.info?.topic ?? birth?.topic;
   const subject = subjectOf(thread, desk);
   return <><h1 translate={false}>{subject !== undefined && subject !== "" ? subject : (topic === undefined ? t("threads.title.thread") : topicName(topic))}</h1>
-    <ForWhom desk={desk} patient={thread.info?.patient ?? birth?.patient} context={context} />{back === undefined ? null : <p class="small">{back}</p>}</>;
+    <ForWhom desk={desk} patient={thread.info?.patient ?? birth?.patient} context={context} /></>;
 }
 
 function Line({ desk }: { readonly desk: Desk }) {
@@ -123,11 +120,16 @@ function PatientInbox({ desk }: { readonly desk: Desk }) {
   const inbox = useInbox(desk);
   useChanges(desk.outbox);
   const rows = inbox.rows("all");
+  const [begun, setBegun] = useState<readonly string[]>([]);
+  useEffect(() => { void begunHere(desk.ready).then(setBegun); }, [desk]);
   const waiting = desk.outbox.list().filter((one) => birthOf(desk, one.thread) !== undefined);
   return (
     <div class="stack">
       <div class="row row-apart"><h1>{t("threads.title.inbox")}</h1><LinkButton href="/new" icon="message">{t("views.inbox.new")}</LinkButton></div>
       <Line desk={desk} />
+      {begun.map((draft) => (
+        <Banner key={draft} slim icon="edit"><p><a href={`/new?for=${draft === "new" ? "me" : draft.slice("new_".length)}`}>{t("threads.new.continue")}</a></p></Banner>
+      ))}
       {waiting.map((one) => <Banner key={one.id} slim icon="clock"><p><a href={`/thread/${one.thread}`}>{t("threads.waiting-question")}</a></p></Banner>)}
       {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
       {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
@@ -168,7 +170,8 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
   const [show, setShow] = useState<Pane>(first === null ? "queue" : "thread");
   const found = useThread(desk, current);
   useChanges(found?.context);
-  const rows = inbox.rows(filter);
+  // What is on the screen and told as read counts no longer, before the server says so too.
+  const rows = inbox.rows(filter).map((row) => (row.thread === current && row.unread > 0 && (found?.thread.readTo ?? 0) >= (inbox.head(row.thread)?.seq ?? 0) ? { ...row, unread: 0 } : row));
   const open = (id: string): void => {
     if (id !== current) history.pushState(null, "", `/thread/${id}`);
     setCurrent(id);
@@ -201,11 +204,10 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
         <>
           <div class="queue__head">
             <h1>{t("views.inbox.title")}</h1>
-            {inbox.awaiting === 0 ? null : <Tag tone="warn" icon="reply">{inbox.awaiting > 99 ? t("views.inbox.awaiting-many") : t("views.inbox.awaiting", { count: inbox.awaiting })}</Tag>}
-            <LinkButton look="quiet" icon="message" href="/new">{t("threads.new.staff")}</LinkButton>
-            <div class="row" role="group" aria-label={t("threads.filter")}>
-              <Button look="plain" pressed={filter === "awaiting"} onClick={() => setFilter("awaiting")}>{t("views.inbox.needs-answer")}</Button>
-              <Button look="plain" pressed={filter === "all"} onClick={() => setFilter("all")}>{t("threads.filter.all")}</Button>
+            <LinkButton look="quiet" icon="edit" href="/new">{t("threads.new.staff")}</LinkButton>
+            <div class="segments" role="group" aria-label={t("threads.filter")}>
+              <button type="button" aria-pressed={filter === "all"} onClick={() => setFilter("all")}>{t("threads.filter.all")}</button>
+              <button type="button" aria-pressed={filter === "awaiting"} onClick={() => setFilter("awaiting")}>{t("views.inbox.needs-answer")}{inbox.awaiting === 0 ? null : <span class="count">{inbox.awaiting > 99 ? "99+" : inbox.awaiting}</span>}</button>
             </div>
           </div>
           <Line desk={desk} />
@@ -219,7 +221,7 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
       thread={found === undefined ? (
         <EmptyState icon="message" title={t("threads.pick-one")}>{t("threads.keys")}</EmptyState>
       ) : (
-        <ThreadPane key={found.thread.id} desk={desk} {...found} title={<Title desk={desk} thread={found.thread} />} above={
+        <ThreadPane key={found.thread.id} desk={desk} {...found} awaiting={inbox.head(found.thread.id)?.awaiting} title={<Title desk={desk} thread={found.thread} />} above={
           <PatientHeader name={name} patient={panel?.patient ?? null} allergies={panel} lookAlikes={context?.lookAlikes ?? []} waitsForKeys={found.thread.info?.waits_for_keys === true} />
         } />
       )}

@@ -138,7 +138,8 @@ export class Attaching {
     const small = photo === undefined ? undefined : await drawn(file, THUMB_SIDE);
     const content = photo ?? new Blob([file], { type: file.type });
     const name = photo === undefined ? this.view.name : withExtension(this.view.name, photo.type);
-    this.update({ name, size: content.size, ...(small === undefined ? {} : { image: URL.createObjectURL(small) }) });
+    const broken = photo === undefined && file.type.startsWith("image/") && file.type !== "image/svg+xml";
+    this.update({ name, size: content.size, broken, ...(small === undefined ? {} : { image: URL.createObjectURL(small) }) });
     const both = [await this.seal(this.view.id, name, content, (share) => this.update({ progress: share * 0.1 }))];
     if (small !== undefined) both.push(await this.seal(newId(), `${this.view.id}.thumbnail`, small, () => undefined));
     return [{ notes: both.map((one) => one.note), att: both.map((one) => one.att) }, both.map((one) => one.stored)];

@@ -36,7 +36,7 @@ export function chipOf(quote: QuoteView, index: number): ChipView {
   const cut = text.indexOf(medicine ? ". " : ": ");
   return {
     id: `${index}-${String(resource["id"] ?? "")}`, kind: medicine ? "medicine" : "order",
-    name: cut < 0 ? text : text.slice(0, cut), detail: cut < 0 ? "" : text.slice(cut + 2),
+    name: cut < 0 ? text : text.slice(0, cut), detail: cut < 0 ? "" : text.slice(cut + 2).trim(),
     code: medicine ? rxnormOf(resource) : "", fhir: { ...quote },
   };
 }
@@ -52,6 +52,12 @@ function rxnormOf(resource: { readonly [name: string]: Plain }): string {
     }
   }
   return "";
+}
+
+/** The resource inside a chip; empty where there is none. */
+export function resourceOf(chip: ChipView): { readonly [name: string]: Plain } {
+  const resource = chip.fhir["resource"] as Plain | undefined;
+  return isObject(resource) ? resource : {};
 }
 
 /** What a resource says, as pairs of a path and a value, for the one who wants to see the details without the EHR. */

@@ -2,7 +2,11 @@
 
 import { correctBody } from "../crypto/bodies.ts";
 import { fromUtf8, newId, utf8 } from "../crypto/encoding.ts";
+import type { ObjectText } from "../crypto/objects.ts";
+import { openKept, sealKept } from "../keys/kept.ts";
+import type { Ready } from "../keys/unlock.ts";
 import { ApiError, Unreachable } from "../live/api.ts";
+import { StoreFailed } from "../store/db.ts";
 import type { ChipView, FileView } from "../views/types.ts";
 import { bodyOf } from "./body.ts";
 import type { Desk } from "./desk.ts";
@@ -10,12 +14,31 @@ import { Attaching, type FilePlace } from "./attaching.ts";
 import { LARGEST_BYTES } from "./files.ts";
 import type { Wish } from "./tasks.ts";
 
+/** The server keeps it a little later than this browser does: each keeping there is a request. */
 const SAVE_AFTER_MS = 1_200;
+const KEEP_AFTER_MS = 150;
+const KIND = "words";
 
 interface Draft {
   readonly text: string;
   readonly chips: readonly ChipView[];
   readonly replyTo: string | null;
+  /** Of a new question. */
+  readonly subject?: string;
+  readonly topic?: string | null;
+  /** When it was written, in Unix milliseconds: the newer one counts. */
+  readonly at?: number;
+}
+
+/** What this browser keeps of a draft; `stored`: the server had the same, so that where it has none the draft is done with. */
+interface Kept extends Draft {
+  readonly stored: boolean;
+}
+
+/** Which new questions were begun in this browser: the names of their drafts. */
+export async function begunHere(ready: Ready): Promise<readonly string[]> {
+  const begun = await ready.store.all("drafts", `${KIND}:new`);
+  return begun.map(([key]) => key.slice(KIND.length + 1));
 }
 
 /** What is being written in one thread. */
@@ -28,16 +51,22 @@ export class Composing {
   /** The body id of one's own message that is corrected. */
   correcting: string | null = null;
   saved = false;
-  /** A file that was not taken, by name: it is too large. */
-  tooLarge: string | null = null;
+  /** Of a new question: a few words, and what it is about. */
+  subject = "";
+  topic: string | null = null;
+  /** The last file that was not taken, and why. */
+  notTaken: { readonly name: string; readonly why: "too-large" | "empty" } | null = null;
   private readonly listeners = new Set<() => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private keeping: ReturnType<typeof setTimeout> | undefined;
   private stored = false;
   private saving: Promise<void> = Promise.resolve();
 
   /** `draft` names the sealed object; a new thread's draft has no thread yet. */
   constructor(private readonly desk: Desk, private readonly draft: string, public place: FilePlace) {
     desk.page.live.onWipe(() => this.forget());
+    // The page goes: what was written in the last moment too.
+    addEventListener("pagehide", () => { if (this.keeping !== undefined) void this.keepHere(); });
   }
 
   subscribe(listener: () => void): () => void {
@@ -48,19 +77,39 @@ export class Composing {
   /** Takes up the draft where it was left, unless something was written meanwhile, and the files that were picked for it. */
   async resume(): Promise<void> {
     await this.resumeFiles();
+    const here = await this.kept();
+    if (here !== undefined) this.take(here);
     try {
       const found = await this.desk.ready.objects.read(this.desk.me, "draft", this.draft);
-      if (found === undefined || this.text !== "") return;
-      const draft = JSON.parse(fromUtf8(found.content)) as Draft;
-      this.stored = true;
-      this.saved = draft.text !== "" || draft.chips.length > 0;
-      this.text = draft.text;
-      this.chips = draft.chips;
-      this.replyTo = draft.replyTo;
-      this.notify();
+      this.stored = found !== undefined;
+      const there = found === undefined ? undefined : JSON.parse(fromUtf8(found.content)) as Draft;
+      // Sent or thrown away elsewhere: what is kept here was the same once.
+      if (there === undefined && here?.stored === true && this.isStill(here)) this.throwAway();
+      else if (there !== undefined && (there.at ?? 0) >= (here?.at ?? 0)) this.take(there, here);
     } catch (error) {
       if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
     }
+  }
+
+  /** Takes up a draft, unless something was written meanwhile. */
+  private take(draft: Draft, before?: Draft): void {
+    if (before === undefined ? this.text !== "" || this.subject !== "" : !this.isStill(before)) return;
+    this.text = draft.text;
+    // "Ask about this" may have put something in already.
+    if (before !== undefined || this.chips.length === 0) this.chips = draft.chips;
+    this.replyTo = draft.replyTo;
+    this.subject = draft.subject ?? "";
+    this.topic ??= draft.topic ?? null;
+    this.saved = !this.empty;
+    this.notify();
+  }
+
+  private get empty(): boolean {
+    return this.text === "" && this.chips.length === 0 && this.subject === "";
+  }
+
+  private isStill(draft: Draft): boolean {
+    return this.text === draft.text && this.subject === (draft.subject ?? "") && this.chips.length === draft.chips.length;
   }
 
   private async resumeFiles(): Promise<void> {
@@ -85,6 +134,19 @@ export class Composing {
     this.changed();
   }
 
+  /** In a few words. */
+  name(subject: string): void {
+    this.subject = subject;
+    this.changed();
+  }
+
+  /** What a new question is about. */
+  choose(topic: string | null): void {
+    if (this.topic === topic) return;
+    this.topic = topic;
+    if (!this.empty) this.changed();
+  }
+
   addChip(chip: ChipView): void {
     if (this.chips.some((one) => one.id === chip.id)) return;
     this.chips = [...this.chips, chip];
@@ -97,11 +159,17 @@ export class Composing {
   }
 
   addFiles(files: readonly File[]): void {
-    this.tooLarge = files.find((one) => one.size > LARGEST_BYTES)?.name ?? null;
+    this.notTaken = null;
     for (const file of files) {
-      if (file.size > LARGEST_BYTES) continue;
-      this.files = [...this.files, Attaching.pick(this.desk.ready, this.draft, this.place, file, () => this.notify())];
+      if (file.size > LARGEST_BYTES || file.size === 0) this.notTaken = { name: file.name, why: file.size === 0 ? "empty" : "too-large" };
+      else this.files = [...this.files, Attaching.pick(this.desk.ready, this.draft, this.place, file, () => this.notify())];
     }
+    this.notify();
+  }
+
+  /** The word about a file that was not taken was read. */
+  understood(): void {
+    this.notTaken = null;
     this.notify();
   }
 
@@ -145,24 +213,34 @@ export class Composing {
     return { id, wish: { kind: "message", body, att } };
   }
 
-  /** It is in the outbox now: the draft goes. */
+  /** It is in the outbox now, or not wanted any more: the draft goes. */
   clear(): void {
     for (const file of this.files) void file.remove();
-    this.forget();
-    this.notify();
+    this.throwAway();
     if (!this.stored) return;
     this.stored = false;
-    this.later(() => this.desk.ready.objects.remove(this.desk.me, "draft", this.draft));
+    void this.later(() => this.desk.ready.objects.remove(this.desk.me, "draft", this.draft));
+  }
+
+  private throwAway(): void {
+    this.forget();
+    this.notify();
+    void this.later(() => this.desk.ready.store.delete("drafts", this.key));
   }
 
   private forget(): void {
     clearTimeout(this.timer);
+    clearTimeout(this.keeping);
+    this.keeping = undefined;
     this.text = "";
+    this.subject = "";
+    this.topic = null;
     this.chips = [];
     for (const file of this.files) file.leave();
     this.files = [];
     this.replyTo = null;
     this.correcting = null;
+    this.notTaken = null;
     this.saved = false;
   }
 
@@ -170,29 +248,65 @@ export class Composing {
     this.saved = false;
     this.notify();
     clearTimeout(this.timer);
+    clearTimeout(this.keeping);
     // A correction is not a draft: its words are those of a message that is there already.
-    if (this.correcting === null) this.timer = setTimeout(() => this.save(), SAVE_AFTER_MS);
+    if (this.correcting !== null) return;
+    this.keeping = setTimeout(() => void this.keepHere(), KEEP_AFTER_MS);
+    this.timer = setTimeout(() => this.save(), SAVE_AFTER_MS);
+  }
+
+  private get key(): string {
+    return `${KIND}:${this.draft}`;
+  }
+
+  private get now(): Draft {
+    return { text: this.text, chips: this.chips, replyTo: this.replyTo, subject: this.subject, topic: this.topic, at: Date.now() };
+  }
+
+  private async kept(): Promise<Kept | undefined> {
+    const object = await this.desk.ready.store.get<ObjectText>("drafts", this.key);
+    return object === undefined ? undefined : openKept<Kept>(this.desk.ready, KIND, this.draft, object);
+  }
+
+  /** Keeps the words sealed in this browser, so that a reload loses nothing. */
+  private keepHere(stored = false): Promise<void> {
+    this.keeping = undefined;
+    const { ready } = this.desk;
+    const kept: Kept = { ...this.now, stored };
+    const gone = this.empty;
+    return this.later(async () => {
+      try {
+        if (gone) return await ready.store.delete("drafts", this.key);
+        const object = await sealKept(ready, KIND, this.draft, kept);
+        await ready.store.put("drafts", this.key, object, (read) => read.ct === object.ct);
+      } catch (error) {
+        // A full disk: the server keeps it a moment later.
+        if (!(error instanceof StoreFailed)) throw error;
+      }
+    });
   }
 
   private save(): void {
-    const draft: Draft = { text: this.text, chips: this.chips, replyTo: this.replyTo };
-    const empty = draft.text === "" && draft.chips.length === 0;
+    const draft = this.now;
+    const empty = this.empty;
     if (empty && !this.stored) return;
-    this.later(async () => {
+    void this.later(async () => {
       if (empty) await this.desk.ready.objects.remove(this.desk.me, "draft", this.draft);
       else await this.desk.ready.objects.update(this.desk.me, "draft", this.draft, () => utf8(JSON.stringify(draft)));
       this.stored = !empty;
-      this.saved = !empty && this.text === draft.text;
+      this.saved = !empty && this.isStill(draft);
+      if (this.saved) void this.keepHere(true);
       this.notify();
     });
   }
 
   /** One after the other: an older draft must not overtake a newer one. */
-  private later(work: () => Promise<void>): void {
+  private later(work: () => Promise<void>): Promise<void> {
     this.saving = this.saving.then(work).catch((error: unknown) => {
       // Offline: saved with the next change. Wiped: nothing is to be saved any more.
       if (!(error instanceof ApiError) && !(error instanceof Unreachable) && this.text !== "") throw error;
     });
+    return this.saving;
   }
 
   private notify(): void {

@@ -5,6 +5,7 @@ import { openKept, sealKept } from "../keys/kept.ts";
 import type { Ready } from "../keys/unlock.ts";
 import { ApiError, Unreachable, get } from "../live/api.ts";
 import type { ContextState } from "../views/components/context.tsx";
+import type { LookAlike } from "../views/components/patient.tsx";
 import { type ContextJson, toPanel } from "../views/panel.ts";
 import type { ChipView } from "../views/types.ts";
 
@@ -18,16 +19,23 @@ export interface PatientLine {
   readonly status: string;
   readonly has_keys: boolean;
   readonly account: string | null;
-  readonly look_alikes: readonly { readonly patient: string; readonly name: string; readonly birth_date: string }[];
+  /** The record's number with its label. */
+  readonly number?: string;
+  readonly look_alikes: readonly { readonly patient: string; readonly name: string; readonly birth_date: string; readonly number?: string }[];
 }
 
 type OrderLine = ContextJson["orders"][number] & { readonly chip_without_medicine: ChipView["fhir"] };
 type Json = Omit<ContextJson, "orders"> & { readonly orders: readonly OrderLine[] };
 
+/** Who is easily mistaken for a patient of the list. */
+export function lookAlikesOf(line: PatientLine): readonly LookAlike[] {
+  return line.look_alikes.map((one) => ({ name: one.name, birthDate: one.birth_date, number: one.number ?? "" }));
+}
+
 /** What the EHR knows of one patient. */
 export class ContextModel {
   state: ContextState = { state: "loading" };
-  lookAlikes: readonly { readonly name: string; readonly birthDate: string }[] = [];
+  lookAlikes: readonly LookAlike[] = [];
   /** Not for this person's role. */
   hidden = false;
   private json: Json | undefined;
@@ -63,7 +71,7 @@ export class ContextModel {
     try {
       const found = await get<{ items: readonly PatientLine[] }>(`/api/patients?${query.toString()}`);
       const own = found.items.find((one) => one.patient === this.patient);
-      this.lookAlikes = (own?.look_alikes ?? []).map((one) => ({ name: one.name, birthDate: one.birth_date }));
+      this.lookAlikes = own === undefined ? [] : lookAlikesOf(own);
       this.notify();
     } catch (error) {
       if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;

@@ -185,6 +185,11 @@ export class Desk implements SendingDesk {
     await this.outbox.hurry();
   }
 
+  /** Staff: a thread needs no answer, or does after all. What has come since it was seen is not answered by it. */
+  async answered(thread: ThreadModel, answered: boolean): Promise<void> {
+    await post(`/api/threads/${thread.id}/answered`, { sequence: thread.seq, answered });
+  }
+
   /** The highest head seen of a thread, in this browser or in another of this person's. */
   keptHead(thread: string): Promise<HeadText | null> {
     return this.heads.kept(thread);

@@ -1,9 +1,11 @@
 // The inbox of a page: its lines, opened by the worker, kept up to date by the stream.
 
 import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
+import { list } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { InboxRow, Turn } from "../views/types.ts";
 import type { Desk } from "./desk.ts";
+import { safeName, withoutThumbs } from "./files.ts";
 import type { HeadItem, Preview } from "./shapes.ts";
 import { run } from "./work.ts";
 
@@ -67,10 +69,16 @@ export class InboxModel {
     const pharmacy = this.desk.pharmacy(head.pharmacy)?.name ?? "";
     const readable = preview?.at !== null && preview !== undefined;
     return {
-      thread: head.thread, patient: head.patient, who: this.desk.staff ? head.patient_name ?? "" : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
-      last: readable ? preview.last : null, lastAt: Date.parse(head.last_at), unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
+      thread: head.thread, patient: head.patient, who: this.desk.staff ? head.patient_name ?? this.forSomebody(preview) : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
+      last: readable ? newest(preview) : null, lastAt: Date.parse(head.last_at), unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
       turn: this.turn(head), urgent: head.urgent, waitsForKeys: head.waits_for_keys,
     };
+  }
+
+  /** A patient without an account has no name here: whoever wrote for that patient has. */
+  private forSomebody(preview: Preview | undefined): string {
+    const name = preview?.begunBy == null || this.desk.isStaff(preview.begunBy) ? undefined : this.desk.ready.directory.name(preview.begunBy);
+    return name === undefined ? t("views.inbox.no-name") : t("views.inbox.for-somebody", { name });
   }
 
   private turn(head: HeadItem): Turn | null {
@@ -175,6 +183,13 @@ export class InboxModel {
   private notify(): void {
     for (const listener of this.listeners) listener();
   }
+}
+
+/** The newest message in a line: its words, and what comes with it where it has none. */
+function newest({ last, chips, files }: Preview): string | null {
+  if (last === null || last.trim() !== "") return last;
+  const names = [...chips, ...withoutThumbs(files).files.map((one) => safeName(one.name))];
+  return names.length === 0 ? last : t("views.inbox.things", { names: list(names) });
 }
 
 /** Ids in the headers of an inbox's records, read loosely; the worker verifies them. */

@@ -10,15 +10,16 @@ import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/
 import { Composer } from "../views/components/composer.tsx";
 import { medicineChip, orderChip } from "../views/components/context.tsx";
 import { TextField, TileChoice } from "../views/components/forms.tsx";
+import { lookAlikeWords } from "../views/components/patient.tsx";
 import { day } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, Topic } from "../views/types.ts";
 import { Composing, takesFiles } from "./compose.ts";
-import { ContextModel, type PatientLine } from "./context.ts";
+import { ContextModel, type PatientLine, lookAlikesOf } from "./context.ts";
 import type { Desk } from "./desk.ts";
-import { useChanges } from "./hooks.ts";
-import { ChipPicker, memberName } from "./pane.tsx";
+import { useAddress, useChanges } from "./hooks.ts";
+import { ChipPicker, memberName, problemOf } from "./pane.tsx";
 import { urgencyOf } from "./urgency.ts";
 import { ForWhom, patientName } from "./whose.tsx";
 
@@ -43,8 +44,9 @@ export function NewQuestion({ desk }: { readonly desk: Desk }) {
 
 function ForPatient({ desk }: { readonly desk: Desk }) {
   const patients = desk.patients;
-  const [whom, setWhom] = useState(patients.length === 1 ? patients[0] : wantedPatient(patients));
-  const [pharmacy, setPharmacy] = useState(desk.page.pharmacy);
+  const [address, go] = useAddress();
+  const whom = patients.length === 1 ? patients[0] : wantedPatient(patients, address.get("for"));
+  const pharmacy = desk.page.pharmacy ?? desk.pharmacy(address.get("pharmacy") ?? "") ?? null;
   if (patients.length === 0) {
     const ways = <div class="button-row"><LinkButton href="/invitation">{t("home.unbound.do")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>;
     return <EmptyState icon="person" heading title={t("threads.new.no-patient")} action={ways} />;
@@ -54,12 +56,12 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
       <div class="narrow stack">
         <h1>{t("threads.new.pharmacy")}</h1>
         <ul class="stack-tight">
-          {desk.page.pharmacies.filter((one) => one.offered || one.in_care.length > 0).map((one) => <li key={one.id}><Button look="quiet" onClick={() => setPharmacy(one)}>{one.name}</Button><p class="small soft">{one.address}</p></li>)}
+          {desk.page.pharmacies.filter((one) => one.offered || one.in_care.length > 0).map((one) => <li key={one.id}><Button look="quiet" onClick={() => go({ pharmacy: one.id })}>{one.name}</Button><p class="small soft">{one.address}</p></li>)}
         </ul>
       </div>
     );
   }
-  if (whom === undefined) return <Whom patients={patients} onPick={setWhom} />;
+  if (whom === undefined) return <Whom patients={patients} onPick={(one) => go({ for: one.kind === "self" ? "me" : one.patient })} />;
   // Whoever writes for somebody with keys of their own writes with that person, not behind their back.
   const members: readonly Member[] = whom.kind === "self" ? [{ id: desk.me, role: "patient" }]
     : [...(whom.account === null ? [] : [{ id: whom.account, role: "patient" as const }]), { id: desk.me, role: "proxy" }];
@@ -67,8 +69,7 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
 }
 
 /** Whom the address names: `for=me`, or a patient's id. */
-function wantedPatient(patients: readonly ActingFor[]): ActingFor | undefined {
-  const wanted = new URLSearchParams(location.search).get("for");
+function wantedPatient(patients: readonly ActingFor[], wanted: string | null): ActingFor | undefined {
   return patients.find((one) => (wanted === "me" ? one.kind === "self" : one.patient === wanted));
 }
 
@@ -88,13 +89,16 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
   const pharmacy = desk.ready.account.pharmacy ?? "";
   const [query, setQuery] = useState("");
   const [found, setFound] = useState<readonly PatientLine[] | undefined>(undefined);
-  const [picked, setPicked] = useState<PatientLine | undefined>(undefined);
+  const [address, go] = useAddress();
+  const [known, setKnown] = useState<ReadonlyMap<string, PatientLine>>(new Map());
+  const picked = known.get(address.get("patient") ?? "");
   const [problem, setProblem] = useState<string | null>(null);
   useEffect(() => {
     const timer = setTimeout(() => {
       const asked = new URLSearchParams({ pharmacy, q: query });
       get<{ items: readonly PatientLine[] }>(`/api/patients?${asked.toString()}`).then((answer) => {
         setFound(answer.items);
+        setKnown((before) => new Map([...before, ...answer.items.map((one) => [one.patient, one] as const)]));
         setProblem(null);
       }, (error: unknown) => setProblem(troubleWords(error)));
     }, query === "" ? 0 : 300);
@@ -102,26 +106,26 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
   }, [query]);
   if (picked !== undefined) {
     const people = picked.account === null ? [] : [{ id: picked.account, role: "patient" as const }];
-    return <Asking desk={desk} pharmacyId={pharmacy} patient={picked.patient} draft={`new_${picked.patient}`} people={people} about={picked} />;
+    return <Asking key={picked.patient} desk={desk} pharmacyId={pharmacy} patient={picked.patient} draft={`new_${picked.patient}`} people={people} about={picked} />;
   }
   return (
     <div class="narrow stack">
-      <h1>{t("threads.new.staff")}</h1>
+      <h1>{t("threads.title.patients")}</h1>
       <TextField id="find" label={t("threads.new.find")} hint={t("threads.new.find-hint")} value={query} onInput={setQuery} type="search" secret />
       {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
       {found === undefined ? problem === null ? <Spinner>{t("threads.opening")}</Spinner> : null : found.length === 0 ? <EmptyState icon="people" title={t("threads.new.none-found")} /> : (
-        <ul class="stack-tight">
-          {found.map((one) => (
-            <li key={one.patient}>
+        <ul class="list">
+          {[...found].sort((left, right) => left.name.localeCompare(right.name)).map((one) => (
+            <li key={one.patient} class="pick">
               {one.status === "active" ? (
-                <Button look="quiet" icon="person" onClick={() => setPicked(one)}><span translate={false}>{one.name}, {t("views.patient.born", { date: day(one.birth_date) })}</span></Button>
+                <button type="button" class="pick__row" onClick={() => go({ patient: one.patient })}><Icon name="person" /><Identity line={one} /><Icon name="next" /></button>
               ) : (
                 <>
-                  <p class="soft" translate={false}>{one.name}, {t("views.patient.born", { date: day(one.birth_date) })}</p>
+                  <div class="pick__row soft"><Icon name="person" /><Identity line={one} /></div>
                   <p class="lookalike"><Icon name="stop" />{t(has(`views.patient.${one.status}`) ? `views.patient.${one.status}` : "views.patient.inactive")}</p>
                 </>
               )}
-              {one.look_alikes.length === 0 ? null : <p class="lookalike">{t("views.patient.lookalike", { names: one.look_alikes.map((other) => `${other.name} (${day(other.birth_date)})`).join(", ") })}</p>}
+              {one.look_alikes.length === 0 ? null : <p class="lookalike"><Icon name="people" /><span>{lookAlikeWords(lookAlikesOf(one))}</span></p>}
               {one.has_keys ? null : <p class="small soft">{t("views.patient.waits")}</p>}
             </li>
           ))}
@@ -129,6 +133,12 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
       )}
     </div>
   );
+}
+
+/** By name, birth date and number: two of them may share the first two. */
+function Identity({ line }: { readonly line: PatientLine }) {
+  const parts = [t("views.patient.born", { date: day(line.birth_date) }), line.number === undefined || line.number === "" ? "" : t("views.patient.number", { number: line.number })];
+  return <span translate={false}><strong>{line.name}</strong> <span class="soft">{parts.filter((part) => part !== "").join(" · ")}</span></span>;
 }
 
 /** Topic, what it needs, words. */
@@ -143,10 +153,10 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   readonly about?: PatientLine;
 }) {
   const pharmacy = desk.pharmacy(pharmacyId);
-  const wanted = useMemo(() => new URLSearchParams(location.search), []);
-  const [topic, setTopic] = useState<Topic | null>(TOPICS.find((one) => one === wanted.get("topic")) ?? null);
-  const [picking, setPicking] = useState(true);
-  const [subject, setSubject] = useState("");
+  const [wanted, go] = useAddress();
+  const topic = TOPICS.find((one) => one === wanted.get("topic")) ?? null;
+  const picking = wanted.get("step") !== "words";
+  const toWords = (): void => go({ step: "words", medicine: null, order: null });
   const [raised, setRaised] = useState(false);
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
@@ -165,8 +175,10 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
       ?? panel?.orders.filter((one) => one.id === wanted.get("order")).map(orderChip)[0];
     if (chip === undefined || topic === null) return;
     composing.addChip(context.chipFor(chip, TEAM_OF[topic] === "pharmacists"));
-    setPicking(false);
+    toWords();
   }, [panel === null]);
+  useEffect(() => { if (topic !== null) composing.choose(topic); }, [topic]);
+  const begun = TOPICS.find((one) => one === composing.topic);
   if (pharmacy === undefined) return <EmptyState icon="offline" title={t("threads.offline.title")} action={<Button onClick={() => location.reload()}>{t("common.try-again")}</Button>}>{t("threads.offline.body")}</EmptyState>;
   const view = pharmacyView(pharmacy);
   if (topic === null) {
@@ -175,7 +187,14 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
         <h1>{t(desk.staff ? "threads.new.about" : "threads.new.title")}</h1>
         <ForWhom desk={desk} patient={patient} context={context} />
         {about === undefined ? <p class="lead">{t("threads.new.to", { pharmacy: pharmacy.name })}</p> : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
-        <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: Topic) => setTopic(chosen)}
+        {begun === undefined || (composing.text === "" && composing.subject === "" && composing.chips.length === 0) ? null : (
+          <Banner icon="edit" title={t("threads.new.begun", { topic: t(`views.topic.${begun}`) })}>
+            <p class="clip" translate={false}>{composing.subject || composing.text || composing.chips[0]?.name}</p>
+            <div class="button-row"><Button onClick={() => go({ topic: begun, step: "words" })}>{t("threads.new.continue")}</Button>
+              <Button look="quiet" onClick={() => composing.clear()}>{t("threads.new.throw-away")}</Button></div>
+          </Banner>
+        )}
+        <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: Topic) => go({ topic: chosen, step: null })}
           options={TOPICS.filter((one) => pharmacy.topics.includes(one)).map((one) => ({ value: one, label: t(`views.topic.${one}`), hint: t(`threads.new.hint.${one}`) }))} />
       </div>
     );
@@ -188,20 +207,20 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   const numbers = { emergency: pharmacy.emergency?.emergency ?? null, poison: pharmacy.emergency?.poison ?? null, pharmacy: pharmacy.phone, onCall: pharmacy.on_call_phone };
   const reading = desk.ready.directory.known.team(team)?.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody")) ?? [];
   const send = (urgent: boolean): void => {
-    if (!urgent && !desk.staff && urgencyOf(`${subject}\n${composing.text}`) !== null) {
+    if (!urgent && !desk.staff && urgencyOf(`${composing.subject}\n${composing.text}`) !== null) {
       setRaised(true);
       return;
     }
     setRaised(false);
     setSending(true);
     const { thread } = composing.place;
-    const { id, wish } = composing.wish(subject.trim() === "" ? defaultSubject(topic, composing.chips) : subject);
+    const { id, wish } = composing.wish(composing.subject.trim() === "" ? defaultSubject(topic, composing.chips) : composing.subject);
     const members = [...people, { id: team, role: "team" as const }];
     desk.begin({ thread, pharmacy: pharmacyId, patient, topic, members }, id, wish, urgent)
       .then(async () => {
         composing.clear();
         await accepted(desk, id);
-        location.assign(`/thread/${thread}`);
+        location.replace(`/thread/${thread}`);
       })
       .catch((error: unknown) => {
         setSending(false);
@@ -212,35 +231,34 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
     <div class="narrow stack" {...takesFiles(composing)}>
       <h1>{t(`views.topic.${topic}`)}</h1>
       <ForWhom desk={desk} patient={patient} context={context} />
-      <p class="small"><Button look="plain" onClick={() => setTopic(null)}>{t("threads.new.other-topic")}</Button></p>
+      <p class="small"><Button look="plain" onClick={() => go({ topic: null, step: null })}>{t("threads.new.other-topic")}</Button></p>
       {about === undefined ? null : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
       {open ? null : <Banner tone="warn" icon="clock" title={t("threads.new.closed.title")}><p>{t("threads.new.closed.body", { phone: pharmacy.phone })}</p></Banner>}
       {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
-      {composing.tooLarge === null ? null : <Banner tone="warn" announce slim><p>{t("threads.file.too-large", { name: composing.tooLarge })}</p></Banner>}
       {need !== undefined && picking && composing.chips.length === 0 && offered.length > 0 ? (
         <section class="stack-tight">
           <h2>{t(`threads.new.pick.${need}`)}</h2>
           <ChipPicker chips={offered} onPick={(chip) => {
             composing.addChip(context.chipFor(chip, withMedicines));
-            setPicking(false);
+            toWords();
           }} />
-          <Button look="plain" onClick={() => setPicking(false)}>{t("threads.new.pick.none")}</Button>
+          <Button look="plain" onClick={toWords}>{t("threads.new.pick.none")}</Button>
         </section>
       ) : (
         <>
-          <TextField id="subject" label={t("threads.new.subject")} hint={t("threads.new.subject-hint")} value={subject} onInput={setSubject} secret />
+          <TextField id="subject" label={t("threads.new.subject")} hint={t("threads.new.subject-hint")} value={composing.subject} onInput={(words) => composing.name(words)} secret />
           <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)} chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)}
             files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)} onAddFiles={(files) => composing.addFiles(files)}
             readers={[{ name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading }, ...people.filter((one) => one.id === desk.me || about !== undefined || desk.ready.directory.known.user(one.id) !== undefined).map((one) => (
-              { name: one.id === desk.me ? t("views.message.you") : about?.name ?? desk.ready.directory.name(one.id) ?? "", count: null, people: [] }
+              { name: one.id === desk.me ? t("views.readers.you") : about?.name ?? desk.ready.directory.name(one.id) ?? "", count: null, people: [] }
             ))]}
             {...(desk.staff ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
             {...(raised ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
             {...(need !== undefined && offered.length > 0 ? { [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {
               composing.chips.forEach((one) => composing.removeChip(one));
-              setPicking(true);
+              go({ step: null });
             } } : {})}
-            draftSaved={composing.saved} sending={sending} blocked={composing.files.some((one) => one.view.failed) ? t("threads.blocked.file-failed") : composing.filesReady ? null : t("threads.blocked.files")} />
+            {...problemOf(composing, null, () => undefined)} draftSaved={composing.saved} sending={sending} blocked={composing.files.some((one) => one.view.failed) ? t("threads.blocked.file-failed") : composing.filesReady ? null : t("threads.blocked.files")} />
         </>
       )}
     </div>

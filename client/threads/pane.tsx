@@ -6,16 +6,17 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { newId } from "../crypto/encoding.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
-import { Composer, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
-import { medicineChip, orderChip } from "../views/components/context.tsx";
+import { Composer, type ComposerProps, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
+import { medicineChip, orderChip, orderWords } from "../views/components/context.tsx";
 import { Dialog } from "../views/components/dialog.tsx";
 import { MessageList, type Place } from "../views/components/message-list.tsx";
-import type { MessageActs } from "../views/components/message.tsx";
-import { moment, phoneUri } from "../views/format.ts";
+import { HOURS, type MessageActs } from "../views/components/message.tsx";
+import { More } from "../views/components/more.tsx";
+import { day, moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
-import type { ChipView, FileView, MessageView, Pharmacy, TextMessage } from "../views/types.ts";
-import { detailsOf, subjectOrWords } from "./body.ts";
+import type { ChipView, FileView, MessageView, Panel, Pharmacy, TextMessage } from "../views/types.ts";
+import { detailsOf, resourceOf, subjectOrWords } from "./body.ts";
 import { type Composing, takesFiles } from "./compose.ts";
 import type { ContextModel } from "./context.ts";
 import type { Desk } from "./desk.ts";
@@ -23,7 +24,7 @@ import { openFile, picture, save, withoutThumbs } from "./files.ts";
 import { useChanges } from "./hooks.ts";
 import { printed } from "./printing.tsx";
 import type { Parcel } from "./send.ts";
-import type { BodyView, Plain, RecordView } from "./shapes.ts";
+import type { BodyView, RecordView } from "./shapes.ts";
 import { type Pending, type Writer, keyOf, toViews } from "./show.ts";
 import type { ThreadModel } from "./thread.ts";
 import { urgencyOf } from "./urgency.ts";
@@ -44,12 +45,16 @@ export interface PaneProps {
   readonly composing: Composing;
   readonly context: ContextModel | undefined;
   readonly title: ComponentChildren;
+  /** Patients: where the list of conversations is. */
+  readonly back?: string;
+  /** Staff: whether the conversation waits for an answer; undefined for patients, and as long as the queue has not come. */
+  readonly awaiting?: boolean | undefined;
   /** Staff: stands directly above the composer. */
   readonly above?: ComponentChildren;
 }
 
 /** A conversation of any length. */
-export function ThreadPane({ desk, thread, composing, context, title, above }: PaneProps) {
+export function ThreadPane({ desk, thread, composing, context, title, back, awaiting, above }: PaneProps) {
   useChanges(thread, composing, desk.outbox, context);
   const [pictures] = useState(() => new Map<string, string>());
   const [, again] = useState(0);
@@ -64,7 +69,8 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const unread = useRef<{ readonly thread: string; readonly key: string | null }>(undefined);
 
   useEffect(() => {
-    void thread.sync();
+    // What is not born yet the server knows nothing of: sending it looks for it.
+    if (birthOf(desk, thread.id) === undefined) void thread.sync();
     void composing.resume();
     return () => { for (const address of pictures.values()) URL.revokeObjectURL(address); };
   }, [thread.id]);
@@ -77,8 +83,9 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const birth = birthOf(desk, thread.id);
   const pharmacy = desk.pharmacy(info?.pharmacy ?? birth?.pharmacy ?? "");
   const shownPharmacy = pharmacy === undefined ? null : pharmacyView(pharmacy);
+  const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
   const closed = thread.opening.kind === "refused" || info?.patient_active === false;
-  const views = useViews(desk, thread, pending, closed, pictures, steady.current, hoursOf(desk, shownPharmacy), writesFor(desk, thread, context));
+  const views = useViews(desk, thread, pending, closed, pictures, steady.current, hoursOf(desk, shownPharmacy), writesFor(desk, thread, context), panel);
   if (unread.current?.thread !== thread.id && thread.opening.kind === "ready") {
     const seq = thread.firstUnread();
     const record = thread.records.find((one) => one.seq === seq);
@@ -94,7 +101,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
     onRetry: (key) => void desk.outbox.retry(key),
     onDiscard: (key) => void desk.outbox.remove(key),
     onPrint: (key) => void printed(desk, thread, now.current.context, now.current.views.filter((one) => one.key === key), "answer"),
-    onOpenChip: setChip,
+    onOpenChip: (one) => setChip(one),
     onOpenFile: (_, file) => void download(desk, thread, file).then(setProblem, (error: unknown) => setProblem(troubleWords(error))),
     onGoTo: (key) => document.getElementById(`message-${key}`)?.focus(),
   }), [desk, thread, composing]);
@@ -109,6 +116,15 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
     );
   }
 
+  // The pharmacy wrote before this person had keys: one plain word, and nothing to write with yet.
+  if (!desk.staff && info?.waits_for_keys === true && thread.opening.kind === "ready" && !thread.canWrite) {
+    return (
+      <div class="pane"><div class="thread-head">{backLink(back)}<div class="thread-head__title">{title}</div></div>
+        <EmptyState icon="lock" title={t("threads.waits.title")} action={pharmacy === undefined ? undefined
+          : <LinkButton look="quiet" icon="phone" href={phoneUri(pharmacy.phone)}>{t("common.call", { phone: pharmacy.phone })}</LinkButton>}>{t("threads.waits.body")}</EmptyState>
+      </div>
+    );
+  }
   const text = (key: string): TextMessage | undefined => views.find((one): one is TextMessage => one.kind === "text" && one.key === key);
   const send = (urgent: boolean): void => {
     if (!urgent && !desk.staff && urgencyOf(composing.text) !== null) {
@@ -119,6 +135,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
     const { id, wish } = composing.wish();
     void desk.append(thread.id, id, wish, urgent).then(() => composing.clear(), (error: unknown) => setProblem(troubleWords(error)));
   };
+  const mark = (answered: boolean): void => void desk.answered(thread, answered).catch((error: unknown) => setProblem(troubleWords(error)));
   const teams = thread.members.filter((one) => one.role === "team");
   const withMedicines = teams.some((one) => MEDICINE_TEAMS.has(one.id.split("_").at(-1) ?? ""));
   const replied = composing.replyTo === null ? undefined : text(composing.replyTo);
@@ -126,15 +143,16 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
   const numbers: EmergencyNumbers | null = pharmacy === undefined ? null : {
     emergency: pharmacy.emergency?.emergency ?? null, poison: pharmacy.emergency?.poison ?? null, pharmacy: pharmacy.phone, onCall: pharmacy.on_call_phone,
   };
-  const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
-  const blocked = blockedWords(desk, thread, composing);
+  const blocked = blockedWords(thread, composing);
   return (
     <div class="pane" ref={list} {...takesFiles(composing)}>
-      <div class="thread-head"><div class="thread-head__title">{title}</div>
-        <Button look="quiet" icon="print" onClick={() => void printed(desk, thread, context, views, "thread")}>{t("common.print")}</Button></div>
-      <Standing thread={thread} phone={pharmacy?.phone ?? null} />
-      {problem === null ? null : <Banner tone="warn" announce slim><p>{problem} <Button look="plain" onClick={() => setProblem(null)}>{t("common.close")}</Button></p></Banner>}
-      {composing.tooLarge === null ? null : <Banner tone="warn" announce slim><p>{t("threads.file.too-large", { name: composing.tooLarge })}</p></Banner>}
+      <div class="thread-head">
+        {backLink(back)}
+        <div class="thread-head__title">{title}</div>
+        {awaiting === true ? <Button look="quiet" icon="check" onClick={() => mark(true)}>{t("threads.answered.do")}</Button> : null}
+        <More label={t("threads.more")}>{() => <>{awaiting === false ? <button type="button" onClick={() => mark(false)}><Icon name="undo" />{t("threads.answered.undo")}</button> : null}<button type="button" onClick={() => void printed(desk, thread, context, views, "thread")}><Icon name="print" />{t("threads.print")}</button></>}</More>
+      </div>
+      <Standing thread={thread} phone={pharmacy?.phone ?? null} staff={desk.staff} />
       <Changes desk={desk} thread={thread} />
       <MessageList key={thread.id} messages={views} acts={acts} firstUnread={unread.current?.key ?? null} hasOlder={thread.opening.kind === "checking"}
         loadingOlder={thread.opening.kind === "checking"} onOlder={nothing} at={place.at} onPlace={place.onPlace} />
@@ -142,14 +160,14 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
       <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
         chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}
         readers={readersOf(desk, thread.readers)} {...changedOf(desk, thread.records)}
-        {...(desk.staff || shownPharmacy === null ? {} : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone } })}
+        {...(desk.staff || shownPharmacy === null ? {} : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone, said: views.at(-1)?.key === HOURS } })}
         {...(raised && numbers !== null ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
         {...(withMedicines && panel !== null && panel.medicines.length > 0 ? { onAddMedicine: () => setPicking("medicine") } : {})}
         {...(panel !== null && panel.orders.length > 0 ? { onAddOrder: () => setPicking("order") } : {})}
         onAddFiles={(files) => composing.addFiles(files)}
         {...(replied === undefined ? {} : { replyTo: { who: replied.mine ? t("views.message.you") : replied.who, text: replied.text, onCancel: () => composing.reply(null) } })}
         {...(corrected === undefined ? {} : { correcting: { time: moment(corrected.at), onCancel: () => composing.correct(null) } })}
-        draftSaved={composing.saved} sending={false} blocked={blocked} above={above} />
+        {...problemOf(composing, problem, () => setProblem(null))} draftSaved={composing.saved} sending={false} blocked={blocked} above={above} />
       {picking === null || panel === null ? null : (
         <Dialog title={t(picking === "medicine" ? "threads.pick.medicine" : "threads.pick.order")} onClose={() => setPicking(null)}>
           <ChipPicker chips={picking === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip)} onPick={(one) => {
@@ -158,7 +176,7 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
           }} />
         </Dialog>
       )}
-      {chip === null ? null : <ChipDetails chip={chip} onClose={() => setChip(null)} />}
+      {chip === null ? null : <ChipDetails chip={chip} staff={desk.staff} panel={panel} pharmacy={pharmacy?.name ?? ""} onClose={() => setChip(null)} />}
       {retracting === null ? null : (
         <Dialog title={t("threads.retract.title")} onClose={() => setRetracting(null)} actions={<>
           <Button look="danger" onClick={() => {
@@ -172,6 +190,10 @@ export function ThreadPane({ desk, thread, composing, context, title, above }: P
       )}
     </div>
   );
+}
+
+function backLink(href: string | undefined): ComponentChildren {
+  return href === undefined ? null : <a class="thread-head__back" href={href} aria-label={t("threads.back")} title={t("threads.back")}><Icon name="back" /></a>;
 }
 
 /**
@@ -191,10 +213,17 @@ function comeBack(desk: Desk, thread: string): { readonly at: Place | null; read
   };
 }
 
-/** What stands below a patient's newest message while nobody is at the pharmacy; null otherwise. */
-function hoursOf(desk: Desk, pharmacy: Pharmacy | null): string | null {
-  const notice = desk.staff || pharmacy === null ? null : readNotice(pharmacy);
-  return notice === null || pharmacy === null ? null : `${notice} ${t("common.call", { phone: pharmacy.onCallPhone ?? pharmacy.phone })}`;
+/** What stands below a patient's newest message while nobody is at the pharmacy and nobody has read it; null otherwise. */
+function hoursOf(desk: Desk, pharmacy: Pharmacy | null): { readonly text: string; readonly phone: string } | null {
+  const text = desk.staff || pharmacy === null ? null : readNotice(pharmacy);
+  return text === null || pharmacy === null ? null : { text, phone: pharmacy.onCallPhone ?? pharmacy.phone };
+}
+
+/** What went wrong just now, for the box it belongs to. */
+export function problemOf(composing: Composing, problem: string | null, onClose: () => void): Pick<ComposerProps, "problem"> {
+  const { notTaken } = composing;
+  if (notTaken !== null) return { problem: { words: t(`threads.file.${notTaken.why}`, { name: notTaken.name }), onClose: () => composing.understood() } };
+  return problem === null ? {} : { problem: { words: problem, onClose } };
 }
 
 /** Chips to pick from, as large rows. */
@@ -212,23 +241,50 @@ export function ChipPicker({ chips, onPick }: { readonly chips: readonly ChipVie
   );
 }
 
-function ChipDetails({ chip, onClose }: { readonly chip: ChipView; readonly onClose: () => void }) {
-  const resource = chip.fhir["resource"];
+/** A medicine or an order of a message in words. What the record says today stands beside it; the data themselves are for staff. */
+function ChipDetails({ chip, staff, panel, pharmacy, onClose }: {
+  readonly chip: ChipView; readonly staff: boolean; readonly panel: Panel | null; readonly pharmacy: string; readonly onClose: () => void;
+}) {
+  const resource = resourceOf(chip);
+  const ordered = resource["authoredOn"];
+  const medicine = chip.kind === "medicine" ? panel?.medicines.find((one) => one.id === resource["id"]) : undefined;
+  const order = chip.kind === "order" ? panel?.orders.find((one) => one.id === resource["id"]) : undefined;
+  const now = [medicine?.status ?? order?.stateWords ?? "", medicine === undefined || medicine.dose === chip.detail ? order?.stateReason ?? "" : medicine.dose].filter((one) => one !== "").join(" · ");
+  const facts: readonly (readonly [string, string])[] = [
+    [chip.kind === "medicine" ? "how" : "item", order?.item ?? chip.detail],
+    [chip.kind === "medicine" ? "prescribed" : "ordered", typeof ordered === "string" ? day(ordered) : ""],
+    ["by", medicine?.prescriber ?? ""],
+    ["now", now],
+    ["source", t("views.chip.source-of", { name: panel?.source ?? pharmacy })],
+    ["rxnorm", staff ? chip.code : ""],
+  ];
   return (
     <Dialog title={chip.name} onClose={onClose}>
-      {chip.detail === "" ? null : <p translate={false}>{chip.detail}</p>}
-      <p class="small soft">{t("threads.chip.from-message")}</p>
       <dl class="facts" translate={false}>
-        {typeof resource === "object" && resource !== null ? detailsOf(resource as { readonly [name: string]: Plain }).map(([name, value]) => (
-          <div key={name}><dt>{name}</dt><dd>{value}</dd></div>
-        )) : null}
+        {facts.filter(([, words]) => words !== "").map(([name, words]) => <div key={name}><dt>{t(`views.chip.${name}`)}</dt><dd>{words}</dd></div>)}
       </dl>
+      <p class="small soft">{t("threads.chip.from-message")}</p>
+      {staff ? (
+        <details class="small"><summary>{t("views.chip.raw")}</summary>
+          <dl class="facts" translate={false}>{detailsOf(resource).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
+        </details>
+      ) : null}
     </Dialog>
   );
 }
 
+/** An order in a message, with what is in it and how it stands now: the message itself holds no more than its number and day. */
+function asItStands(chip: ChipView, panel: Panel | null): ChipView {
+  if (chip.kind !== "order") return chip;
+  const resource = resourceOf(chip);
+  const order = panel?.orders.find((one) => one.id === resource["id"]);
+  if (order !== undefined) return { ...chip, detail: orderWords(order) };
+  const ordered = resource["authoredOn"];
+  return typeof ordered === "string" ? { ...chip, detail: [chip.detail, t("views.context.ordered", { date: day(ordered) })].filter((one) => one !== "").join(" · ") } : chip;
+}
+
 /** How sure the page is of what it shows. */
-function Standing({ thread, phone }: { readonly thread: ThreadModel; readonly phone: string | null }) {
+function Standing({ thread, phone, staff }: { readonly thread: ThreadModel; readonly phone: string | null; readonly staff: boolean }) {
   const { opening } = thread;
   if (opening.kind === "checking") return <Banner slim icon="lock"><p>{t("threads.checking", { percent: Math.floor(opening.share * 100) })}</p></Banner>;
   if (opening.kind === "refused") {
@@ -241,7 +297,7 @@ function Standing({ thread, phone }: { readonly thread: ThreadModel; readonly ph
       </Banner>
     );
   }
-  if (thread.info?.waits_for_keys === true) return <Banner slim icon="key"><p>{t("threads.waits-for-keys")}</p></Banner>;
+  if (staff && thread.info?.waits_for_keys === true) return <Banner slim icon="key"><p>{t("threads.waits-for-keys")}</p></Banner>;
   return null;
 }
 
@@ -306,12 +362,12 @@ function Missing({ desk }: { readonly desk: Desk }) {
   );
 }
 
-function blockedWords(desk: Desk, thread: ThreadModel, composing: Composing): string | null {
+function blockedWords(thread: ThreadModel, composing: Composing): string | null {
   if (thread.opening.kind === "refused") return t("threads.blocked.refused");
   if (thread.info?.patient_active === false) return t("threads.blocked.inactive");
   // Said above the box already, with what to do about it.
   if (thread.unconfirmed() !== undefined) return null;
-  if (thread.opening.kind === "ready" && thread.info !== undefined && !thread.canWrite) return t(thread.info.waits_for_keys && !desk.staff ? "threads.blocked.waits" : "threads.blocked.no-key");
+  if (thread.opening.kind === "ready" && thread.info !== undefined && !thread.canWrite) return t("threads.blocked.no-key");
   if (composing.files.some((one) => one.view.failed)) return t("threads.blocked.file-failed");
   if (!composing.filesReady) return t("threads.blocked.files");
   return null;
@@ -345,7 +401,7 @@ export function memberName(desk: Desk, id: string): string {
 export function readersOf(desk: Desk, members: readonly { readonly id: string }[]): readonly ReaderLine[] {
   return members.map(({ id }) => {
     const team = desk.ready.directory.known.team(id);
-    if (team === undefined) return { name: id === desk.me ? t("views.message.you") : memberName(desk, id), count: null, people: [] };
+    if (team === undefined) return { name: id === desk.me ? t("views.readers.you") : memberName(desk, id), count: null, people: [] };
     const people = team.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody"));
     return { name: memberName(desk, id), count: people.length, people };
   });
@@ -363,7 +419,8 @@ function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged
 
 function useViews(
   desk: Desk, thread: ThreadModel, pending: readonly Pending[], closed: boolean, pictures: ReadonlyMap<string, string>,
-  steady: Map<string, { text: string; view: MessageView }>, notice: string | null, forWhom: string,
+  steady: Map<string, { text: string; view: MessageView }>, notice: { readonly text: string; readonly phone: string } | null, forWhom: string,
+  panel: Panel | null,
 ): readonly MessageView[] {
   return useMemo(() => {
     const views = toViews({
@@ -375,8 +432,9 @@ function useViews(
       },
       startedAgain: (id, before, now) => desk.ready.directory.startedAgain(id, before) && !desk.ready.directory.startedAgain(id, now),
     });
+    for (const [index, one] of views.entries()) if (one.kind === "text" && one.chips.length > 0) views[index] = { ...one, chips: one.chips.map((chip) => asItStands(chip, panel)) };
     const last = views.findLast((one) => one.kind !== "system");
-    if (notice !== null && last?.kind === "text" && last.mine) views.push({ kind: "system", key: "hours", at: last.at, text: notice, warn: true });
+    if (notice !== null && last?.kind === "text" && last.mine && last.state !== "read") views.push({ kind: "system", key: HOURS, at: last.at, ...notice, warn: true });
     // The same value stays the same object, so that only what has changed is drawn again.
     return views.map((view) => {
       const text = JSON.stringify(view);
@@ -385,7 +443,7 @@ function useViews(
       steady.set(view.key, { text, view });
       return view;
     });
-  }, [thread, thread.version, desk.outbox.version, pictures.size, closed, notice, forWhom]);
+  }, [thread, thread.version, desk.outbox.version, pictures.size, closed, notice?.text, forWhom, panel]);
 }
 
 /** Read is what stood on a visible screen, with its end in view, for a second. */

@@ -115,7 +115,13 @@ export interface HeadItem {
 export interface Preview {
   readonly thread: string;
   readonly subject: string | null;
+  /** Who began the conversation. */
+  readonly begunBy: string | null;
+  /** The newest words; empty where the subject says them already. */
   readonly last: string | null;
+  /** Medicines and orders of the newest message by name, and its files. */
+  readonly chips: readonly string[];
+  readonly files: readonly FileNote[];
   /** Who wrote the newest message shown, and the place a receipt for it must name; null where it did not verify. */
   readonly lastBy: string | null;
   readonly at: HeadText | null;

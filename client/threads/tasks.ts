@@ -381,7 +381,7 @@ export const threadTasks = {
 };
 
 async function preview(item: HeadItem): Promise<Preview> {
-  const nothing: Preview = { thread: item.thread, subject: null, last: null, lastBy: null, at: null };
+  const nothing: Preview = { thread: item.thread, subject: null, begunBy: null, last: null, chips: [], files: [], lastBy: null, at: null };
   const messages = [...item.first.slice(1), ...(item.last === null ? [] : [item.last])];
   if (item.epochs.length === 0 || messages.length === 0) return nothing;
   let shown = nothing;
@@ -395,8 +395,11 @@ async function preview(item: HeadItem): Promise<Preview> {
     const content = await reader.content(record);
     const body = content.kind === "body" ? readBody(content.text) : undefined;
     const words = body?.kind === "text" || body?.kind === "correct" ? body.text : null;
-    if (index === 0 && body?.kind === "text") shown = { ...shown, subject: subjectOrWords(body) };
-    shown = { ...shown, last: words, lastBy: record.header.user, at: { seq: record.header.seq, head: b64(chainHash(record)) } };
+    if (index === 0 && body?.kind === "text") shown = { ...shown, subject: subjectOrWords(body), begunBy: record.header.user };
+    // A subject that is made of the first words says them already.
+    const said = index === 0 && body?.kind === "text" && shown.subject === subjectOrWords({ subject: undefined, text: body.text });
+    const things = body?.kind === "text" ? { chips: body.fhir.map((one) => one.text.split(/[.:] /, 1)[0]!), files: body.files } : { chips: [], files: [] };
+    shown = { ...shown, last: said ? "" : words, ...things, lastBy: record.header.user, at: { seq: record.header.seq, head: b64(chainHash(record)) } };
   }
   return shown;
 }

@@ -301,8 +301,16 @@ export class ThreadModel {
     } catch (error) {
       if (isCode(error, "receipt-older")) return;
       if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;
-      this.told[kind] = seq - 1;
+      // What the server refuses for good is not asked of it each second again.
+      if (!(error instanceof ApiError) || error.status === 401 || error.status === 429 || error.status >= 500) this.told[kind] = seq - 1;
+      return;
     }
+    if (kind === "read") this.notify();
+  }
+
+  /** Up to where this person is known to have read. */
+  get readTo(): number {
+    return this.told.read ?? 0;
   }
 
   /** An epoch that cannot be opened here is told to the others, whose next message brings a new one. */

@@ -69,7 +69,7 @@ export function AppFrame(props: FrameProps) {
               <><Utility {...props} /><a class="button button--quiet" href="/login">{t("common.nav.signin")}</a></>
             ) : (
               <details class="fold">
-                <summary><Icon name="menu" />{t("common.menu")}</summary>
+                <summary><Icon name="menu" /><span class="menu-word">{t("common.menu")}</span></summary>
                 <nav class="fold__list" aria-label={t("common.menu.label")}><Links menu={menu} path={props.path} icons /><Utility {...props} fold /></nav>
               </details>
             )}

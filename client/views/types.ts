@@ -39,6 +39,8 @@ export interface FileView {
   /** Share sent, 0 to 1; null once it is there. */
   readonly progress: number | null;
   readonly failed: boolean;
+  /** Says it is a picture, and this browser cannot draw it: it goes as it is. */
+  readonly broken?: boolean;
 }
 
 /** `received` is what others wrote; the rest is one's own. */
@@ -96,6 +98,8 @@ export interface OddMessage extends Written {
 export interface SystemLine extends Common {
   readonly kind: "system";
   readonly text: string;
+  /** A number to call, offered at its end. */
+  readonly phone?: string;
   readonly warn: boolean;
 }
 

@@ -111,6 +111,7 @@ SHAPES: dict[Action, Shape] = {
     Action.THREAD_LISTED: _QUERY,
     Action.THREAD_READ: _READ,
     Action.THREAD_MEMBERS_CHANGED: _UPDATE,
+    Action.THREAD_ANSWERED: _UPDATE,
     Action.MESSAGE_SENT: _CREATE,
     Action.MESSAGE_READ: _READ,
     Action.MESSAGE_RETRACTED: _DELETE,

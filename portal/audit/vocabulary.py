@@ -39,6 +39,7 @@ class Action(StrEnum):
     THREAD_LISTED = "thread.listed"
     THREAD_READ = "thread.read"
     THREAD_MEMBERS_CHANGED = "thread.members-changed"
+    THREAD_ANSWERED = "thread.answered"
     MESSAGE_SENT = "message.sent"
     MESSAGE_READ = "message.read"
     MESSAGE_RETRACTED = "message.retracted"

@@ -61,6 +61,12 @@ def give_password(page: Page, login: str) -> None:
     page.locator("form").filter(has=page.locator("#password")).get_by_role("button").click()
 
 
+def act(message: Locator, name: str) -> None:
+    """Do something with a message: what can be done lies behind its small button."""
+    message.locator(".more__button").click()
+    message.get_by_role("button", name=name).click()
+
+
 def get_code(page: Page) -> str:
     """Set a recovery code on the page for it; gives the code as a person copies it from the sheet."""
     page.goto("/recovery")

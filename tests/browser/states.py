@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from demo_world import confirm_with, team
+from demo_world import act, confirm_with, team
 from playwright.sync_api import Page, Route, expect
 from stage import Stage, answer_with, cut, refuse
 from talking import THREAD, say
@@ -849,7 +849,7 @@ def _(stage: Stage) -> Page:
 @state("thread-corrected")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", asked(stage))
-    page.get_by_role("button", name="Correct").first.click()
+    act(page.locator("article.bubble--mine").first, "Correct")
     say(page, "May I take ibuprofen 200 mg with my tablets?")
     page.get_by_text("Corrected").first.wait_for()
     return page
@@ -858,7 +858,7 @@ def _(stage: Stage) -> Page:
 @state("thread-retract")
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", asked(stage))
-    page.get_by_role("button", name="Take back").first.click()
+    act(page.locator("article.bubble--mine").first, "Take back")
     page.locator("dialog").wait_for()
     return page
 
@@ -868,7 +868,7 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", asked(stage))
     say(page, "Forget what I said")
     sent(page, "Forget what I said")
-    page.get_by_role("button", name="Take back").last.click()
+    act(page.locator("article.bubble--mine").last, "Take back")
     page.locator("dialog").get_by_role("button", name="Take back").click()
     page.get_by_text("took this message back").first.wait_for()
     return page
@@ -1133,7 +1133,7 @@ def _(stage: Stage) -> Page:
     path = asked(stage, "judy")
     page = stage.with_keys("bob", path)
     page.get_by_text("Nothing recorded about allergies").first.wait_for()
-    page.get_by_role("button", name="Reply").first.wait_for()
+    page.locator("article .more__button").first.wait_for()
     return page
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from complaints import Complaints
-from demo_world import Demo, confirm_with, demo, get_code, sign_in, team
+from demo_world import Demo, act, confirm_with, demo, get_code, sign_in, team
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 __all__ = ["demo"]
@@ -228,14 +228,14 @@ def test_alice_corrects_and_takes_back(cast: Cast) -> None:
     alice, bob = cast("alice"), cast("bob")
     address = ask(alice, "I take 5 mg")
     opens(bob, address)
-    said(alice, "I take 5 mg").get_by_role("button", name="Correct").click()
+    act(said(alice, "I take 5 mg"), "Correct")
     write(alice, "I take 10 mg")
     expect(said(bob, "I take 10 mg")).to_contain_text("Corrected", timeout=SOON)
     expect(said(bob, "I take 5 mg")).to_have_count(0)
     write(alice, "This belongs to another thread")
     hears(bob, "This belongs to another thread")
     expect(said(alice, "another thread")).to_contain_text("Read by Bob", timeout=SOON)
-    said(alice, "another thread").get_by_role("button", name="Take back").click()
+    act(said(alice, "another thread"), "Take back")
     alice.locator("dialog").get_by_role("button", name="Take back").click()
     expect(alice.get_by_text("This belongs to another thread")).to_have_count(0, timeout=SOON)
     expect(bob.locator("article").filter(has_text="took this message back")).to_contain_text(
@@ -364,10 +364,13 @@ def test_nobody_reads_before_monday_is_said_while_writing_and_after(cast: Cast) 
 
     alice.route("**/api/pharmacies", shut)
     ask(alice, "When is this read?")
-    for place in (alice.locator(".composer"), alice.locator(".messages")):
-        expect(place).to_contain_text("Nobody reads this before")
-        expect(place).to_contain_text("8:00")
-        expect(place).to_contain_text("Call +1 555 0101")
+    # One note at a time: below what was sent, or at the box while she writes.
+    places = alice.locator(".messages"), alice.locator(".composer")
+    for shown, hidden in (places, places[::-1]):
+        for words in ("Nobody reads this before", "8:00", "Call +1 555 0101"):
+            expect(shown.get_by_text(words).first).to_be_visible(timeout=SOON)
+        expect(hidden.get_by_text("Nobody reads this before")).to_be_hidden()
+        alice.get_by_label("Your message").focus()
     alice.unroute("**/api/pharmacies")
 
 
@@ -423,7 +426,8 @@ def test_what_staff_print_names_the_patient_twice_over_and_is_on_record(cast: Ca
     opens(bob, address)
     expect(bob.locator(".patient__row")).to_contain_text("born Mar 14, 1974", timeout=20_000)
     with bob.expect_response("**/api/prints") as noted:
-        bob.locator(".thread-head").get_by_role("button", name="Print").click()
+        bob.locator(".thread-head .more__button").click()
+        bob.get_by_role("button", name="Print this conversation").click()
     assert noted.value.status == 204
     expect(bob.locator("body")).to_have_attribute("data-paper", re.compile("."), timeout=SOON)
     paper = bob.locator("body").get_attribute("data-paper") or ""

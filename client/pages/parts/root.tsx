@@ -88,6 +88,8 @@ export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: Se
 export interface RootAct {
   readonly title: string;
   readonly body?: string;
+  /** The number of the person it is about, to be compared with what that person reads out. */
+  readonly safety?: readonly string[];
   readonly danger?: boolean;
   readonly confirm: string;
   /** Where to go on after a fresh sign-in: the query of this page that begins the act again. */
@@ -114,6 +116,11 @@ export async function prepare(ready: Ready, act: RootAct): Promise<Asking> {
     if (!isCode(error, "step-up")) throw error;
     return leaveFor("/step-up", { next: `${location.pathname}?${new URLSearchParams(act.query).toString()}` });
   }
+}
+
+/** A safety number, in the groups in which people read it out. */
+export function SafetyGroups({ groups }: { readonly groups: readonly string[] }) {
+  return <p class="safety figures" translate={false}>{groups.map((group) => <span key={group}>{group}</span>)}</p>;
 }
 
 /** The dialog of an act that needs the root key. */
@@ -146,6 +153,7 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
   return (
     <Dialog title={act.title} onClose={busy ? undefined : onClose} urgent={act.danger === true}>
       {act.body === undefined ? null : <p>{act.body}</p>}
+      {act.safety === undefined ? null : <div class="stack-tight"><p>{t("keys.team.admit.safety")}</p><SafetyGroups groups={act.safety} /></div>}
       {root !== undefined ? (
         <>
           {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}

@@ -39,6 +39,8 @@ export interface ButtonProps {
   readonly expanded?: boolean;
   readonly controls?: string;
   readonly shortcut?: string;
+  /** Shown beside the pointer, where a button has only a drawing. */
+  readonly title?: string;
   readonly buttonRef?: Ref<HTMLButtonElement>;
 }
 
@@ -47,7 +49,7 @@ function buttonClass(look: ButtonProps["look"], big: boolean): string {
 }
 
 /** A button. While `busy` or `disabled` it keeps its place and focus, and does nothing. */
-export function Button({ children, look, big = false, icon, type = "button", busy = false, disabled = false, onClick, label, pressed, expanded, controls, shortcut, buttonRef }: ButtonProps) {
+export function Button({ children, look, big = false, icon, type = "button", busy = false, disabled = false, onClick, label, pressed, expanded, controls, shortcut, title, buttonRef }: ButtonProps) {
   const off = busy || disabled;
   const extra: ButtonHTMLAttributes<HTMLButtonElement> & { ref?: Ref<HTMLButtonElement> } = {};
   if (label !== undefined) extra["aria-label"] = label;
@@ -55,6 +57,7 @@ export function Button({ children, look, big = false, icon, type = "button", bus
   if (expanded !== undefined) extra["aria-expanded"] = expanded;
   if (controls !== undefined) extra["aria-controls"] = controls;
   if (shortcut !== undefined) extra["aria-keyshortcuts"] = shortcut;
+  if (title !== undefined) extra.title = title;
   if (off) extra["aria-disabled"] = true;
   if (busy) extra["aria-busy"] = true;
   if (buttonRef !== undefined) extra.ref = buttonRef;

@@ -17,17 +17,13 @@ export interface ReaderLine {
   readonly people: readonly string[];
 }
 
-/** Who can read this: always in view above the composer. */
+/** Who can read this: always in view above the composer; the people behind a team one click away. */
 export function WhoCanRead({ readers, changed }: { readonly readers: readonly ReaderLine[]; readonly changed?: string }) {
   const names = readers.map((one) => (one.count === null ? one.name : t("views.readers.team", { name: one.name, count: one.count })));
   const people = readers.flatMap((one) => one.people);
-  return (
-    <div class="readers">
-      <Icon name="lock" /> <span>{t("views.readers.line", { names: list(names) })}</span>
-      {changed === undefined ? null : <> <strong>{changed}</strong></>}
-      {people.length === 0 ? null : <details><summary>{t("views.readers.show")}</summary>{list(people)}</details>}
-    </div>
-  );
+  const line = <><Icon name="lock" /><span>{t("views.readers.line", { names: list(names) })}{changed === undefined ? null : <> <strong>{changed}</strong></>}</span></>;
+  if (people.length === 0) return <p class="readers readers__line">{line}</p>;
+  return <details class="readers"><summary class="readers__line">{line}</summary><p>{t("views.readers.people", { names: list(people) })}</p></details>;
 }
 
 /** When the message will be read. `notice` is a sentence when nobody is there now; null while the pharmacy is open. */
@@ -88,7 +84,12 @@ export interface ComposerProps {
   readonly readers: readonly ReaderLine[];
   readonly readersChanged?: string;
   /** See HoursNotice; `undefined`: not shown (staff). */
-  readonly hours?: { readonly notice: string | null; readonly phone: string };
+  readonly hours?: {
+    readonly notice: string | null;
+    readonly phone: string;
+    /** It stands below the newest message already, until somebody writes. */
+    readonly said?: boolean;
+  };
   /** Shown above everything, instead of the row of buttons, until the person decides. */
   readonly urgency?: { readonly numbers: EmergencyNumbers; readonly onSendAnyway: () => void; readonly onBack: () => void };
   readonly onAddMedicine?: () => void;
@@ -100,6 +101,8 @@ export interface ComposerProps {
   readonly sending: boolean;
   /** Why nothing can be sent now, in words; null when it can. */
   readonly blocked: string | null;
+  /** What went wrong with what was just done, such as a file that is too large. */
+  readonly problem?: { readonly words: string; readonly onClose: () => void };
   /** Accepted by the file dialog. */
   readonly accept?: string;
   /** Staff: stands directly above the box. */
@@ -118,7 +121,16 @@ export function Composer(props: ComposerProps) {
     event.currentTarget.value = "";
     if (files.length > 0) onAddFiles?.(files);
   };
-  const send = () => { if (ready) props.onSend(); };
+  // A medicine alone asks nothing: one tap after picking it must not send it off.
+  const wordless = props.text.trim() === "" && props.files.length === 0;
+  const [wanting, setWanting] = useState(false);
+  const box = useRef<HTMLTextAreaElement>(null);
+  const send = () => {
+    if (!ready) return;
+    setWanting(wordless);
+    if (wordless) box.current?.focus();
+    else props.onSend();
+  };
   const form = useRef<HTMLFormElement>(null);
   const [awake, setAwake] = useState(false);
   const begun = props.text !== "" || props.chips.length > 0 || props.files.length > 0 || replyTo !== undefined || correcting !== undefined;
@@ -128,6 +140,12 @@ export function Composer(props: ComposerProps) {
     document.addEventListener("pointerdown", away);
     return () => document.removeEventListener("pointerdown", away);
   }, []);
+  const foot = (
+    <p class="small soft composer__foot">
+      <span id={`${id}-aids`} class={props.draftSaved ? "sr-only" : ""}>{t("views.composer.aids-off")}{onAddFiles === undefined ? "" : ` ${t("views.composer.files-limit")}`}</span>
+      <span role="status">{props.draftSaved ? t("views.composer.draft-saved") : ""}</span>
+    </p>
+  );
   return (
     <form ref={form} class={awake || begun || props.urgency !== undefined ? "composer no-print" : "composer composer--slim no-print"} onFocusIn={() => setAwake(true)} onSubmit={(event) => {
       event.preventDefault();
@@ -136,7 +154,11 @@ export function Composer(props: ComposerProps) {
       {props.urgency === undefined ? null : <UrgencyCard {...props.urgency} />}
       {props.above}
       <WhoCanRead readers={props.readers} {...(props.readersChanged === undefined ? {} : { changed: props.readersChanged })} />
-      {props.hours === undefined ? null : <div class="composer__hours"><HoursNotice notice={props.hours.notice} phone={props.hours.phone} /></div>}
+      {props.hours === undefined ? null : <div class={props.hours.said === true ? "composer__hours composer__hours--said" : "composer__hours"}><HoursNotice notice={props.hours.notice} phone={props.hours.phone} /></div>}
+      {props.problem === undefined ? null : (
+        <Banner tone="warn" slim announce><p>{props.problem.words} <Button look="plain" onClick={props.problem.onClose}>{t("common.close")}</Button></p></Banner>
+      )}
+      {wanting && wordless ? <p class="field__error" role="alert"><Icon name="warn" />{t("views.composer.words-first")}</p> : null}
       {props.blocked === null ? null : <Banner tone="warn" slim announce><p>{props.blocked}</p></Banner>}
       <div class="composer__box">
         {replyTo === undefined ? null : (
@@ -147,9 +169,11 @@ export function Composer(props: ComposerProps) {
           <p class="row small"><Icon name="edit" /> {t("views.composer.correcting", { time: correcting.time })} <Button look="plain" onClick={correcting.onCancel}>{t("common.cancel")}</Button></p>
         )}
         <label class="sr-only" for={id}>{t("views.composer.label")}</label>
-        <textarea {...PRIVATE_WORDS} id={id} class="area" rows={2} value={props.text} placeholder={t("views.composer.placeholder")} aria-describedby={`${id}-aids`}
+        <textarea {...PRIVATE_WORDS} ref={box} id={id} class="area" rows={2} value={props.text} placeholder={t("views.composer.placeholder")} aria-describedby={`${id}-aids`}
           onInput={(event) => props.onText(event.currentTarget.value)}
           onKeyDown={(event) => {
+            // The single letters of the workbench act outside of fields only: Escape leads out of this one.
+            if (event.key === "Escape" && !event.isComposing) event.currentTarget.blur();
             if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
             event.preventDefault();
             send();
@@ -163,7 +187,7 @@ export function Composer(props: ComposerProps) {
           {props.onAddOrder === undefined ? null : <AddButton icon="box" label={t("views.composer.order")} onClick={props.onAddOrder} />}
           {onAddFiles === undefined ? null : (
             <>
-              <AddButton icon="clip" label={t("views.composer.file")} onClick={() => picker.current?.click()} />
+              <AddButton icon="clip" label={t("views.composer.file")} title={t("views.composer.file-limit")} onClick={() => picker.current?.click()} />
               <input ref={picker} type="file" multiple hidden {...(props.accept === undefined ? {} : { accept: props.accept })} onChange={chosen} />
               {touched() ? (
                 <>
@@ -173,12 +197,10 @@ export function Composer(props: ComposerProps) {
               ) : null}
             </>
           )}
+          {foot}
           <Button type="submit" icon="send" busy={props.sending} disabled={!ready} shortcut="Control+Enter">{t(props.sending ? "views.composer.sending" : "views.composer.send")}</Button>
         </div>
-      ) : null}
-      <p class="small soft composer__foot" id={`${id}-aids`}>
-        {t("views.composer.aids-off")} <span role="status">{props.draftSaved ? t("views.composer.draft-saved") : ""}</span>
-      </p>
+      ) : foot}
     </form>
   );
 }
@@ -188,8 +210,10 @@ function touched(): boolean {
   return matchMedia("(pointer: coarse)").matches;
 }
 
-function AddButton({ icon, label, onClick }: { readonly icon: "pill" | "box" | "clip" | "image"; readonly label: string; readonly onClick: () => void }) {
-  return <Button look="quiet" icon={icon} onClick={onClick}><span class="words-when-wide">{label}</span></Button>;
+function AddButton({ icon, label, title = label, onClick }: {
+  readonly icon: "pill" | "box" | "clip" | "image"; readonly label: string; readonly title?: string; readonly onClick: () => void;
+}) {
+  return <Button look="quiet" icon={icon} title={title} onClick={onClick}><span class="words-when-wide">{label}</span></Button>;
 }
 
 function FileRow({ file, onRemove }: { readonly file: FileView; readonly onRemove: () => void }) {
@@ -197,7 +221,7 @@ function FileRow({ file, onRemove }: { readonly file: FileView; readonly onRemov
   return (
     <div class="file-row">
       <Icon name={file.failed ? "warn" : file.image === null ? "file" : "image"} />
-      <span translate={false}>{file.failed ? t("views.file.failed", { name: file.name }) : file.name}</span>
+      <span translate={false}>{file.failed ? t("views.file.failed", { name: file.name }) : file.name}{file.broken === true ? <small class="soft"> {t("views.file.broken")}</small> : null}</span>
       <button type="button" aria-label={t("views.file.remove", { name: file.name })} onClick={onRemove}><Icon name="close" /></button>
       {file.progress === null ? null : <progress max={100} value={percent} aria-label={t("views.file.progress", { name: file.name, percent })} />}
     </div>

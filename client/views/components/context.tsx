@@ -7,7 +7,6 @@ import { has, t } from "../i18n.ts";
 import { RUNNING_LOW_DAYS } from "../panel.ts";
 import type { ChipView, Panel, PanelMedicine, PanelOrder, PanelReading, SectionState } from "../types.ts";
 import { Banner, Button, Icon, Spinner, Tag } from "./basics.tsx";
-import { AllergyStrip } from "./patient.tsx";
 
 /** `down`: the EHR cannot be reached; `panel` is then the last view kept sealed in this browser, or null. */
 export type ContextState =
@@ -59,7 +58,6 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
   const { sections } = panel;
   return (
     <>
-      <section><h2>{t("views.context.allergies")}</h2><AllergyStrip panel={panel} /></section>
       {panel.sight === "desk" ? <p class="nothing"><Icon name="lock" /> {t("views.context.hidden")}</p> : (
         <section>
           <h2>{t("views.context.active")}<span>{active.length}</span></h2>
@@ -177,7 +175,12 @@ export function medicineChip(medicine: PanelMedicine): ChipView {
 
 /** The chip of an order. */
 export function orderChip(order: PanelOrder): ChipView {
-  return { id: `order-${order.id}`, kind: "order", name: order.title, detail: order.stateWords, code: "", fhir: order.chip };
+  return { id: `order-${order.id}`, kind: "order", name: order.title, detail: orderWords(order), code: "", fhir: order.chip };
+}
+
+/** What is in an order, how it stands, and since when: a number alone tells nobody which one it is. */
+export function orderWords(order: PanelOrder): string {
+  return [order.item, order.stateWords, order.orderedOn === null ? "" : t("views.context.ordered", { date: day(order.orderedOn) })].filter((one) => one !== "").join(" · ");
 }
 
 function orderTone(order: PanelOrder): { tone?: "ok" | "warn" | "urgent" | "info"; icon: "check" | "clock" | "warn" | "box" } {

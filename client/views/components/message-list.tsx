@@ -8,7 +8,7 @@ import { dayLine, sameDay } from "../format.ts";
 import { t } from "../i18n.ts";
 import type { MessageView } from "../types.ts";
 import { Button, LiveRegion, Spinner } from "./basics.tsx";
-import { Message, type MessageActs, stateWords } from "./message.tsx";
+import { HOURS, Message, type MessageActs, stateWords } from "./message.tsx";
 
 /** Drawn at once; 50 bubbles stay well below one frame budget of 50 ms. */
 const STEP = 50;
@@ -42,17 +42,24 @@ export interface Place {
   readonly top: number;
 }
 
+/** What stays where it is: the end, the line above what is new until somebody scrolls, or the message somebody scrolled to. */
+type Anchor = { readonly at: "end" | "line" } | { readonly at: "message"; readonly place: Place };
+
 /** Drawn again only when one of its values is another one: a word typed below it costs nothing here. */
 export const MessageList = memo(function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlder, onOlder, at = null, onPlace, onSeenEnd }: MessageListProps) {
   const box = useRef<HTMLDivElement>(null);
+  const inner = useRef<HTMLOListElement>(null);
   const place = useRef<Place | null>(null);
-  const atEnd = useRef(true);
+  const anchor = useRef<Anchor>(at === null ? { at: "end" } : { at: "message", place: at });
+  const moved = useRef(false);
+  const settled = useRef({ top: 0, height: 0, client: 0 });
   const asked = useRef(false);
   const opened = useRef(false);
   const [from, setFrom] = useState<string | null>(at?.key ?? null);
   const [whole, setWhole] = useState(false);
   const [missed, setMissed] = useState(0);
-  const lastKey = messages.at(-1)?.key ?? "";
+  const last = messages.findLast((one) => one.key !== HOURS);
+  const lastKey = last?.key ?? "";
   const seenLast = useRef(lastKey);
 
   const start = startOf(messages, from, firstUnread, whole ? STEP : FIRST);
@@ -73,30 +80,47 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
     }
   };
 
+  /** Puts the list where its anchor is, whatever has changed its size: a picture, the card above the box, a keyboard. */
+  const settle = () => {
+    const scroller = box.current;
+    if (scroller === null) return;
+    const held = place.current ?? (anchor.current.at === "message" ? anchor.current.place : null);
+    const stood = held === null ? null : scroller.querySelector<HTMLElement>(`[data-key="${CSS.escape(held.key)}"]`);
+    const line = anchor.current.at === "line" ? scroller.querySelector<HTMLElement>(".messages__new") : null;
+    if (held !== null && stood !== null) scroller.scrollTop = stood.offsetTop - held.top;
+    else if (line !== null) scroller.scrollTop = line.offsetTop - scroller.clientHeight / 6;
+    // What was in view may be among the older ones that are still being checked.
+    else scroller.scrollTop = scroller.scrollHeight;
+    settled.current = { top: scroller.scrollTop, height: scroller.scrollHeight, client: scroller.clientHeight };
+  };
+  const atEnd = () => {
+    const scroller = box.current;
+    return scroller !== null && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
+  };
+
   useLayoutEffect(() => {
     const scroller = box.current;
     if (scroller === null) return;
     if (!opened.current && messages.length > 0) {
-      const stood = at === null ? null : scroller.querySelector<HTMLElement>(`[data-key="${CSS.escape(at.key)}"]`);
-      // What was in view may be among the older ones that are still being checked.
-      opened.current = at === null || stood !== null || !hasOlder;
-      const line = scroller.querySelector<HTMLElement>(".messages__new");
-      scroller.scrollTop = stood !== null && at !== null ? stood.offsetTop - at.top : line === null ? scroller.scrollHeight : line.offsetTop - scroller.clientHeight / 4;
-      atEnd.current = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
-    } else if (place.current !== null) {
-      const again = scroller.querySelector<HTMLElement>(`[data-key="${CSS.escape(place.current.key)}"]`);
-      if (again !== null) scroller.scrollTop += again.offsetTop - scroller.scrollTop - place.current.top;
-    } else if (atEnd.current) {
-      scroller.scrollTop = scroller.scrollHeight;
+      opened.current = true;
+      // Where the page itself scrolls (a low window, doubled text), its header makes room.
+      if (document.documentElement.scrollHeight > innerHeight) scroller.closest(".main")?.scrollIntoView({ block: "start" });
     }
-  }, [start, messages.length, lastKey]);
+    // Whoever has just written sees what was written.
+    if (opened.current && lastKey !== seenLast.current && last?.kind === "text" && last.mine) anchor.current = { at: "end" };
+    else if (anchor.current.at === "end" && !moved.current && scroller.querySelector(".messages__new") !== null) anchor.current = { at: "line" };
+    settle();
+  }, [start, messages.length, lastKey, firstUnread]);
+
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(settle);
+    for (const one of [box.current, inner.current]) if (one !== null) observer.observe(one);
+    return () => observer.disconnect();
+  }, []);
 
   useEffect(() => {
     if (whole || messages.length === 0) return;
-    return soon(() => {
-      if (box.current !== null && !atEnd.current) place.current = topmost(box.current);
-      setWhole(true);
-    });
+    return soon(() => setWhole(true));
   }, [whole, messages.length === 0]);
 
   useEffect(() => {
@@ -111,19 +135,25 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
     if (lastKey === seenLast.current) return;
     const since = messages.length - 1 - messages.findIndex((one) => one.key === seenLast.current);
     seenLast.current = lastKey;
-    if (atEnd.current) onSeenEnd?.();
+    if (atEnd()) onSeenEnd?.();
     else setMissed((count) => count + Math.max(1, since));
   }, [lastKey]);
 
   const onScroll = () => {
     const scroller = box.current;
     if (scroller === null) return;
-    const end = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
-    if (end && !atEnd.current) {
+    const { top, height, client } = settled.current;
+    // A size that changed is not a person who scrolls: `settle` answers it.
+    if (scroller.scrollHeight !== height || scroller.clientHeight !== client || Math.abs(scroller.scrollTop - top) < 1) return;
+    const end = atEnd();
+    if (end && anchor.current.at !== "end") {
       setMissed(0);
       onSeenEnd?.();
     }
-    atEnd.current = end;
+    moved.current = true;
+    const kept = end ? null : topmost(scroller);
+    anchor.current = kept === null ? { at: "end" } : { at: "message", place: kept };
+    settled.current = { top: scroller.scrollTop, height, client };
     if (scroller.scrollTop < NEAR_TOP_PX && more && place.current === null && !loadingOlder) showOlder();
   };
 
@@ -134,9 +164,8 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
     if (scroller.scrollHeight <= scroller.clientHeight + NEAR_END_PX) onSeenEnd?.();
   }, []);
 
-  useEffect(() => { onPlace?.(() => (box.current === null || atEnd.current ? null : topmost(box.current))); }, []);
+  useEffect(() => { onPlace?.(() => (box.current === null || atEnd() ? null : topmost(box.current))); }, []);
 
-  const last = messages.at(-1);
   return (
     <div class="messages" ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label={t("views.messages.label")}>
       {more ? (
@@ -144,7 +173,7 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
           {loadingOlder ? <Spinner>{t("views.messages.loading-older")}</Spinner> : <Button look="quiet" onClick={showOlder}>{t("views.messages.older")}</Button>}
         </div>
       ) : <p class="system-line soft">{t("views.messages.start")}</p>}
-      <ol class="messages__inner">
+      <ol class="messages__inner" ref={inner}>
         {shown.map((message, index) => {
           const before = shown[index - 1];
           const newDay = before === undefined || !sameDay(before.at, message.at);
@@ -160,8 +189,10 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
       {missed === 0 ? null : (
         <div class="messages__jump">
           <Button icon="down" onClick={() => {
-            const scroller = box.current;
-            if (scroller !== null) scroller.scrollTop = scroller.scrollHeight;
+            anchor.current = { at: "end" };
+            setMissed(0);
+            settle();
+            onSeenEnd?.();
           }}>{t("views.messages.jump", { count: missed })}</Button>
         </div>
       )}

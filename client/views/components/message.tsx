@@ -1,13 +1,14 @@
 // One message. To eyes and to screen readers alike it says who, when, and how far it has come.
 
-import type { ComponentChildren } from "preact";
 import { memo } from "preact/compat";
+import { useState } from "preact/hooks";
 
-import { list, moment, size } from "../format.ts";
+import { list, moment, number, phoneUri, size } from "../format.ts";
 import { t } from "../i18n.ts";
 import type { ChipView, FileView, MessageState, MessageView, OddMessage, RetractedMessage, TextMessage } from "../types.ts";
 import { Icon, type IconName, Tag } from "./basics.tsx";
 import { ChipRow } from "./chips.tsx";
+import { More } from "./more.tsx";
 
 /** What a person may do with a message; each gets its key. Absent: not offered. */
 export interface MessageActs {
@@ -22,9 +23,16 @@ export interface MessageActs {
   readonly onGoTo?: (key: string) => void;
 }
 
+/** From so many letters on only the beginning is drawn. */
+const LONG = 4_000;
+const SHOWN = 2_000;
+
 const STATE_ICON: Readonly<Record<MessageState, IconName>> = {
   waiting: "clock", sending: "send", failed: "warn", sent: "check", delivered: "check2", read: "eye", received: "check",
 };
+
+/** Key of the line that says when the newest message will be read. */
+export const HOURS = "hours";
 
 /** How far a message has come, in words. */
 export function stateWords(message: MessageView): string {
@@ -43,7 +51,7 @@ export function stateWords(message: MessageView): string {
 /** One message of a thread; redrawn only when its value is another one. */
 export const Message = memo(function Message({ message, acts }: { readonly message: MessageView; readonly acts: MessageActs }) {
   if (message.kind === "system") {
-    return <p class="system-line"><Icon name={message.warn ? "warn" : "info"} /><span>{message.text}</span></p>;
+    return <p class={message.key === HOURS ? "system-line system-line--hours" : "system-line"}><Icon name={message.warn ? "warn" : "info"} /><span>{message.text}{message.phone === undefined ? null : <> <a class="nowrap" href={phoneUri(message.phone)}>{t("common.call", { phone: message.phone })}</a></>}</span></p>;
   }
   const label = t("views.message.label", { who: who(message), role: message.role, time: moment(message.at), state: stateWords(message) });
   const looks = ["bubble", message.mine ? "bubble--mine" : "", message.kind === "text" ? (message.urgent ? "bubble--urgent" : "") : "bubble--odd"];
@@ -54,6 +62,7 @@ export const Message = memo(function Message({ message, acts }: { readonly messa
         {message.mine ? null : <span class="bubble__role">{message.role}</span>}
         <time dateTime={new Date(message.at).toISOString()} class="soft">{moment(message.at)}</time>
         {message.kind === "text" && message.urgent ? <Tag tone="urgent" icon="warn">{t("views.message.urgent")}</Tag> : null}
+        {message.kind === "text" ? <Acts message={message} acts={acts} /> : null}
       </header>
       {message.kind === "text" ? <Text message={message} acts={acts} /> : message.kind === "retracted" ? <Retracted message={message} /> : <Odd message={message} />}
     </article>
@@ -69,7 +78,7 @@ function Text({ message, acts }: { readonly message: TextMessage; readonly acts:
           <strong>{t("views.message.reply-to", { who: replyTo.who })}</strong> <span translate={false}>{shorten(replyTo.text)}</span>
         </button>
       )}
-      {message.text === "" ? null : <p class="bubble__text" translate={false}>{message.text}</p>}
+      {message.text === "" ? null : <Words text={message.text} />}
       <ChipRow chips={message.chips} onOpen={acts.onOpenChip} />
       {message.files.map((file) => <Attached key={file.id} file={file} onOpen={() => acts.onOpenFile?.(message.key, file)} />)}
       {message.foreignCorrection ? <p class="small"><Icon name="warn" /> {t("views.message.correction-foreign")}</p> : null}
@@ -78,25 +87,51 @@ function Text({ message, acts }: { readonly message: TextMessage; readonly acts:
         {message.state === "received" ? null : (
           <span class={message.state === "failed" ? "bubble__state bubble__state--failed" : "bubble__state"}><Icon name={STATE_ICON[message.state]} />{stateWords(message)}</span>
         )}
-        <Acts message={message} acts={acts} />
+        <Again message={message} acts={acts} />
       </footer>
     </>
   );
 }
 
+/** Very long words are drawn when they are wanted: the rest of the conversation stays within reach. */
+function Words({ text }: { readonly text: string }) {
+  const [whole, setWhole] = useState(false);
+  const cut = text.length > LONG && !whole;
+  return (
+    <>
+      <p class="bubble__text" translate={false}>{cut ? `${text.slice(0, SHOWN).trimEnd()}…` : text}</p>
+      {cut ? <button type="button" class="bubble__whole" onClick={() => setWhole(true)}>{t("views.message.all", { size: number(text.length) })}</button> : null}
+    </>
+  );
+}
+
+type Act = readonly [name: string, icon: IconName, act: ((key: string) => void) | undefined];
+
+/** What can be done with a message, behind one small button. */
 function Acts({ message, acts }: { readonly message: TextMessage; readonly acts: MessageActs }) {
-  const offered: ComponentChildren[] = [];
-  const offer = (key: string, may: boolean, act: ((key: string) => void) | undefined) => {
-    if (may && act !== undefined) offered.push(<button type="button" key={key} onClick={() => act(message.key)}>{t(`views.message.${key}`)}</button>);
-  };
-  const stuck = message.state === "failed" || message.state === "waiting";
-  offer("retry", stuck, acts.onRetry);
-  offer("discard", stuck, acts.onDiscard);
-  offer("reply", message.can.reply, acts.onReply);
-  offer("correct", message.can.correct, acts.onCorrect);
-  offer("retract", message.can.retract, acts.onRetract);
-  offer("print", message.can.print, acts.onPrint);
-  return offered.length === 0 ? null : <span class="bubble__acts no-print">{offered}</span>;
+  const { can } = message;
+  const all: readonly (readonly [boolean, ...Act])[] = [
+    [can.reply, "reply", "reply", acts.onReply], [can.correct, "correct", "edit", acts.onCorrect],
+    [can.retract, "retract", "undo", acts.onRetract], [can.print, "print", "print", acts.onPrint],
+  ];
+  const offered = all.filter(([may, , , act]) => may && act !== undefined);
+  if (offered.length === 0) return null;
+  return (
+    <More label={t("views.message.more", { who: who(message), time: moment(message.at) })}>{() => offered.map(([, name, icon, act]) => (
+      <button type="button" key={name} onClick={() => act?.(message.key)}><Icon name={icon} />{t(`views.message.${name}`)}</button>
+    ))}</More>
+  );
+}
+
+/** What did not go out asks to be looked at: its two ways on stand in the open. */
+function Again({ message, acts }: { readonly message: TextMessage; readonly acts: MessageActs }) {
+  if (message.state !== "failed" && message.state !== "waiting") return null;
+  return (
+    <span class="bubble__acts no-print">
+      {acts.onRetry === undefined ? null : <button type="button" onClick={() => acts.onRetry?.(message.key)}>{t("views.message.retry")}</button>}
+      {acts.onDiscard === undefined ? null : <button type="button" onClick={() => acts.onDiscard?.(message.key)}>{t("views.message.discard")}</button>}
+    </span>
+  );
 }
 
 function Attached({ file, onOpen }: { readonly file: FileView; readonly onOpen: () => void }) {

@@ -36,12 +36,12 @@ export function PatientHeader({ name, patient, allergies, lookAlikes, waitsForKe
   readonly name: string;
   readonly patient: Panel["patient"] | null;
   readonly allergies: AllergyPart | null;
-  readonly lookAlikes: readonly { readonly name: string; readonly birthDate: string }[];
+  readonly lookAlikes: readonly LookAlike[];
   readonly waitsForKeys?: boolean;
 }) {
   return (
     <div class="patient" role="region" aria-label={patient?.name ?? name}>
-      <div class="patient__row">
+      <p class="patient__row">
         <span class="patient__name" translate={false}>{patient?.name ?? name}</span>
         {patient === null ? null : (
           <>
@@ -50,12 +50,25 @@ export function PatientHeader({ name, patient, allergies, lookAlikes, waitsForKe
           </>
         )}
         {waitsForKeys ? <Tag icon="key" tone="info">{t("views.patient.waits")}</Tag> : null}
-      </div>
+      </p>
       <AllergyStrip panel={allergies} />
-      {lookAlikes.length === 0 ? null : (
-        <p class="lookalike"><Icon name="people" />{t("views.patient.lookalike", { names: list(lookAlikes.map((one) => `${one.name} (${day(one.birthDate)})`)) })}</p>
-      )}
-      {patient === null || patient.silent === "" ? null : <p class="lookalike"><Icon name="stop" />{t(`views.patient.${patient.silent}`)}</p>}
+      {lookAlikes.length === 0 ? null : <p class="lookalike"><Icon name="people" /><span>{lookAlikeWords(lookAlikes)}</span></p>}
+      {patient === null || patient.silent === "" ? null : <p class="lookalike"><Icon name="stop" /><span>{t(`views.patient.${patient.silent}`)}</span></p>}
     </div>
   );
+}
+
+/** Somebody who is easily mistaken for another, told apart by the number where name and birth date are the same. */
+export interface LookAlike {
+  readonly name: string;
+  readonly birthDate: string;
+  /** The record's number with its label; empty where there is none. */
+  readonly number: string;
+}
+
+/** Who is meant not to be, one after the other. */
+export function lookAlikeWords(others: readonly LookAlike[]): string {
+  return t("views.patient.lookalike", {
+    names: list(others.map(({ name, birthDate, number }) => `${name} (${[day(birthDate), number].filter((one) => one !== "").join(", ")})`)),
+  });
 }

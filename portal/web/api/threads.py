@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from portal.core import faults
 from portal.core.errors import BadInput
 from portal.pharmacies.topics import Topic
-from portal.threads import inbox, posting, reading, receipts
+from portal.threads import answered, inbox, posting, reading, receipts
 from portal.web.acting import current_actor
 from portal.web.json import RECORDS_LIMIT, query_int, stamp, takes
 from portal.web.limits import SEND_PER_ACCOUNT, limiter
@@ -43,6 +43,14 @@ class SignedReceipt:
 
     h: str
     sig: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Whether a thread needs no answer, by who has seen it up to `sequence`."""
+
+    sequence: int
+    answered: bool
 
 
 @blueprint.get("")
@@ -134,6 +142,22 @@ def receipt(new: SignedReceipt, thread_id: str) -> tuple[str, int]:
     with services().database.transaction() as session:
         told = receipts.post_receipt(
             session, actor=current_actor(session), thread_id=thread_id, raw={"h": new.h, "sig": new.sig}
+        )
+    told.publish(services().bus)
+    return "", 204
+
+
+@blueprint.post("/<thread_id>/answered")
+@takes(Answered)
+def set_answered(new: Answered, thread_id: str) -> tuple[str, int]:
+    """Say that a thread needs no answer, or that it does after all."""
+    with services().database.transaction() as session:
+        told = answered.set_answered(
+            session,
+            actor=current_actor(session),
+            thread_id=thread_id,
+            sequence=new.sequence,
+            answered=new.answered,
         )
     told.publish(services().bus)
     return "", 204
