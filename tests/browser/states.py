@@ -518,6 +518,16 @@ def unjoined(stage: Stage, path: str) -> Page:
     return shown(page, path)
 
 
+def joined(stage: Stage, path: str) -> Page:
+    """Alicia, whose account is joined to its patient, whatever was before."""
+    page = stage.at("alicia", "/account")
+    stage.write(
+        "UPDATE relation SET ends_at = NULL WHERE account_id = (SELECT id FROM account WHERE email = ?)",
+        "alicia@demo.example",
+    )
+    return shown(page, path)
+
+
 @state("home-unjoined", spanish=True)
 def _(stage: Stage) -> Page:
     return unjoined(stage, "/home")
@@ -589,12 +599,7 @@ def _(stage: Stage) -> Page:
 
 @state("medicines-no-allergies", spanish=True)
 def _(stage: Stage) -> Page:
-    page = stage.at("alicia", "/account")
-    stage.write(
-        "UPDATE relation SET ends_at = NULL WHERE account_id = (SELECT id FROM account WHERE email = ?)",
-        "alicia@demo.example",
-    )
-    return shown(page, "/medicines")
+    return joined(stage, "/medicines")
 
 
 @state("medicines-print")
@@ -1103,8 +1108,10 @@ def _(stage: Stage) -> Page:
 
 @state("context-no-allergies")
 def _(stage: Stage) -> Page:
+    joined(stage, "/account")
     page = stage.with_keys("bob", asked(stage, "alicia"))
     page.get_by_text("No known allergies").first.wait_for()
+    page.get_by_role("button", name="Reply").first.wait_for()
     return page
 
 
