@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import psycopg
-import redis
 
 from portal.core.settings import Settings
 
@@ -127,9 +126,13 @@ class MemoryBus:
 
 
 class _ListeningBus:
-    """Common part of the buses across processes: one listening thread that comes back after a lost connection."""
+    """Common part of the buses across processes: one listening thread that comes back after a lost connection.
 
-    def __init__(self) -> None:
+    `lost` are the errors by which the driver says that the connection is.
+    """
+
+    def __init__(self, *lost: type[Exception]) -> None:
+        self._lost = lost
         self._hub = _Hub()
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -153,7 +156,7 @@ class _ListeningBus:
 
     def _listen_for_ever(self) -> None:
         while not self._stopping.is_set():
-            with contextlib.suppress(psycopg.Error, redis.RedisError, OSError):
+            with contextlib.suppress(OSError, *self._lost):
                 self._listen()
             self._stopping.wait(RECONNECT_SECONDS)
 
@@ -187,7 +190,7 @@ class PostgresBus(_ListeningBus):
     """NOTIFY on one channel. Needs direct connections, not a transaction pooler."""
 
     def __init__(self, url: str) -> None:
-        super().__init__()
+        super().__init__(psycopg.Error)
         self._url = url.replace("postgresql+psycopg://", "postgresql://")
         self._publisher: psycopg.Connection[Any] | None = None
         self._publishing = threading.Lock()
@@ -221,11 +224,14 @@ class RedisBus(_ListeningBus):
     """Redis publish/subscribe on one channel."""
 
     def __init__(self, url: str) -> None:
-        super().__init__()
+        # A tenth of a second that every other portal would spend at each start.
+        import redis
+
+        super().__init__(redis.RedisError)
         self._redis = redis.Redis.from_url(url, socket_connect_timeout=3)
 
     def _say(self, payload: str) -> None:
-        with contextlib.suppress(redis.RedisError):
+        with contextlib.suppress(*self._lost):
             self._redis.publish(CHANNEL, payload)
 
     def close(self) -> None:

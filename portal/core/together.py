@@ -16,6 +16,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     Select,
+    SQLColumnExpression,
     String,
     Update,
     bindparam,
@@ -67,7 +68,7 @@ class among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[str], name: str) -> None:
+    def __init__(self, column: SQLColumnExpression[Any], name: str) -> None:
         super().__init__(column, bindparam(name, type_=_Texts))
 
 

@@ -2,13 +2,11 @@
 
 `fhir.resources` (R4B, the nearest to R4 it has) checks structure but takes any word for a required code
 (`status: "bogus"` passes), so the codes we act on have allow-lists in `fhir/required-codes.json`. Its error text
-quotes patient data and is never kept: only element names leave this module.
+quotes patient data and is never kept: only element names leave this module. It is loaded with the first resource,
+since it would be an eighth of every start.
 """
 
 from typing import Any
-
-from fhir.resources.R4B import get_fhir_model_class
-from pydantic import ValidationError
 
 from portal.ehr.contract import required_codes
 from portal.ehr.errors import InvalidResource
@@ -24,6 +22,9 @@ def validate(resource: Json) -> None:
         raise InvalidResource("Resource", ("resourceType",))
     if not depth_within(resource, MAX_DEPTH):
         raise InvalidResource(resource_type, ("nesting",))
+    from fhir.resources.R4B import get_fhir_model_class
+    from pydantic import ValidationError
+
     try:
         model: Any = get_fhir_model_class(resource_type)
     except (KeyError, LookupError, ImportError, ValueError) as error:

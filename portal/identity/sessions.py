@@ -40,6 +40,7 @@ from portal.audit import Action, Agent, Entity, record
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.database import Database, Moment, table_of
+from portal.core.together import among
 from portal.identity.errors import LoginExpired
 from portal.identity.tables import LoginSession
 
@@ -72,6 +73,17 @@ _ROWS = select(
 ).select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
 _BY_COOKIE = _ROWS.where(_TABLE.c.id_hash == bindparam("id_hash"))
 _BY_REF = _ROWS.where(_TABLE.c.ref == bindparam("ref"))
+# Only what `_state` looks at: asked every few seconds for all open streams.
+_STATES = (
+    select(
+        *(_TABLE.c[name] for name in ("ref", "data", "active_at", "ends_at", "locked_at", "ended_at", "ended_by")),
+        _account.c.id.label("account_found"),
+        _account.c.role.label("account_role"),
+        _account.c.disabled_at.label("account_disabled_at"),
+    )
+    .select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
+    .where(among(_TABLE.c.ref, "refs"))
+)
 
 
 class State(StrEnum):
@@ -188,8 +200,8 @@ def open_refs(session: Session, refs: Collection[str]) -> frozenset[str]:
     """Those of many sessions that are active now. One query, for all streams of a process."""
     if not refs:
         return frozenset()
-    rows = session.execute(_ROWS.where(LoginSession.ref.in_(refs))).all()
-    return frozenset(found.ref for row in rows if (found := _read(row)).state is State.ACTIVE)
+    rows = session.execute(_STATES, {"refs": list(refs)})
+    return frozenset(row.ref for row in rows if _state(row, _lock_at(row))[0] is State.ACTIVE)
 
 
 def browser_of(session: Session, ref: str | None) -> str | None:
@@ -469,7 +481,7 @@ def _unended(session: Session, account_id: str) -> Sequence[CurrentSession]:
 def _read(kept: Any) -> CurrentSession:
     # A row outlives its account only as an ended one; the role at login then stands in.
     role = kept.account_role or kept.data["role"]
-    lock_at = min(kept.active_at + idle_limit(role), kept.ends_at)
+    lock_at = _lock_at(kept)
     found, ended_by = _state(kept, lock_at)
     return CurrentSession(
         ref=kept.ref,
@@ -498,6 +510,11 @@ def _read(kept: Any) -> CurrentSession:
         web=dict(kept.data.get("web", {})),
         device_challenge=kept.data.get("device_challenge"),
     )
+
+
+def _lock_at(kept: Any) -> datetime:
+    locks: datetime = min(kept.active_at + idle_limit(kept.account_role or kept.data["role"]), kept.ends_at)
+    return locks
 
 
 def _state(kept: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:

@@ -26,6 +26,7 @@ from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.core.lives import Life, Step
+from portal.core.together import among
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
 from portal.e2ee.teams import TeamRecord as SignedRecord
@@ -281,15 +282,15 @@ def teams_of(session: Session, account_id: str) -> frozenset[str]:
     return frozenset(team for team, state in seats_of(session, account_id).items() if state is State.MEMBER)
 
 
+_SEATS_AMONG = select(TeamSeat.account_id, TeamSeat.pharmacy_id, TeamSeat.kind).where(
+    among(TeamSeat.account_id, "accounts"), TeamSeat.state == State.MEMBER
+)
+
+
 def members_among(session: Session, account_ids: Collection[str]) -> dict[str, frozenset[str]]:
     """As `teams_of` for many persons at once. One query."""
     found: dict[str, set[str]] = {account_id: set() for account_id in account_ids}
-    rows = session.execute(
-        select(TeamSeat.account_id, TeamSeat.pharmacy_id, TeamSeat.kind).where(
-            TeamSeat.account_id.in_(list(account_ids)), TeamSeat.state == State.MEMBER
-        )
-    )
-    for account_id, pharmacy_id, kind in rows:
+    for account_id, pharmacy_id, kind in session.execute(_SEATS_AMONG, {"accounts": list(account_ids)}):
         found[account_id].add(team_id(pharmacy_id, TeamKind(kind)))
     return {account_id: frozenset(own) for account_id, own in found.items()}
 

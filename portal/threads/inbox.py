@@ -14,13 +14,21 @@ from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, Relation
 from portal.audit import Action, Entity
 from portal.core import clock, ids
+from portal.core.database import table_of
 from portal.core.errors import BadInput, NotFound
+from portal.core.together import among
 from portal.e2ee.encoding import b64
 from portal.pharmacies import teams
 from portal.pharmacies.tables import CareRelation
 from portal.threads.access import readers
 from portal.threads.tables import KEY_KINDS, InboxCounter, InboxRow, ReadPosition, Record, Thread
 
+_COUNTERS = table_of(InboxCounter)
+_NUMBERS = (
+    select(_COUNTERS.c.reader_id, func.max(_COUNTERS.c.change_no))
+    .where(among(_COUNTERS.c.reader_id, "readers"))
+    .group_by(_COUNTERS.c.reader_id)
+)
 PAGE = 25
 MOST = 100
 BADGE_LIMIT = 100
@@ -164,12 +172,7 @@ def _known(mine: Sequence[str], since: Mapping[str, int]) -> list[tuple[str, int
 
 def since_now(session: Session, mine: Sequence[str]) -> dict[str, int]:
     """The present change number of each inbox."""
-    rows = session.execute(
-        select(InboxCounter.reader_id, func.max(InboxCounter.change_no))
-        .where(InboxCounter.reader_id.in_(mine))
-        .group_by(InboxCounter.reader_id)
-    )
-    return dict.fromkeys(mine, 0) | dict(rows.all())
+    return dict.fromkeys(mine, 0) | dict(session.execute(_NUMBERS, {"readers": list(mine)}).all())
 
 
 def awaiting_count(session: Session, *, actor: Actor) -> int:

@@ -3,7 +3,6 @@
 import ipaddress
 
 from flask import Blueprint, Response, current_app, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from portal.core import migrating
 from portal.core.errors import NotFound, Unavailable
@@ -41,4 +40,7 @@ def metrics() -> Response:
     peer = ipaddress.ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104
     if not any(peer in network for network in allowed):
         raise NotFound()
+    # Not at each start: who measures nothing asks for nothing.
+    from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
     return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)

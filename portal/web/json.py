@@ -87,11 +87,15 @@ def _shape(wanted: Any, value: Any, place: str) -> Any:
     return value
 
 
+@functools.cache
+def _members(wanted: type) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    return typing.get_type_hints(wanted), {member.name: member for member in dataclasses.fields(wanted)}
+
+
 def _shape_object(wanted: type, value: Any, place: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(place)
-    hints = typing.get_type_hints(wanted)
-    members = {member.name: member for member in dataclasses.fields(wanted)}
+    hints, members = _members(wanted)
     for name in value:
         if name not in members:
             raise _wrong(f"{place}.{name[:40]}", "unknown-field")

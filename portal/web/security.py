@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,16 @@ SERVER_TO_SERVER = frozenset({"/login/backchannel"})
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
+_ON_EVERY_ANSWER = (
+    ("Integrity-Policy", "blocked-destinations=(script)"),
+    ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "geolocation=(), microphone=(), camera=(), payment=(), usb=()"),
+)
 _COMMON = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -81,14 +92,8 @@ def protect(app: Flask, settings: Settings) -> None:
         headers = answer.headers
         headers.setdefault("Content-Security-Policy", policies[key_page])
         headers.setdefault("Cache-Control", "no-store")
-        headers["Integrity-Policy"] = "blocked-destinations=(script)"
-        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["X-Frame-Options"] = "DENY"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = "geolocation=(), microphone=(), camera=(), payment=(), usb=()"
+        # No view sets one of these, so they need not be looked for first.
+        headers.extend(_ON_EVERY_ANSWER)
         if request.path.startswith("/api/"):
             headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
         return answer
@@ -101,6 +106,7 @@ class TrustedProxies:
         self._direct = application
         self._behind = ProxyFix(application, x_for=1, x_proto=1, x_host=1)
         self._networks = [ipaddress.ip_network(part.strip()) for part in listed.split(",") if part.strip()]
+        self._trusted = lru_cache(maxsize=256)(self._listed)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._trusted(environ.get("REMOTE_ADDR", "")):
@@ -111,7 +117,7 @@ class TrustedProxies:
             del environ[name]
         return self._direct(environ, start_response)
 
-    def _trusted(self, peer: str) -> bool:
+    def _listed(self, peer: str) -> bool:
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
