@@ -20,7 +20,7 @@ import { type Asking, type RootAct, RootDialog, SafetyGroups, prepare } from "./
 const ROLES: Readonly<Record<string, readonly string[]>> = {
   pharmacists: ["pharmacist"], desk: ["technician", "pharmacist"], supervisors: ["supervisor"], privacy: ["privacy"],
 };
-const LOOK_AGAIN_MS = 10_000;
+const LOOK_AGAIN_MS = 5_000;
 
 type Act = "found" | "admit" | "expel" | "renew" | "ahead";
 
@@ -97,12 +97,18 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       const seat = team?.seats.find((one) => one.account === query.get("who"));
       if (team !== undefined && act !== undefined && (seat !== undefined || act === "found" || act === "renew")) await begin(act, team, seat);
     });
-    const timer = setInterval(() => {
-      // Somebody asks, or lets this person in: shown without loading the page again.
+    // Somebody asks, or lets this person in: shown without loading the page again, and at once when the page is looked at again.
+    const look = (): void => {
       if (document.visibilityState === "visible") reload().catch((error: unknown) => setProblem(troubleWords(error)));
-    }, LOOK_AGAIN_MS);
-    page.live.onWipe(() => clearInterval(timer));
-    return () => clearInterval(timer);
+    };
+    const timer = setInterval(look, LOOK_AGAIN_MS);
+    document.addEventListener("visibilitychange", look);
+    const stop = (): void => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+    page.live.onWipe(stop);
+    return stop;
   }, []);
 
   if (pharmacy === null) {

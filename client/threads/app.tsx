@@ -12,7 +12,7 @@ import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
 import { t } from "../views/i18n.ts";
 import type { InboxRow } from "../views/types.ts";
 import { Composing, begunHere } from "./compose.ts";
-import { ContextModel } from "./context.ts";
+import { ContextModel, mayCarryMedicines } from "./context.ts";
 import { Desk } from "./desk.ts";
 import { useChanges } from "./hooks.ts";
 import { InboxModel } from "./inbox.ts";
@@ -194,7 +194,7 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
   const name = (current === null ? null : inbox.head(current)?.patient_name) ?? "";
   const teams = found?.thread.members.filter((one) => one.role === "team") ?? [];
-  const withMedicines = teams.some((one) => one.id.endsWith("_pharmacists"));
+  const withMedicines = mayCarryMedicines(teams);
   return (
     <ThreePane show={show} onShow={(pane) => {
       setShow(pane);
@@ -227,7 +227,8 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
       )}
       context={context === undefined || found === undefined ? <div class="context"><p class="nothing">{t("threads.context.none")}</p></div> : context.hidden ? (
         <div class="context"><p class="nothing">{t("views.context.hidden")}</p></div>
-      ) : <ContextPanel context={context.state} onRefresh={() => void context.load(true)} onAttach={(chip) => found.composing.addChip(context.chipFor(chip, withMedicines))} />} />
+      ) : <ContextPanel context={context.state} onRefresh={() => void context.load(true)} medicines={withMedicines}
+        onAttach={(chip) => found.composing.addChip(context.chipFor(chip, withMedicines))} />} />
   );
 }
 

@@ -19,9 +19,15 @@ export interface PatientLine {
   readonly status: string;
   readonly has_keys: boolean;
   readonly account: string | null;
-  /** The record's number with its label. */
-  readonly number?: string;
-  readonly look_alikes: readonly { readonly patient: string; readonly name: string; readonly birth_date: string; readonly number?: string }[];
+  /** The record's number with its label; empty where there is none. */
+  readonly number: string;
+  readonly look_alikes: readonly { readonly patient: string; readonly name: string; readonly birth_date: string; readonly number: string }[];
+}
+
+/** Whether medicines may go into a thread of these teams: pharmacists read it, and the service desk does not. */
+export function mayCarryMedicines(teams: readonly { readonly id: string }[]): boolean {
+  const kinds = new Set(teams.map((one) => one.id.split("_").at(-1)));
+  return kinds.has("pharmacists") && !kinds.has("desk");
 }
 
 type OrderLine = ContextJson["orders"][number] & { readonly chip_without_medicine: ChipView["fhir"] };
@@ -29,7 +35,7 @@ type Json = Omit<ContextJson, "orders"> & { readonly orders: readonly OrderLine[
 
 /** Who is easily mistaken for a patient of the list. */
 export function lookAlikesOf(line: PatientLine): readonly LookAlike[] {
-  return line.look_alikes.map((one) => ({ name: one.name, birthDate: one.birth_date, number: one.number ?? "" }));
+  return line.look_alikes.map((one) => ({ name: one.name, birthDate: one.birth_date, number: one.number }));
 }
 
 /** What the EHR knows of one patient. */

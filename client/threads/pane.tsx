@@ -18,7 +18,7 @@ import { readNotice } from "../views/shell.tsx";
 import type { ChipView, FileView, MessageView, Panel, Pharmacy, TextMessage } from "../views/types.ts";
 import { detailsOf, resourceOf, subjectOrWords } from "./body.ts";
 import { type Composing, takesFiles } from "./compose.ts";
-import type { ContextModel } from "./context.ts";
+import { type ContextModel, mayCarryMedicines } from "./context.ts";
 import type { Desk } from "./desk.ts";
 import { openFile, picture, save, withoutThumbs } from "./files.ts";
 import { useChanges } from "./hooks.ts";
@@ -34,7 +34,6 @@ const LOOK_MS = 1_000;
 const RECENT_MS = 7 * 24 * 3_600_000;
 /** Pictures of so many newest messages are fetched by themselves. */
 const PICTURES_OF = 50;
-const MEDICINE_TEAMS = new Set(["pharmacists"]);
 
 /** Older messages come by themselves, as they are checked. */
 const nothing = (): void => undefined;
@@ -137,7 +136,7 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
   };
   const mark = (answered: boolean): void => void desk.answered(thread, answered).catch((error: unknown) => setProblem(troubleWords(error)));
   const teams = thread.members.filter((one) => one.role === "team");
-  const withMedicines = teams.some((one) => MEDICINE_TEAMS.has(one.id.split("_").at(-1) ?? ""));
+  const withMedicines = mayCarryMedicines(teams);
   const replied = composing.replyTo === null ? undefined : text(composing.replyTo);
   const corrected = composing.correcting === null ? undefined : text(composing.correcting);
   const numbers: EmergencyNumbers | null = pharmacy === undefined ? null : {

@@ -20,6 +20,25 @@ class Named:
     pharmacy_id: str | None
 
 
+@dataclass(frozen=True)
+class Colleague:
+    """Somebody who works at a pharmacy, for a list to pick from."""
+
+    id: str
+    name: str
+    role: str
+
+
+def staff_of(session: Session, pharmacy_id: str) -> list[Colleague]:
+    """Who works or has worked at a pharmacy, by name; closed accounts too, since they have acted."""
+    rows = session.execute(
+        select(Account.id, Account.display_name, Account.role)
+        .where(Account.pharmacy_id == pharmacy_id)
+        .order_by(Account.display_name, Account.id)
+    )
+    return [Colleague(*row) for row in rows]
+
+
 def names_of(session: Session, account_ids: Iterable[str]) -> dict[str, Named]:
     """The accounts behind many ids; those that are not there are left out. One query."""
     rows = session.execute(

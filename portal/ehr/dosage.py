@@ -4,6 +4,7 @@ A sentence is made only when every coded part of the Dosage is understood; one u
 is shown unchanged instead. A wrong sentence about a medicine is the worst thing this program could say.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import time
@@ -207,6 +208,15 @@ def _dose(step: Json, language: str) -> str:
         # A bare "1" says nothing about tablets or millilitres: the sentence then points to the label.
         return ""
     return _amount(obj(rate, "doseQuantity"), language)
+
+
+def quantity_in_words(quantity: str, language: str) -> str:
+    """How much there is ("30 tablets") in the reader's language; words we do not know stay the EHR's own."""
+    amount, _, word = quantity.partition(" ")
+    unit = _UNIT_OF.get(word.strip().lower())
+    if unit is None or not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", amount):
+        return quantity
+    return texts.get(f"ehr.unit.{unit}", language, count=float(amount), amount=amount)
 
 
 def _amount(quantity: Json, language: str) -> str:

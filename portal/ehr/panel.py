@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from portal.core import texts
-from portal.ehr.dosage import Directions, DirectionsFrom, directions
+from portal.ehr.dosage import Directions, DirectionsFrom, directions, quantity_in_words
 from portal.ehr.model import (
     Allergy,
     Condition,
@@ -162,7 +162,7 @@ def _dispense(fill: Dispense, language: str) -> Json:
         "status_word": _word("ehr.dispense.status", fill.status),
         "handed_over_on": _iso(fill.handed_over_on),
         "days_supply": fill.days_supply,
-        "quantity": fill.quantity,
+        "quantity": quantity_in_words(fill.quantity, language),
         "pharmacy": fill.pharmacy.name,
     }
 
@@ -211,7 +211,7 @@ def _order(order: Order, language: str) -> Json:
         "changed_at": order.changed_at.isoformat(timespec="seconds") if order.changed_at else None,
         "ordered_on": _iso(order.ordered_on),
         "item": name.shown,
-        "quantity": order.quantity,
+        "quantity": quantity_in_words(order.quantity, language),
         "deliveries": [
             {
                 "id": parcel.id,

@@ -35,16 +35,21 @@ class NamedLookAlike:
     patient: str
     name: str | None
     birth_date: str | None
+    number: str
     why: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A patient in the list. `account`: who signs in as the patient, if anybody; `name` None: nobody knows it now."""
+    """A patient in the list. `account`: who signs in as the patient, if anybody; `name` None: nobody knows it now.
+
+    `number` is the record number with its label, what tells apart two people of one name and birth date.
+    """
 
     patient: str
     name: str | None
     birth_date: str | None
+    number: str
     status: str
     has_keys: bool
     account: str | None
@@ -140,13 +145,30 @@ def _lines(here: _InCare, known: Mapping[str, EhrPatient]) -> list[Line]:
             patient=row.id,
             name=_name(here, known, row.id),
             birth_date=known[row.id].birth_date if row.id in known else None,
+            number=_number(known[row.id]) if row.id in known else "",
             status=status_in(known[row.id]).value if row.id in known else row.status,
             has_keys=here.accounts.get(row.id) in here.keyed,
             account=here.accounts.get(row.id),
-            look_alikes=tuple(_named(here, known, one) for one in similar.get(row.id, ())),
+            look_alikes=tuple(
+                _named(here, known, one) for one in similar.get(row.id, ()) if not _same(known, row.id, one.patient)
+            ),
         )
         for row in here.rows
     ]
+
+
+def _same(known: Mapping[str, EhrPatient], one: str, other: str) -> bool:
+    """Whether two records are of one person: one was merged into the other, or both into a third."""
+    return _kept(known[one]) == _kept(known[other])
+
+
+def _kept(one: EhrPatient) -> str:
+    return one.replaced_by.rpartition("/")[2] or one.id
+
+
+def _number(one: EhrPatient) -> str:
+    number = one.record_number
+    return f"{number.label} {number.value}".strip() if number is not None else ""
 
 
 def _somebody(patient_id: str, one: EhrPatient) -> Somebody:
@@ -155,7 +177,8 @@ def _somebody(patient_id: str, one: EhrPatient) -> Somebody:
 
 
 def _named(here: _InCare, known: Mapping[str, EhrPatient], one: LookAlike) -> NamedLookAlike:
-    return NamedLookAlike(one.patient, _name(here, known, one.patient), known[one.patient].birth_date, one.why)
+    other = known[one.patient]
+    return NamedLookAlike(one.patient, _name(here, known, one.patient), other.birth_date, _number(other), one.why)
 
 
 def _name(here: _InCare, known: Mapping[str, EhrPatient], patient_id: str) -> str | None:
@@ -164,7 +187,7 @@ def _name(here: _InCare, known: Mapping[str, EhrPatient], patient_id: str) -> st
 
 def _fits(line: Line, query: str) -> bool:
     words = query.casefold().split()
-    text = f"{line.name or ''} {line.birth_date or ''}".casefold()
+    text = f"{line.name or ''} {line.birth_date or ''} {line.number}".casefold()
     return all(word in text for word in words)
 
 

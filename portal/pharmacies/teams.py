@@ -295,6 +295,16 @@ def members_among(session: Session, account_ids: Collection[str]) -> dict[str, f
     return {account_id: frozenset(own) for account_id, own in found.items()}
 
 
+def joined(session: Session, account_id: str) -> dict[str, datetime]:
+    """Since when a person sits in each of the own teams. One query."""
+    rows = session.execute(
+        select(TeamSeat.pharmacy_id, TeamSeat.kind, TeamSeat.since).where(
+            TeamSeat.account_id == account_id, TeamSeat.state == State.MEMBER
+        )
+    )
+    return {team_id(pharmacy_id, TeamKind(kind)): since for pharmacy_id, kind, since in rows}
+
+
 def is_member(session: Session, *, account_id: str, team: str) -> bool:
     """Whether a person sits in a team now."""
     return team in teams_of(session, account_id)

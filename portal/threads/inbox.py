@@ -209,6 +209,7 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
         )
     }
     names = _names(session, {thread.patient_id for thread in threads.values()})
+    new = _since_joining(session, actor, [row for row, _ in rows if row.thread_id not in positions])
     shown: dict[tuple[str, str | None], set[str]] = {}
     for thread in threads.values():
         shown.setdefault((thread.pharmacy_id, actor.on_behalf(thread.patient_id)), set()).add(thread.patient_id)
@@ -223,14 +224,43 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
             entity=Entity("Organization", pharmacy_id),
             purpose=actor.purpose,
         )
-    return tuple(_head(row, thread, records[thread.id], positions.get(thread.id), names) for row, thread in rows)
+    return tuple(
+        _head(row, thread, records[thread.id], _unread(thread, positions.get(thread.id), new), names)
+        for row, thread in rows
+    )
+
+
+def _since_joining(session: Session, actor: Actor, unopened: Sequence[InboxRow]) -> dict[str, int]:
+    """How many messages of a team's threads came since the actor joined it: what was handled before is not new.
+
+    For threads the actor has never opened; what waits for an answer counts as one at least. Those of which all is new
+    are left out.
+    """
+    if not actor.staff or not unopened:
+        return {}
+    joined = teams.joined(session, actor.account_id)
+    old = {row.thread_id: joined[row.reader_id] for row in unopened if row.reader_id in joined}
+    found = dict.fromkeys(old, 0)
+    newer = [row.thread_id for row in unopened if row.thread_id in old and row.last_at >= old[row.thread_id]]
+    if newer:
+        since = or_(*(and_(Record.thread_id == id, Record.received_at >= old[id]) for id in newer))
+        counted = select(Record.thread_id, func.count()).where(since, Record.kind == "msg").group_by(Record.thread_id)
+        found |= dict(session.execute(counted).all())
+    waiting = {row.thread_id for row in unopened if row.awaiting}
+    return {thread_id: max(count, 1) if thread_id in waiting else count for thread_id, count in found.items()}
+
+
+def _unread(thread: Thread, position: ReadPosition | None, new: Mapping[str, int]) -> int:
+    if position is None:
+        return new.get(thread.id, thread.messages)
+    return max(0, thread.messages - position.read_messages)
 
 
 def _head(
     row: InboxRow,
     thread: Thread,
     records: Mapping[int, Record],
-    position: ReadPosition | None,
+    unread: int,
     names: Mapping[str, str],
 ) -> Head:
     last = records.get(thread.head_seq)
@@ -241,7 +271,7 @@ def _head(
         row=row,
         thread=thread,
         patient_name=names.get(thread.patient_id),
-        unread=max(0, thread.messages - (position.read_messages if position else 0)),
+        unread=unread,
         first=tuple(_visible(record) for record in shown),
         last=_visible(last) if last is not None and last.seq > 2 else None,
         epochs=tuple(

@@ -1,11 +1,12 @@
 """What every Jinja page can use: texts, language, dates in the reader's zone, hashed assets."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date as babel_date
 from babel.dates import format_datetime as babel_datetime
+from babel.dates import get_timezone_name
 from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -14,7 +15,7 @@ from portal.web.assets import Assets
 from portal.web.wiring import services
 
 # As people of each language write day and time in one line.
-_MOMENT = {"en": "EEE, MMM d, y, h:mm a zzz", "es": "EEE d 'de' MMM 'de' y, H:mm zzz"}
+_MOMENT = {"en": "EEE, MMM d, y, h:mm a", "es": "EEE d 'de' MMM 'de' y, H:mm"}
 LANGUAGE_COOKIE = "portal_language"
 LARGE_TEXT_COOKIE = "portal_text"
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -61,8 +62,19 @@ def translate(key: str, **values: object) -> str:
 
 
 def format_moment(moment: datetime, where: ZoneInfo | None = None) -> str:
-    """A moment as date and time in the reader's zone, or another."""
-    return babel_datetime(moment.astimezone(where or zone()), _MOMENT[spoken()], locale=spoken())
+    """A moment as date and time in the reader's zone, or another, which is named."""
+    here = moment.astimezone(where or zone())
+    return f"{babel_datetime(here, _MOMENT[spoken()], locale=spoken())} {_zone_name(here)}"
+
+
+def _zone_name(here: datetime) -> str:
+    """A zone as people of the language write it: CST, or (UTC−6) where the language has no short name for it."""
+    name = get_timezone_name(here, width="short", locale=spoken())
+    minutes = int((here.utcoffset() or timedelta()).total_seconds()) // 60
+    if name.isalpha():
+        return name
+    sign, size = ("−" if minutes < 0 else "+"), abs(minutes)
+    return f"(UTC{sign}{size // 60}{f':{size % 60:02d}' if size % 60 else ''})"
 
 
 def format_date(day: date | datetime) -> str:

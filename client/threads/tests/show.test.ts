@@ -6,6 +6,7 @@ import { bodyOf, chipOf, detailsOf, subjectOrWords } from "../body.ts";
 import { safeName, withoutThumbs } from "../files.ts";
 import type { BodyView, ReceiptView, RecordView } from "../shapes.ts";
 import { type Pending, type Shown, toViews } from "../show.ts";
+import { mayCarryMedicines } from "../context.ts";
 
 const NAMES: Readonly<Record<string, string>> = { alice: "Alice", bob: "Bob", erin: "Erin", linden_pharmacists: "the pharmacists" };
 
@@ -163,4 +164,13 @@ describe("files", () => {
     assert.deepEqual(files.map((one) => one.name), ["box.webp"]);
     assert.equal(thumbs.get(id)?.id, "b".repeat(32));
   });
+});
+
+test("medicines go where pharmacists read, and not where the service desk reads too", () => {
+  const teams = (...kinds: string[]) => kinds.map((kind) => ({ id: `riverside_${kind}` }));
+  assert.equal(mayCarryMedicines(teams("pharmacists")), true);
+  assert.equal(mayCarryMedicines(teams("desk")), false);
+  // Pharmacists were asked to help: the technicians are still there.
+  assert.equal(mayCarryMedicines(teams("desk", "pharmacists")), false);
+  assert.equal(mayCarryMedicines(teams("privacy")), false);
 });

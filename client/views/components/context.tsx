@@ -19,9 +19,11 @@ export interface ContextPanelProps {
   readonly onRefresh: () => void;
   /** Puts a medicine or an order into the message being written. */
   readonly onAttach?: (chip: ChipView) => void;
+  /** Whether medicines may go into the message: not where the service desk reads it. */
+  readonly medicines?: boolean;
 }
 
-export function ContextPanel({ context, onRefresh, onAttach }: ContextPanelProps) {
+export function ContextPanel({ context, onRefresh, onAttach, medicines = true }: ContextPanelProps) {
   if (context.state === "loading") return <div class="context"><Spinner>{t("views.context.loading")}</Spinner></div>;
   const { panel } = context;
   if (panel === null) {
@@ -42,7 +44,7 @@ export function ContextPanel({ context, onRefresh, onAttach }: ContextPanelProps
       {down ? <Banner tone="warn" icon="offline" slim announce><p>{t("views.context.down", { time: asOf })}</p></Banner> : null}
       {!down && panel.stale ? <Banner tone="warn" icon="clock" slim announce><p>{t("views.context.stale", { time: asOf })}</p></Banner> : null}
       <Missing sections={panel.sections} />
-      <Parts panel={panel} onAttach={onAttach} />
+      <Parts panel={panel} onAttach={onAttach} medicines={medicines} />
     </div>
   );
 }
@@ -52,7 +54,8 @@ function Missing({ sections }: { readonly sections: Panel["sections"] }) {
   return names.length === 0 ? null : <Banner tone="warn" slim><p>{t("views.context.partial", { names: list(names) })}</p></Banner>;
 }
 
-function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
+function Parts({ panel, onAttach, medicines }: { readonly panel: Panel; readonly onAttach: ((chip: ChipView) => void) | undefined; readonly medicines: boolean }) {
+  const onMedicine = medicines ? onAttach : undefined;
   const active = panel.medicines.filter((one) => one.current);
   const past = panel.medicines.filter((one) => !one.current);
   const { sections } = panel;
@@ -62,11 +65,11 @@ function Parts({ panel, onAttach }: { readonly panel: Panel; readonly onAttach: 
         <section>
           <h2>{t("views.context.active")}<span>{active.length}</span></h2>
           {active.length === 0 ? <Nothing state={sections["medications"]}>{t("views.context.none-active")}</Nothing>
-            : <ul class="context__list">{active.map((one) => <Medicine key={one.id} medicine={one} onAttach={onAttach} />)}</ul>}
+            : <ul class="context__list">{active.map((one) => <Medicine key={one.id} medicine={one} onAttach={onMedicine} />)}</ul>}
           {past.length === 0 ? null : (
             <details>
               <summary>{t("views.context.past-show", { count: past.length })}</summary>
-              <ul class="context__list">{past.map((one) => <Medicine key={one.id} medicine={one} onAttach={onAttach} />)}</ul>
+              <ul class="context__list">{past.map((one) => <Medicine key={one.id} medicine={one} onAttach={onMedicine} />)}</ul>
             </details>
           )}
         </section>

@@ -80,7 +80,7 @@ def signed_in_as() -> str:
     """After unlocking as somebody else: who was here before is signed out, and who came is told so."""
     account_id = flask_session.require_login().account_id
     with services().database.reading() as rows:
-        name = names.names_of(rows, [account_id])[account_id]
+        name = names.names_of(rows, [account_id])[account_id].name
     return render_template("auth/as_other.html", name=name)
 
 

@@ -26,6 +26,9 @@ PAGE = 50
 def search() -> str:
     """The form and, once it was sent, what fits it, newest first."""
     filters, errors = _filters(pages.zone())
+    pharmacy_id = current_actor().pharmacy_id
+    with services().database.reading() as session:
+        staff = names.staff_of(session, pharmacy_id) if pharmacy_id is not None else []
     asked = bool(request.args.keys() - {"before"})
     rows, following = _find(filters, query_int("before")) if asked and not errors else ([], None)
     later = {name: value for name, value in request.args.items() if name != "before" and value}
@@ -36,6 +39,7 @@ def search() -> str:
         rows=rows,
         next=following,
         given=request.args,
+        staff=staff,
         later=later,
         actions=sorted((did(action.value), action.value) for action in Action),
         outcomes=[outcome.value for outcome in Outcome],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from portal.core import texts
-from portal.ehr.dosage import DirectionsFrom, directions
+from portal.ehr.dosage import DirectionsFrom, directions, quantity_in_words
 
 Json = dict[str, Any]
 SNOMED = "http://snomed.info/sct"
@@ -187,3 +187,19 @@ def test_every_word_exists_in_both_languages() -> None:
         if key.startswith("ehr.") or key.startswith("errors.ehr"):
             here, there = texts.catalogue("en")[key], texts.catalogue("es")[key]
             assert texts.places(here) - {"count"} == texts.places(there) - {"count"}, key
+
+
+@pytest.mark.parametrize(
+    ("quantity", "spanish"),
+    [
+        ("30 tablets", "30 tabletas"),
+        ("1 tablet", "1 tableta"),
+        ("30 TAB", "30 tabletas"),
+        ("2 blister cards", "2 blister cards"),
+        ("tablets", "tablets"),
+        ("many tablets", "many tablets"),
+        ("", ""),
+    ],
+)
+def test_how_much_there_is_is_said_in_the_readers_language(quantity: str, spanish: str) -> None:
+    assert quantity_in_words(quantity, "es") == spanish

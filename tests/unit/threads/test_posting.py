@@ -1,5 +1,7 @@
 """Sending: what is accepted, what is refused, and that nothing is written by halves."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import func, select
 from world_threads import Threads, body
@@ -274,6 +276,24 @@ def test_a_new_epoch_must_name_the_devices_that_were_ended(threads: Threads) -> 
     writer = threads.writer("bob", posted.thread_id)
     threads.post("bob", posted.thread_id, [writer.epoch(parties, clock.now_ms(), [lost])])
     assert threads.texts("bob", posted.thread_id) == ["Hello."]
+
+
+def test_what_was_handled_before_somebody_joined_is_not_new_to_that_one(threads: Threads) -> None:
+    waits = threads.start("alice", "alice", "One.")
+    threads.send("alice", waits.thread_id, "Two.")
+    handled = threads.start("dave", "dave", "Hello.")
+    threads.send("bob", handled.thread_id, "Hello, Dave.")
+    clock.shift(timedelta(hours=1))
+    threads.keys.team("riverside_pharmacists", "bob", "bob", "erin")
+    # What still waits for an answer is one thing to see to, however long the talk was.
+    assert (threads.unread("erin", waits.thread_id), threads.unread("bob", waits.thread_id)) == (1, 2)
+    assert threads.unread("erin", handled.thread_id) == 0
+    clock.shift(timedelta(hours=1))
+    writer = threads.writer("dave", handled.thread_id)
+    parties = [threads.party("dave", Role.PATIENT), threads.party("riverside_pharmacists", Role.TEAM)]
+    threads.post("dave", handled.thread_id, [writer.epoch(parties, clock.now_ms())])
+    threads.send("dave", handled.thread_id, "Thank you.")
+    assert threads.unread("erin", handled.thread_id) == 1
 
 
 def test_unread_counts_messages_of_others_only(threads: Threads) -> None:

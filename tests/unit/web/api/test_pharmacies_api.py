@@ -133,6 +133,22 @@ class TestPatients:
         assert (lines["Ann Moreno"]["account"], lines["Ann Moreno"]["has_keys"]) == (None, False)
         assert lines["Rosa Vega"]["look_alikes"] == []
 
+    def test_a_record_number_tells_two_of_one_name_apart(self, app: Flask, world: World) -> None:
+        lines = {line["name"]: line for line in self.listed(app, world)}
+        assert lines["Alice Moreno"]["number"] == "MR A-1042"
+        assert {one["number"] for one in lines["Alice Moreno"]["look_alikes"]} == {"MR A-1043", "MR B-2000"}
+        assert [line["name"] for line in self.listed(app, world, q="b-2000")] == ["Ann Moreno"]
+
+    def test_a_record_that_was_merged_is_no_look_alike_of_its_own_person(
+        self, app: Flask, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(
+            EHR, "ann", in_ehr("ann", "Alice", "Moreno", "1974-03-09", "B-2000", replaced_by="Patient/alice")
+        )
+        for line in self.listed(app, world):
+            if line["patient"] in (world.patients["alice"], world.patients["ann"]):
+                assert [one["name"] for one in line["look_alikes"] if one["name"] != "Dave Reed"] == []
+
     def test_who_is_shown_is_recorded_and_nobody_else(self, app: Flask, world: World) -> None:
         assert [line["name"] for line in self.listed(app, world, q="vega 1952")] == ["Rosa Vega"]
         with world.database.reading() as session:

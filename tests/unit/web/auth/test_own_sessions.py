@@ -95,7 +95,9 @@ def test_unlocking_as_somebody_else_signs_the_first_one_out(alice: Browser, worl
     locked = alice.cookie
     assert locked is not None
     assert location(alice.sign_in("dave", start="/unlock?next=/thread?id=7")) == "/signed-in-as"
-    assert "Another person is signed in now" in alice.page("/signed-in-as").get_data(as_text=True)
+    said = alice.page("/signed-in-as").get_data(as_text=True)
+    assert "Another person is signed in now" in said
+    assert "You are signed in as Dave. " in said
     assert alice.session()["account"]["id"] == world.accounts["dave"]
     assert alice.with_cookie(locked).session()["state"] == "anonymous"
 

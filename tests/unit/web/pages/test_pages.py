@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from ehr_fakes import FakeEhr
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from world import World
@@ -14,6 +15,7 @@ from world_web import ORIGIN, Browser
 
 from portal.core.database import Database
 from portal.core.errors import Unavailable
+from portal.web import pages
 
 People = Callable[[str], Browser]
 PUBLIC = ("/", "/contact", "/help", "/privacy-policy")
@@ -200,6 +202,10 @@ def test_heidi_searches_her_own_pharmacy_only(browser_of: People, world: World) 
     assert "Bob" in html
     assert world.patients["alice"][:8] in html
     assert "Searched the record" in page(browser_of("heidi"), "/privacy-office?action=audit.searched")
+    # Whoever acted is picked by name, from the own pharmacy's people only.
+    assert f'<option value="{world.accounts["bob"]}">Bob, Pharmacist</option>' in html
+    assert world.accounts["carol"] not in html
+    assert "Bob" in page(browser_of("heidi"), f"/privacy-office?account={world.accounts['bob']}")
     bad = page(browser_of("heidi"), "/privacy-office?patient=nonsense&from=yesterday")
     assert 'href="#patient"' in bad
     assert 'href="#from"' in bad
@@ -284,3 +290,19 @@ def test_the_context_as_json_has_an_etag_and_is_recorded_each_time(browser_of: P
     assert first.headers["Cache-Control"] == "no-store"
     assert browser_of("dave").get(path, pharmacy="riverside").status_code == 404
     assert browser_of("carol").get(path, pharmacy="harbor").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "zone", "said"),
+    [
+        ("en", "America/Chicago", "Sun, Nov 22, 2026, 3:30 AM CST"),
+        ("es", "America/Chicago", "dom 22 de nov de 2026, 3:30 (UTC−6)"),
+        ("en", "Asia/Kolkata", "Sun, Nov 22, 2026, 3:00 PM (UTC+5:30)"),
+        ("es", "UTC", "dom 22 de nov de 2026, 9:30 UTC"),
+    ],
+)
+def test_a_moment_names_its_zone_as_people_write_it(app: Flask, language: str, zone: str, said: str) -> None:
+    with app.test_request_context("/"):
+        g.language = language
+        moment = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+        assert pages.format_moment(moment, ZoneInfo(zone)).replace("\u202f", " ") == said
