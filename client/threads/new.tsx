@@ -137,7 +137,7 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
 
 /** By name, birth date and number: two of them may share the first two. */
 function Identity({ line }: { readonly line: PatientLine }) {
-  const parts = [t("views.patient.born", { date: day(line.birth_date) }), line.number === "" ? "" : t("views.patient.number", { number: line.number })];
+  const parts = [t("views.patient.born", { date: day(line.birth_date) }), line.number];
   return <span translate={false}><strong>{line.name}</strong> <span class="soft">{parts.filter((part) => part !== "").join(" · ")}</span></span>;
 }
 

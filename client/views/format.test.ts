@@ -20,7 +20,7 @@ function speakFromFiles(language: "en" | "es"): void {
 
 beforeEach(() => {
   speakFromFiles("en");
-  setZone("America/Chicago");
+  setZone("America/Chicago", "America/Chicago");
 });
 
 test("a moment is told in the person's zone, near ones by name", () => {
@@ -34,7 +34,7 @@ test("a moment is told in the person's zone, near ones by name", () => {
 test("the same moment is another day elsewhere", () => {
   const late = Date.UTC(2026, 10, 25, 3, 0);
   assert.equal(dayLine(late, NOW), "Today");
-  setZone("Europe/Madrid");
+  setZone("Europe/Madrid", "Europe/Madrid");
   assert.notEqual(dayLine(late, NOW), "Today");
 });
 
@@ -102,4 +102,13 @@ test("the server's context becomes the panel's words", () => {
   assert.equal(panel.patient.number, "MR 4471");
   assert.deepEqual(panel.vitals.map((one) => one.id), ["v2"]);
   assert.match(panel.vitals[0]?.value ?? "", /138 mmHg/);
+});
+
+test("a time of another zone than the browser's says so; the same time under another name does not", () => {
+  const at = Date.parse("2026-11-22T09:30:00Z");
+  setZone("America/Chicago", "Europe/Madrid");
+  assert.equal(clock(at).replace("\u202f", " "), "3:30 AM CST");
+  setZone("America/Chicago", "America/Winnipeg");
+  assert.equal(clock(at).replace("\u202f", " "), "3:30 AM");
+  setZone(null, "America/Chicago");
 });

@@ -6,10 +6,15 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
 let zone: string | undefined;
+let own: string | undefined;
 
-/** Sets the person's time zone (IANA name); unset, or a name this browser does not know: the browser's own. */
-export function setZone(name: string | null): void {
+/**
+ * Sets the time zone that is shown (IANA name): the person's, else the pharmacy's; unset, or a name this browser does
+ * not know: the browser's own. Where the clock on the wall says something else, times name their zone.
+ */
+export function setZone(name: string | null, here: string = new Intl.DateTimeFormat().resolvedOptions().timeZone): void {
   zone = name !== null && name !== "" && known(name) ? name : undefined;
+  own = here;
 }
 
 /** "today 14:05", "yesterday 09:30", "Tue 14:00" within six days either way, else "12 Nov, 14:05" (with the year when it is another). */
@@ -24,9 +29,9 @@ export function moment(at: number, now: number = Date.now()): string {
   return `${part(at, { day: "numeric", month: "short", ...year })}, ${time}`;
 }
 
-/** The time of day. */
+/** The time of day, with its zone where that is not the one of this browser. */
 export function clock(at: number): string {
-  return part(at, { hour: "numeric", minute: "2-digit" });
+  return part(at, { hour: "numeric", minute: "2-digit", ...(elsewhere(at) ? { timeZoneName: "short" as const } : {}) });
 }
 
 /** A line between messages of different days: "Today", "Yesterday", "Tuesday, 12 November". */
@@ -76,6 +81,12 @@ export function phoneUri(phone: string): string {
   return `tel:${phone.startsWith("+") ? "+" : ""}${phone.replace(/\D/g, "")}`;
 }
 
+function elsewhere(at: number): boolean {
+  if (zone === undefined || zone === own) return false;
+  const wall = { day: "numeric", hour: "numeric", minute: "numeric" } as const;
+  return part(at, wall) !== part(at, { ...wall, timeZone: own });
+}
+
 function part(at: number, options: Intl.DateTimeFormatOptions): string {
   return formatter(locale(), options).format(at);
 }
@@ -85,7 +96,7 @@ const formatters = new Map<string, Intl.DateTimeFormat>();
 /** Making a formatter costs a thousand times what using it does, and a long thread needs thousands. */
 function formatter(language: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const name = `${language} ${zone ?? ""} ${JSON.stringify(options)}`;
-  const made = formatters.get(name) ?? new Intl.DateTimeFormat(language, { ...options, ...(zone === undefined ? {} : { timeZone: zone }) });
+  const made = formatters.get(name) ?? new Intl.DateTimeFormat(language, { ...(zone === undefined ? {} : { timeZone: zone }), ...options });
   formatters.set(name, made);
   return made;
 }

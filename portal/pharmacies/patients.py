@@ -150,7 +150,10 @@ def _lines(here: _InCare, known: Mapping[str, EhrPatient]) -> list[Line]:
             has_keys=here.accounts.get(row.id) in here.keyed,
             account=here.accounts.get(row.id),
             look_alikes=tuple(
-                _named(here, known, one) for one in similar.get(row.id, ()) if not _same(known, row.id, one.patient)
+                # What was merged away is nobody to be taken for: nothing can be written to it.
+                _named(here, known, one)
+                for one in similar.get(row.id, ())
+                if not known[one.patient].replaced_by and not _same(known, row.id, one.patient)
             ),
         )
         for row in here.rows
