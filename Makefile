@@ -17,7 +17,7 @@ help: ## this list
 setup:
 	@$(SETUP)
 
-setup-dev:
+setup-dev: ## what tests and checks need; done by them too (two or three minutes the first time)
 	@$(SETUP) --dev
 
 demo: setup ## the portal with two pharmacies, on http://localhost:5000 (PORT= RESET=1 EMPTY=1 EHR=http://… SEED=1)
