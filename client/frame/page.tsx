@@ -138,7 +138,7 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
   const hidden = over || screen.kind === "covered";
   return (
     <AppFrame account={over ? null : { role: account.role, name: account.name }} pharmacy={page.pharmacy === null ? null : pharmacyView(page.pharmacy)}
-      path={plan.path} shared={isShared()} largeText={document.documentElement.dataset["text"] === "large"} full={plan.full === true && !hidden}
+      path={plan.path} shared={isShared()} largeText={document.documentElement.dataset["text"] === "large"} full={plan.full === true && !hidden} wide={plan.full === true}
       onLanguage={(chosen) => sendForm("/preferences", { language: chosen, next: here(), csrf_token: session.csrf })}
       onText={(size) => sendForm("/preferences", { text: size, next: here(), csrf_token: session.csrf })}
       onSignOut={() => void signOut(page)}>

@@ -67,6 +67,14 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
     if (method !== undefined) void begin(method);
   }, []);
 
+  useEffect(() => {
+    if (step.kind !== "code") return undefined;
+    // The code is shown this once: the browser asks before it is gone.
+    const ask = (event: BeforeUnloadEvent): void => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [step.kind]);
+
   return (
     <div class="narrow stack-wide">
       {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}

@@ -9,6 +9,7 @@ import { ContextPanel } from "../views/components/context.tsx";
 import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.tsx";
 import { PatientHeader } from "../views/components/patient.tsx";
 import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
+import { list } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { InboxRow } from "../views/types.ts";
 import { Composing, begunHere } from "./compose.ts";
@@ -17,7 +18,7 @@ import { Desk } from "./desk.ts";
 import { useChanges } from "./hooks.ts";
 import { InboxModel } from "./inbox.ts";
 import { NewQuestion } from "./new.tsx";
-import { ThreadPane, birthOf, subjectOf } from "./pane.tsx";
+import { ThreadPane, birthOf, memberName, subjectOf } from "./pane.tsx";
 import type { ThreadModel } from "./thread.ts";
 import { ForWhom } from "./whose.tsx";
 
@@ -44,6 +45,8 @@ function Threads({ page }: { readonly page: Page<Ready> }) {
   const thread = THREAD.exec(location.pathname)?.[1];
   if (location.pathname === "/new") return <NewQuestion desk={desk} />;
   if (desk.staff) return <Workbench desk={desk} first={thread ?? null} />;
+  // A patient's list has its own address, whatever a link says.
+  if (thread === undefined && location.pathname !== "/messages") history.replaceState(null, "", "/messages");
   return thread === undefined ? <PatientInbox desk={desk} /> : <PatientThread desk={desk} id={thread} />;
 }
 
@@ -211,6 +214,9 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
             </div>
           </div>
           <Line desk={desk} />
+          {inbox.left.length === 0 ? null : (
+            <Banner tone="warn" icon="key" slim announce><p>{t("threads.taken-out", { teams: list(inbox.left.map((team) => memberName(desk, team))) })} <a href="/team">{t("threads.no-team.do")}</a></p></Banner>
+          )}
           {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
           {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
           {inbox.state === "ready" && rows.length === 0 ? <NothingWaits desk={desk} filter={filter} onAll={() => setFilter("all")} /> : null}
@@ -225,7 +231,7 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
           <PatientHeader name={name} patient={panel?.patient ?? null} allergies={panel} lookAlikes={context?.lookAlikes ?? []} waitsForKeys={found.thread.info?.waits_for_keys === true} />
         } />
       )}
-      context={context === undefined || found === undefined ? <div class="context"><p class="nothing">{t("threads.context.none")}</p></div> : context.hidden ? (
+      context={context === undefined || found === undefined || found.thread.opening.kind === "missing" ? <div class="context"><p class="nothing">{t("threads.context.none")}</p></div> : context.hidden ? (
         <div class="context"><p class="nothing">{t("views.context.hidden")}</p></div>
       ) : <ContextPanel context={context.state} onRefresh={() => void context.load(true)} medicines={withMedicines}
         onAttach={(chip) => found.composing.addChip(context.chipFor(chip, withMedicines))} />} />

@@ -30,6 +30,8 @@ export class InboxModel {
   /** Counted to 100 by the server. */
   awaiting = 0;
   hasMore = false;
+  /** Teams whose inbox was this person's a moment ago. */
+  left: readonly string[] = [];
   private readonly heads = new Map<string, HeadItem>();
   private readonly previews = new Map<string, Preview>();
   private readonly listeners = new Set<() => void>();
@@ -122,12 +124,26 @@ export class InboxModel {
       if (this.cursor === "") return this.begin();
       for (let more = true; more;) {
         const found: Changes = await get(`/api/threads/changes?since=${encodeURIComponent(this.cursor)}`);
+        this.drop(this.cursor, found.cursor);
         this.cursor = found.cursor;
         more = found.more;
         await this.take(found.items);
       }
       this.awaiting = Math.max([...this.heads.values()].filter((one) => one.awaiting).length, this.hasMore ? this.awaiting : 0);
     });
+  }
+
+  /** A cursor names every inbox that is this person's: the lines of one that is no longer named go. */
+  private drop(before: string, now: string): void {
+    const mine = readersIn(now);
+    const gone = readersIn(before).filter((reader) => !mine.includes(reader));
+    this.left = [...this.left.filter((reader) => !mine.includes(reader)), ...gone];
+    if (gone.length === 0) return;
+    for (const [thread, head] of this.heads) {
+      if (mine.includes(head.reader)) continue;
+      this.heads.delete(thread);
+      this.previews.delete(thread);
+    }
   }
 
   private then(work: () => Promise<void>): Promise<void> {
@@ -183,6 +199,10 @@ export class InboxModel {
   private notify(): void {
     for (const listener of this.listeners) listener();
   }
+}
+
+function readersIn(cursor: string): readonly string[] {
+  return cursor.split(",").map((part) => part.slice(0, Math.max(0, part.lastIndexOf(":")))).filter((reader) => reader !== "");
 }
 
 /** The newest message in a line: its words, and what comes with it where it has none. */

@@ -252,7 +252,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
             readers={[{ name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading }, ...people.filter((one) => one.id === desk.me || about !== undefined || desk.ready.directory.known.user(one.id) !== undefined).map((one) => (
               { name: one.id === desk.me ? t("views.readers.you") : about?.name ?? desk.ready.directory.name(one.id) ?? "", count: null, people: [] }
             ))]}
-            {...(desk.staff ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
+            {...(desk.staff || !open ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
             {...(raised ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
             {...(need !== undefined && offered.length > 0 ? { [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {
               composing.chips.forEach((one) => composing.removeChip(one));

@@ -99,14 +99,14 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
     onRetract: setRetracting,
     onRetry: (key) => void desk.outbox.retry(key),
     onDiscard: (key) => void desk.outbox.remove(key),
-    onPrint: (key) => void printed(desk, thread, now.current.context, now.current.views.filter((one) => one.key === key), "answer"),
+    onPrint: (key) => void printed(desk, thread, now.current.context, now.current.views.filter((one) => one.key === key), "answer", subjectOf(thread, desk)),
     onOpenChip: (one) => setChip(one),
     onOpenFile: (_, file) => void download(desk, thread, file).then(setProblem, (error: unknown) => setProblem(troubleWords(error))),
     onGoTo: (key) => document.getElementById(`message-${key}`)?.focus(),
   }), [desk, thread, composing]);
 
   if (thread.opening.kind === "loading" && views.length === 0) return <div class="pane">{title}<Spinner>{t("threads.opening")}</Spinner></div>;
-  if (thread.opening.kind === "missing" && birth === undefined && views.length === 0) return <Missing desk={desk} />;
+  if (thread.opening.kind === "missing" && birth === undefined) return <Missing desk={desk} lost={thread.lost} unsent={pending} />;
   if (thread.opening.kind === "offline" && views.length === 0) {
     return (
       <div class="pane">{title}
@@ -149,7 +149,7 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
         {backLink(back)}
         <div class="thread-head__title">{title}</div>
         {awaiting === true ? <Button look="quiet" icon="check" onClick={() => mark(true)}>{t("threads.answered.do")}</Button> : null}
-        <More label={t("threads.more")}>{() => <>{awaiting === false ? <button type="button" onClick={() => mark(false)}><Icon name="undo" />{t("threads.answered.undo")}</button> : null}<button type="button" onClick={() => void printed(desk, thread, context, views, "thread")}><Icon name="print" />{t("threads.print")}</button></>}</More>
+        <More label={t("threads.more")}>{() => <>{awaiting === false ? <button type="button" onClick={() => mark(false)}><Icon name="undo" />{t("threads.answered.undo")}</button> : null}<button type="button" onClick={() => void printed(desk, thread, context, views, "thread", subjectOf(thread, desk))}><Icon name="print" />{t("threads.print")}</button></>}</More>
       </div>
       <Standing thread={thread} phone={pharmacy?.phone ?? null} staff={desk.staff} />
       <Changes desk={desk} thread={thread} />
@@ -351,12 +351,17 @@ function Changes({ desk, thread }: { readonly desk: Desk; readonly thread: Threa
   );
 }
 
-function Missing({ desk }: { readonly desk: Desk }) {
+function Missing({ desk, lost, unsent }: { readonly desk: Desk; readonly lost: boolean; readonly unsent: readonly Pending[] }) {
   return (
     <div class="pane">
-      <EmptyState icon="message" heading title={t("threads.missing.title")} action={
+      {unsent.length === 0 ? null : (
+        <Banner tone="warn" announce title={t("threads.missing.unsent")}>
+          <div class="button-row"><Button look="quiet" onClick={() => { for (const one of unsent) void desk.outbox.remove(one.id); }}>{t("views.message.discard")}</Button></div>
+        </Banner>
+      )}
+      <EmptyState icon={lost ? "key" : "message"} heading title={t(lost ? "threads.lost.title" : "threads.missing.title")} action={
         <div class="button-row"><LinkButton href={desk.staff ? "/inbox" : "/messages"}>{t("threads.missing.back")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
-      }>{t("threads.missing.body")}</EmptyState>
+      }>{t(lost ? "threads.lost.body" : "threads.missing.body")}</EmptyState>
     </div>
   );
 }
@@ -513,9 +518,16 @@ function pendingOf(desk: Desk, thread: ThreadModel): readonly Pending[] {
     const parcel = one.parcel as Parcel;
     return {
       id: one.id, at: one.at, urgent: one.urgent, body: bodyOfParcel(parcel), target: parcel.wish.kind === "redact" ? parcel.wish.target : null,
-      state: one.facts.state === "held" ? "waiting" : one.facts.state,
+      state: one.facts.state === "held" ? "waiting" : one.facts.state, why: whyNot(one.facts.reason),
     };
   });
+}
+
+/** Why the server or the protocol did not take a message, in words; empty where there is nothing to say about it. */
+function whyNot(reason: string | null): string {
+  if (reason === null) return "";
+  for (const key of [`threads.failed.${reason}`, `errors.${reason}`, `keys.refused.${reason}`]) if (has(key)) return t(key);
+  return t("threads.failed.other", { reason });
 }
 
 /** What a thread that is not born yet is about, from the outbox. */

@@ -3,7 +3,7 @@
 import { render } from "preact";
 
 import { ApiError, Unreachable, post } from "../live/api.ts";
-import { moment, day } from "../views/format.ts";
+import { day, stamp } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { MessageView } from "../views/types.ts";
 import { stateWords } from "../views/components/message.tsx";
@@ -15,6 +15,7 @@ import type { ThreadModel } from "./thread.ts";
 /** Notes the print with the server, then opens the browser's print dialog with a sheet made for it. */
 export async function printed(
   desk: Desk, thread: ThreadModel, context: ContextModel | undefined, views: readonly MessageView[], what: "thread" | "answer",
+  title?: string,
 ): Promise<void> {
   try {
     const sequence = what === "answer" ? thread.records.find((one) => keyOf(one) === views[0]?.key)?.seq : undefined;
@@ -32,13 +33,13 @@ export async function printed(
   document.body.append(sheet);
   render(
     <article>
-      <h1>{t(`threads.print.${what}`)}</h1>
+      <h1>{title ?? t(`threads.print.${what}`)}</h1>
       {panel === null ? null : (
         <p><strong>{panel.patient.name}</strong> · {t("views.patient.born", { date: day(panel.patient.birthDate) })}
           {panel.patient.number === "" ? "" : ` · ${t("views.patient.number", { number: panel.patient.number })}`}</p>
       )}
       {pharmacy === undefined ? null : <p>{pharmacy.name} · {pharmacy.phone}</p>}
-      <p>{t("threads.print.made", { time: moment(Date.now()), name: desk.ready.account.name })}</p>
+      <p>{t("threads.print.made", { time: stamp(Date.now()), name: desk.ready.account.name })}</p>
       {views.map((view) => <Printed key={view.key} view={view} me={desk.ready.account.name} />)}
     </article>,
     sheet,
@@ -57,7 +58,7 @@ function Printed({ view, me }: { readonly view: MessageView; readonly me: string
   if (view.kind === "system") return <p><em>{view.text}</em></p>;
   return (
     <section class="bubble">
-      <p><strong>{view.mine ? me : view.who}</strong>{view.role === "" ? "" : `, ${view.role}`} · {new Date(view.at).toISOString().slice(0, 16).replace("T", " ")} UTC</p>
+      <p><strong>{view.mine ? me : view.who}</strong>{view.role === "" ? "" : `, ${view.role}`} · {stamp(view.at)}</p>
       {view.kind === "text" ? (
         <>
           <p class="bubble__text">{view.text}</p>

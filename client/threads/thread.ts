@@ -78,6 +78,8 @@ export class ThreadModel {
   receipts: readonly ReceiptView[] = [];
   members: readonly MemberView[] = [];
   canWrite = false;
+  /** It was open here, and is this person's no more. */
+  lost = false;
   seq = 0;
   /** Counts the changes, so that what is drawn from it need not be made anew without one. */
   version = 0;
@@ -127,7 +129,7 @@ export class ThreadModel {
     } catch (error) {
       if (error instanceof Unreachable) {
         if (!this.begun) this.show({ kind: "offline" });
-      } else if (error instanceof ApiError && error.status === 404) this.show({ kind: "missing" });
+      } else if (error instanceof ApiError && error.status === 404) this.lose();
       else if (!(error instanceof ApiError)) throw error;
       else if (!this.begun) this.show({ kind: "offline" });
     }
@@ -323,6 +325,19 @@ export class ThreadModel {
   firstUnread(): number | null {
     const read = this.told.read ?? 0;
     return this.records.find((one) => one.t === "msg" && one.seq > read && one.user !== this.desk.me)?.seq ?? null;
+  }
+
+  /** It is not this person's any more, or never was: nothing of it stays on the page. */
+  private lose(): void {
+    this.lost ||= this.begun;
+    this.byNumber.clear();
+    this.early = [];
+    this.transport.clear();
+    this.receipts = [];
+    this.members = [];
+    this.canWrite = false;
+    this.info = undefined;
+    this.show({ kind: "missing" });
   }
 
   private show(opening: Opening): void {

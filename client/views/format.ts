@@ -34,6 +34,11 @@ export function clock(at: number): string {
   return part(at, { hour: "numeric", minute: "2-digit", ...(elsewhere(at) ? { timeZoneName: "short" as const } : {}) });
 }
 
+/** A moment for paper, where nobody knows what today was: day, year, time and zone. */
+export function stamp(at: number): string {
+  return part(at, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
+}
+
 /** A line between messages of different days: "Today", "Yesterday", "Tuesday, 12 November". */
 export function dayLine(at: number, now: number = Date.now()): string {
   const days = dayNumber(now) - dayNumber(at);

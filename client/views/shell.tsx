@@ -40,6 +40,8 @@ export interface FrameProps {
   readonly shared?: boolean;
   /** The page fills the window and scrolls inside its panes (threads, inbox). */
   readonly full?: boolean;
+  /** Its header is as wide as that of a full page, which this one covers for now. */
+  readonly wide?: boolean;
   readonly children: ComponentChildren;
 }
 
@@ -56,7 +58,7 @@ export function AppFrame(props: FrameProps) {
   const { account, pharmacy } = props;
   const menu = account === null ? [] : MENUS[account.role];
   return (
-    <div class={props.full === true ? "frame page" : "page"}>
+    <div class={props.full === true ? "frame page" : props.wide === true ? "page page--wide" : "page"}>
       <a class="skip" href="#main">{t("common.skip")}</a>
       <header class="masthead no-print">
         <div class="wrap">
@@ -70,7 +72,7 @@ export function AppFrame(props: FrameProps) {
             ) : (
               <details class="fold">
                 <summary><Icon name="menu" /><span class="menu-word">{t("common.menu")}</span></summary>
-                <nav class="fold__list" aria-label={t("common.menu.label")}><Links menu={menu} path={props.path} icons /><Utility {...props} fold /></nav>
+                <nav class="fold__list" aria-label={t("common.menu.label")}><Links menu={menu} path={props.path} icons /><Utility {...props} fold />{props.full === true && account.role === "patient" ? <p class="fold__emergency"><Icon name="warn" />{emergencyLine(pharmacy)}</p> : null}</nav>
               </details>
             )}
           </div>
@@ -87,6 +89,7 @@ export function AppFrame(props: FrameProps) {
               <a href="/contact"><Icon name="clock" /><span>{hoursLine(pharmacy)}</span></a>
             </>
           )}
+          {props.full === true && account?.role === "patient" ? <span class="reach__emergency"><Icon name="warn" />{emergencyLine(pharmacy)}</span> : null}
           {props.shared === true && account !== null ? <span class="reach__shared"><Icon name="people" />{t("common.shared")}</span> : null}
         </div>
       </div>

@@ -68,6 +68,8 @@ export interface TextMessage extends Written {
   readonly text: string;
   readonly urgent: boolean;
   readonly state: MessageState;
+  /** Of what was not sent: why. */
+  readonly why?: string;
   readonly readBy: readonly Reader[];
   readonly corrected: number | null;
   /** Somebody other than the author tried to correct it. */

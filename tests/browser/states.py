@@ -701,6 +701,17 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("new-begun")
+def _(stage: Stage) -> Page:
+    founded(stage)
+    page = stage.with_keys("trent", "/new?topic=other")
+    page.get_by_label("Your message").fill("May I take the tablets")
+    page.get_by_text("Draft saved, locked").wait_for()
+    page.goto("/new")
+    page.get_by_role("button", name="Continue your draft").wait_for()
+    return page
+
+
 @state("new-closed", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/account")

@@ -139,6 +139,58 @@ def test_alice_asks_bob_answers_and_both_see_how_far_it_came(cast: Cast) -> None
     expect(alice.locator(".readers")).to_contain_text("the pharmacists of Riverside Pharmacy (1 person)")
 
 
+def test_bob_says_that_thanks_need_no_answer_and_takes_it_back(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "Thank you for everything")
+    opens(bob, address)
+    row = bob.locator(".queue__row").filter(has_text="Thank you for everything")
+    expect(row).to_contain_text("Needs an answer", timeout=SOON)
+    bob.get_by_role("button", name="No answer needed").click()
+    expect(row).not_to_contain_text("Needs an answer", timeout=SOON)
+    bob.locator(".thread-head .more__button").click()
+    bob.get_by_role("button", name="It does need an answer").click()
+    expect(row).to_contain_text("Needs an answer", timeout=SOON)
+
+
+def test_a_question_that_was_begun_survives_a_reload_and_goes_on(cast: Cast) -> None:
+    alice = cast("alice")
+    alice.goto("/new")
+    alice.get_by_text("My medicine", exact=True).click(timeout=SOON)
+    alice.get_by_role("button", name="Lisinopril 10 mg, tablet").click(timeout=20_000)
+    # A medicine alone asks nothing.
+    alice.locator(".composer button[type=submit]").click(timeout=SOON)
+    expect(alice.get_by_text("First write what you want to say about it.")).to_be_visible()
+    alice.get_by_label("In a few words").fill("About breakfast")
+    alice.get_by_label("Your message").press_sequentially("Before or")
+    alice.wait_for_timeout(400)
+    alice.reload()
+    expect(alice.get_by_label("Your message")).to_have_value("Before or", timeout=SOON)
+    expect(alice.get_by_label("In a few words")).to_have_value("About breakfast")
+    expect(alice.locator(".composer .chip")).to_contain_text("Lisinopril")
+    alice.goto("/new")
+    alice.get_by_role("button", name="Continue your draft").click(timeout=SOON)
+    expect(alice.get_by_label("Your message")).to_have_value("Before or", timeout=SOON)
+    alice.go_back()
+    alice.get_by_role("button", name="Throw it away").click(timeout=SOON)
+    expect(alice.get_by_role("button", name="Continue your draft")).to_have_count(0)
+
+
+def test_the_newest_message_stays_in_view_when_the_box_grows_and_the_window_shrinks(cast: Cast) -> None:
+    alice, bob = cast("alice"), cast("bob")
+    address = ask(alice, "A first word")
+    for number in range(8):
+        write(alice, f"Line {number}\n" * 6)
+        hears(alice, f"Line {number}")
+    opens(bob, address)
+    write(bob, "The very last word")
+    for page, width, height in ((bob, 1280, 900), (bob, 1366, 768), (alice, 360, 740), (alice, 320, 640)):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(said(page, "The very last word")).to_be_in_viewport(ratio=1, timeout=SOON)
+        page.get_by_label("Your message").fill("one\ntwo\nthree\nfour")
+        expect(said(page, "The very last word")).to_be_in_viewport(ratio=0.9, timeout=SOON)
+        page.get_by_label("Your message").fill("")
+
+
 def test_neighbours_see_nothing(cast: Cast) -> None:
     alice = cast("alice")
     address = ask(alice, "Only for the pharmacists of Riverside")

@@ -142,7 +142,7 @@ export function Composer(props: ComposerProps) {
   }, []);
   const foot = (
     <p class="small soft composer__foot">
-      <span id={`${id}-aids`} class={props.draftSaved ? "sr-only" : ""}>{t("views.composer.aids-off")}{onAddFiles === undefined ? "" : ` ${t("views.composer.files-limit")}`}</span>
+      <span id={`${id}-aids`} class={props.draftSaved ? "sr-only" : ""}>{t("views.composer.aids-off")}{onAddFiles === undefined ? null : <span class="words-when-wide"> {t("views.composer.files-limit")}</span>}</span>
       <span role="status">{props.draftSaved ? t("views.composer.draft-saved") : ""}</span>
     </p>
   );

@@ -87,6 +87,7 @@ function Text({ message, acts }: { readonly message: TextMessage; readonly acts:
         {message.state === "received" ? null : (
           <span class={message.state === "failed" ? "bubble__state bubble__state--failed" : "bubble__state"}><Icon name={STATE_ICON[message.state]} />{stateWords(message)}</span>
         )}
+        {message.why === undefined ? null : <span>{message.why}</span>}
         <Again message={message} acts={acts} />
       </footer>
     </>
