@@ -183,7 +183,7 @@ def test_the_newest_message_stays_in_view_when_the_box_grows_and_the_window_shri
         hears(alice, f"Line {number}")
     opens(bob, address)
     write(bob, "The very last word")
-    for page, width, height in ((bob, 1280, 900), (bob, 1366, 768), (alice, 360, 740), (alice, 320, 640)):
+    for page, width, height in ((bob, 1280, 900), (bob, 1366, 768), (alice, 390, 844), (alice, 360, 740)):
         page.set_viewport_size({"width": width, "height": height})
         expect(said(page, "The very last word")).to_be_in_viewport(ratio=1, timeout=SOON)
         page.get_by_label("Your message").fill("one\ntwo\nthree\nfour")

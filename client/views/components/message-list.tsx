@@ -51,6 +51,7 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
   const inner = useRef<HTMLOListElement>(null);
   const place = useRef<Place | null>(null);
   const anchor = useRef<Anchor>(at === null ? { at: "end" } : { at: "message", place: at });
+  /** The person has chosen a place: by scrolling, or by writing. */
   const moved = useRef(false);
   const settled = useRef({ top: 0, height: 0, client: 0 });
   const asked = useRef(false);
@@ -107,8 +108,10 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
       if (document.documentElement.scrollHeight > innerHeight) scroller.closest(".main")?.scrollIntoView({ block: "start" });
     }
     // Whoever has just written sees what was written.
-    if (opened.current && lastKey !== seenLast.current && last?.kind === "text" && last.mine) anchor.current = { at: "end" };
-    else if (anchor.current.at === "end" && !moved.current && scroller.querySelector(".messages__new") !== null) anchor.current = { at: "line" };
+    if (opened.current && lastKey !== seenLast.current && last?.kind === "text" && last.mine) {
+      moved.current = true;
+      anchor.current = { at: "end" };
+    } else if (anchor.current.at === "end" && !moved.current && scroller.querySelector(".messages__new") !== null) anchor.current = { at: "line" };
     settle();
   }, [start, messages.length, lastKey, firstUnread]);
 
@@ -189,6 +192,7 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
       {missed === 0 ? null : (
         <div class="messages__jump">
           <Button icon="down" onClick={() => {
+            moved.current = true;
             anchor.current = { at: "end" };
             setMissed(0);
             settle();
