@@ -158,7 +158,7 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
       <Held desk={desk} thread={thread} />
       <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
         chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}
-        readers={readersOf(desk, thread.readers)} {...changedOf(desk, thread.records)}
+        readers={readersOf(desk, thread.readers.length === 0 && birth !== undefined ? birth.members : thread.readers)} {...changedOf(desk, thread.records)}
         {...(desk.staff || shownPharmacy === null ? {} : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone, said: views.at(-1)?.key === HOURS } })}
         {...(raised && numbers !== null ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
         {...(withMedicines && panel !== null && panel.medicines.length > 0 ? { onAddMedicine: () => setPicking("medicine") } : {})}
@@ -518,9 +518,15 @@ function pendingOf(desk: Desk, thread: ThreadModel): readonly Pending[] {
     const parcel = one.parcel as Parcel;
     return {
       id: one.id, at: one.at, urgent: one.urgent, body: bodyOfParcel(parcel), target: parcel.wish.kind === "redact" ? parcel.wish.target : null,
-      state: one.facts.state === "held" ? "waiting" : one.facts.state, why: whyNot(one.facts.reason),
+      state: one.facts.state === "held" ? "waiting" : one.facts.state, why: parcel.kind === "birth" && notOpen(desk, parcel) ? t("threads.waiting.not-open") : one.facts.state === "failed" ? whyNot(one.facts.reason) : "",
     };
   });
+}
+
+/** Nobody sits in the team of a new question yet: it waits here until the pharmacy opens for messages. */
+function notOpen(desk: Desk, { pharmacy, members }: Extract<Parcel, { kind: "birth" }>): boolean {
+  const teams = desk.pharmacy(pharmacy)?.teams ?? {};
+  return members.some((one) => one.role === "team" && teams[one.id.slice(one.id.lastIndexOf("_") + 1)] === null);
 }
 
 /** Why the server or the protocol did not take a message, in words; empty where there is nothing to say about it. */

@@ -25,7 +25,7 @@ export interface Pending {
   readonly id: string;
   readonly at: number;
   readonly state: MessageState;
-  /** Why it was not taken, in words; empty otherwise. */
+  /** Why it was not taken, or what it waits for, in words; empty otherwise. */
   readonly why?: string;
   readonly urgent: boolean;
   readonly body: BodyView | undefined;
@@ -185,7 +185,7 @@ function pendingView(shown: Shown, pending: Pending, bodies: Around["bodies"]): 
   const writer = shown.writer(shown.me);
   return {
     kind: "text", key: body.id, at: pending.at, who: writer.name, role: writer.role, mine: true, text: body.text, urgent: pending.urgent,
-    state: pending.state, ...(pending.state === "failed" && pending.why !== undefined && pending.why !== "" ? { why: pending.why } : {}), readBy: [], corrected: null, foreignCorrection: false, replyTo: replyOf(shown, body.inReplyTo, bodies),
+    state: pending.state, ...((pending.state === "failed" || pending.state === "waiting") && pending.why !== undefined && pending.why !== "" ? { why: pending.why } : {}), readBy: [], corrected: null, foreignCorrection: false, replyTo: replyOf(shown, body.inReplyTo, bodies),
     chips: body.fhir.map(chipOf), files: filesOf(shown, body),
     can: { reply: false, correct: false, retract: false, print: false },
   };

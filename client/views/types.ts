@@ -68,7 +68,7 @@ export interface TextMessage extends Written {
   readonly text: string;
   readonly urgent: boolean;
   readonly state: MessageState;
-  /** Of what was not sent: why. */
+  /** Of what was not sent: why, or what it waits for. */
   readonly why?: string;
   readonly readBy: readonly Reader[];
   readonly corrected: number | null;

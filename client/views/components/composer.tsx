@@ -21,6 +21,7 @@ export interface ReaderLine {
 export function WhoCanRead({ readers, changed }: { readonly readers: readonly ReaderLine[]; readonly changed?: string }) {
   const names = readers.map((one) => (one.count === null ? one.name : t("views.readers.team", { name: one.name, count: one.count })));
   const people = readers.flatMap((one) => one.people);
+  if (readers.length === 0) return null;
   const line = <><Icon name="lock" /><span>{t("views.readers.line", { names: list(names) })}{changed === undefined ? null : <> <strong>{changed}</strong></>}</span></>;
   if (people.length === 0) return <p class="readers readers__line">{line}</p>;
   return <details class="readers"><summary class="readers__line">{line}</summary><p>{t("views.readers.people", { names: list(people) })}</p></details>;
