@@ -185,6 +185,25 @@ def _(stage: Stage) -> Page:
     return page
 
 
+# --- the EHR is down and nothing was kept ------------------------------------------------------------------------------
+
+
+# Before anybody has looked at Trent's medicines: what was seen is kept for some minutes.
+@state("home-ehr-down")
+def _(stage: Stage) -> Page:
+    return with_ehr(stage, "down", "trent", "/home")
+
+
+@state("medicines-ehr-down")
+def _(stage: Stage) -> Page:
+    return with_ehr(stage, "down", "trent", "/medicines")
+
+
+@state("orders-ehr-down")
+def _(stage: Stage) -> Page:
+    return with_ehr(stage, "down", "trent", "/orders")
+
+
 # --- first keys, and a browser without keys --------------------------------------------------------------------------
 
 
@@ -1014,21 +1033,6 @@ def _(stage: Stage) -> Page:
 # --- the EHR ---------------------------------------------------------------------------------------------------------
 
 
-@state("home-ehr-down")
-def _(stage: Stage) -> Page:
-    return with_ehr(stage, "down", "peggy", "/home")
-
-
-@state("medicines-ehr-down")
-def _(stage: Stage) -> Page:
-    return with_ehr(stage, "down", "peggy", "/medicines")
-
-
-@state("orders-ehr-down")
-def _(stage: Stage) -> Page:
-    return with_ehr(stage, "down", "peggy", "/orders")
-
-
 def with_ehr(stage: Stage, mode: str, who: str, path: str) -> Page:
     """A page that is asked for while the EHR is in that mode."""
     page = stage.at(who, "/account")
@@ -1072,7 +1076,9 @@ def _(stage: Stage) -> Page:
 
 @state("workbench", spanish=True)
 def _(stage: Stage) -> Page:
-    return workbench(stage)
+    page = workbench(stage)
+    page.get_by_text("Penicillin").first.wait_for()
+    return page
 
 
 def workbench(stage: Stage, prepare: Callable[[Page], None] = lambda page: None) -> Page:
@@ -1120,9 +1126,11 @@ def _(stage: Stage) -> Page:
 @state("context-no-allergies")
 def _(stage: Stage) -> Page:
     joined(stage, "/account")
-    page = stage.with_keys("bob", asked(stage, "alicia"))
+    path = asked(stage, "alicia")
+    page = stage.with_keys("bob", "/account")
+    page.goto(path)
+    page.get_by_text("It is kinder to your kidneys.").first.wait_for()
     page.get_by_text("No known allergies").first.wait_for()
-    page.get_by_role("button", name="Reply").first.wait_for()
     return page
 
 
@@ -1131,11 +1139,12 @@ def _(stage: Stage) -> Page:
     def died(answer: Any) -> Any:
         return answer | {"patient": answer["patient"] | {"deceased": True, "silent": True}}
 
+    path = asked(stage)
     page = stage.with_keys("bob", "/account")
     answer_with(page, "**/context?*", died)
     closed = re.compile(r"/api/threads/[0-9a-f]{32}$")
     page.route(closed, lambda route: closing(route))
-    page.goto(asked(stage))
+    page.goto(path)
     page.get_by_text("This person has died").first.wait_for()
     return page
 
