@@ -42,7 +42,8 @@ for (const one of document.querySelectorAll("body *")) {
   if (own && (place.right > innerWidth + 1 || place.left < -1)) found.push(`outside: ${name(one)}`);
   const cuts = style.overflowX !== "visible" && one.clientWidth > 1 && one.scrollWidth > one.clientWidth + 1;
   if (cuts && !["INPUT", "TEXTAREA", "SELECT"].includes(one.tagName)) {
-    const wider = [...one.querySelectorAll("*")].filter((part) => part.getBoundingClientRect().right > place.right + 1).at(-1);
+    const beyond = (part) => part.getBoundingClientRect().right > place.right + 1;
+    const wider = [...one.querySelectorAll("*")].filter(beyond).at(-1);
     found.push(`cut: ${name(one)}${wider === undefined ? "" : `, by ${name(wider)}`}`);
   }
 }

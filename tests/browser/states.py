@@ -185,7 +185,7 @@ def _(stage: Stage) -> Page:
     return page
 
 
-# --- the EHR is down and nothing was kept ------------------------------------------------------------------------------
+# --- the EHR is down and nothing was kept -----------------------------------------------------------------------------
 
 
 # Before anybody has looked at Trent's medicines: what was seen is kept for some minutes.
