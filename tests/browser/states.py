@@ -952,7 +952,7 @@ def _(stage: Stage) -> Page:
 
 @state("thread-file-failed")
 def _(stage: Stage) -> Page:
-    page = stage.with_keys("peggy", asked(stage, "peggy"))
+    page = stage.with_keys("alice", asked(stage))
     refuse(page, "**/api/attachments", 413, "attachment-quota")
     page.set_input_files("input[type=file]", {"name": "list.txt", "mimeType": "text/plain", "buffer": b"one a day"})
     page.get_by_text("list.txt was not sent").first.wait_for()
