@@ -4,7 +4,6 @@ The worker runs it, never a request. Nothing is written into the EHR: what it wo
 CapabilityStatement. Findings are words of ours and types of FHIR, never anything the EHR said.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -21,6 +20,7 @@ from portal.ehr.client import Capabilities, EhrClient
 from portal.ehr.errors import EhrProtocolError, EhrRefused, EhrUnavailable
 from portal.outbox import enqueue
 from portal.outbox.jobs import Job
+from portal.pharmacies import connections
 from portal.pharmacies.tables import EhrCheck, EhrConnection
 
 JOB = "ehr-check"
@@ -51,13 +51,15 @@ class Finding:
 def ask(session: Session, *, actor: Actor, pharmacy_id: str) -> None:
     """Let the worker test the connection of a pharmacy soon. Raises NotFound where there is none."""
     policy.allow_pharmacy_settings(actor, pharmacy_id=pharmacy_id)
-    address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
-    known = session.get(EhrCheck, address.id)
+    connection = connections.of_pharmacy(session, pharmacy_id)
+    if connection is None:
+        raise NotFound("no-ehr-connection")
+    known = session.get(EhrCheck, connection.id)
     if known is None:
-        known = EhrCheck(connection_id=address.id, pharmacy_id=pharmacy_id, findings=[])
+        known = EhrCheck(connection_id=connection.id, pharmacy_id=pharmacy_id, findings=[])
         session.add(known)
     known.asked_at, known.done_at = clock.now(), None
-    enqueue(session, JOB, {"connection": address.id}, dedupe=f"{JOB}:{address.id}", pharmacy_id=pharmacy_id)
+    enqueue(session, JOB, {"connection": connection.id}, dedupe=f"{JOB}:{connection.id}", pharmacy_id=pharmacy_id)
 
 
 class CheckConnection:
@@ -88,12 +90,18 @@ def examine(client: EhrClient) -> list[Finding]:
         offered = client.capabilities(fresh=True)
     except PortalError as problem:
         return [Finding("statement", Light.RED, _why(problem))]
-    findings = [
+    return [
         Finding("statement", Light.GREEN),
-        Finding("version", *((Light.GREEN,) if offered.fhir_version.startswith("4.0") else (Light.RED, "version"))),
-        Finding("batch", *((Light.GREEN,) if offered.batch else (Light.AMBER, "no-batch"))),
+        _judged("version", "" if offered.fhir_version.startswith("4.0") else "version", Light.RED),
+        _judged("batch", "" if offered.batch else "no-batch", Light.AMBER),
+        *_searches(client),
+        *_writes(offered),
     ]
-    return findings + _searches(client) + _writes(offered)
+
+
+def _judged(what: str, why: str, otherwise: Light) -> Finding:
+    """Green where there is nothing to say."""
+    return Finding(what, otherwise if why else Light.GREEN, why)
 
 
 def _searches(client: EhrClient) -> list[Finding]:
@@ -102,12 +110,14 @@ def _searches(client: EhrClient) -> list[Finding]:
         answers = client.search_many([(kind, params) for _, kind, params in parts])
     except PortalError as problem:
         return [Finding("search:patient", Light.RED, _why(problem))]
-    found = []
-    for (name, _, _), answer in zip(parts, answers, strict=True):
-        failed = isinstance(answer, PortalError)
-        light = Light.GREEN if not failed else Light.RED if name in _NEEDED else Light.AMBER
-        found.append(Finding(f"search:{name}", light, _why(answer) if isinstance(answer, PortalError) else ""))
-    return found
+    return [
+        _judged(
+            f"search:{name}",
+            _why(answer) if isinstance(answer, PortalError) else "",
+            Light.RED if name in _NEEDED else Light.AMBER,
+        )
+        for (name, _, _), answer in zip(parts, answers, strict=True)
+    ]
 
 
 def _writes(offered: Capabilities) -> list[Finding]:
@@ -115,7 +125,7 @@ def _writes(offered: Capabilities) -> list[Finding]:
     found = []
     for kind in sorted(contract.written_types()):
         why = "" if kind in offered.conditional else "no-conditional" if kind in offered.creatable else "no-create"
-        found.append(Finding(f"write:{kind}", Light.AMBER if why else Light.GREEN, why))
+        found.append(_judged(f"write:{kind}", why, Light.AMBER))
     return found
 
 
@@ -131,14 +141,6 @@ def _why(problem: PortalError) -> str:
 
 
 def last(session: Session, pharmacy_id: str) -> tuple[EhrConnection | None, EhrCheck | None]:
-    """The connection of a pharmacy and its last test."""
-    try:
-        address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
-    except NotFound:
-        return None, None
-    return session.get(EhrConnection, address.id), session.get(EhrCheck, address.id)
-
-
-def findings(check: EhrCheck | None) -> list[Mapping[str, str]]:
-    """What the last test found; empty before it has run."""
-    return [] if check is None or check.done_at is None else list(check.findings)
+    """The connection of a pharmacy and its last test, whose findings count once it is done."""
+    connection = connections.of_pharmacy(session, pharmacy_id)
+    return connection, None if connection is None else session.get(EhrCheck, connection.id)

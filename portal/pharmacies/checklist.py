@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.tables import Invitation
 from portal.pharmacies import profiles, teams
-from portal.pharmacies.tables import EhrCheck, EhrConnection
+from portal.pharmacies.tables import EhrCheck
 from portal.pharmacies.topics import TeamKind
 
 
@@ -84,8 +84,6 @@ def can_be_offered(profile: profiles.Profile, founded: Mapping[TeamKind, str]) -
 def _connected(session: Session, pharmacy_id: str) -> bool:
     """A connection is there, and its last test found nothing that keeps the portal from reading."""
     findings = session.scalar(
-        select(EhrCheck.findings)
-        .join(EhrConnection, EhrConnection.id == EhrCheck.connection_id)
-        .where(EhrConnection.pharmacy_id == pharmacy_id, EhrCheck.done_at.is_not(None))
+        select(EhrCheck.findings).where(EhrCheck.pharmacy_id == pharmacy_id, EhrCheck.done_at.is_not(None))
     )
     return bool(findings) and all(one["light"] != "red" for one in findings or [])

@@ -1,7 +1,7 @@
 """Pharmacies and their profiles: what people need to reach one, also without an account."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -73,10 +73,13 @@ def change(session: Session, *, agent: Agent, profile: Profile) -> None:
     _record(session, agent, profile.id)
 
 
-def settle(session: Session, *, actor: Actor, profile: Profile) -> None:
-    """`change` by somebody on a page. Raises NotFound and Forbidden as `policy.allow_pharmacy_settings` does."""
-    policy.allow_pharmacy_settings(actor, pharmacy_id=profile.id)
-    change(session, agent=actor.agent, profile=profile)
+def settle(session: Session, *, actor: Actor, pharmacy_id: str, changed: Callable[[Profile], Profile]) -> None:
+    """`change` by somebody on a page: `changed` makes the new profile of the present one.
+
+    Raises NotFound and Forbidden as `policy.allow_pharmacy_settings` does, and what `changed` raises.
+    """
+    policy.allow_pharmacy_settings(actor, pharmacy_id=pharmacy_id)
+    change(session, agent=actor.agent, profile=changed(get(session, pharmacy_id)))
 
 
 def open_new(session: Session, *, actor: Actor, profile: Profile) -> None:

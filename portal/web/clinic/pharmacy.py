@@ -44,7 +44,7 @@ def add() -> ResponseReturnValue:
     """Open a new pharmacy; its checklist comes next."""
     given = _given()
     try:
-        profile = replace(_profile_of(given), id=given.get("id", ""))
+        profile = Profile(id=given.get("id", ""), **_fields_of(given))
         with services().database.transaction() as session:
             profiles.open_new(session, actor=current_actor(), profile=profile)
     except (BadInput, Conflict) as problem:
@@ -81,18 +81,7 @@ def profile(pharmacy_id: str) -> str:
 def save_profile(pharmacy_id: str) -> ResponseReturnValue:
     """Keep them."""
 
-    def changed(known: Profile) -> Profile:
-        new = _profile_of(_given())
-        return replace(
-            new,
-            id=known.id,
-            week=known.week,
-            holidays=known.holidays,
-            topics=known.topics,
-            holidays_checked_at=known.holidays_checked_at,
-        )
-
-    return _save("profile", pharmacy_id, changed)
+    return _save("profile", pharmacy_id, lambda known: replace(known, **_fields_of(_given())))
 
 
 @blueprint.get("/<pharmacy_id>/hours")
@@ -191,9 +180,7 @@ def _save(step: str, pharmacy_id: str, changed: Callable[[Profile], Profile], *,
     """Change the profile in one transaction; what is wrong comes back with the page and what was typed."""
     try:
         with services().database.transaction() as session:
-            actor = current_actor(session)
-            policy.allow_pharmacy_settings(actor, pharmacy_id=pharmacy_id)
-            profiles.settle(session, actor=actor, profile=changed(profiles.get(session, pharmacy_id)))
+            profiles.settle(session, actor=current_actor(session), pharmacy_id=pharmacy_id, changed=changed)
     except BadInput as problem:
         return _form(step, pharmacy_id, _given(), known=_settings(pharmacy_id), errors=_errors_of(problem)), 422
     return redirect(f"/pharmacies/{pharmacy_id}{then or '?saved=1'}", 303)
@@ -254,7 +241,6 @@ def _connection_page(pharmacy_id: str, errors: dict[str, str]) -> str:
         name=profile_known.name,
         connection=known,
         check=check,
-        findings=checking.findings(check),
         given=given,
         errors=errors,
         operator=actor.role is Role.OPERATOR,
@@ -275,22 +261,18 @@ def _given() -> dict[str, str]:
     return given | {"languages": ",".join(request.form.getlist("languages"))}
 
 
-def _profile_of(given: dict[str, str]) -> Profile:
+def _fields_of(given: dict[str, str]) -> dict[str, Any]:
+    """The members of a profile that its form holds. Raises BadInput."""
     licence = {name: given[f"licence_{name}"] for name in _LICENCE if given.get(f"licence_{name}")}
     url = licence.get("url", "")
     if url and not url.startswith("https://"):
         raise BadInput("pharmacy-profile", extra={"field": "licence"})
-    return Profile(
-        id="",
-        name=given.get("name", ""),
-        address=given.get("address", ""),
-        phone=given.get("phone", ""),
-        on_call_phone=given.get("on_call_phone") or None,
-        country=given.get("country", ""),
-        time_zone=given.get("time_zone", ""),
-        languages=tuple(one for one in given.get("languages", "").split(",") if one),
-        licence=licence or None,
-    )
+    return {
+        **{name: given.get(name, "") for name in ("name", "address", "phone", "country", "time_zone")},
+        "on_call_phone": given.get("on_call_phone") or None,
+        "languages": tuple(one for one in given.get("languages", "").split(",") if one),
+        "licence": licence or None,
+    }
 
 
 def _given_of(known: Profile) -> dict[str, str]:
