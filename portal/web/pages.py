@@ -1,7 +1,8 @@
 """What every Jinja page can use: texts, language, dates in the reader's zone, hashed assets."""
 
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale
 from babel.dates import format_date as babel_date
@@ -94,6 +95,14 @@ def key_page(name: str) -> Response:
 def territory(code: str) -> str:
     """The name of a country (ISO 3166-1 alpha-2) for the reader."""
     return str(Locale.parse(spoken()).territories.get(code, code))
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """The time zones that people pick from: places, without the abbreviations of old systems."""
+    return tuple(
+        sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/")))
+    )
 
 
 def prepare(app: Flask) -> None:

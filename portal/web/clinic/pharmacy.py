@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Any
-from zoneinfo import available_timezones
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -202,7 +201,7 @@ def _form(
         errors=errors or {},
         days=hours.DAYS,
         spans=SPANS,
-        zones=sorted(available_timezones()),
+        zones=pages.zone_names(),
         countries=COUNTRIES,
         languages=texts.LANGUAGES,
         topics=[(topic.value, TEAM_OF_TOPIC[topic].value) for topic in Topic],
@@ -220,7 +219,7 @@ def _list_page(given: dict[str, str], errors: dict[str, str]) -> str:
         offered=offered,
         given=given,
         errors=errors,
-        zones=sorted(available_timezones()),
+        zones=pages.zone_names(),
         countries=COUNTRIES,
         languages=texts.LANGUAGES,
     )

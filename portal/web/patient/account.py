@@ -50,7 +50,10 @@ def change() -> ResponseReturnValue:
 def _page(errors: dict[str, str]) -> str:
     with services().database.reading() as session:
         chosen = preferences.of(session, current_actor().account_id)
-    zones = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/")))
     return render_template(
-        "patient/account.html", chosen=chosen, zones=zones, errors=errors, saved=request.args.get("saved") == "1"
+        "patient/account.html",
+        chosen=chosen,
+        zones=pages.zone_names(),
+        errors=errors,
+        saved=request.args.get("saved") == "1",
     )
