@@ -31,9 +31,10 @@ test: setup-dev ## every test that needs no server beside it, a real Chromium in
 	$(BIN)/node client/test.mjs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services"
 
-test-services: setup-dev ## the whole suite on PostgreSQL, with Redis, HAPI FHIR, Keycloak and a mail server beside it
+# The walks through the demo bring SQLite with them and are the same with servers beside it: `make test` has them.
+test-services: setup-dev ## everything on PostgreSQL, with Redis, HAPI FHIR, Keycloak and a mail server beside it
 	@scripts/chromium.sh
-	tests/services/run.sh $(BIN)/python -m pytest -n 2 --dist loadfile
+	tests/services/run.sh $(BIN)/python -m pytest -n 2 --dist loadfile -m "services or not browser"
 
 test-kill: setup-dev ## kill -9 in the middle of sends, 25 times at each of 8 points, on both databases
 	tests/services/run.sh --only postgresql env PORTAL_TEST_KILLS=25 $(BIN)/python -m pytest tests/kill --timeout 3600

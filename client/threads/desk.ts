@@ -37,7 +37,7 @@ export class Desk implements SendingDesk {
   private constructor(readonly page: Page<Ready>) {
     this.ready = page.person;
     this.heads = new KeptHeads(this.ready);
-    this.outbox = new Outbox(this.ready, (entry) => deliver(this, entry));
+    this.outbox = new Outbox(this.ready, (entry) => deliver(this, entry), (entry) => this.thread(entry.thread).sync());
     this.stream = new Stream(this.ready.account.id, (state) => page.live.told(state));
     page.live.onWipe(() => {
       this.outbox.close();

@@ -90,7 +90,14 @@ export class Outbox {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
-  constructor(private readonly ready: Ready, private readonly deliver: (entry: Outgoing) => Promise<SendOutcome>) {
+  /**
+   * `deliver` hands an entry to the server. `arrived` is told of each that the server has: it is not kept here any more, and stays
+   * listed until then, so that what was written is never out of sight.
+   */
+  constructor(
+    private readonly ready: Ready, private readonly deliver: (entry: Outgoing) => Promise<SendOutcome>,
+    private readonly arrived: (entry: Outgoing) => Promise<void>,
+  ) {
     this.lock = `portal-outbox-${ready.account.id}`;
     this.channel = new BroadcastChannel(this.lock);
     this.channel.onmessage = () => void this.reload();
@@ -131,6 +138,10 @@ export class Outbox {
   /** The person does not want it sent any more. */
   async remove(id: string): Promise<void> {
     await this.ready.store.delete("outbox", id);
+    this.drop(id);
+  }
+
+  private drop(id: string): void {
     this.entries.delete(id);
     this.tell();
   }
@@ -182,8 +193,9 @@ export class Outbox {
     const outcome = await this.tryOnce(entry);
     if (outcome === undefined || this.closed) return;
     const next = afterTry(entry.facts, outcome, Date.now());
-    if (next === undefined) await this.remove(entry.id);
-    else await this.change(entry.id, () => next);
+    if (next !== undefined) return this.change(entry.id, () => next);
+    await this.ready.store.delete("outbox", entry.id);
+    await this.arrived(entry).finally(() => this.drop(entry.id));
   }
 
   /** undefined: the screen was locked meanwhile, and the entry waits for the next visit. */

@@ -61,7 +61,6 @@ async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Pr
     try {
       const { records } = await run("threadSeal", { thread: thread.id, wish, rekey });
       await post(`/api/threads/${thread.id}/messages`, { records, urgent: entry.urgent }, { key: entry.id });
-      await thread.sync();
       return { kind: "accepted" };
     } catch (error) {
       if (!(error instanceof ApiError) || tried >= TRIES) throw error;
@@ -72,7 +71,6 @@ async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Pr
         await desk.know(thread.people(), { fresh: true });
         rekey = rekeyOf(error);
       } else {
-        if (error.code === "already-accepted") await thread.sync();
         if (error.code === "reset") await desk.know(thread.people(), { fresh: true });
         throw error;
       }
@@ -94,7 +92,6 @@ async function deliverBirth(desk: SendingDesk, entry: Outgoing, parcel: Extract<
     // The answer to an earlier try was lost, and this one was sealed anew.
     if (!(error instanceof ApiError) || error.code !== "thread-exists") throw error;
   }
-  await desk.thread(entry.thread).sync();
   return { kind: "accepted" };
 }
 
