@@ -5,20 +5,18 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
 
-from portal.accounts import names, policy
 from portal.accounts.roles import Role
-from portal.audit import Action, Outcome, Purpose, queries, record, record_each
-from portal.audit.queries import Filters
+from portal.audit import Action, Outcome
+from portal.audit.queries import Filters, Seen
 from portal.core import ids
-from portal.core.errors import Forbidden
+from portal.privacy import record
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.json import query_int
-from portal.web.patient.record import did, in_words
+from portal.web.record_words import Line, did, in_words
 from portal.web.wiring import services
 
 blueprint = Blueprint("office", __name__)
-PAGE = 50
 
 
 @blueprint.get("/privacy-office")
@@ -26,9 +24,8 @@ PAGE = 50
 def search() -> str:
     """The form and, once it was sent, what fits it, newest first."""
     filters, errors = _filters(pages.zone())
-    pharmacy_id = current_actor().pharmacy_id
     with services().database.reading() as session:
-        staff = names.staff_of(session, pharmacy_id) if pharmacy_id is not None else []
+        staff = record.colleagues(session, actor=current_actor())
     asked = bool(request.args.keys() - {"before"})
     rows, following = _find(filters, query_int("before")) if asked and not errors else ([], None)
     later = {name: value for name, value in request.args.items() if name != "before" and value}
@@ -46,24 +43,10 @@ def search() -> str:
     )
 
 
-def _find(filters: Filters, before: int | None) -> tuple[list[tuple[object, object]], int | None]:
-    actor = current_actor()
-    if actor.pharmacy_id is None:
-        raise Forbidden()
-    policy.allow_pharmacy_audit(actor, pharmacy_id=actor.pharmacy_id)
+def _find(filters: Filters, before: int | None) -> tuple[list[tuple[Seen, Line]], int | None]:
     with services().database.transaction() as session:
-        page = queries.search(session, actor.pharmacy_id, filters, before=before, limit=PAGE)
-        known = names.names_of(session, (row.account_id for row in page.items if row.account_id))
-        record(session, Action.AUDIT_SEARCHED, agent=actor.agent, pharmacy_id=actor.pharmacy_id, purpose=Purpose.HCOMPL)
-        record_each(
-            session,
-            Action.AUDIT_VIEWED,
-            agent=actor.agent,
-            pharmacy_id=actor.pharmacy_id,
-            patient_ids=sorted({row.patient_id for row in page.items if row.patient_id}),
-            purpose=Purpose.HCOMPL,
-        )
-    return [(row, in_words(row, known, "")) for row in page.items], page.next
+        found = record.search(session, actor=current_actor(), filters=filters, before=before)
+    return [(row, in_words(row, found.known.get(row.account_id or ""), own=False)) for row in found.rows], found.next
 
 
 def _filters(zone: ZoneInfo) -> tuple[Filters, dict[str, str]]:

@@ -1,0 +1,1 @@
+"""Reading the audit record: a patient's "who looked", and the privacy officer's search."""
