@@ -153,7 +153,7 @@ class Reader:
             self._medication_request(resource, fills.pop(f"MedicationRequest/{resource['id']}", []), included)
             for resource in resources
             if resource.get("status") not in ("entered-in-error", "draft")
-            and resource.get("intent") in _SHOWN_INTENTS
+            and text(resource, "intent") in _SHOWN_INTENTS
             and boolean(resource, "doNotPerform") is not True
         ]
         requests.sort(key=lambda request: (str(request.authored_on or ""), request.id), reverse=True)
@@ -250,7 +250,7 @@ class Reader:
             self._service_order(resource, newest)
             for resource in service_requests
             if resource.get("status") not in ("entered-in-error", "draft")
-            and resource.get("intent") in _SHOWN_INTENTS
+            and text(resource, "intent") in _SHOWN_INTENTS
             and boolean(resource, "doNotPerform") is not True
         ]
         return tuple(sorted(found, key=lambda order: (str(order.ordered_on or ""), order.number), reverse=True))

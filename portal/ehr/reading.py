@@ -19,6 +19,7 @@ _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,40}")
 # Control characters, and the marks that turn the direction of text around them: a name must not rearrange the page.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NESTING = (dict, list)
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
@@ -26,7 +27,11 @@ _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 def parse_resource(body: bytes) -> Json:
     """The resource in an answer. Raises EhrProtocolError for HTML, broken, too deep or foreign JSON."""
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        words = body.decode("utf-8-sig")
+        value = json.loads(words, parse_constant=_no_constant)
+        if _HALF.search(words):
+            # Half a character (RFC 8259 section 8.2) cannot be sent on: it is shown as what cannot be shown.
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError as error:
         raise EhrProtocolError(ProtocolFault.TOO_DEEP) from error
     except ValueError as error:
@@ -87,9 +92,13 @@ def clean(words: str, limit: int = MAX_TEXT) -> str:
 def number(value: object, key: str) -> float | None:
     """The finite number `value[key]`."""
     found = value.get(key) if isinstance(value, dict) else None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return float(found)
+    try:
+        finite = float(found)
+    except OverflowError:
+        return None
+    return finite if math.isfinite(finite) else None
 
 
 def whole(value: object, key: str) -> int | None:
