@@ -173,7 +173,7 @@ def upload(world: World, name: str, thread: str | None = None) -> str:
         session.add(made)
         session.flush()
         if thread:
-            session.add(AttachmentPart(attachment_id=made.id, start=0, data=b"123456789"))
+            session.add(AttachmentPart(pharmacy_id="riverside", attachment_id=made.id, start=0, data=b"123456789"))
     return made.id
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -98,7 +98,7 @@ def put_part(session: Session, *, actor: Actor, attachment_id: str, start: int, 
         raise TooLarge("part-too-large")
     if len(data) < SMALLEST_PART and start + len(data) < upload.size:
         raise BadInput("part-too-small", extra={"least": SMALLEST_PART})
-    session.add(AttachmentPart(attachment_id=attachment_id, start=start, data=data))
+    session.add(AttachmentPart(pharmacy_id=upload.pharmacy_id, attachment_id=upload.id, start=start, data=data))
     upload.received = start + len(data)
     return upload.received
 
@@ -114,10 +114,10 @@ def complete(session: Session, *, actor: Actor, attachment_id: str) -> bool:
     if upload.received != upload.size:
         raise Conflict("part-missing", extra={"received": upload.received})
     hashed = hashlib.sha256()
-    for start in _starts(session, attachment_id):
-        hashed.update(session.get_one(AttachmentPart, (attachment_id, start)).data)
+    for start in _starts(session, upload):
+        hashed.update(session.get_one(AttachmentPart, (upload.pharmacy_id, upload.id, start)).data)
     if b64(hashed.digest()) != upload.cth:
-        session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id == attachment_id))
+        session.execute(delete(AttachmentPart).where(*_parts_of(upload)))
         upload.received = 0
         return False
     upload.complete_at = clock.now()
@@ -156,6 +156,7 @@ class Readable:
     """A stored file for somebody who may read its thread."""
 
     id: str
+    pharmacy_id: str
     size: int
     cth: str
     starts: tuple[int, ...]
@@ -184,7 +185,7 @@ def open_for_reading(session: Session, *, actor: Actor, attachment_id: str) -> R
         entity=Entity("Media", attachment_id),
         purpose=actor.purpose,
     )
-    return Readable(upload.id, upload.size, upload.cth, tuple(_starts(session, attachment_id)))
+    return Readable(upload.id, upload.pharmacy_id, upload.size, upload.cth, tuple(_starts(session, upload)))
 
 
 def read_range(session: Session, readable: Readable, start: int, end: int) -> bytes:
@@ -194,7 +195,7 @@ def read_range(session: Session, readable: Readable, start: int, end: int) -> by
         after = readable.starts[index + 1] if index + 1 < len(readable.starts) else readable.size
         if after <= start or offset >= end:
             continue
-        data = session.get_one(AttachmentPart, (readable.id, offset)).data
+        data = session.get_one(AttachmentPart, (readable.pharmacy_id, readable.id, offset)).data
         out += data[max(0, start - offset) : end - offset]
     return bytes(out)
 
@@ -213,7 +214,7 @@ def remove_orphans(session: Session) -> int:
 def _remove(session: Session, query: Select[str]) -> int:
     found = list(session.scalars(query))
     if found:
-        session.execute(delete(AttachmentPart).where(AttachmentPart.attachment_id.in_(found)))
+        # The parts go with them.
         session.execute(delete(Attachment).where(Attachment.id.in_(found)))
     return len(found)
 
@@ -239,6 +240,10 @@ def _own_upload(session: Session, actor: Actor, attachment_id: str) -> Attachmen
     return upload
 
 
-def _starts(session: Session, attachment_id: str) -> list[int]:
-    query = select(AttachmentPart.start).where(AttachmentPart.attachment_id == attachment_id)
+def _starts(session: Session, upload: Attachment) -> list[int]:
+    query = select(AttachmentPart.start).where(*_parts_of(upload))
     return list(session.scalars(query.order_by(AttachmentPart.start)))
+
+
+def _parts_of(upload: Attachment) -> tuple[ColumnElement[bool], ...]:
+    return AttachmentPart.pharmacy_id == upload.pharmacy_id, AttachmentPart.attachment_id == upload.id

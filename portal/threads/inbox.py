@@ -205,7 +205,11 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
     positions = {
         position.thread_id: position
         for position in session.scalars(
-            select(ReadPosition).where(ReadPosition.account_id == actor.account_id, ReadPosition.thread_id.in_(threads))
+            select(ReadPosition).where(
+                ReadPosition.pharmacy_id.in_({thread.pharmacy_id for thread in threads.values()}),
+                ReadPosition.account_id == actor.account_id,
+                ReadPosition.thread_id.in_(threads),
+            )
         )
     }
     names = _names(session, {thread.patient_id for thread in threads.values()})

@@ -41,7 +41,7 @@ def still_unread(session: Session, *, account_id: str, thread_id: str) -> bool:
     row = session.execute(
         select(InboxRow.last_seq).where(InboxRow.thread_id == thread_id).limit(1)
     ).scalar_one_or_none()
-    position = session.get(ReadPosition, (account_id, thread_id))
+    position = session.get(ReadPosition, (thread.pharmacy_id, account_id, thread_id))
     return row is not None and (position is None or position.read_seq < row)
 
 
@@ -61,7 +61,7 @@ def who_waits(session: Session, account_id: str, thread_id: str) -> Recipient | 
         acting = dict(relations.accounts_of(session, [thread.patient_id])[thread.patient_id])
         is_member = account_id in {member["id"] for member in thread.members}
         reachable = account_id in acting and (is_member or acting[account_id] == Kind.SELF)
-    position = session.get(ReadPosition, (account_id, thread_id))
+    position = session.get(ReadPosition, (thread.pharmacy_id, account_id, thread_id))
     since = session.scalar(
         select(func.min(Record.received_at)).where(
             Record.thread_id == thread_id,

@@ -55,7 +55,7 @@ _MOVE = (
     .values({name: bindparam(f"new_{name}") for name in _MOVING})
 )
 _KNOWN_KEY = select(_ACCEPTED.c.digest, _ACCEPTED.c.seq, _ACCEPTED.c.accepted_at).where(
-    *(_ACCEPTED.c[name] == bindparam(name) for name in ("account_id", "thread_id", "key"))
+    *(_ACCEPTED.c[name] == bindparam(name) for name in ("pharmacy_id", "account_id", "thread_id", "key"))
 )
 # All that a send asks once it holds the thread, in one trip. Each part stands where what it is for stands.
 _ASKED = Questions(**standing.QUESTIONS, **keys.QUESTIONS, **rekey.QUESTIONS, accepted=_KNOWN_KEY)
@@ -92,7 +92,12 @@ def start_thread(
     if not ids.is_id(birth.thread_id):
         raise BadInput("form", extra={"field": "thread"})
     digest = _digest(sealed)
-    known = {"account_id": actor.account_id, "thread_id": birth.thread_id, "key": key}
+    known = {
+        "pharmacy_id": birth.pharmacy_id,
+        "account_id": actor.account_id,
+        "thread_id": birth.thread_id,
+        "key": key,
+    }
     if repeated := _repeated(birth.thread_id, key, digest, session.execute(_KNOWN_KEY, known).all()):
         return repeated
     in_care = care.in_care(session, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
@@ -250,6 +255,7 @@ def _append(
     later.execute(
         _ACCEPT,
         {
+            "pharmacy_id": thread.pharmacy_id,
             "account_id": actor.account_id,
             "thread_id": thread.id,
             "key": key,

@@ -26,6 +26,7 @@ _FIRST_POSITION = insert(_POSITIONS)
 _MOVED_BY_WRITING = (
     update(_POSITIONS)
     .where(
+        _POSITIONS.c.pharmacy_id == bindparam("pharmacy"),
         _POSITIONS.c.account_id == bindparam("reader"),
         _POSITIONS.c.thread_id == bindparam("thread"),
         _POSITIONS.c.read_messages == bindparam("count_before"),
@@ -164,10 +165,17 @@ def wrote(session: Writing, *, account_id: str, thread: Thread) -> None:
     """Whoever had read everything before the own newest message has read that too; nobody else has."""
     seq, count = thread.last_message_seq, thread.messages
     if count == 1:
-        row = {"delivered_seq": seq, "read_seq": seq, "read_messages": count}
-        session.execute(_FIRST_POSITION, {"account_id": account_id, "thread_id": thread.id, **row})
+        whose = {"pharmacy_id": thread.pharmacy_id, "account_id": account_id, "thread_id": thread.id}
+        session.execute(_FIRST_POSITION, {**whose, "delivered_seq": seq, "read_seq": seq, "read_messages": count})
         return
     session.execute(
         _MOVED_BY_WRITING,
-        {"reader": account_id, "thread": thread.id, "sequence": seq, "count": count, "count_before": count - 1},
+        {
+            "pharmacy": thread.pharmacy_id,
+            "reader": account_id,
+            "thread": thread.id,
+            "sequence": seq,
+            "count": count,
+            "count_before": count - 1,
+        },
     )

@@ -121,6 +121,7 @@ def _move_position(session: Session, actor: Actor, thread: Thread, kind: str, se
     session.execute(
         _BEGIN.of(session),
         {
+            "pharmacy_id": thread.pharmacy_id,
             "account_id": actor.account_id,
             "thread_id": thread_id,
             "delivered_seq": 0,
@@ -128,7 +129,8 @@ def _move_position(session: Session, actor: Actor, thread: Thread, kind: str, se
             "read_messages": 0,
         },
     )
-    position = session.get_one(ReadPosition, (actor.account_id, thread_id), with_for_update=True)
+    whose = (thread.pharmacy_id, actor.account_id, thread_id)
+    position = session.get_one(ReadPosition, whose, with_for_update=True)
     if kind == "delivered":
         position.delivered_seq = max(position.delivered_seq, seq)
     elif kind == "read":

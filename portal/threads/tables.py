@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.database import Base, Id, Moment
@@ -73,6 +84,7 @@ class AcceptedKey(Base):
 
     __tablename__ = "accepted_key"
 
+    pharmacy_id: Mapped[str] = mapped_column(Id, primary_key=True)
     account_id: Mapped[str] = mapped_column(Id, primary_key=True)
     thread_id: Mapped[str] = mapped_column(Id, primary_key=True)
     key: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -120,6 +132,7 @@ class ReadPosition(Base):
 
     __tablename__ = "read_position"
 
+    pharmacy_id: Mapped[str] = mapped_column(Id, primary_key=True)
     account_id: Mapped[str] = mapped_column(Id, primary_key=True)
     thread_id: Mapped[str] = mapped_column(Id, primary_key=True)
     delivered_seq: Mapped[int] = mapped_column(Integer, default=0)
@@ -152,6 +165,8 @@ class Attachment(Base):
         Index("ix_attachment_orphan", "seq", "created_at"),
         Index("ix_attachment_account", "account_id", "created_at"),
         Index("ix_attachment_thread", "thread_id", "seq"),
+        # What the parts of a file refer to.
+        UniqueConstraint("pharmacy_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -170,8 +185,17 @@ class AttachmentPart(Base):
     """At most 1 MiB of an attachment's ciphertext."""
 
     __tablename__ = "attachment_part"
-    __table_args__ = (ForeignKeyConstraint(["attachment_id"], ["attachment.id"], ondelete="CASCADE"),)
+    __table_args__ = (
+        # A file that was announced for another pharmacy than its message then names goes over with its parts.
+        ForeignKeyConstraint(
+            ["pharmacy_id", "attachment_id"],
+            ["attachment.pharmacy_id", "attachment.id"],
+            onupdate="CASCADE",
+            ondelete="CASCADE",
+        ),
+    )
 
+    pharmacy_id: Mapped[str] = mapped_column(Id, primary_key=True)
     attachment_id: Mapped[str] = mapped_column(Id, primary_key=True)
     start: Mapped[int] = mapped_column(Integer, primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)

@@ -28,7 +28,8 @@ def job(number: int) -> dict[str, object]:
 
 
 def position(account_id: str, read: int) -> dict[str, object]:
-    return {"account_id": account_id, "thread_id": "t", "delivered_seq": read, "read_seq": read, "read_messages": read}
+    whose = {"pharmacy_id": "p", "account_id": account_id, "thread_id": "t"}
+    return {**whose, "delivered_seq": read, "read_seq": read, "read_messages": read}
 
 
 def test_each_question_gets_its_own_rows_in_its_own_types(database: Database) -> None:

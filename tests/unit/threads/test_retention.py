@@ -15,6 +15,7 @@ def test_accepted_keys_are_forgotten_after_thirty_days(database: Database, tuesd
         for number, age in enumerate((timedelta(), KEEP_ACCEPTED_KEYS, KEEP_ACCEPTED_KEYS + timedelta(seconds=1))):
             session.add(
                 AcceptedKey(
+                    pharmacy_id="riverside",
                     account_id="a" * 32,
                     thread_id="f" * 32,
                     key=str(number),

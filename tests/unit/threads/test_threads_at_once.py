@@ -77,7 +77,7 @@ def test_the_newest_receipt_stays_whichever_tab_is_faster(threads: Threads) -> N
     assert not any(isinstance(one, PortalError) for one in outcomes[-2:])
     with threads.world.database.reading() as session:
         assert set(session.scalars(select(Receipt.seq))) == {5}
-        position = session.get_one(ReadPosition, (threads.world.accounts["bob"], posted.thread_id))
+        position = session.get_one(ReadPosition, ("riverside", threads.world.accounts["bob"], posted.thread_id))
         assert (position.delivered_seq, position.read_seq, position.read_messages) == (5, 5, 4)
 
 

@@ -104,7 +104,9 @@ def change(database: Database, kind: type, key: object, **values: Any) -> None:
 
 def reads(database: Database, seq: int) -> None:
     with database.transaction() as session:
-        session.merge(ReadPosition(account_id=ALICE, thread_id=THREAD, delivered_seq=seq, read_seq=seq))
+        session.merge(
+            ReadPosition(pharmacy_id="riverside", account_id=ALICE, thread_id=THREAD, delivered_seq=seq, read_seq=seq)
+        )
 
 
 def test_alice_is_told_in_her_language_of_what_others_wrote_first(world: Database, tuesday: datetime) -> None:
