@@ -1,17 +1,8 @@
 """Sessions in the database: a browser's cookie is a random value that is known here only as its hash.
 
-A session is active, then locked after idle time, then active again after a fresh login, and ends once:
-
-    state      after                         becomes
-    –          sign-in                       active
-    active     idle time without an act      locked
-    active     lock                          locked
-    locked     fresh login, same account     active (new cookie value)
-    active     step-up, same account         active (new cookie value)
-    any        logout, revocation, account disabled, role changed, absolute limit   ended
-
-Whoever reads a session computes its state from the row and the account, so nothing waits for a sweep. Times: ASVS 5.0
-V7.3; streams and polling never move `active_at`.
+A session is active, then locked after idle time, then active again after a fresh login of the same person (each gives
+the cookie a new value), and ends once: `LIFE`. Whoever reads a session computes its state from the row and the account,
+so nothing waits for a sweep. Times: ASVS 5.0 V7.3; streams and polling never move `active_at`.
 """
 
 from collections.abc import Collection, Sequence
@@ -40,6 +31,7 @@ from portal.audit import Action, Agent, Entity, record
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.database import Database, Moment, table_of
+from portal.core.lives import Life, Step
 from portal.core.together import among
 from portal.identity.errors import LoginExpired
 from portal.identity.tables import LoginSession
@@ -92,6 +84,28 @@ class State(StrEnum):
     ACTIVE = "active"
     LOCKED = "locked"
     ENDED = "ended"
+
+
+class Happening(StrEnum):
+    """What happens to a session."""
+
+    SIGNED_IN = "signed in"
+    CONFIRMED = "signed in again"
+    IDLE = "no act for a while"
+    ENDED = "ended"
+
+
+LIFE: Life[State, Happening] = Life(
+    "session",
+    (
+        Step(None, Happening.SIGNED_IN, State.ACTIVE),
+        Step(State.ACTIVE, Happening.CONFIRMED, State.ACTIVE),
+        Step(State.ACTIVE, Happening.IDLE, State.LOCKED),
+        Step(State.LOCKED, Happening.CONFIRMED, State.ACTIVE),
+        Step(State.ACTIVE, Happening.ENDED, State.ENDED),
+        Step(State.LOCKED, Happening.ENDED, State.ENDED),
+    ),
+)
 
 
 class EndedBy(StrEnum):

@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from portal.core import clock, ids
 from portal.core.database import InEachDialect, table_of
+from portal.core.lives import Life, Step
 from portal.core.together import Writing
 from portal.outbox.tables import OutboxJob
 
@@ -18,6 +20,44 @@ _TABLE = table_of(OutboxJob)
 LARGEST_PAYLOAD = 16_384
 
 
+class State(StrEnum):
+    """Where a job stands. `done` is also what an operator gave up."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class Event(StrEnum):
+    """What happens to a job."""
+
+    ENQUEUED = "enqueued"
+    TAKEN = "taken by a worker"
+    LEASE_OVER = "lease over, taken by another"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed, comes back"
+    WORN_OUT = "failed for good"
+    RETRIED = "tried again by an operator"
+    GIVEN_UP = "given up by an operator"
+    CANCELLED = "taken back"
+
+
+LIFE: Life[State, Event] = Life(
+    "outbox job",
+    (
+        Step(None, Event.ENQUEUED, State.WAITING),
+        Step(State.WAITING, Event.CANCELLED, State.CANCELLED),
+        Step(State.WAITING, Event.TAKEN, State.RUNNING),
+        Step(State.RUNNING, Event.LEASE_OVER, State.RUNNING),
+        Step(State.RUNNING, Event.FAILED, State.WAITING),
+        Step(State.RUNNING, Event.SUCCEEDED, State.DONE),
+        Step(State.RUNNING, Event.WORN_OUT, State.DEAD),
+        Step(State.DEAD, Event.RETRIED, State.WAITING),
+        Step(State.DEAD, Event.GIVEN_UP, State.DONE),
+    ),
+)
 _INSERT = InEachDialect(lambda insert: insert(_TABLE).on_conflict_do_nothing(index_elements=["dedupe"]))
 
 

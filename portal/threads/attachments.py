@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from portal.accounts.forms import first_wins, text_of_bytes
 from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooLarge, Unprocessable
+from portal.core.lives import Life, Step
 from portal.e2ee.encoding import b64
 from portal.e2ee.records import AttachmentName
 from portal.pharmacies.tables import Pharmacy
@@ -25,8 +27,43 @@ LARGEST = 27 * 1024 * 1024
 LARGEST_PART = 1024 * 1024
 # All but the last: a file is a few hundred rows at the most, whatever a browser sends.
 SMALLEST_PART = 64 * 1024
-MOST_OPEN = 40
+# Uploads that one account begins within `ORPHAN_AGE`.
+MOST_A_DAY = 400
 ORPHAN_AGE = timedelta(hours=24)
+
+
+class State(StrEnum):
+    """How far an encrypted file has got."""
+
+    ARRIVING = "arriving"
+    COMPLETE = "complete"
+    NAMED = "named"
+    GONE = "gone"
+
+
+class Event(StrEnum):
+    """What happens to an encrypted file."""
+
+    ANNOUNCED = "announced"
+    WHOLE = "whole, with its hash"
+    OTHER_HASH = "whole, with another hash"
+    SENT = "named by a message"
+    FORGOTTEN = "a day without a message"
+    RETRACTED = "its message retracted unread"
+
+
+LIFE: Life[State, Event] = Life(
+    "encrypted file",
+    (
+        Step(None, Event.ANNOUNCED, State.ARRIVING),
+        Step(State.ARRIVING, Event.OTHER_HASH, State.ARRIVING),
+        Step(State.ARRIVING, Event.WHOLE, State.COMPLETE),
+        Step(State.COMPLETE, Event.SENT, State.NAMED),
+        Step(State.ARRIVING, Event.FORGOTTEN, State.GONE),
+        Step(State.COMPLETE, Event.FORGOTTEN, State.GONE),
+        Step(State.NAMED, Event.RETRACTED, State.GONE),
+    ),
+)
 
 
 def begin(
@@ -59,12 +96,12 @@ def begin(
             raise Conflict("attachment-exists")
         return known
     pharmacy_id = _pharmacy_of(session, actor, thread_id, pharmacy_id)
-    used, waiting = session.execute(
+    used, begun = session.execute(
         select(func.coalesce(func.sum(Attachment.size), 0), func.count()).where(
             Attachment.account_id == actor.account_id, Attachment.created_at > clock.now() - ORPHAN_AGE
         )
     ).one()
-    if used + size > quota or waiting >= MOST_OPEN * 10:
+    if used + size > quota or begun >= MOST_A_DAY:
         raise TooLarge("attachment-quota")
     made = Attachment(
         id=attachment_id,
@@ -109,7 +146,7 @@ def complete(session: Session, *, actor: Actor, attachment_id: str) -> bool:
     Raises Conflict `part-missing` with how much has arrived. To be committed either way.
     """
     upload = _own_upload(session, actor, attachment_id)
-    if upload.complete_at is not None:
+    if state_of(upload) is State.COMPLETE:
         return True
     if upload.received != upload.size:
         raise Conflict("part-missing", extra={"received": upload.received})
@@ -132,8 +169,7 @@ def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: It
             upload is None
             or upload.account_id != actor.account_id
             or upload.thread_id != thread.id
-            or upload.complete_at is None
-            or upload.seq is not None
+            or LIFE.after(state_of(upload), Event.SENT) is None
             or (upload.size, upload.cth) != (name.size, b64(name.cth))
         ):
             raise Unprocessable("attachment", extra={"attachment": name.id[:64]})
@@ -200,6 +236,13 @@ def read_range(session: Session, readable: Readable, start: int, end: int) -> by
     return bytes(out)
 
 
+def state_of(upload: Attachment) -> State:
+    """How far a file that is there has got."""
+    if upload.seq is not None:
+        return State.NAMED
+    return State.ARRIVING if upload.complete_at is None else State.COMPLETE
+
+
 def remove_of_message(session: Session, *, thread_id: str, seq: int) -> None:
     """Delete the files of a message whose ciphertext goes too."""
     _remove(session, select(Attachment.id).where(Attachment.thread_id == thread_id, Attachment.seq == seq))
@@ -235,7 +278,7 @@ def _pharmacy_of(session: Session, actor: Actor, thread_id: str, named: str) -> 
 
 def _own_upload(session: Session, actor: Actor, attachment_id: str) -> Attachment:
     upload = session.get(Attachment, attachment_id, with_for_update=True)
-    if upload is None or upload.account_id != actor.account_id or upload.seq is not None:
+    if upload is None or upload.account_id != actor.account_id or state_of(upload) is State.NAMED:
         raise NotFound()
     return upload
 

@@ -3,14 +3,16 @@
 import hashlib
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 from world_threads import Threads, body
 
 from portal.core import clock, ids
+from portal.core.errors import Unprocessable
 from portal.e2ee.encoding import b64
 from portal.e2ee.records import ReceiptKind
 from portal.threads import attachments
-from portal.threads.attachments import ORPHAN_AGE
+from portal.threads.attachments import LIFE, ORPHAN_AGE, Event, State, state_of
 from portal.threads.tables import Attachment, AttachmentPart
 
 CONTENT = b"ciphertext of a photo"
@@ -75,3 +77,47 @@ def test_the_file_of_a_message_that_nobody_had_read_goes_with_it(threads: Thread
         writer = threads.writer("alice", thread_id)
         threads.post("alice", thread_id, [writer.redact(sequence, "mistake", clock.now_ms())])
     assert kept(threads) == [("riverside", read)]
+
+
+def state(threads: Threads, attachment: str) -> State:
+    with threads.world.database.reading() as session:
+        found = session.get(Attachment, attachment)
+    return State.GONE if found is None else state_of(found)
+
+
+def test_a_files_life_is_what_the_table_says(threads: Threads) -> None:
+    thread_id, actor = threads.start("alice", "alice", "Hello.").thread_id, threads.keys.actor("alice")
+    attachment = ids.random_id()
+    whose = {"attachment_id": attachment, "thread_id": thread_id, "pharmacy_id": "riverside"}
+    with threads.world.database.transaction() as session:
+        attachments.begin(session, actor=actor, quota=1024, **whose, **NAMED)
+    reached = LIFE.after(None, Event.ANNOUNCED)
+    assert state(threads, attachment) is reached
+    for event, data in ((Event.OTHER_HASH, b"x" * len(CONTENT)), (Event.WHOLE, CONTENT)):
+        with threads.world.database.transaction() as session:
+            attachments.put_part(session, actor=actor, attachment_id=attachment, start=0, data=data)
+            attachments.complete(session, actor=actor, attachment_id=attachment)
+        reached = LIFE.after(reached, event)
+        assert state(threads, attachment) is reached
+    sequence = sent(threads, "alice", thread_id, attachment)
+    reached = LIFE.after(reached, Event.SENT)
+    assert state(threads, attachment) is reached
+    writer = threads.writer("alice", thread_id)
+    threads.post("alice", thread_id, [writer.redact(sequence, "mistake", clock.now_ms())])
+    assert state(threads, attachment) is LIFE.after(reached, Event.RETRACTED)
+
+
+@pytest.mark.parametrize("before", [State.ARRIVING, State.NAMED])
+def test_only_a_complete_file_is_named_by_a_message(threads: Threads, before: State) -> None:
+    thread_id, attachment = threads.start("alice", "alice", "Hi.").thread_id, ids.random_id()
+    if before is State.NAMED:
+        attachment = uploaded(threads, "alice", thread_id)
+        sent(threads, "alice", thread_id, attachment)
+    else:
+        with threads.world.database.transaction() as session:
+            whose = {"attachment_id": attachment, "thread_id": thread_id, "pharmacy_id": "riverside"}
+            attachments.begin(session, actor=threads.keys.actor("alice"), quota=1024, **whose, **NAMED)
+    assert state(threads, attachment) is before
+    assert LIFE.after(before, Event.SENT) is None
+    with pytest.raises(Unprocessable, match="attachment"):
+        sent(threads, "alice", thread_id, attachment)
