@@ -48,7 +48,7 @@ def upgrade() -> None:
     sa.Column('last_login_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('disabled_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_account')),
-    sa.UniqueConstraint('issuer', 'subject', name=op.f('uq_account_issuer_subject'))
+    sa.UniqueConstraint('subject', 'issuer', name=op.f('uq_account_subject_issuer'))
     )
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.create_index('ix_account_pharmacy', ['pharmacy_id', 'role'], unique=False)

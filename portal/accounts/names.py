@@ -49,10 +49,13 @@ def names_of(session: Session, account_ids: Iterable[str]) -> dict[str, Named]:
     return {id: Named(name, role, pharmacy_id) for id, name, role, pharmacy_id in rows}
 
 
-def selves(session: Session, patient_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The account each patient has of their own, as (id, name); patients without one are left out. One query."""
+def selves(session: Session, patient_ids: Iterable[str], *, closed: bool = False) -> dict[str, tuple[str, str]]:
+    """The account each patient has of their own, as (id, name); patients without one are left out. One query.
+
+    `closed`: also an account that was disabled, whose name a list still shows.
+    """
     moment = clock.now()
-    rows = session.execute(
+    wanted = (
         select(Relation.patient_id, Account.id, Account.display_name)
         .join(Account, Account.id == Relation.account_id)
         .where(
@@ -60,7 +63,8 @@ def selves(session: Session, patient_ids: Iterable[str]) -> dict[str, tuple[str,
             Relation.kind == Kind.SELF,
             Relation.starts_at <= moment,
             or_(Relation.ends_at.is_(None), Relation.ends_at > moment),
-            Account.disabled_at.is_(None),
         )
     )
-    return {patient_id: (account_id, name) for patient_id, account_id, name in rows}
+    if not closed:
+        wanted = wanted.where(Account.disabled_at.is_(None))
+    return {patient_id: (account_id, name) for patient_id, account_id, name in session.execute(wanted)}

@@ -13,7 +13,11 @@ class Account(Base):
     """A person who signs in, known by (issuer, subject). Its id is also the person's id in the key directory."""
 
     __tablename__ = "account"
-    __table_args__ = (UniqueConstraint("issuer", "subject"), Index("ix_account_pharmacy", "pharmacy_id", "role"))
+    __table_args__ = (
+        # The subject first: it is what an operator names a person by.
+        UniqueConstraint("subject", "issuer"),
+        Index("ix_account_pharmacy", "pharmacy_id", "role"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     issuer: Mapped[str] = mapped_column(String(255))

@@ -210,6 +210,9 @@ class Delivery:
     carrier: str
 
 
+_DONE = frozenset({"delivered", "cancelled", "completed", "revoked", "entered-in-error"})
+
+
 @dataclass(frozen=True)
 class Order:
     """An order: `number` is what patient and pharmacy call it, `state` the Task's business status."""
@@ -227,6 +230,11 @@ class Order:
     quantity: str
     deliveries: tuple[Delivery, ...]
     resource: Json
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more happens to it: by the pharmacy's state, else by the EHR's status of it."""
+        return (self.state or self.status) in _DONE
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,7 @@ def _order(order: Order, language: str) -> Json:
         "number": order.number,
         "title": _order_title(order, language),
         "state": order.state or order.status,
+        "done": order.is_done,
         "state_word": shown or _word("ehr.order.status", order.status),
         "state_reason": order.state_reason,
         "changed_at": order.changed_at.isoformat(timespec="seconds") if order.changed_at else None,

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_col
 from sqlalchemy.orm import Session
 
 from portal import audit
+from portal.accounts import names
 from portal.accounts.actor import Actor
-from portal.accounts.roles import Kind, Scope
-from portal.accounts.tables import Account, Relation
+from portal.accounts.roles import Scope
 from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.database import table_of
@@ -53,6 +53,15 @@ class Page:
 
     items: tuple[Head, ...]
     next: str | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Lines of inboxes that changed, and the numbers they changed up to; `more`: there are others, ask again."""
+
+    items: tuple[Head, ...]
+    cursor: dict[str, int]
+    more: bool
 
 
 def my_readers(session: Session, *, actor: Actor) -> tuple[str, ...]:
@@ -114,10 +123,8 @@ def page(
     return Page(heads, _cursor_text(rows[-1][0]) if more else None)
 
 
-def changes(
-    session: Session, *, actor: Actor, since: Mapping[str, int], limit: int = MOST
-) -> tuple[Page, dict[str, int]]:
-    """The lines that changed after the given change numbers, with the new numbers; ask again while `next` is set.
+def changes(session: Session, *, actor: Actor, since: Mapping[str, int], limit: int = MOST) -> Changes:
+    """The lines that changed after the given change numbers, with the new numbers.
 
     An inbox that `since` does not name starts at its present state: nothing of it is reported.
     """
@@ -141,7 +148,7 @@ def changes(
         if more:
             rows.pop()
             cursor[reader] = rows[-1][0].change_no if rows and rows[-1][0].reader_id == reader else number
-    return Page(_heads(session, actor, rows), "more" if more else None), cursor
+    return Changes(_heads(session, actor, rows), cursor, more)
 
 
 def changed_since(session: Session, *, mine: Sequence[str], since: Mapping[str, int], limit: int) -> list[InboxRow]:
@@ -212,7 +219,8 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
             )
         )
     }
-    names = _names(session, {thread.patient_id for thread in threads.values()})
+    # What patients with an account call themselves; for the others the panel asks the EHR.
+    people = names.selves(session, {thread.patient_id for thread in threads.values()}, closed=True)
     new = _since_joining(session, actor, [row for row, _ in rows if row.thread_id not in positions])
     shown: dict[tuple[str, str | None], set[str]] = {}
     for thread in threads.values():
@@ -229,7 +237,7 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
             purpose=actor.purpose,
         )
     return tuple(
-        _head(row, thread, records[thread.id], _unread(thread, positions.get(thread.id), new), names)
+        _head(row, thread, records[thread.id], _unread(thread, positions.get(thread.id), new), people)
         for row, thread in rows
     )
 
@@ -265,7 +273,7 @@ def _head(
     thread: Thread,
     records: Mapping[int, Record],
     unread: int,
-    names: Mapping[str, str],
+    people: Mapping[str, tuple[str, str]],
 ) -> Head:
     last = records.get(thread.head_seq)
     if last is None or last.kind != "msg":
@@ -274,7 +282,7 @@ def _head(
     return Head(
         row=row,
         thread=thread,
-        patient_name=names.get(thread.patient_id),
+        patient_name=people[thread.patient_id][1] if thread.patient_id in people else None,
         unread=unread,
         first=tuple(_visible(record) for record in shown),
         last=_visible(last) if last is not None and last.seq > 2 else None,
@@ -321,16 +329,6 @@ def _may_see(actor: Actor) -> ColumnElement[bool]:
         CareRelation.starts_at <= moment,
         or_(CareRelation.ends_at.is_(None), CareRelation.ends_at > moment),
     )
-
-
-def _names(session: Session, patient_ids: Iterable[str]) -> dict[str, str]:
-    """What patients with an account call themselves; for the others the panel asks the EHR."""
-    rows = session.execute(
-        select(Relation.patient_id, Account.display_name)
-        .join(Account, Account.id == Relation.account_id)
-        .where(Relation.patient_id.in_(list(patient_ids)), Relation.kind == Kind.SELF, Relation.ends_at.is_(None))
-    )
-    return dict(rows.all())
 
 
 def _cursor_text(row: InboxRow) -> str:

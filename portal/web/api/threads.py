@@ -78,8 +78,8 @@ def changes() -> Response:
     """The inbox lines that changed since a cursor of the event stream."""
     since = parse_cursor(request.args.get("since", ""))
     with services().database.transaction() as session:
-        page, cursor = inbox.changes(session, actor=current_actor(session), since=since)
-    return jsonify(items=[_head(h) for h in page.items], cursor=cursor_text(cursor), more=page.next is not None)
+        found = inbox.changes(session, actor=current_actor(session), since=since)
+    return jsonify(items=[_head(h) for h in found.items], cursor=cursor_text(found.cursor), more=found.more)
 
 
 @blueprint.post("")

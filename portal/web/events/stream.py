@@ -65,19 +65,19 @@ def events() -> Response:
     """The stream of one browser; `Last-Event-ID` or `since` continue an earlier one."""
     actor = current_actor()
     login = flask_session.require_login()
-    reach = services()
+    known = services()
     since = parse_cursor(request.headers.get("Last-Event-ID") or request.args.get("since", ""))
-    with reach.database.reading() as session:
+    with known.database.reading() as session:
         mine = inbox.my_readers(session, actor=actor)
     topics = {f"reader:{reader}" for reader in mine} | {f"account:{actor.account_id}", f"session:{login.ref}", _PROCESS}
-    watch: Watch = current_app.extensions.setdefault("portal-stream-watch", Watch(reach))
+    watch: Watch = current_app.extensions.setdefault("portal-stream-watch", Watch(known))
     with ExitStack() as taken:
-        taken.enter_context(_places.taken(actor.account_id, reach.settings.stream_limit))
-        subscription = reach.bus.subscribe(frozenset(topics))
+        taken.enter_context(_places.taken(actor.account_id, known.settings.stream_limit))
+        subscription = known.bus.subscribe(frozenset(topics))
         taken.callback(subscription.close)
         watch.add(login.ref, actor.account_id, mine)
         taken.callback(watch.remove, login.ref, actor.account_id, mine)
-        stream = _stream(reach, mine, since, subscription)
+        stream = _stream(known, mine, since, subscription)
         answer = Response(stream, content_type="text/event-stream; charset=utf-8")
         answer.headers["X-Accel-Buffering"] = "no"
         # All of it is the open answer's from here on.
@@ -85,21 +85,21 @@ def events() -> Response:
     return answer
 
 
-def end_all(reach: Services) -> None:
+def end_all(services: Services) -> None:
     """This process is about to end: let go of all its streams, so that the browsers go on at the next one at once."""
-    reach.bus.deliver(_PROCESS, {"kind": "ending"})
+    services.bus.deliver(_PROCESS, {"kind": "ending"})
 
 
 def _stream(
-    reach: Services, mine: tuple[str, ...], since: Mapping[str, int], subscription: Subscription
+    services: Services, mine: tuple[str, ...], since: Mapping[str, int], subscription: Subscription
 ) -> Iterator[str]:
-    with reach.database.reading() as session:
+    with services.database.reading() as session:
         now = inbox.since_now(session, mine)
     # Subscribed first, read after: what happens in between arrives twice and is dropped by its number.
     cursor = {reader: since.get(reader, now[reader]) for reader in mine}
     ping_at = clock.monotonic() + PING_SECONDS
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
-    yield from _catch_up(reach, mine, cursor)
+    yield from _catch_up(services, mine, cursor)
     yield _event("ready", {}, cursor)
     ends = clock.monotonic() + LONGEST_SECONDS
     while clock.monotonic() < ends and not subscription.overflowed:
@@ -124,7 +124,7 @@ def _stream(
                 continue
             if event["kind"] == "number" or number > cursor[reader] + 1:
                 # One of the numbers before is still on its way, or was lost: the database knows them all.
-                yield from _catch_up(reach, mine, cursor)
+                yield from _catch_up(services, mine, cursor)
                 continue
             cursor[reader] = number
             yield _event("thread", _thread(event["thread"], event["sequence"], reader), cursor)
@@ -134,9 +134,9 @@ def _known(event: Event, cursor: Mapping[str, int]) -> bool:
     return event["kind"] in ("thread", "number") and event["no"] <= cursor[event["reader"]]
 
 
-def _catch_up(reach: Services, mine: tuple[str, ...], cursor: dict[str, int]) -> Iterator[str]:
+def _catch_up(services: Services, mine: tuple[str, ...], cursor: dict[str, int]) -> Iterator[str]:
     while True:
-        with reach.database.reading() as session:
+        with services.database.reading() as session:
             rows = inbox.changed_since(session, mine=mine, since=cursor, limit=CATCH_UP)
         for row in rows:
             cursor[row.reader_id] = max(cursor[row.reader_id], row.change_no)

@@ -21,8 +21,8 @@ EVERY_SECONDS = 3.0
 class Watch:
     """Runs while there are streams; started by the first one."""
 
-    def __init__(self, reach: Services) -> None:
-        self._reach = reach
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._lock = threading.Lock()
         self._sessions: Counter[str] = Counter()
         # Each stream's person, and the inboxes it was opened for.
@@ -52,22 +52,22 @@ class Watch:
         with self._lock:
             sessions, inboxes = tuple(self._sessions), tuple(self._inboxes)
         readers = sorted({reader for _, mine in inboxes for reader in mine})
-        with self._reach.database.reading() as session:
+        with self._services.database.reading() as session:
             still_open = open_refs(session, sessions)
             seats = teams.members_among(session, {account_id for account_id, _ in inboxes})
             numbers = inbox.since_now(session, readers)
         for ref in sessions:
             if ref not in still_open:
-                self._reach.bus.deliver(f"session:{ref}", {"kind": "session", "state": "closed"})
+                self._services.bus.deliver(f"session:{ref}", {"kind": "session", "state": "closed"})
         for account_id, mine in inboxes:
             # Who sits in another set of teams than when the stream was opened comes back for the right inboxes.
             for team in sorted(seats[account_id].symmetric_difference(set(mine) - {account_id}))[:1]:
                 news = {"kind": "account", "account": account_id, "team": team}
-                self._reach.bus.deliver(f"account:{account_id}", news)
+                self._services.bus.deliver(f"account:{account_id}", news)
         for reader, number in numbers.items():
             # Said once for each number: thousands of idle streams are not to be woken for nothing.
             if self._said.get(reader) != number:
-                self._reach.bus.deliver(f"reader:{reader}", {"kind": "number", "reader": reader, "no": number})
+                self._services.bus.deliver(f"reader:{reader}", {"kind": "number", "reader": reader, "no": number})
         self._said = numbers
 
     def _run(self) -> None:

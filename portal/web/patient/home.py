@@ -14,9 +14,6 @@ from portal.web.wiring import services
 
 blueprint = Blueprint("patient", __name__)
 
-# The states after which nothing more happens to an order.
-DONE = ("delivered", "cancelled", "completed", "revoked", "entered-in-error")
-
 
 @blueprint.get("/home")
 @roles_only(Role.PATIENT)
@@ -33,9 +30,7 @@ def home() -> str:
     if enrolled and not any(way.tried_at for way in ways):
         untried = "tryout" if any(way.method is Method.CODE for way in ways) else "tryout-passphrase"
         protect = untried if ways else "protect"
-    return render_template(
-        "patient/home.html", shown=shown, waiting=waiting, protect=protect, done=DONE, name=actor.name
-    )
+    return render_template("patient/home.html", shown=shown, waiting=waiting, protect=protect, name=actor.name)
 
 
 @blueprint.get("/medicines")
@@ -62,4 +57,4 @@ def medicines_print() -> str:
 @roles_only(Role.PATIENT)
 def orders() -> str:
     """All orders with their state."""
-    return render_template("patient/orders.html", shown=whose.view(current_actor()), done=DONE)
+    return render_template("patient/orders.html", shown=whose.view(current_actor()))
