@@ -17,8 +17,9 @@ from portal.accounts import directory, notices, policy, vault
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, text_of_bytes, wrong
 from portal.accounts.notices import What
+from portal.accounts.on_record import note_keys
 from portal.accounts.tables import Device
-from portal.audit import Action, Entity, Purpose, record
+from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.errors import Conflict, Forbidden, NotFound, Unprocessable
@@ -140,7 +141,7 @@ def bind(
     share = _open_share(row, box)
     row.seen_at = clock.now()
     sessions.bind_device(session, actor.agent.session_ref, device_id)
-    _note(session, actor, Action.KEY_DEVICE_BOUND, device_id)
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_BOUND, entity=Entity("Device", device_id))
     return Given(device_id, share)
 
 
@@ -161,7 +162,7 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
     for other in sessions.own(session, actor.account_id):
         if other.device_id == device_id:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
-    _note(session, actor, Action.KEY_DEVICE_ENDED, device_id)
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_ENDED, entity=Entity("Device", device_id))
     notices.tell(session, actor, What.DEVICE_ENDED)
     enqueue(session, directory.CHANGED_JOB, {"account": actor.account_id, "what": "device-ended"})
 
@@ -276,7 +277,7 @@ def _certify(
         if actor.agent.session_ref is not None:
             sessions.bind_device(session, actor.agent.session_ref, device.dev)
         given = Given(device.dev, share)
-    _note(session, actor, Action.KEY_DEVICE_ADDED, device.dev)
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_ADDED, entity=Entity("Device", device.dev))
     return given
 
 
@@ -313,14 +314,3 @@ def _open_share(row: Device, box: SecretsBox) -> bytes:
         return text_of_bytes(box.open(row.share, row.account_id, row.id), "share", length=SHARE_BYTES)
     except CannotOpen as problem:
         raise Conflict("share-gone") from problem
-
-
-def _note(session: Session, actor: Actor, action: Action, device_id: str) -> None:
-    record(
-        session,
-        action,
-        agent=actor.agent,
-        pharmacy_id=actor.pharmacy_id,
-        entity=Entity("Device", device_id),
-        purpose=Purpose.HSYSADMIN,
-    )

@@ -15,8 +15,9 @@ from portal.accounts import notices, policy, vault
 from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.notices import What
+from portal.accounts.on_record import note_keys
 from portal.accounts.tables import Account, Device, DirectoryEntry, RecoveryWrap
-from portal.audit import Action, Entity, Purpose, record
+from portal.audit import Action
 from portal.core import clock
 from portal.core.database import table_of
 from portal.core.errors import Conflict, Forbidden, Unprocessable
@@ -67,7 +68,7 @@ def add_first(session: Session, *, actor: Actor, entry: dict[str, Any]) -> Entry
     with answering_refusals():
         signed = verify_chain(id=actor.account_id, raws=[entry])[-1]
     _store(session, actor, signed)
-    _note(session, actor, Action.KEY_ENROLLED, signed.entry)
+    note_keys(session, actor=actor, action=Action.KEY_ENROLLED, detail=_which(signed.entry))
     return signed.entry
 
 
@@ -97,7 +98,8 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
         # The devices are the lost identity's: what asks for one asks for a device of the new identity from now on.
         sessions.unbind_devices(session, actor.account_id)
         notices.tell(session, actor, What.RESET)
-    _note(session, actor, Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED, signed.entry)
+    action = Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED
+    note_keys(session, actor=actor, action=action, detail=_which(signed.entry))
     return signed.entry
 
 
@@ -213,13 +215,5 @@ def _store(session: Session, actor: Actor, signed: SignedEntry) -> None:
     enqueue(session, CHANGED_JOB, {"account": actor.account_id, "what": "reset" if entry.reset else "entry"})
 
 
-def _note(session: Session, actor: Actor, action: Action, entry: Entry) -> None:
-    record(
-        session,
-        action,
-        agent=actor.agent,
-        pharmacy_id=actor.pharmacy_id,
-        entity=Entity("Account", actor.account_id),
-        purpose=Purpose.HSYSADMIN,
-        detail={"n": entry.n, "gen": entry.gen},
-    )
+def _which(entry: Entry) -> dict[str, int]:
+    return {"n": entry.n, "gen": entry.gen}

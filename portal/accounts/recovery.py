@@ -15,6 +15,7 @@ from portal.accounts import notices, policy
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, wrong
 from portal.accounts.notices import What
+from portal.accounts.on_record import note_keys
 from portal.accounts.tables import RecoveryRead, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock, ids
@@ -63,7 +64,7 @@ def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, A
         row = RecoveryWrap(account_id=actor.account_id, method=method.value)
         session.add(row)
     row.wrap, row.set_at, row.tried_at = wrap, clock.now(), None
-    _note(session, actor, Action.KEY_RECOVERY_SET, method)
+    _note(session, actor, Action.KEY_RECOVERY_SET, method=method.value)
     if known:
         notices.tell(session, actor, What.RECOVERY_SET)
 
@@ -74,7 +75,7 @@ def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[st
     if actor.device_id is None:
         _count_read(session, actor, reads_per_day)
         notices.tell(session, actor, What.RECOVERY_READ)
-    _note(session, actor, Action.KEY_RECOVERY_READ, None)
+    _note(session, actor, Action.KEY_RECOVERY_READ)
     rows = session.scalars(select(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
     return {row.method: row.wrap for row in rows}
 
@@ -84,7 +85,7 @@ def confirm_reads(session: Session, *, actor: Actor) -> None:
     if actor.device_id is None:
         raise Forbidden("device-needed")
     session.execute(delete(RecoveryRead).where(RecoveryRead.account_id == actor.account_id))
-    _note(session, actor, Action.KEY_RECOVERY_READ, None, confirmed=True)
+    _note(session, actor, Action.KEY_RECOVERY_READ, confirmed=True)
 
 
 def tried(session: Session, *, actor: Actor, method: Method) -> None:
@@ -93,7 +94,7 @@ def tried(session: Session, *, actor: Actor, method: Method) -> None:
     if row is None:
         raise NotFound()
     row.tried_at = clock.now()
-    _note(session, actor, Action.KEY_RECOVERY_TRIED, method)
+    _note(session, actor, Action.KEY_RECOVERY_TRIED, method=method.value)
 
 
 def note_print(session: Session, *, actor: Actor) -> None:
@@ -120,21 +121,8 @@ def _count_read(session: Session, actor: Actor, reads_per_day: int) -> None:
     session.add(RecoveryRead(id=ids.random_id(), account_id=actor.account_id, at=moment))
 
 
-def _note(session: Session, actor: Actor, action: Action, method: Method | None, *, confirmed: bool = False) -> None:
-    detail: dict[str, Any] = {"device": actor.device_id}
-    if method is not None:
-        detail["method"] = method.value
-    if confirmed:
-        detail["confirmed"] = True
-    record(
-        session,
-        action,
-        agent=actor.agent,
-        pharmacy_id=actor.pharmacy_id,
-        entity=Entity("Account", actor.account_id),
-        purpose=Purpose.HSYSADMIN,
-        detail=detail,
-    )
+def _note(session: Session, actor: Actor, action: Action, **detail: str | bool) -> None:
+    note_keys(session, actor=actor, action=action, detail={"device": actor.device_id, **detail})
 
 
 def _check(account_id: str, method: Method, wrap: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from portal.accounts import policy
 from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
+from portal.accounts.on_record import note_keys
 from portal.accounts.tables import KeyVault
-from portal.audit import Action, Entity, Purpose, record
+from portal.audit import Action
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, TooLarge
 from portal.e2ee import form
@@ -37,15 +38,7 @@ def read(session: Session, *, actor: Actor) -> Vault | None:
     row = session.get(KeyVault, actor.account_id)
     if row is None:
         return None
-    record(
-        session,
-        Action.KEY_VAULT_READ,
-        agent=actor.agent,
-        pharmacy_id=actor.pharmacy_id,
-        entity=Entity("Account", actor.account_id),
-        purpose=Purpose.HSYSADMIN,
-        detail={"rev": row.rev},
-    )
+    note_keys(session, actor=actor, action=Action.KEY_VAULT_READ, detail={"rev": row.rev})
     return Vault(row.rev, row.vault)
 
 
@@ -75,15 +68,7 @@ def put(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) -> N
             session.add(KeyVault(account_id=actor.account_id, rev=rev, vault=vault, set_at=clock.now()))
     else:
         row.rev, row.vault, row.set_at = rev, vault, clock.now()
-    record(
-        session,
-        Action.KEY_VAULT_CHANGED,
-        agent=actor.agent,
-        pharmacy_id=actor.pharmacy_id,
-        entity=Entity("Account", actor.account_id),
-        purpose=Purpose.HSYSADMIN,
-        detail={"rev": rev},
-    )
+    note_keys(session, actor=actor, action=Action.KEY_VAULT_CHANGED, detail={"rev": rev})
 
 
 def _check(account_id: str, rev: int, vault: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from portal.accounts import policy
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, first_wins
+from portal.accounts.on_record import note_keys
 from portal.accounts.tables import SealedObject
-from portal.audit import Action, Entity, Purpose, record
+from portal.audit import Action, Entity
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, TooLarge, Unprocessable
 from portal.e2ee.encoding import b64
@@ -141,12 +142,4 @@ def _refuse_too_much(session: Session, actor: Actor, owner: str, more: int, *, n
 
 
 def _note(session: Session, actor: Actor, action: Action, owner: str, kind: str) -> None:
-    record(
-        session,
-        action,
-        agent=actor.agent,
-        pharmacy_id=actor.pharmacy_id,
-        entity=Entity("Object", owner),
-        purpose=Purpose.HSYSADMIN,
-        detail={"kind": kind},
-    )
+    note_keys(session, actor=actor, action=action, entity=Entity("Object", owner), detail={"kind": kind})
