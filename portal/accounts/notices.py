@@ -10,12 +10,10 @@ from portal.accounts.actor import Actor
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose
 from portal.core import clock
-from portal.core.database import Database
 from portal.identity import sessions
 from portal.identity.user_agents import describe
-from portal.notify.mail import Mailer
-from portal.notify.notices import hand_over
-from portal.notify.words import Template, compose, moment
+from portal.notify.notices import MailJob
+from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
 
 # The job that tells a person; payload {account, what, at, session}.
@@ -41,13 +39,8 @@ def tell(session: Session, actor: Actor, what: What) -> None:
     enqueue(session, KEYS_JOB, told)
 
 
-class KeyNotice:
+class KeyNotice(MailJob):
     """The handler of `KEYS_JOB`. The mail says what was done to keys, when, and in which kind of browser."""
-
-    def __init__(self, database: Database, mailer: Mailer, base_url: str) -> None:
-        self._database = database
-        self._mailer = mailer
-        self._base_url = base_url.rstrip("/")
 
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
@@ -56,18 +49,15 @@ class KeyNotice:
             browser = sessions.browser_of(session, job.payload.get("session"))
         if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
             return
-        mail = compose(
+        self.send(
+            job,
             Template(job.payload["what"]),
             account.language,
             to=account.email,
-            reference=job.id,
-            values={
-                "link": f"{self._base_url}/login?next=/account",
-                "when": moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
-                "browser": describe(browser) or NAMELESS,
-            },
+            next="/account",
+            when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
+            browser=describe(browser) or NAMELESS,
         )
-        hand_over(self._mailer, mail)
         with self._database.transaction() as session:
             _note(session, account.id, str(job.payload["what"]))
 

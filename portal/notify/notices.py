@@ -15,7 +15,7 @@ from portal.audit import Action, Agent, Entity
 from portal.core import clock
 from portal.core.database import Database, InEachDialect, table_of
 from portal.core.together import Writing
-from portal.notify.mail import Mail, MailDelayed, Mailer, MailRefused
+from portal.notify.mail import MailDelayed, Mailer, MailRefused
 from portal.notify.tables import NoticeSent
 from portal.notify.words import Template, compose
 from portal.outbox import Dead, Job, Retry
@@ -54,16 +54,6 @@ def message_waits(session: Writing, account_ids: Collection[str], thread_id: str
     _look_again(session, account_ids, thread_id, clock.now())
 
 
-def hand_over(mailer: Mailer, mail: Mail) -> None:
-    """Send a mail from a job. Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
-    try:
-        mailer.send(mail)
-    except MailDelayed as problem:
-        raise Retry(reason=problem.reason) from problem
-    except MailRefused as problem:
-        raise Dead(problem.reason) from problem
-
-
 def has_read(session: Session, account_id: str, thread_id: str) -> None:
     """A person read in a thread: the next unread message may be told again, also one that already lies there."""
     gone = session.execute(
@@ -75,17 +65,39 @@ def has_read(session: Session, account_id: str, thread_id: str) -> None:
         _look_again(session, [account_id], thread_id, clock.now())
 
 
-class MessageNotice:
+class MailJob:
+    """What the handlers of jobs have in common that end in a mail."""
+
+    def __init__(self, database: Database, mailer: Mailer, base_url: str) -> None:
+        self._database = database
+        self._mailer = mailer
+        self._base_url = base_url.rstrip("/")
+
+    def send(self, job: Job, template: Template, language: str, *, to: str, next: str, **values: str) -> None:
+        """Send the mail of a job; its link leads to the page `next` by way of the login.
+
+        The same job makes the same Message-ID. Raises Retry when the mail server does not answer, Dead for a refused
+        mailbox.
+        """
+        values["link"] = f"{self._base_url}/login?next={next}"
+        mail = compose(template, language, to=to, reference=job.id, values=values)
+        try:
+            self._mailer.send(mail)
+        except MailDelayed as problem:
+            raise Retry(reason=problem.reason) from problem
+        except MailRefused as problem:
+            raise Dead(problem.reason) from problem
+
+
+class MessageNotice(MailJob):
     """The handler of `KIND`: sends the mail if the message still waits, and marks it sent.
 
     Between the two a crash may send the mail twice, with the same Message-ID; never not at all.
     """
 
     def __init__(self, database: Database, mailer: Mailer, who_waits: WhoWaits, base_url: str) -> None:
-        self._database = database
-        self._mailer = mailer
+        super().__init__(database, mailer, base_url)
         self._who_waits = who_waits
-        self._base_url = base_url.rstrip("/")
 
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
@@ -101,14 +113,7 @@ class MessageNotice:
             with self._database.transaction() as session:
                 _look_again(session, [account_id], thread_id, recipient.unread_since)
             return
-        mail = compose(
-            Template.MESSAGE_WAITS,
-            recipient.language,
-            to=recipient.address,
-            reference=job.id,
-            values={"link": f"{self._base_url}/login?next=/thread/{thread_id}"},
-        )
-        hand_over(self._mailer, mail)
+        self.send(job, Template.MESSAGE_WAITS, recipient.language, to=recipient.address, next=f"/thread/{thread_id}")
         self._mark(account_id, thread_id, recipient)
 
     def _mark(self, account_id: str, thread_id: str, recipient: Recipient) -> None:
