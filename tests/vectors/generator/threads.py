@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 from portal.e2ee import seal
@@ -15,13 +16,24 @@ from .building import NOON, TEAM, THREAD, Case, Talk, World, changed, each_membe
 from .rekeying import reset_cases, rotation_cases, shut_cases, vouching_cases
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part: Alice and her pharmacy's team, Carol's team, Dave, and Alice's tablet, which is taken back."""
+
+    world: World
+    patient: Party
+    team: Party
+    tablet: Device
+    rowan: Party
+
+
 def thread_cases() -> tuple[Case, list[Case]]:
     world = linden()
-    alice, bob, carol, dave = (world.people[name] for name in ("alice", "bob", "carol", "dave"))
+    alice = world.people["alice"]
     patient, team = world.party("alice", Role.PATIENT), world.party(TEAM, Role.TEAM)
     tablet = world.device("alice", "alice_tablet")
     world.found("rowan_pharmacists", "carol")
-    rowan = world.party("rowan_pharmacists", Role.TEAM)
+    cast = Cast(world, patient, team, tablet, world.party("rowan_pharmacists", Role.TEAM))
     world.revocations.append(
         {
             "user": "alice",
@@ -30,16 +42,29 @@ def thread_cases() -> tuple[Case, list[Case]]:
         }
     )
     common: Case = {"thread": THREAD, "min_head": None, "keys": [key_text("alice", alice.key)], "world": world.text()}
-    team_key = [key_text(TEAM, world.team_keys[TEAM][0])]
-    cases: list[Case] = []
+    # In this order: each group draws from the same stream of numbers.
+    of_the_cast = [
+        *_asked_and_answered(cast),
+        *_taken_back(cast),
+        *_by_who_has_left(cast),
+        *_from_a_lost_device(cast),
+        *_enrolled_later(cast),
+    ]
+    return common, of_the_cast + _form_cases(world) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases()
 
+
+def _asked_and_answered(cast: Cast) -> list[Case]:
+    """A question, its answer, and what is not let in between them."""
+    world, patient, team, tablet, rowan = cast.world, cast.patient, cast.team, cast.tablet, cast.rowan
+    alice, bob, carol, dave = (cast.world.people[name] for name in ("alice", "bob", "carol", "dave"))
+    team_key = [key_text(TEAM, world.team_keys[TEAM][0])]
     talk = Talk(world)
     talk.epoch(alice.device, patient, team)
     talk.say(alice.device, "Can I take these together?", topic="medicine")
     talk.say(bob.device, "Yes, but not at the same hour.")
     talk.say(tablet, "Thank you")
     plain = ["Can I take these together?", "Yes, but not at the same hour.", "Thank you"]
-    cases += [
+    return [
         ok("a question and its answer", records=talk.records, plain=plain),
         ok("the same, read by the team", records=talk.records, plain=plain, keys=team_key),
         ok(
@@ -111,12 +136,17 @@ def thread_cases() -> tuple[Case, list[Case]]:
         ),
     ]
 
+
+def _taken_back(cast: Cast) -> list[Case]:
+    """Messages that were taken back, and what cannot be."""
+    world, patient, team, tablet = cast.world, cast.patient, cast.team, cast.tablet
+    alice, bob, dave = (cast.world.people[name] for name in ("alice", "bob", "dave"))
     taken = Talk(world)
     taken.epoch(alice.device, patient, team)
     taken.say(alice.device, "To the wrong pharmacy", topic="other")
     taken.say(bob.device, "Seen")
     taken.redact(tablet, 2)
-    cases += [
+    return [
         ok("taken back from another device", records=taken.records, plain=[None, "Seen"], redacted=[2]),
         ok("taken back and gone", records=_without_ct(taken.records, 1), plain=[None, "Seen"], redacted=[2]),
         ok(
@@ -134,6 +164,11 @@ def thread_cases() -> tuple[Case, list[Case]]:
         no("signature", "taken back by dave in her name", records=taken.resigned(dave.device, 4)),
     ]
 
+
+def _by_who_has_left(cast: Cast) -> list[Case]:
+    """Who has left takes nothing back any more."""
+    world, patient, team = cast.world, cast.patient, cast.team
+    alice, dave = (cast.world.people[name] for name in ("alice", "dave"))
     gone = Talk(world)
     proxy = world.party("dave", Role.PROXY)
     gone.epoch(alice.device, patient, team, proxy)
@@ -141,8 +176,13 @@ def thread_cases() -> tuple[Case, list[Case]]:
     gone.epoch(alice.device, patient, team)
     writer = Writer(dave.device, gone.state, gone.secrets)
     back = raw(writer.redact(2, "mistake", NOON))
-    cases.append(no("not a member", "taken back by its author who has left", records=[*gone.records, back]))
+    return [no("not a member", "taken back by its author who has left", records=[*gone.records, back])]
 
+
+def _from_a_lost_device(cast: Cast) -> list[Case]:
+    """A device that was taken back writes no more."""
+    world, patient, team, tablet = cast.world, cast.patient, cast.team, cast.tablet
+    alice, bob = (cast.world.people[name] for name in ("alice", "bob"))
     revoked = Talk(world)
     revoked.epoch(alice.device, patient, team)
     revoked.say(tablet, "from the tablet", topic="other")
@@ -153,7 +193,7 @@ def thread_cases() -> tuple[Case, list[Case]]:
     never_seen = Talk(world)
     never_seen.epoch(alice.device, patient, team)
     never_seen.epoch(bob.device, patient, team, revoked=["alice_tablet"])
-    cases += [
+    return [
         no("revoked", "of a device without certificate", records=never_seen.records, world=uncertified),
         ok("a device that was taken back", records=revoked.records, plain=["from the tablet", "the tablet is lost"]),
         no("revoked", "it writes on", records=[*revoked.records, raw(revoked.by(tablet).message(b"still here", NOON))]),
@@ -170,6 +210,11 @@ def thread_cases() -> tuple[Case, list[Case]]:
         ),
     ]
 
+
+def _enrolled_later(cast: Cast) -> list[Case]:
+    """A patient who enrols later gets what was written before."""
+    world, patient, team = cast.world, cast.patient, cast.team
+    alice, bob, dave = (cast.world.people[name] for name in ("alice", "bob", "dave"))
     late = Talk(world)
     late.epoch(bob.device, team)
     late.say(bob.device, "before", topic="medicine")
@@ -178,7 +223,7 @@ def thread_cases() -> tuple[Case, list[Case]]:
     late.epoch(bob.device, team, patient)
     late.history(bob.device, patient, 1, 2)
     late.say(alice.device, "after")
-    cases += [
+    return [
         ok("a patient enrols later", records=late.records, plain=["before", "between", "after"]),
         ok(
             "the same without the history record's wrap",
@@ -220,7 +265,6 @@ def thread_cases() -> tuple[Case, list[Case]]:
         no("epoch", "under an earlier epoch", records=late.resigned(bob.device, 6, epoch=2)),
         no("signature", "signed by dave", records=late.resigned(dave.device, 6)),
     ]
-    return common, cases + _form_cases(world) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases()
 
 
 def _form_cases(world: World) -> list[Case]:
