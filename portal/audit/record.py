@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import String, insert
@@ -58,48 +58,90 @@ class Entity:
     id: str
 
 
+class Circumstances(TypedDict, total=False):
+    """How an act was done, the same for every patient it touched. `purpose` is treatment unless it says otherwise.
+
+    The values of `detail` are codes, ids, numbers or lists of them; `ehr.fetched` says there which `connection` was
+    asked which `query`, and no act ever says what came back.
+    """
+
+    agent: Required[Agent]
+    pharmacy_id: str | None
+    on_behalf: str | None
+    entity: Entity | None
+    purpose: Purpose
+    detail: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Act:
+    """What one row says: an act, and at most one patient. `reason` is a code."""
+
+    action: Action
+    agent: Agent
+    patient_id: str | None = None
+    pharmacy_id: str | None = None
+    on_behalf: str | None = None
+    entity: Entity | None = None
+    outcome: Outcome = Outcome.SUCCESS
+    reason: str | None = None
+    purpose: Purpose = Purpose.TREAT
+    detail: Mapping[str, Any] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The row, of this moment and with a salt of its own.
+
+        Raises ValueError for anything with blanks or beyond the column's width: that is a fault in the caller, and the
+        act must not go through.
+        """
+        row: dict[str, Any] = {
+            "id": ids.random_id(),
+            "pharmacy_id": self.pharmacy_id,
+            "recorded": clock.now(),
+            "action": self.action.value,
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "account_id": self.agent.account_id,
+            "role": self.agent.role,
+            "patient_id": self.patient_id,
+            "on_behalf": self.on_behalf,
+            "purpose": self.purpose.value,
+            "entity_kind": self.entity.kind if self.entity else None,
+            "entity_id": self.entity.id if self.entity else None,
+            "session_ref": self.agent.session_ref,
+            "token_ref": self.agent.token_ref,
+            "address": self.agent.address,
+            "request_id": self.agent.request_id,
+        }
+        for name, width in _WIDTHS.items():
+            value = row[name]
+            if value is not None and (len(value) > width or not _CODE.fullmatch(value)):
+                raise ValueError(f"{name} of an audit row must be a code of at most {width} characters")
+        if self.detail:
+            row["detail"] = {name: _plain(name, value) for name, value in self.detail.items()}
+        row["salt"] = ids.random_bytes(16)
+        return row
+
+
 def record(
     session: Writing,
     action: Action,
     *,
-    agent: Agent,
     patient_id: str | None = None,
-    pharmacy_id: str | None = None,
-    on_behalf: str | None = None,
-    entity: Entity | None = None,
     outcome: Outcome = Outcome.SUCCESS,
     reason: str | None = None,
-    purpose: Purpose = Purpose.TREAT,
-    detail: Mapping[str, Any] | None = None,
+    **how: Unpack[Circumstances],
 ) -> None:
     """Write one row into the caller's transaction. Who touches several patients records each (`record_each`).
 
-    `reason` and the values of `detail` are codes, ids, numbers or lists of them; `ehr.fetched` says there which
-    `connection` was asked which `query`, and no act ever says what came back. Raises ValueError for anything
-    with blanks or beyond the column's width: that is a fault in the caller, and the act must not go through.
+    Raises ValueError as `Act.row` does.
     """
-    session.execute(
-        _INSERT, _row(action, agent, patient_id, pharmacy_id, on_behalf, entity, outcome, reason, purpose, detail)
-    )
+    session.execute(_INSERT, Act(action, patient_id=patient_id, outcome=outcome, reason=reason, **how).row())
 
 
-def record_each(
-    session: Writing,
-    action: Action,
-    *,
-    agent: Agent,
-    patient_ids: Iterable[str],
-    pharmacy_id: str | None = None,
-    on_behalf: str | None = None,
-    entity: Entity | None = None,
-    purpose: Purpose = Purpose.TREAT,
-    detail: Mapping[str, Any] | None = None,
-) -> None:
+def record_each(session: Writing, action: Action, *, patient_ids: Iterable[str], **how: Unpack[Circumstances]) -> None:
     """Write one row for each patient that one act touched, e.g. everyone a search found (IHE BALP)."""
-    rows = [
-        _row(action, agent, patient_id, pharmacy_id, on_behalf, entity, Outcome.SUCCESS, None, purpose, detail)
-        for patient_id in patient_ids
-    ]
+    rows = [Act(action, patient_id=patient_id, **how).row() for patient_id in patient_ids]
     if rows:
         session.execute(_INSERT, rows)
 
@@ -108,11 +150,9 @@ def record_refusal(
     database: Database,
     action: Action,
     *,
-    agent: Agent,
-    patient_id: str | None = None,
-    pharmacy_id: str | None = None,
-    entity: Entity | None = None,
     reason: str,
+    patient_id: str | None = None,
+    **how: Unpack[Circumstances],
 ) -> None:
     """Write that something was refused, in a transaction of its own.
 
@@ -120,8 +160,8 @@ def record_refusal(
     for one account (without one: for one address) refusals are counted; each doubling of the count, and the end of
     the minute, writes one row with `detail.count`. Raises Unavailable when the row cannot be written.
     """
-    row = _row(action, agent, patient_id, pharmacy_id, None, entity, Outcome.SERIOUS, reason, Purpose.TREAT, None)
-    due = _folding(database).admit(agent.account_id or agent.address or "", row)
+    refused = Act(action, patient_id=patient_id, outcome=Outcome.SERIOUS, reason=reason, **how)
+    due = _folding(database).admit(refused.agent.account_id or refused.agent.address or "", refused.row())
     if due:
         _write(database, due)
 
@@ -137,47 +177,6 @@ def _write(database: Database, rows: list[dict[str, Any]]) -> None:
     with database.transaction() as session:
         for row in rows:
             session.execute(_INSERT, row)
-
-
-def _row(
-    action: Action,
-    agent: Agent,
-    patient_id: str | None,
-    pharmacy_id: str | None,
-    on_behalf: str | None,
-    entity: Entity | None,
-    outcome: Outcome,
-    reason: str | None,
-    purpose: Purpose,
-    detail: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "id": ids.random_id(),
-        "pharmacy_id": pharmacy_id,
-        "recorded": clock.now(),
-        "action": action.value,
-        "outcome": outcome.value,
-        "reason": reason,
-        "account_id": agent.account_id,
-        "role": agent.role,
-        "patient_id": patient_id,
-        "on_behalf": on_behalf,
-        "purpose": purpose.value,
-        "entity_kind": entity.kind if entity else None,
-        "entity_id": entity.id if entity else None,
-        "session_ref": agent.session_ref,
-        "token_ref": agent.token_ref,
-        "address": agent.address,
-        "request_id": agent.request_id,
-    }
-    for name, width in _WIDTHS.items():
-        value = row[name]
-        if value is not None and (len(value) > width or not _CODE.fullmatch(value)):
-            raise ValueError(f"{name} of an audit row must be a code of at most {width} characters")
-    if detail:
-        row["detail"] = {name: _plain(name, value) for name, value in detail.items()}
-    row["salt"] = ids.random_bytes(16)
-    return row
 
 
 def _plain(name: str, value: object) -> object:

@@ -15,7 +15,7 @@ from portal import audit
 from portal.audit import Action, Agent, Entity, Outcome, Purpose
 from portal.audit.balp import Frame, audit_event
 from portal.audit.export import export
-from portal.audit.record import _row
+from portal.audit.record import Act
 from portal.audit.shapes import SHAPES
 from portal.core import clock
 from portal.core.database import Database
@@ -36,18 +36,8 @@ RESTFUL = {
 
 def row(action: Action, **more: Any) -> dict[str, Any]:
     """A row as it comes back from the database."""
-    given_: dict[str, Any] = {
-        "agent": BOB,
-        "patient_id": ALICE,
-        "pharmacy_id": "riverside",
-        "on_behalf": None,
-        "entity": None,
-        "outcome": Outcome.SUCCESS,
-        "reason": None,
-        "purpose": Purpose.TREAT,
-        "detail": None,
-    } | more
-    return {"detail": None} | _row(action, *given_.values())
+    given_: dict[str, Any] = {"agent": BOB, "patient_id": ALICE, "pharmacy_id": "riverside"} | more
+    return {"detail": None} | Act(action, **given_).row()
 
 
 def kind_of(concept: dict[str, Any]) -> str:
