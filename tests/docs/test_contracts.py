@@ -1,0 +1,28 @@
+"""docs/architecture.md names only what is there: each module of "Python contracts" has each of its names."""
+
+import re
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text("utf-8")
+ROWS = [
+    (row[1], re.findall(r"`([\w.]+)`", row[2]))
+    for line in PAGE.split("## Python contracts\n")[1].split("\n## ")[0].splitlines()
+    if (row := re.match(r"\| `(portal\.[\w.]+)` \| (.+?) \|", line))
+]
+
+
+def test_the_page_names_what_each_package_offers() -> None:
+    told = {module.split(".")[1] for module, _ in ROWS}
+    assert {"audit", "outbox", "core", "accounts", "pharmacies", "privacy", "web"} <= told
+
+
+@pytest.mark.parametrize(("module", "names"), ROWS, ids=[module for module, _ in ROWS])
+def test_each_name_is_there(module: str, names: list[str]) -> None:
+    assert names
+    found = import_module(module)
+    for name in names:
+        attrgetter(name)(found)
