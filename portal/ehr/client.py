@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from portal.core import clock, ids
 from portal.core.breaker import BreakerOpen, CircuitBreaker
@@ -26,13 +26,12 @@ from portal.ehr.errors import (
     EhrUnavailable,
     ProtocolFault,
 )
+from portal.ehr.paging import MAX_PAGES, SearchResult, all_pages
 from portal.ehr.reading import Json, is_fhir_id, is_type, items, obj, parse_resource, text
 from portal.ehr.smart import Auth, NoAuth, origin
 from portal.ehr.transport import FHIR_JSON, TOTAL_SECONDS, Deadline, Reply, Transport
 from portal.ehr.validation import validate
 
-MAX_PAGES = 10
-MAX_ENTRIES = 2000
 TRIES = 3
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 30.0
@@ -53,16 +52,6 @@ class EhrConnection:
     source: str = "EHR"
     auth: Auth = field(default_factory=NoAuth)
     private_network: bool = False
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The entries of a search, all pages together. `truncated`: there was more than the bounds allow, or than the
-    EHR would let us follow."""
-
-    matches: tuple[Json, ...]
-    included: tuple[Json, ...]
-    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +130,7 @@ class EhrClient:
         """All entries of a search, following `next` within this EHR's own address, at most `max_pages` pages."""
         deadline = deadline or Deadline()
         bundle = self._get(f"{self.base_url}/{search_path(resource_type, params)}", deadline)
-        return self._all_pages(resource_type, bundle, max_pages, deadline)
+        return self._all_pages(bundle, resource_type, deadline, max_pages)
 
     def search_many(
         self, searches: Sequence[tuple[str, Params]], *, deadline: Deadline | None = None
@@ -234,44 +223,10 @@ class EhrClient:
                 self._cache.put(url, (etag, reply.body), len(reply.body))
             return parse_resource(reply.body)
 
-    def _all_pages(self, resource_type: str, bundle: Json, max_pages: int, deadline: Deadline) -> SearchResult:
-        matches: list[Json] = []
-        included: list[Json] = []
-        seen: set[str] = set()
-        for page in range(1, max_pages + 1):
-            if bundle.get("resourceType") != "Bundle":
-                raise EhrProtocolError(ProtocolFault.WRONG_RESOURCE)
-            for entry in items(bundle, "entry"):
-                resource, mode = obj(entry, "resource"), text(obj(entry, "search"), "mode")
-                if mode == "outcome" or resource.get("resourceType") in (None, "OperationOutcome"):
-                    continue
-                as_include = mode == "include" or (not mode and resource["resourceType"] != resource_type)
-                (included if as_include else matches).append(resource)
-            link = next(
-                (text(link, "url", 4000) for link in items(bundle, "link") if link.get("relation") == "next"), ""
-            )
-            if not link:
-                return SearchResult(tuple(matches), tuple(included))
-            following = self._inside(link)
-            if not following or following in seen or page == max_pages or len(matches) + len(included) >= MAX_ENTRIES:
-                break
-            seen.add(following)
-            bundle = self._get(following, deadline)
-        return SearchResult(tuple(matches[:MAX_ENTRIES]), tuple(included[:MAX_ENTRIES]), truncated=True)
-
-    def _inside(self, link: str) -> str:
-        """`link` as an address below the base URL, or "": a hostile EHR must not choose where we go next."""
-        try:
-            url = urljoin(self.base_url + "/", link)
-            path = urlsplit(url).path
-        except ValueError:
-            return ""
-        base_path = urlsplit(self.base_url).path
-        lowered = path.lower()
-        if ".." in path or "%2e" in lowered or "%2f" in lowered or "\\" in path:
-            return ""
-        same_place = path in (base_path, base_path + "/") or path.startswith(base_path + "/")
-        return url if origin(url) == origin(self.base_url) and same_place else ""
+    def _all_pages(self, first: Json, resource_type: str, deadline: Deadline, most: int = MAX_PAGES) -> SearchResult:
+        return all_pages(
+            first, resource_type, base_url=self.base_url, fetch=lambda url: self._get(url, deadline), most=most
+        )
 
     def _one_of_many(
         self, resource_type: str, params: Params, deadline: Deadline
@@ -303,7 +258,7 @@ class EhrClient:
             try:
                 if status != "200":
                     raise _error(int(status) if status.isdecimal() else 500, None)
-                found.append(self._all_pages(resource_type, obj(entry, "resource"), MAX_PAGES, deadline))
+                found.append(self._all_pages(obj(entry, "resource"), resource_type, deadline))
             except (EhrRefused, EhrUnavailable, EhrProtocolError) as error:
                 found.append(error)
             except EditConflict:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from portal.core import clock
 from portal.ehr import projection
 from portal.ehr.cache import BoundedCache
-from portal.ehr.client import EhrClient, SearchResult
+from portal.ehr.client import EhrClient
 from portal.ehr.contract import observation_names
 from portal.ehr.errors import EhrNotFound, EhrProtocolError, EhrUnavailable, ProtocolFault
 from portal.ehr.model import (
@@ -24,6 +24,7 @@ from portal.ehr.model import (
     PharmacyRef,
     SectionState,
 )
+from portal.ehr.paging import SearchResult
 from portal.ehr.reading import is_fhir_id
 from portal.ehr.transport import Deadline
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from portal.core import clock
 from portal.demo.seed import demo_bundles
-from portal.ehr.client import EhrClient, SearchResult
+from portal.ehr.client import EhrClient
 from portal.ehr.context import ContextReader, searches
+from portal.ehr.paging import SearchResult
 from portal.ehr.panel import context_to_json
 from portal.ehr.projection import SUBJECT
 from portal.ehr.reading import parse_resource
