@@ -29,6 +29,8 @@ export interface UserEntry extends Entry {
   readonly keys: IdentityKeys;
   readonly n: number;
   readonly reset: boolean;
+  /** Made by somebody else for this person: `keys` sign the next entry and nothing else. */
+  readonly ahead: boolean;
   readonly h: Bytes;
   readonly hash: Bytes;
   readonly text: EntryText;
@@ -76,9 +78,9 @@ export class UserChain {
     return gen === undefined ? this.newest : this.entries.findLast((known) => known.gen === gen);
   }
 
-  /** All identities, the newest first: a certificate may stand under any of them. */
+  /** All identities, the newest first: a certificate may stand under any of them. One that was made ahead is none of them. */
   identities(): KnownIdentity[] {
-    return this.entries.toReversed().map(({ keys, gen }) => ({ keys, gen }));
+    return this.entries.filter((one) => !one.ahead).toReversed().map(({ keys, gen }) => ({ keys, gen }));
   }
 
   /** The pin that remembers this chain. */
@@ -120,6 +122,7 @@ export const ENTRY_STEPS: readonly ChainStep[] = [
     holds: ({ entry, before }) => before === undefined || entry.role === before.role,
   },
   { name: "entry generation", reason: "member key", holds: generationFits },
+  { name: "entry of one's own after one made ahead", reason: "member key", holds: ownAfterAhead },
   {
     name: "entry signature", reason: "certificate",
     holds: ({ entry }) => verifyHybrid(entry.keys, entry.text.sig, pae("user", entry.h)),
@@ -138,6 +141,12 @@ function generationFits({ entry, before }: ChainStepFacts): boolean {
   const sameKey = sameBytes(entry.kem, before.kem);
   if (entry.gen === before.gen) return sameKey && !entry.reset;
   return entry.gen === before.gen + 1 && !sameKey;
+}
+
+/** After keys that somebody else made, everything is new. */
+function ownAfterAhead({ entry, before }: ChainStepFacts): boolean {
+  if (before?.ahead !== true) return true;
+  return entry.gen !== before.gen && !sameBytes(entry.keys.ed, before.keys.ed) && !sameBytes(entry.keys.ml, before.keys.ml);
 }
 
 /**
@@ -175,9 +184,12 @@ function readEntry(one: EntryText): { entry: UserEntry; prev: Bytes | undefined 
   const h = unb64(one.h);
   const members = headerObject(h);
   versionAndType(members, ["user"]);
-  onlyMembers(members, ["v", "t", "id", "role", "ed", "ml", "gen", "kem", "n", "prev", "reset"]);
-  if (members.has("reset") && members.get("reset") !== true) throw new Refused("form", "reset is true or absent");
-  const reset = members.has("reset");
+  onlyMembers(members, ["v", "t", "id", "role", "ed", "ml", "gen", "kem", "n", "prev", "reset", "ahead"]);
+  const flag = (name: "reset" | "ahead"): boolean => {
+    if (members.has(name) && members.get(name) !== true) throw new Refused("form", `${name} is true or absent`);
+    return members.has(name);
+  };
+  const [reset, ahead] = [flag("reset"), flag("ahead")];
   const n = positive(members.get("n"));
   const kem = bytes(PUBLIC_KEY_BYTES)(members.get("kem"));
   const entry: UserEntry = {
@@ -185,7 +197,7 @@ function readEntry(one: EntryText): { entry: UserEntry; prev: Bytes | undefined 
     role: oneOf("person", "service")(members.get("role")),
     keys: { ed: bytes(32)(members.get("ed")), ml: bytes(ML_DSA_PUBLIC)(members.get("ml")) },
     gen: positive(members.get("gen")),
-    n, kem, kid: keyId(kem), reset, h, hash: sha256(h), text: one,
+    n, kem, kid: keyId(kem), reset, ahead, h, hash: sha256(h), text: one,
   };
   const prev = bytesOrNone(32)(members.get("prev"));
   if (typeof one.sig !== "string" || typeof (one.prevsig ?? "") !== "string") throw new Refused("form", "no signature");
@@ -194,6 +206,7 @@ function readEntry(one: EntryText): { entry: UserEntry; prev: Bytes | undefined 
   if (n === 1 ? reset || bySuccession : reset === bySuccession) {
     throw new Refused("form", "a later entry has either a signature by the one before or a reset");
   }
+  if (ahead && (n !== 1 || entry.role !== "person")) throw new Refused("form", "only a person's first entry is made ahead");
   return { entry, prev };
 }
 
@@ -209,6 +222,11 @@ export interface NewEntry {
 /** Makes the first entry of an id. */
 export function makeFirstEntry(facts: NewEntry, identity: IdentitySeeds): Promise<EntryText> {
   return makeEntry(facts, identity, undefined, {});
+}
+
+/** Makes the first entry for somebody else, who replaces all that is in it with the second. */
+export function makeEntryAhead(facts: NewEntry, identity: IdentitySeeds): Promise<EntryText> {
+  return makeEntry(facts, identity, undefined, { ahead: true });
 }
 
 /**
@@ -229,7 +247,7 @@ export async function makeNextEntry(
 }
 
 async function makeEntry(
-  facts: NewEntry, identity: IdentitySeeds, before: UserEntry | undefined, extra: { readonly reset?: true },
+  facts: NewEntry, identity: IdentitySeeds, before: UserEntry | undefined, extra: { readonly reset?: true; readonly ahead?: true },
 ): Promise<EntryText> {
   const { id: name, role, gen, kem } = facts;
   const keys = await identityKeys(identity);

@@ -24,7 +24,11 @@ class EntryRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An id's key of one generation; for persons and services also their identity. `n` counts entries from 1."""
+    """An id's key of one generation; for persons and services also their identity. `n` counts entries from 1.
+
+    `ahead` is the identity of an entry that somebody else made for a person: it signs the next entry and nothing
+    else, so it stands apart from `identity`, which is None then.
+    """
 
     id: str
     role: EntryRole
@@ -35,6 +39,7 @@ class Entry:
     prev: bytes = b""
     reset: bool = False
     h: bytes = b""
+    ahead: IdentityKeys | None = None
 
     @property
     def kid(self) -> bytes:
@@ -116,8 +121,9 @@ FORMS: dict[str, Form] = {
             "n": form.positive,
             "prev": form.octets_or_none(HASH_BYTES),
             "reset": form.exactly_true,
+            "ahead": form.exactly_true,
         },
-        optional=frozenset({"reset"}),
+        optional=frozenset({"reset", "ahead"}),
     )
 }
 
@@ -127,20 +133,23 @@ def read_entry(raw: Any) -> SignedEntry:
     members = form.an_object(raw)
     h, sig = unb64(members.get("h")), form.text(members.get("sig"))
     _, it = form.read_header(h, FORMS)
+    keys, ahead = IdentityKeys(it["ed"], it["ml"]), "ahead" in it
     entry = Entry(
         id=it["id"],
         role=EntryRole(it["role"]),
         gen=it["gen"],
         kem=it["kem"],
         n=it["n"],
-        identity=IdentityKeys(it["ed"], it["ml"]),
+        identity=None if ahead else keys,
         prev=it["prev"],
         reset="reset" in it,
         h=h,
+        ahead=keys if ahead else None,
     )
     prevsig = members.get("prevsig")
     prevseed = members.get("prevseed")
     _one_way_to_continue(entry, prevsig)
+    _ahead_is_a_beginning(entry)
     return SignedEntry(
         entry,
         sig,
@@ -152,6 +161,11 @@ def read_entry(raw: Any) -> SignedEntry:
 def _one_way_to_continue(entry: Entry, prevsig: object) -> None:
     ways = (prevsig is not None) + entry.reset
     if ways != (0 if entry.n == 1 else 1):
+        raise refuse()
+
+
+def _ahead_is_a_beginning(entry: Entry) -> None:
+    if entry.ahead is not None and (entry.n != 1 or entry.role is not EntryRole.PERSON):
         raise refuse()
 
 
@@ -185,6 +199,14 @@ def _generation(link: _Link) -> bool:
     return entry.gen == before.gen + 1 and entry.kem != before.kem
 
 
+def _own_keys_after_ahead(link: _Link) -> bool:
+    entry, before = link.entry, link.before
+    if before is None or before.ahead is None:
+        return True
+    own, given = entry.identity, before.ahead
+    return own is not None and own.ed != given.ed and own.ml != given.ml and entry.gen != before.gen
+
+
 def _own_signature(link: _Link) -> bool:
     return _signed_by(link.entry, link.signed.sig, link.entry.h)
 
@@ -194,7 +216,8 @@ def _previous_signature(link: _Link) -> bool:
 
 
 def _signed_by(entry: Entry, signature: str | None, h: bytes) -> bool:
-    return entry.identity is not None and hybrid.verify(entry.identity, signature, pae("user", h))
+    keys = entry.identity or entry.ahead
+    return keys is not None and hybrid.verify(keys, signature, pae("user", h))
 
 
 CHAIN_CHECKS: tuple[Check[_Link], ...] = (
@@ -203,6 +226,7 @@ CHAIN_CHECKS: tuple[Check[_Link], ...] = (
     Check("entry: id", Reason.CHAIN, lambda it: it.entry.id == it.id),
     Check("entry: same role", Reason.CHAIN, _same_role),
     Check("entry: generation", Reason.MEMBER_KEY, _generation),
+    Check("entry: own keys after those made ahead", Reason.MEMBER_KEY, _own_keys_after_ahead),
     Check("entry: own signature", Reason.CERTIFICATE, _own_signature),
     Check("entry: signature of the one before", Reason.CERTIFICATE, _previous_signature),
 )

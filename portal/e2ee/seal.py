@@ -6,7 +6,7 @@ Every function that puts a time into a header takes `ts`, Unix milliseconds. Not
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from portal.core import ids
 from portal.e2ee import franking, hpke
@@ -40,6 +40,11 @@ def first_entry(person: Person) -> SignedEntry:
     return _entry(person.id, person.role, person.identity, person.key, 1, None)
 
 
+def entry_ahead(person: Person) -> SignedEntry:
+    """Entry n = 1 that a colleague makes for somebody: its identity signs entry 2 and nothing else."""
+    return _entry(person.id, person.role, person.identity, person.key, 1, None, extra="ahead")
+
+
 def new_generation(before: Entry, old: EncryptionKey, new: EncryptionKey, identity: Identity) -> SignedEntry:
     """The next entry of the same identity, with a new encryption key that also leads to the old one."""
     signed = _entry(before.id, before.role, identity, new, before.n + 1, before)
@@ -48,15 +53,22 @@ def new_generation(before: Entry, old: EncryptionKey, new: EncryptionKey, identi
     return SignedEntry(signed.entry, signed.sig, identity.sign(pae("user", h)), prevseed)
 
 
-def new_identity(before: Entry, old: Identity, new: Identity, key: EncryptionKey) -> SignedEntry:
-    """The next entry under another identity, for which the old one vouches. `key` is the present one or the next."""
+def new_identity(
+    before: Entry, old: Identity, new: Identity, key: EncryptionKey, old_key: EncryptionKey | None = None
+) -> SignedEntry:
+    """The next entry under another identity, for which the old one vouches.
+
+    `key` is the present one or the next; the next leads back to `old_key`, if that is given.
+    """
     signed = _entry(before.id, before.role, new, key, before.n + 1, before)
-    return SignedEntry(signed.entry, signed.sig, old.sign(pae("user", signed.entry.h)))
+    h = signed.entry.h
+    prevseed = None if old_key is None else previous_seed_key("user-prev", key.seed, h).seal(old_key.seed, h)
+    return SignedEntry(signed.entry, signed.sig, old.sign(pae("user", h)), prevseed)
 
 
 def reset_entry(before: Entry, new: Identity, key: EncryptionKey) -> SignedEntry:
     """Start again: nothing of the old identity is left. `key` has the generation after that of `before`."""
-    return _entry(before.id, before.role, new, key, before.n + 1, before, reset=True)
+    return _entry(before.id, before.role, new, key, before.n + 1, before, extra="reset")
 
 
 def _entry(
@@ -67,7 +79,7 @@ def _entry(
     n: int,
     before: Entry | None,
     *,
-    reset: bool = False,
+    extra: Literal["reset", "ahead"] | None = None,
 ) -> SignedEntry:
     keys, prev = identity.keys, sha256(before.h) if before else b""
     members: dict[str, object] = {"v": 1, "t": "user", "id": id, "role": role.value}
@@ -79,8 +91,9 @@ def _entry(
         "n": n,
         "prev": b64(prev),
     }
-    h = header_bytes(members | ({"reset": True} if reset else {}))
-    entry = Entry(id, role, key.gen, key.public, n, keys, prev, reset, h)
+    h = header_bytes(members | ({extra: True} if extra else {}))
+    own, ahead = (None, keys) if extra == "ahead" else (keys, None)
+    entry = Entry(id, role, key.gen, key.public, n, own, prev, extra == "reset", h, ahead)
     return SignedEntry(entry, identity.sign(pae("user", h)))
 
 

@@ -6,7 +6,7 @@ import path from "node:path";
 
 import { attachmentContext, collect, sealAttachment, sealChunks } from "../attachments.ts";
 import { makeCertificate, makeRevocation } from "../certificates.ts";
-import { type EntryText, makeFirstEntry, makeNextEntry, verifyUserChain } from "../directory.ts";
+import { type EntryText, makeEntryAhead, makeFirstEntry, makeNextEntry, verifyUserChain } from "../directory.ts";
 import { signerFromSeed } from "../ed25519.ts";
 import { type Bytes, aesSeal, b64, concat, hkdf, newId, pae, randomBytes, sha256, unb64, utf8 } from "../encoding.ts";
 import { makeReport } from "../franking.ts";
@@ -152,7 +152,20 @@ async function chains(): Promise<void> {
   const service = await makeNextEntry({ ...await facts(2, second), role: "service" }, identity, chain.newest, identity, undefined);
   reject("directory", "chain", { name: "another role", ...base, entries: [one, service] });
 
+  const ahead = await makeEntryAhead(await facts(1, first), identity);
+  const begun = good(await verifyUserChain("alice", [ahead])).newest;
+  const taken = await makeNextEntry(await facts(2, second), renewed, begun, identity, { before: first, now: second });
+  ok("directory", { name: "made ahead by a colleague", ...base, entries: [ahead], n: 1, gen: 1, resets: [] });
+  ok("directory", { name: "made ahead, and taken over", ...base, entries: [ahead, taken], n: 2, gen: 2, resets: [] });
+  const onlyAKey = await makeNextEntry(await facts(2, second), identity, begun, identity, undefined);
+  reject("directory", "member key", { name: "the identity made ahead stays", ...base, entries: [ahead, onlyAKey] });
+  const onlyAnIdentity = await makeNextEntry(await facts(1, first), renewed, begun, identity, undefined);
+  reject("directory", "member key", { name: "the encryption key made ahead stays", ...base, entries: [ahead, onlyAnIdentity] });
+  const serviceAhead = await makeEntryAhead({ ...await facts(1, first), role: "service" }, identity);
+  reject("directory", "form", { name: "a service made ahead", ...base, entries: [serviceAhead] });
+
   const seeds = { 1: b64(first), 2: b64(second) };
+  ok("prevseeds", { name: "back to the key made ahead", id: "alice", entries: [ahead, taken], seed: b64(second), seeds });
   ok("prevseeds", { name: "one step back", id: "alice", entries: [one, two], seed: b64(second), seeds });
   reject("prevseeds", "wrap", { name: "another seed", id: "alice", entries: [one, two], seed: b64(generateSeed()) });
   const wrong = await makeNextEntry(await facts(2, second), identity, chain.newest, identity, { before: generateSeed(), now: second });
@@ -168,6 +181,10 @@ async function chains(): Promise<void> {
   const byRenewed = await makeCertificate(renewed, device, { ...claimed, ts: NOON });
   ok("certificates", { name: "by a later identity", ...certified, entries: [one, two, three], certificate: byRenewed });
   reject("certificates", "certificate", { name: "by an identity not in the chain", ...certified, certificate: byRenewed });
+  ok("certificates", { name: "by one's own identity, after one made ahead", ...certified, entries: [ahead, taken], certificate: byRenewed });
+  for (const entries of [[ahead], [ahead, taken]]) {
+    reject("certificates", "certificate", { name: `by an identity made ahead, ${entries.length} entries`, ...certified, entries, certificate });
+  }
   reject("certificates", "certificate", { name: "of another device", ...certified, dev: "tablet", certificate });
   const named = await makeCertificate(identity, device, { user: "dave", dev: "phone", ts: NOON });
   reject("certificates", "certificate", { name: "names somebody else", ...certified, certificate: named });
@@ -188,6 +205,7 @@ async function chains(): Promise<void> {
   const root = { id: "alice", entries: [one], urk: b64(urk) };
   ok("roots", { name: "identity", ...root, kind: "uik", n: 1, box: uik, seeds: b64(concat(identity.ed, identity.ml)) });
   ok("roots", { name: "encryption key", ...root, kind: "puk", n: 1, box: puk, seeds: b64(first) });
+  ok("roots", { name: "an identity made ahead", ...root, entries: [ahead], kind: "uik", n: 1, box: uik, seeds: b64(concat(identity.ed, identity.ml)) });
   reject("roots", "aead", { name: "another root key", ...root, urk: b64(generateUrk()), kind: "puk", n: 1, box: puk });
   reject("roots", "object", { name: "another kind", ...root, kind: "uik", n: 1, box: puk });
   reject("roots", "object", { name: "another number", ...root, kind: "puk", n: 2, box: puk });

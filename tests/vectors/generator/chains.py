@@ -34,6 +34,17 @@ def directory_cases() -> tuple[Case, list[Case]]:
         return signed_again(None, changed(first.entry.h, **members), alice.identity, None)
 
     other_id = changed(second.entry.h, id="bob")
+    ahead = seal.entry_ahead(alice)
+    taken = seal.new_identity(ahead.entry, alice.identity, fresh, key2)
+    same_ed = Identity.from_seeds(alice.identity.seeds[:32] + fresh.seeds[32:])
+    same_ml = Identity.from_seeds(fresh.seeds[:32] + alice.identity.seeds[32:])
+
+    def after_ahead(signed: SignedEntry) -> list[dict[str, Any]]:
+        return [ahead.to_json(), signed.to_json()]
+
+    def made_ahead(**members: Any) -> list[dict[str, Any]]:
+        return [signed_again(None, changed(ahead.entry.h, **members), alice.identity, None)]
+
     cases = [
         ok("one entry", entries=[e1], n=1, gen=1, resets=[]),
         ok("a new generation", entries=[e1, e2], n=2, gen=2, resets=[]),
@@ -43,6 +54,39 @@ def directory_cases() -> tuple[Case, list[Case]]:
         ok("a reset above the pin waits for a person", entries=[e1, er, ea], pin=pin(first), n=3, gen=3, resets=[2]),
         ok("a reset at the pin is confirmed", entries=[e1, er], pin=pin(reset), n=2, gen=2, resets=[]),
         ok("a reset on first contact", entries=[e1, er], n=2, gen=2, resets=[2]),
+        ok("made ahead by a colleague", entries=[ahead.to_json()], n=1, gen=1, resets=[]),
+        ok("made ahead, and taken over", entries=after_ahead(taken), n=2, gen=2, resets=[]),
+        ok(
+            "made ahead, and started again instead",
+            entries=after_ahead(seal.reset_entry(ahead.entry, fresh, key2)),
+            n=2,
+            gen=2,
+            resets=[2],
+        ),
+        no(
+            "member key",
+            "what was made ahead is only given a new key",
+            entries=after_ahead(seal.new_generation(ahead.entry, alice.key, key2, alice.identity)),
+        ),
+        no(
+            "member key",
+            "half of an identity made ahead stays, Ed25519",
+            entries=after_ahead(seal.new_identity(ahead.entry, alice.identity, same_ed, key2)),
+        ),
+        no(
+            "member key",
+            "half of an identity made ahead stays, ML-DSA",
+            entries=after_ahead(seal.new_identity(ahead.entry, alice.identity, same_ml, key2)),
+        ),
+        no(
+            "member key",
+            "the encryption key made ahead stays",
+            entries=after_ahead(seal.new_identity(ahead.entry, alice.identity, fresh, alice.key)),
+        ),
+        no("form", "a second entry made ahead", entries=[e1, second_with(ahead=True)]),
+        no("form", "a service made ahead", entries=made_ahead(role="service")),
+        no("form", "made ahead, and a reset", entries=made_ahead(reset=True)),
+        no("form", "ahead is false", entries=made_ahead(ahead=False)),
         ok(
             "other white space and order",
             entries=[
@@ -165,11 +209,14 @@ def prevseed_cases() -> tuple[Case, list[Case]]:
         **texts[1],
         "prevseed": b64(previous_seed_key("user-prev", key2.seed, second.entry.h).seal(alice.key.seed, b"")),
     }
+    ahead = seal.entry_ahead(alice)
+    taken = seal.new_identity(ahead.entry, alice.identity, Identity.new(), key2, alice.key)
     seeds = {"1": b64(alice.key.seed), "2": b64(key2.seed), "3": b64(key3.seed)}
     two = {"1": seeds["1"], "2": seeds["2"]}
     return {"id": "alice", "pin": None, "seed": b64(key2.seed)}, [
         ok("one step", entries=texts[:2], seeds=two),
         ok("two steps", entries=texts, seed=b64(key3.seed), seeds=seeds),
+        ok("back to the key that was made ahead", entries=[ahead.to_json(), taken.to_json()], seeds=two),
         ok("nothing is left of what was before a reset", entries=[texts[0], reset.to_json()], seeds={"2": seeds["2"]}),
         no("wrap", "another seed", entries=texts[:2], seed=b64(key3.seed)),
         no("wrap", "hides a seed of another key", entries=[texts[0], lying]),

@@ -5,7 +5,7 @@ from typing import Any
 from portal.core import ids
 from portal.e2ee import seal
 from portal.e2ee.encoding import b64, pae, unb64
-from portal.e2ee.identity import Device, Identity, Person
+from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
 
 from .building import NOON, Case, bent, changed, each_member_false, no, ok
 
@@ -30,6 +30,8 @@ def certificate_cases() -> tuple[Case, list[Case]]:
     small = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     no_ts = changed(h, ts=None)
     other_pop = bob.device.sign(unb64(good["h"]))
+    ahead = seal.entry_ahead(alice)
+    taken = seal.new_identity(ahead.entry, alice.identity, fresh, EncryptionKey.new(2))
     common = {"user": "alice", "dev": device.dev, "entries": entries}
     return common, [
         ok("by the identity", certificate=good),
@@ -39,6 +41,18 @@ def certificate_cases() -> tuple[Case, list[Case]]:
             "by the newest identity",
             certificate=seal.certificate(fresh, device, NOON),
             entries=[*entries, second.to_json()],
+        ),
+        ok(
+            "by one's own identity, after one made ahead",
+            certificate=seal.certificate(fresh, device, NOON),
+            entries=[ahead.to_json(), taken.to_json()],
+        ),
+        no("certificate", "by an identity made ahead", certificate=good, entries=[ahead.to_json()]),
+        no(
+            "certificate",
+            "by an identity made ahead that was taken over",
+            certificate=good,
+            entries=[ahead.to_json(), taken.to_json()],
         ),
         no("certificate", "by a later identity than there is", certificate=seal.certificate(fresh, device, NOON)),
         no("certificate", "by another user", certificate=seal.certificate(bob.identity, device, NOON)),
@@ -83,7 +97,9 @@ def revocation_cases() -> tuple[Case, list[Case]]:
         return {"h": b64(header), "sig": alice.identity.sign(pae("devrev", header))}
 
     certificate = seal.certificate(alice.identity, alice.device, NOON)
+    ahead = seal.entry_ahead(alice).to_json()
     return {"user": "alice", "dev": dev, "entries": entries}, [
+        no("revocation", "by an identity made ahead", revocation=good, entries=[ahead]),
         ok("by the identity", revocation=good),
         ok(
             "by a later identity",

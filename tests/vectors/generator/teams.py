@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portal.e2ee import hpke, seal
-from portal.e2ee.encoding import b64, pae, sha256
-from portal.e2ee.identity import Person
+from portal.e2ee.encoding import b64, pae, sha256, unb64
+from portal.e2ee.identity import EncryptionKey, Identity, Person
 from portal.e2ee.keys import previous_seed_key
 from portal.e2ee.records import Role
 from portal.e2ee.teams import TeamMember, TeamRecord, signed_bytes
@@ -92,7 +92,30 @@ def team_cases() -> tuple[Case, list[Case]]:
         "frank": [key_text("frank", frank.key)],
     }
     old_kem = again(records[2], erin, h=changed(records[2].h, kem=b64(records[0].kem)))
+    # Frank's keys were made for him by a colleague: he may be listed, and signs nothing with them.
+    frank_ahead = seal.entry_ahead(frank)
+    frank_own = seal.new_identity(frank_ahead.entry, frank.identity, Identity.new(), EncryptionKey.new(2))
+    users = {name: [signed.to_json() for signed in chain] for name, chain in world.chains.items()}
+    untouched, taken = (
+        {"users": {**users, "frank": chain}, "teams": {}, "devices": {}, "revocations": []}
+        for chain in ([frank_ahead.to_json()], [frank_ahead.to_json(), frank_own.to_json()])
+    )
+    by_frank = again(records[0], frank, h=changed(records[0].h, members=[{"id": "frank", "role": "pharmacist"}]))
+    by_frank["w"] = {"frank": by_frank["w"]["bob"]}
+    by_frank["sig"] = frank.identity.sign(
+        signed_bytes(unb64(by_frank["h"]), {"frank": records[0].wraps["bob"]}, records[0].prev)
+    )
     cases = [
+        ok(
+            "a member whose keys were made ahead",
+            world=untouched,
+            records=[r1, r2, r3],
+            member="frank",
+            keys=held["frank"],
+            seeds=seeds,
+        ),
+        no("unknown user", "signed by an identity made ahead", world=untouched, records=[by_frank]),
+        no("certificate", "signed by an identity made ahead that was taken over", world=taken, records=[by_frank]),
         ok("the founder", records=[r1], member="bob", keys=held["bob"], seeds={"1": seeds["1"]}),
         ok(
             "a newcomer reads everything",
