@@ -6,7 +6,7 @@ import { type UrkWrap, generateCode, passphraseFault, generatePassphrase } from 
 import { KNOWN_PASSPHRASES } from "../crypto/words/known.ts";
 import { get, post, put } from "../live/api.ts";
 import { keepWrap, keptWrap } from "./local.ts";
-import { type Method } from "./shapes.ts";
+import { type Ahead, type Method } from "./shapes.ts";
 import { type Ready } from "./unlock.ts";
 import { openRootKey } from "./vault.ts";
 import { run } from "./work.ts";
@@ -15,9 +15,20 @@ export { generateCode, generatePassphrase };
 
 export type Wraps = Readonly<Partial<Record<Method, UrkWrap>>>;
 
-/** The wraps of the root key. Throws ApiError `step-up` (sign in afresh), `recovery-reads` (too often today). */
+/** Ways back, and the keys that a colleague made ahead, while nobody has taken them over. */
+export interface WaysBack {
+  readonly wraps: Wraps;
+  readonly ahead: Ahead | null;
+}
+
+/** How to get back in. Throws ApiError `step-up` (sign in afresh), `recovery-reads` (too often today). */
+export function waysBack(): Promise<WaysBack> {
+  return get<WaysBack>("/api/keys/recovery");
+}
+
+/** The wraps of the root key. Throws as `waysBack`. */
 export async function recoveryWraps(): Promise<Wraps> {
-  return (await get<{ wraps: Wraps }>("/api/keys/recovery")).wraps;
+  return (await waysBack()).wraps;
 }
 
 /** Why a passphrase of one's own is not taken: a key of the catalogue, or undefined. */

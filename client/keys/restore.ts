@@ -8,6 +8,7 @@ import { generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk, type UrkWrap } from "../crypto/recovery.ts";
 import { isCode, post } from "../live/api.ts";
+import { takeOver } from "./ahead.ts";
 import { bind, deviceName } from "./binding.ts";
 import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
 import { settle } from "./pending.ts";
@@ -29,6 +30,7 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
   const { account, store } = person;
   const own = await ownKeysWithVault();
   const chain = await ownChain(account.id, own, store);
+  if (chain.newest.ahead) return takeOver(person, own, chain, root);
   const vault = own.vault.vault;
   const [identity, seed] = [await identityIn(vault, root, chain), await newestSeedIn(vault, root, chain)];
   const kept = await keptDevice(store);

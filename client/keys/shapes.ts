@@ -48,6 +48,15 @@ export interface Given {
   readonly share: string;
 }
 
+/** Keys that a colleague made for somebody who has not signed in yet. */
+export interface Ahead {
+  /** The account of who made them, and its name. */
+  readonly by: string;
+  readonly name: string;
+  /** Until when the code is taken. */
+  readonly until: string;
+}
+
 export type SeatState = "waiting" | "approved" | "member" | "leaving";
 
 export interface SeatItem {
@@ -59,6 +68,7 @@ export interface SeatItem {
   readonly has_keys: boolean;
   /** Listed now, to be left out of the next generation. */
   readonly flagged: boolean;
+  readonly ahead: Ahead | null;
 }
 
 export interface TeamItem {

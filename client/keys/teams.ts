@@ -104,9 +104,12 @@ export function admit(ready: Ready, root: Bytes, team: TeamItem, accounts: reado
   return makeGeneration(ready, root, team, [...staying(team), ...joining]);
 }
 
-/** Takes somebody out: a new key that they do not get. What they read before they may have kept. */
+/**
+ * Takes somebody out: a new key that they do not get. What they read before they may have kept. Newcomers whose keys they made go
+ * too, until these have come: such keys are open to who made them.
+ */
 export function expel(ready: Ready, root: Bytes, team: TeamItem, account: string): Promise<Appended> {
-  return makeGeneration(ready, root, team, staying(team).filter((seat) => seat.account !== account));
+  return makeGeneration(ready, root, team, staying(team).filter((seat) => seat.account !== account && seat.ahead?.by !== account));
 }
 
 /** A new key for the same people: after a member lost a device, or to leave out those who are gone. */

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { type Wraps, recoveryWraps } from "../keys/recovery.ts";
+import { type WaysBack, waysBack } from "../keys/recovery.ts";
 import { restore, startAgain } from "../keys/restore.ts";
 import type { Method } from "../keys/shapes.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
@@ -10,7 +10,7 @@ import { isCode } from "../live/api.ts";
 import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton } from "../views/components/basics.tsx";
 import { Checkbox } from "../views/components/forms.tsx";
-import { phoneUri } from "../views/format.ts";
+import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { SecretForm, onward } from "./parts/root.tsx";
 
@@ -19,31 +19,41 @@ const asked = new URLSearchParams(location.search);
 function Recover({ page }: { readonly page: Page<SignedIn> }) {
   const { person } = page;
   const next = onward(person.account.role === "patient" ? "/home" : "/inbox");
-  const [wraps, setWraps] = useState<Wraps | undefined>(undefined);
+  const [ways, setWays] = useState<WaysBack | undefined>(undefined);
   const [error, setError] = useState<unknown>(undefined);
   const load = async (): Promise<void> => {
     try {
-      setWraps(await recoveryWraps());
+      setWays(await waysBack());
     } catch (problem) {
       if (isCode(problem, "step-up")) await leaveFor("/step-up", { next: location.pathname + location.search });
       setError(problem);
     }
   };
   useEffect(() => { void load(); }, []);
+  const { wraps, ahead } = ways ?? {};
   const why = asked.get("why") ?? "new-browser";
   const methods: readonly Method[] = (["code", "passphrase"] as const).filter((method) => wraps?.[method] !== undefined);
   if (error !== undefined && !isCode(error, "recovery-reads")) return <TroubleInside error={error} />;
   return (
     <div class="narrow stack-wide">
       <div class="stack">
-        <h1>{t(has(`keys.recover.why.${why}`) ? `keys.recover.why.${why}` : "keys.recover.why.new-browser")}</h1>
-        <p class="lead">{t(methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body")}</p>
+        {ahead == null ? (
+          <>
+            <h1>{t(has(`keys.recover.why.${why}`) ? `keys.recover.why.${why}` : "keys.recover.why.new-browser")}</h1>
+            <p class="lead">{t(methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body")}</p>
+          </>
+        ) : (
+          <>
+            <h1>{t("keys.ahead.title", { name: ahead.name })}</h1>
+            <p class="lead">{t("keys.ahead.body", { time: moment(Date.parse(ahead.until)) })}</p>
+          </>
+        )}
         {error !== undefined ? (
           <Banner tone="warn" announce title={t("keys.recover.reads")}><p>{troubleWords(error)}</p></Banner>
         ) : wraps === undefined ? <Loading words={t("keys.recover.loading")} /> : methods.length === 0 ? (
           <Banner tone="warn" title={t("keys.recover.no-way")}><p>{t("keys.recover.no-way-body")}</p></Banner>
         ) : (
-          <SecretForm methods={methods} label={t("keys.recover.do")} busyWords={t("keys.recover.busy")}
+          <SecretForm methods={methods} label={t(ahead == null ? "keys.recover.do" : "keys.ahead.do")} busyWords={t("keys.recover.busy")}
             onSecret={async (method, secret) => {
               await restore(person, wraps[method]!, secret);
               location.replace(next);

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import type { Bytes } from "../crypto/encoding.ts";
 import { identityHeader, safetyNumber } from "../crypto/safety.ts";
+import { type HandedOver, makeAhead } from "../keys/ahead.ts";
 import type { SeatItem, TeamItem } from "../keys/shapes.ts";
 import {
   admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, SeatRefused, teamsOf,
@@ -12,6 +13,7 @@ import { type Ready, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
 import { Loading, type Page, Said, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
+import { AheadSheet } from "../views/components/recovery.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import { type Asking, type RootAct, RootDialog, SafetyGroups, prepare } from "./parts/root.tsx";
@@ -22,7 +24,7 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
 };
 const LOOK_AGAIN_MS = 5_000;
 
-type Act = "found" | "admit" | "expel" | "renew" | "ahead";
+type Act = "found" | "admit" | "expel" | "renew" | "ahead" | "code";
 
 function Teams({ page }: { readonly page: Page<Ready> }) {
   const ready = page.person;
@@ -33,6 +35,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [said, setSaid] = useState<string | undefined>(undefined);
   const [busy, setBusy] = useState(false);
+  const [handed, setHanded] = useState<{ readonly name: string; readonly team: string; readonly code: HandedOver } | undefined>(undefined);
 
   const reload = async (): Promise<readonly TeamItem[]> => {
     if (pharmacy === null) return [];
@@ -68,6 +71,11 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
         if (act === "found") await found(ready, root, newest);
         else if (act === "admit") await admit(ready, root, newest, [seat!.account]);
         else if (act === "expel") await expel(ready, root, newest, seat!.account);
+        else if (act === "code") {
+          // Shown before anything else can fail: the code exists here only.
+          setHanded({ name: seat!.name, team: teamName(team), code: await makeAhead(team.team, seat!.account) });
+          await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? newest, [seat!.account]);
+        }
         else await renew(ready, root, newest);
       } catch (error) {
         if (error instanceof SeatRefused) throw new Said(seatWords(error, teams ?? []));
@@ -93,7 +101,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       // Begun once: a reload, or the address given to somebody, begins nothing.
       history.replaceState(null, "", location.pathname);
       const team = now.find((one) => one.team === query.get("team"));
-      const act = (["found", "admit", "expel", "renew", "ahead"] as const).find((one) => one === query.get("do"));
+      const act = (["found", "admit", "expel", "renew", "ahead", "code"] as const).find((one) => one === query.get("do"));
       const seat = team?.seats.find((one) => one.account === query.get("who"));
       if (team !== undefined && act !== undefined && (seat !== undefined || act === "found" || act === "renew")) await begin(act, team, seat);
     });
@@ -131,6 +139,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       )}
       {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
       {said === undefined ? null : <Banner tone="ok" announce><p>{said}</p></Banner>}
+      {handed === undefined ? null : <HandOver handed={handed} onDone={() => setHanded(undefined)} />}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       {asking === undefined ? null
         : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
@@ -141,6 +150,22 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
             onLeave={() => void attempt(async () => { await leave(team.team); await reload(); })}
             onDecline={(seat) => void attempt(async () => { await decline(team.team, seat.account); await reload(); })} />
         ))}
+    </div>
+  );
+}
+
+/** The sheet for a colleague who starts alone: shown once, until it was handed over. */
+function HandOver({ handed: { name, team, code }, onDone }: {
+  readonly handed: { readonly name: string; readonly team: string; readonly code: HandedOver }; readonly onDone: () => void;
+}) {
+  return (
+    <div class="stack" data-handed>
+      <Banner tone="warn" announce title={t("keys.ahead.once")}><p>{t("keys.ahead.once-body", { name })}</p></Banner>
+      <AheadSheet name={name} team={team} code={code.code} until={Date.parse(code.until)} signInAt={location.origin} />
+      <div class="button-row no-print">
+        <Button icon="print" onClick={() => print()}>{t("common.print")}</Button>
+        <Button look="quiet" onClick={onDone}>{t("keys.ahead.handed")}</Button>
+      </div>
     </div>
   );
 }
@@ -162,7 +187,7 @@ function seatWords(error: unknown, teams: readonly TeamItem[]): string {
     const seat = teams.flatMap((team) => team.seats).find((one) => one.account === error.account);
     return t("keys.team.seat-refused", { name: seat?.name ?? error.account });
   }
-  if (isCode(error, "member-leaves", "member-without-keys")) return error.detail;
+  if (isCode(error, "member-leaves", "member-without-keys", "ahead-over")) return error.detail;
   return troubleWords(error);
 }
 
@@ -203,7 +228,8 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
         <ul class="list" aria-label={t("keys.team.members", { team: teamName(team) })}>
           {seated.map((seat) => (
             <li key={seat.account} class="row row-apart" data-seat={seat.account}>
-              <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)} · {t("keys.team.since", { time: moment(Date.parse(seat.since)) })}</span></span>
+              <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)} · {t("keys.team.since", { time: moment(Date.parse(seat.since)) })}</span>
+                {seat.ahead === null ? null : <span class="soft"> · {t("keys.ahead.waits", { name: seat.ahead.name, time: moment(Date.parse(seat.ahead.until)) })}</span>}</span>
               {member && seat.account !== ready.account.id ? <Button look="quiet" onClick={() => onAct("expel", seat)} label={t("keys.team.expel.label", { name: seat.name })}>{t("keys.team.expel.do")}</Button> : null}
             </li>
           ))}
@@ -219,7 +245,8 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
                 {member ? (
                   <div class="button-row">
                     {seat.has_keys ? <Button onClick={() => onAct("admit", seat)} label={t("keys.team.admit.label", { name: seat.name })}>{t("keys.team.admit.do")}</Button>
-                      : seat.state === "waiting" ? <Button onClick={() => onAct("ahead", seat)}>{t("keys.team.ahead.do")}</Button> : null}
+                      : <Button onClick={() => onAct("code", seat)} label={t("keys.team.code.label", { name: seat.name })}>{t("keys.team.code.do")}</Button>}
+                    {!seat.has_keys && seat.state === "waiting" ? <Button look="quiet" onClick={() => onAct("ahead", seat)}>{t("keys.team.ahead.do")}</Button> : null}
                     <Button look="quiet" onClick={() => onDecline(seat)}>{t("keys.team.decline")}</Button>
                   </div>
                 ) : seat.account === ready.account.id ? (

@@ -321,6 +321,20 @@ def upgrade() -> None:
     with op.batch_alter_table('thread', schema=None) as batch_op:
         batch_op.create_index('ix_thread_patient', ['pharmacy_id', 'patient_id', 'created_at'], unique=False)
 
+    op.create_table('ahead_keys',
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('made_by', sa.String(length=64), nullable=False),
+    sa.Column('made_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('taken_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_ahead_keys_account_id')),
+    sa.ForeignKeyConstraint(['made_by'], ['account.id'], name=op.f('fk_ahead_keys_made_by')),
+    sa.PrimaryKeyConstraint('account_id', name=op.f('pk_ahead_keys'))
+    )
+    with op.batch_alter_table('ahead_keys', schema=None) as batch_op:
+        batch_op.create_index('ix_ahead_keys_pharmacy', ['pharmacy_id'], unique=False)
+
     op.create_table('attachment_part',
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
     sa.Column('attachment_id', sa.String(length=64), nullable=False),
@@ -565,6 +579,10 @@ def downgrade() -> None:
     op.drop_table('care_relation')
     op.drop_table('audit_leaf')
     op.drop_table('attachment_part')
+    with op.batch_alter_table('ahead_keys', schema=None) as batch_op:
+        batch_op.drop_index('ix_ahead_keys_pharmacy')
+
+    op.drop_table('ahead_keys')
     with op.batch_alter_table('thread', schema=None) as batch_op:
         batch_op.drop_index('ix_thread_patient')
 

@@ -16,11 +16,11 @@ from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.notices import What
 from portal.accounts.on_record import note_keys
-from portal.accounts.tables import Account, Device, DirectoryEntry, RecoveryWrap
+from portal.accounts.tables import Account, AheadKeys, Device, DirectoryEntry, RecoveryWrap
 from portal.audit import Action
 from portal.core import clock
 from portal.core.database import table_of
-from portal.core.errors import Conflict, Forbidden, Unprocessable
+from portal.core.errors import BadInput, Conflict, Forbidden, Unprocessable
 from portal.e2ee.directory import Entry, EntryRole, SignedEntry, read_entry, verify_chain
 from portal.e2ee.hybrid import IdentityKeys
 from portal.identity import sessions
@@ -63,21 +63,30 @@ class PublicDevice:
 
 def add_first(session: Session, *, actor: Actor, entry: dict[str, Any]) -> Entry:
     """Store the first entry of the actor. Raises Conflict `already-enrolled`, BadInput, Unprocessable."""
-    if _rows(session, [actor.account_id]):
-        raise Conflict("already-enrolled")
-    with answering_refusals():
-        signed = verify_chain(id=actor.account_id, raws=[entry])[-1]
-    _store(session, actor, signed)
+    signed = _first(session, actor.account_id, entry)
+    if signed.entry.ahead is not None:
+        raise BadInput("form", extra={"field": "entry"})
+    _store(session, actor.account_id, signed)
     note_keys(session, actor=actor, action=Action.KEY_ENROLLED, detail=_which(signed.entry))
     return signed.entry
+
+
+def add_ahead(session: Session, *, account_id: str, entry: dict[str, Any]) -> None:
+    """Store the first entry of somebody else, made ahead; who may is the caller's business. Raises as `add_first`."""
+    signed = _first(session, account_id, entry)
+    if signed.entry.ahead is None:
+        raise BadInput("form", extra={"field": "entry"})
+    _store(session, account_id, signed)
 
 
 def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: dict[str, Any], rev: int) -> Entry:
     """Store the next entry (a new generation or identity) together with the vault that holds its seeds.
 
     Asks for a fresh login; but for a `reset`, for a certified device too. A reset starts again without the old
-    identity: the recovery ways lead to the old keys and go, and no session is on a device any more. Raises
-    StepUpNeeded, Forbidden, Conflict `moved-chain` with the newest number, BadInput, Unprocessable.
+    identity: the recovery ways lead to the old keys and go, and no session is on a device any more. Who takes over
+    keys that were made ahead has no device yet, and their code goes in the same way. Raises StepUpNeeded, Forbidden
+    (`ahead-ended`: those keys were not taken over in time), Conflict `moved-chain` with the newest number, BadInput,
+    Unprocessable.
     """
     policy.needs_step_up(actor)
     there = [row.entry for row in _rows(session, [actor.account_id], lock=True)]
@@ -87,18 +96,25 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
         new = read_entry(entry)
     if new.entry.n != len(there) + 1:
         raise Conflict("moved-chain", extra={"n": len(there)})
-    if actor.device_id is None and not new.entry.reset:
+    made_ahead = session.get(AheadKeys, actor.account_id, with_for_update=True) if len(there) == 1 else None
+    if actor.device_id is None and made_ahead is None and not new.entry.reset:
         raise Forbidden("device-needed")
+    if made_ahead is not None and not new.entry.reset and made_ahead.ends_at <= clock.now():
+        raise Forbidden("ahead-ended")
     with answering_refusals():
         signed = verify_chain(id=actor.account_id, raws=[*there, entry])[-1]
-    _store(session, actor, signed)
+    _store(session, actor.account_id, signed)
     vault.put(session, actor=actor, rev=rev, vault=sealed)
-    if signed.entry.reset:
+    if made_ahead is not None:
+        made_ahead.taken_at = clock.now()
+    if made_ahead is not None or signed.entry.reset:
         session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
+    if signed.entry.reset:
         # The devices are the lost identity's: what asks for one asks for a device of the new identity from now on.
         sessions.unbind_devices(session, actor.account_id)
         notices.tell(session, actor, What.RESET)
-    action = Action.KEY_RESET if signed.entry.reset else Action.KEY_ROTATED
+    kept = Action.KEY_ENROLLED if made_ahead is not None else Action.KEY_ROTATED
+    action = Action.KEY_RESET if signed.entry.reset else kept
     note_keys(session, actor=actor, action=action, detail=_which(signed.entry))
     return signed.entry
 
@@ -195,9 +211,16 @@ def _rows(session: Session, ids: list[str], *, lock: bool = False) -> list[Direc
     return list(session.scalars(wanted.with_for_update() if lock else wanted))
 
 
-def _store(session: Session, actor: Actor, signed: SignedEntry) -> None:
+def _first(session: Session, account_id: str, entry: dict[str, Any]) -> SignedEntry:
+    if _rows(session, [account_id]):
+        raise Conflict("already-enrolled")
+    with answering_refusals():
+        return verify_chain(id=account_id, raws=[entry])[-1]
+
+
+def _store(session: Session, account_id: str, signed: SignedEntry) -> None:
     entry = signed.entry
-    if entry.id != actor.account_id or entry.role is not EntryRole.PERSON:
+    if entry.id != account_id or entry.role is not EntryRole.PERSON:
         raise Unprocessable("refused", extra={"reason": "unknown user"})
     with first_wins(session, "moved-chain"):
         session.add(
@@ -212,7 +235,7 @@ def _store(session: Session, actor: Actor, signed: SignedEntry) -> None:
                 created_at=clock.now(),
             )
         )
-    enqueue(session, CHANGED_JOB, {"account": actor.account_id, "what": "reset" if entry.reset else "entry"})
+    enqueue(session, CHANGED_JOB, {"account": account_id, "what": "reset" if entry.reset else "entry"})
 
 
 def _which(entry: Entry) -> dict[str, int]:

@@ -69,6 +69,14 @@ def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, A
         notices.tell(session, actor, What.RECOVERY_SET)
 
 
+def keep_code_ahead(session: Session, *, account_id: str, wrap: dict[str, Any]) -> None:
+    """The code that opens keys which were made ahead for an account; who may is the caller's business."""
+    _check(account_id, Method.CODE, wrap)
+    session.add(
+        RecoveryWrap(account_id=account_id, method=Method.CODE.value, wrap=wrap, set_at=clock.now(), tried_at=None)
+    )
+
+
 def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[str, dict[str, Any]]:
     """The wraps by method. Raises StepUpNeeded without a fresh login, TooMany for too many reads without a device."""
     policy.needs_step_up(actor)

@@ -119,6 +119,20 @@ class DirectoryEntry(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class AheadKeys(Base):
+    """First keys that a colleague made for somebody who has not signed in yet; `taken_at`: replaced by own ones."""
+
+    __tablename__ = "ahead_keys"
+    __table_args__ = (Index("ix_ahead_keys_pharmacy", "pharmacy_id"),)
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    made_by: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    made_at: Mapped[datetime] = mapped_column(Moment)
+    ends_at: Mapped[datetime] = mapped_column(Moment)
+    taken_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
 class Device(Base):
     """A certified device of a person. `share` is the server's half of the key over its seeds at rest."""
 

@@ -11,7 +11,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.on_record import note_keys
 from portal.accounts.tables import KeyVault
-from portal.audit import Action
+from portal.audit import Action, Entity
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, TooLarge
 from portal.e2ee import form
@@ -56,19 +56,25 @@ def replace(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) 
     return rev
 
 
-def put(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any]) -> None:
-    """As `replace`, for acts that have made sure of the person themselves (first keys, a new identity)."""
-    _check(actor.account_id, rev, vault)
-    row = session.get(KeyVault, actor.account_id, with_for_update=True)
+def put(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any], owner: str | None = None) -> None:
+    """As `replace`, for acts that have made sure of the person themselves (first keys, a new identity).
+
+    `owner` is whose vault it is, where that is not the actor: keys made ahead.
+    """
+    owner = owner or actor.account_id
+    _check(owner, rev, vault)
+    row = session.get(KeyVault, owner, with_for_update=True)
     there = row.rev if row is not None else 0
     if rev != there + 1:
         raise Conflict("moved-vault", extra={"rev": there})
     if row is None:
         with first_wins(session, "moved-vault"):
-            session.add(KeyVault(account_id=actor.account_id, rev=rev, vault=vault, set_at=clock.now()))
+            session.add(KeyVault(account_id=owner, rev=rev, vault=vault, set_at=clock.now()))
     else:
         row.rev, row.vault, row.set_at = rev, vault, clock.now()
-    note_keys(session, actor=actor, action=Action.KEY_VAULT_CHANGED, detail={"rev": rev})
+    note_keys(
+        session, actor=actor, action=Action.KEY_VAULT_CHANGED, entity=Entity("Account", owner), detail={"rev": rev}
+    )
 
 
 def _check(account_id: str, rev: int, vault: dict[str, Any]) -> None:

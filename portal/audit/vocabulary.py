@@ -55,6 +55,7 @@ class Action(StrEnum):
 
     DIRECTORY_READ = "directory.read"
     KEY_ENROLLED = "key.enrolled"
+    KEY_MADE_AHEAD = "key.made-ahead"
     KEY_ROTATED = "key.rotated"
     KEY_RESET = "key.reset"
     KEY_DEVICE_ADDED = "key.device-added"

@@ -17,8 +17,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import directory, policy, recovery
+from portal.accounts import ahead, directory, policy, recovery
 from portal.accounts.actor import Actor
+from portal.accounts.ahead import Ahead
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.roles import Role, role_in_records
 from portal.accounts.tables import Account
@@ -87,7 +88,10 @@ ROLES: Mapping[TeamKind, frozenset[Role]] = {
 
 @dataclass(frozen=True)
 class Seat:
-    """One person in the list of a team. `flagged`: listed in the newest record but to be taken out of the next one."""
+    """One person in the list of a team. `flagged`: listed in the newest record but to be taken out of the next one.
+
+    `ahead`: the keys were made by a colleague and not taken over yet.
+    """
 
     account: str
     name: str
@@ -96,6 +100,7 @@ class Seat:
     since: datetime
     has_keys: bool
     flagged: bool
+    ahead: Ahead | None
 
 
 @dataclass(frozen=True)
@@ -180,14 +185,37 @@ def approve_ahead(session: Session, *, actor: Actor, team: str, account_id: str)
     _may_act(actor, pharmacy_id, kind)
     policy.needs_step_up(actor)
     _member_only(session, actor, team)
-    wanted = session.get(Account, account_id)
-    if wanted is None or wanted.pharmacy_id != pharmacy_id or wanted.disabled_at is not None:
-        raise NotFound()
-    if Role(wanted.role) not in ROLES[kind]:
-        raise Unprocessable("team-not-for-role")
+    _check_fits(session, account_id, pharmacy_id, kind)
     state = _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
     _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
     return state
+
+
+def let_in_ahead(
+    session: Session,
+    *,
+    actor: Actor,
+    team: str,
+    account_id: str,
+    entry: dict[str, Any],
+    sealed: dict[str, Any],
+    wrap: dict[str, Any],
+) -> datetime:
+    """A member makes the first keys of a colleague who has not signed in yet, and says yes to the seat.
+
+    The next generation that the member's browser makes lists the newcomer. Gives the time at which the keys end when
+    nobody takes them over. Raises NotFound, Forbidden, Conflict `already-enrolled`, Unprocessable as `approve_ahead`
+    and `ahead.make` do.
+    """
+    pharmacy_id, kind = _of(session, team)
+    _may_act(actor, pharmacy_id, kind)
+    _member_only(session, actor, team)
+    _check_fits(session, account_id, pharmacy_id, kind)
+    until = ahead.make(session, actor=actor, account_id=account_id, entry=entry, sealed=sealed, wrap=wrap)
+    if seats_of(session, account_id).get(team) is not State.APPROVED:
+        _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
+        _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
+    return until
 
 
 def decline(session: Session, *, actor: Actor, team: str, account_id: str) -> State:
@@ -235,7 +263,7 @@ def withdraw(session: Session, account_id: str, *, why: str) -> list[str]:
 
 
 def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Team]:
-    """All teams of a pharmacy with their seats, also those not founded yet. Four queries."""
+    """All teams of a pharmacy with their seats, also those not founded yet. Five queries."""
     policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
     newest = newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     rows = session.execute(
@@ -245,8 +273,13 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
         .order_by(TeamSeat.since, TeamSeat.account_id)
     ).all()
     keyed = directory.have_keys(session, {row[0].account_id for row in rows})
+    untouched = ahead.waiting(session, {row[0].account_id for row in rows})
+    sitting = {(row[0].kind, row[0].account_id) for row in rows if row[0].state == State.MEMBER}
     seats: dict[str, list[Seat]] = {kind.value: [] for kind in TeamKind}
     for seat, name, role, disabled_at in rows:
+        made = untouched.get(seat.account_id)
+        # Until the newcomer comes, whoever made the keys can open them: they go when that colleague goes.
+        stale = made is not None and (made.ends_at <= clock.now() or (seat.kind, made.made_by) not in sitting)
         seats[seat.kind].append(
             Seat(
                 account=seat.account_id,
@@ -255,7 +288,9 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
                 state=State(seat.state),
                 since=seat.since,
                 has_keys=seat.account_id in keyed,
-                flagged=seat.state == State.LEAVING or (seat.state == State.MEMBER and disabled_at is not None),
+                flagged=seat.state == State.LEAVING
+                or (seat.state == State.MEMBER and (disabled_at is not None or stale)),
+                ahead=made,
             )
         )
     return [
@@ -385,6 +420,14 @@ def _member_only(session: Session, actor: Actor, team: str) -> None:
         raise Forbidden("not-in-team")
 
 
+def _check_fits(session: Session, account_id: str, pharmacy_id: str, kind: TeamKind) -> None:
+    wanted = session.get(Account, account_id)
+    if wanted is None or wanted.pharmacy_id != pharmacy_id or wanted.disabled_at is not None:
+        raise NotFound()
+    if Role(wanted.role) not in ROLES[kind]:
+        raise Unprocessable("team-not-for-role")
+
+
 def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[TeamRecord]:
     wanted = select(TeamRecord).where(TeamRecord.team_id.in_(teams)).order_by(TeamRecord.team_id, TeamRecord.gen)
     return list(session.scalars(wanted.with_for_update() if lock else wanted))
@@ -428,6 +471,7 @@ def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind
             )
         )
     )
+    untouched = ahead.waiting(session, listed)
     for id, role in listed.items():
         account = accounts.get(id)
         if account is None or account.pharmacy_id != pharmacy_id or Role(account.role) not in ROLES[kind]:
@@ -436,6 +480,9 @@ def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind
             raise BadInput("form", extra={"field": "members"})
         if account.disabled_at is not None or id in gone:
             raise Unprocessable("member-leaves", extra={"account": id})
+        made = untouched.get(id)
+        if made is not None and (made.ends_at <= clock.now() or made.made_by not in listed):
+            raise Unprocessable("ahead-over", extra={"account": id})
         if id not in keyed:
             raise Unprocessable("member-without-keys", extra={"account": id})
 

@@ -3,7 +3,7 @@
 import { useMemo } from "preact/hooks";
 import qrcode from "qrcode-generator";
 
-import { day } from "../format.ts";
+import { day, moment } from "../format.ts";
 import { t } from "../i18n.ts";
 
 /** A code in groups as it is written down; each group has its number, so that reading aloud does not lose the place. */
@@ -50,6 +50,29 @@ export function RecoverySheet({ name, code, madeOn, signInAt }: {
         <QrCode text={code} label={t("views.recovery.qr")} />
       </div>
       <p>{t("views.recovery.how")}</p>
+      <p class="figures">{signInAt}</p>
+    </section>
+  );
+}
+
+/** The sheet that a member of a team gives to a colleague who has not signed in yet: whose, which team, the code, until when. */
+export function AheadSheet({ name, team, code, until, signInAt }: {
+  readonly name: string;
+  readonly team: string;
+  readonly code: string;
+  readonly until: number;
+  readonly signInAt: string;
+}) {
+  return (
+    <section class="card recovery-sheet stack" aria-label={t("views.ahead.sheet")}>
+      <h2>{t("views.ahead.sheet")}</h2>
+      <p>{t("views.recovery.for", { name })} · {team} · {t("views.ahead.until", { time: moment(until) })}</p>
+      <p>{t("views.ahead.body")}</p>
+      <div class="recovery-sheet__code">
+        <CodeGroups code={code} />
+        <QrCode text={code} label={t("views.recovery.qr")} />
+      </div>
+      <p>{t("views.ahead.how")}</p>
       <p class="figures">{signInAt}</p>
     </section>
   );

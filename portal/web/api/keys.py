@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal.accounts import devices, directory, recovery, vault
+from portal.accounts import ahead, devices, directory, recovery, vault
 from portal.accounts.devices import Given, OwnDevice
 from portal.core.errors import NotFound
 from portal.core.secrets_box import SecretsBox
@@ -14,6 +14,7 @@ from portal.e2ee.recovery import Method
 from portal.identity import flask_session
 from portal.pharmacies import teams
 from portal.web.acting import current_actor
+from portal.web.api.teams import ahead_json
 from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import services
 
@@ -184,9 +185,10 @@ def read_recovery() -> Response:
     actor = current_actor()
     with services().database.transaction() as session:
         wraps = recovery.read_wraps(session, actor=actor, reads_per_day=services().settings.recovery_reads_per_day)
+        made = ahead.own(session, actor=actor)
     if actor.device_id is None:
         _tell("recovery-read")
-    return jsonify(wraps=wraps)
+    return jsonify(wraps=wraps, ahead=ahead_json(made))
 
 
 @blueprint.post("/recovery/confirm")

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
+from portal.accounts.ahead import Ahead
 from portal.pharmacies import teams
 from portal.pharmacies.teams import Seat, State, Team
 from portal.web.acting import current_actor
@@ -31,6 +32,16 @@ class Somebody:
     """An account of the pharmacy."""
 
     account: str
+
+
+@dataclass(frozen=True)
+class KeysAhead:
+    """First keys for a colleague who has none: entry made ahead, vault, and its root key wrapped under a code."""
+
+    account: str
+    entry: dict[str, Any]
+    vault: dict[str, Any]
+    wrap: dict[str, Any]
 
 
 @blueprint.get("/pharmacies/<pharmacy_id>/teams")
@@ -85,6 +96,25 @@ def approve(somebody: Somebody, team: str) -> Response:
         return _state(state)
 
 
+@blueprint.post("/teams/<team>/ahead")
+@takes(KeysAhead)
+def let_in_ahead(new: KeysAhead, team: str) -> tuple[Response, int]:
+    """Make the first keys of a colleague who starts alone, after a fresh login; says until when they are taken."""
+    with services().database.transaction() as session:
+        until = teams.let_in_ahead(
+            session,
+            actor=current_actor(),
+            team=team,
+            account_id=new.account,
+            entry=new.entry,
+            sealed=new.vault,
+            wrap=new.wrap,
+        )
+        members = teams.members(session, team)
+    _tell(team, members)
+    return jsonify(until=stamp(until)), 201
+
+
 @blueprint.post("/teams/<team>/decline")
 @takes(Somebody)
 def decline(somebody: Somebody, team: str) -> Response:
@@ -122,4 +152,10 @@ def _seat(seat: Seat) -> dict[str, Any]:
         "since": stamp(seat.since),
         "has_keys": seat.has_keys,
         "flagged": seat.flagged,
+        "ahead": ahead_json(seat.ahead),
     }
+
+
+def ahead_json(ahead: Ahead | None) -> dict[str, Any] | None:
+    """Keys that were made ahead and wait to be taken over."""
+    return None if ahead is None else {"by": ahead.made_by, "name": ahead.name, "until": stamp(ahead.ends_at)}
