@@ -53,7 +53,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
         ) : wraps === undefined ? <Loading words={t("keys.recover.loading")} /> : methods.length === 0 ? (
           <Banner tone="warn" title={t("keys.recover.no-way")}><p>{t("keys.recover.no-way-body")}</p></Banner>
         ) : (
-          <SecretForm methods={methods} label={t(ahead == null ? "keys.recover.do" : "keys.ahead.do")} busyWords={t("keys.recover.busy")}
+          <SecretForm methods={methods} label={t(ahead == null ? "keys.recover.do" : "keys.ahead.do")} busyWords={t("keys.recover.busy")} codeLabel={ahead == null ? undefined : t("keys.ahead.label")}
             onSecret={async (method, secret) => {
               await restore(person, wraps[method]!, secret);
               location.replace(next);
@@ -63,7 +63,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
       <StartAgain page={page} next={next} open={asked.get("do") === "again" || (wraps !== undefined && methods.length === 0)} />
       <section class="stack" aria-labelledby="other-ways">
         <h2 id="other-ways">{t("keys.recover.other")}</h2>
-        <p>{t("keys.recover.other-device")}</p>
+        <p>{t(ahead == null ? "keys.recover.other-device" : "keys.ahead.no-code")}</p>
         <div class="button-row">
           {page.pharmacy === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
             : <LinkButton look="quiet" icon="phone" href={phoneUri(page.pharmacy.phone)}>{t("common.call", { phone: page.pharmacy.phone })}</LinkButton>}

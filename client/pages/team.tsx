@@ -59,6 +59,18 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       setBusy(false);
     }
   };
+  const letInAhead = async (root: Bytes, team: TeamItem, seat: SeatItem): Promise<void> => {
+    const code = await makeAhead(team.team, seat.account);
+    try {
+      await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? team, [seat.account]);
+      await reload();
+    } catch (error) {
+      setProblem(seatWords(error, teams ?? []));
+    } finally {
+      // Shown whatever happens to the seat: the code exists here only.
+      setHanded({ name: seat.name, team: teamName(team), code });
+    }
+  };
   const begin = (act: Act, team: TeamItem, seat?: SeatItem): Promise<void> => attempt(async () => {
     setSaid(undefined);
     if (ready.own.recovery.length === 0) {
@@ -71,11 +83,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
         if (act === "found") await found(ready, root, newest);
         else if (act === "admit") await admit(ready, root, newest, [seat!.account]);
         else if (act === "expel") await expel(ready, root, newest, seat!.account);
-        else if (act === "code") {
-          // Shown before anything else can fail: the code exists here only.
-          setHanded({ name: seat!.name, team: teamName(team), code: await makeAhead(team.team, seat!.account) });
-          await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? newest, [seat!.account]);
-        }
+        else if (act === "code") return await letInAhead(root, newest, seat!);
         else await renew(ready, root, newest);
       } catch (error) {
         if (error instanceof SeatRefused) throw new Said(seatWords(error, teams ?? []));
@@ -128,6 +136,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       </div>
     );
   }
+  if (handed !== undefined) return <HandOver handed={handed} problem={problem} onDone={() => setHanded(undefined)} />;
   return (
     <div class="narrow stack-wide">
       <div class="stack"><h1>{t("keys.team.title")}</h1><p class="lead">{t("keys.team.body")}</p></div>
@@ -139,7 +148,6 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       )}
       {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
       {said === undefined ? null : <Banner tone="ok" announce><p>{said}</p></Banner>}
-      {handed === undefined ? null : <HandOver handed={handed} onDone={() => setHanded(undefined)} />}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       {asking === undefined ? null
         : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
@@ -155,12 +163,17 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
 }
 
 /** The sheet for a colleague who starts alone: shown once, until it was handed over. */
-function HandOver({ handed: { name, team, code }, onDone }: {
-  readonly handed: { readonly name: string; readonly team: string; readonly code: HandedOver }; readonly onDone: () => void;
+function HandOver({ handed: { name, team, code }, problem, onDone }: {
+  readonly handed: { readonly name: string; readonly team: string; readonly code: HandedOver };
+  readonly problem: string | undefined; readonly onDone: () => void;
 }) {
   return (
-    <div class="stack" data-handed>
-      <Banner tone="warn" announce title={t("keys.ahead.once")}><p>{t("keys.ahead.once-body", { name })}</p></Banner>
+    <div class="narrow stack-wide" data-handed>
+      <div class="stack no-print">
+        <h1>{t("keys.ahead.once")}</h1>
+        <p class="lead">{t("keys.ahead.once-body", { name })}</p>
+        {problem === undefined ? null : <Banner tone="warn" announce title={t("keys.ahead.not-listed", { name, team })}><p>{problem}</p></Banner>}
+      </div>
       <AheadSheet name={name} team={team} code={code.code} until={Date.parse(code.until)} signInAt={location.origin} />
       <div class="button-row no-print">
         <Button icon="print" onClick={() => print()}>{t("common.print")}</Button>

@@ -35,11 +35,13 @@ export interface SecretFormProps {
   readonly busyWords: string;
   /** Throws what it throws: a wrong or mistyped secret is said beside the field. */
   readonly onSecret: (method: Method, secret: string) => Promise<void>;
+  /** What the code is called, where it is not one's own recovery code. */
+  readonly codeLabel?: string | undefined;
   readonly onCancel?: () => void;
 }
 
 /** The form for code or passphrase. Pasting, password managers and looking at what was typed are all allowed. */
-export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: SecretFormProps) {
+export function SecretForm({ methods, label, busyWords, onSecret, codeLabel, onCancel }: SecretFormProps) {
   const [method, setMethod] = useState<Method>(methods[0] ?? "code");
   const [secret, setSecret] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
@@ -73,7 +75,7 @@ export function SecretForm({ methods, label, busyWords, onSecret, onCancel }: Se
           options={methods.map((one) => ({ value: one, label: t(`keys.way.${one}`) }))} />
       )}
       {method === "code"
-        ? <TextField id={field} label={t("keys.secret.code")} hint={t("keys.secret.code-hint")} secret value={secret} onInput={setSecret} error={problem} autoComplete="off" />
+        ? <TextField id={field} label={codeLabel ?? t("keys.secret.code")} hint={t("keys.secret.code-hint")} secret value={secret} onInput={setSecret} error={problem} autoComplete="off" />
         : <PassphraseField id={field} label={t("keys.secret.passphrase")} value={secret} onInput={setSecret} error={problem} />}
       {busy ? <Spinner>{busyWords}</Spinner> : null}
       <div class="button-row">
