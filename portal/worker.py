@@ -26,6 +26,7 @@ from portal.notify.mail import Mailer, mailer
 from portal.notify.notices import KIND, MessageNotice
 from portal.outbox import Runner, letters
 from portal.outbox.runner import Handler
+from portal.pharmacies import last_days, staff_invitations
 from portal.threads import attachments, notices, retention
 from portal.threads.waking import Waking
 from portal.web.wiring import Services, readers_of
@@ -154,6 +155,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     return {
         KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
         KEYS_JOB: KeyNotice(services.database, given, base_url),
+        staff_invitations.MAIL_JOB: staff_invitations.InvitationMail(services.database, given, base_url),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
         checking.JOB: checking.CheckConnection(services.database, readers_of(services)),
     }
@@ -173,12 +175,14 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
         with database.transaction() as session:
             letters.prune(session)
             retention.forget_accepted_keys(session)
+            staff_invitations.forget_unused(session)
 
     return {
         "outbox": [Task("outbox", timedelta(seconds=1), runner.run_due, greedy=True)],
         "sealer": [Task("sealer", SEAL_EVERY, sealer.seal)],
         "housekeeping": [
             Task("sessions", timedelta(seconds=3), lambda: sessions.sweep(database, services.bus)),
+            Task("last-days", timedelta(seconds=20), lambda: last_days.end_due(database, services.bus), greedy=True),
             Task("refusals", timedelta(minutes=1), lambda: audit.flush_refusals(database)),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
             Task("old-rows", timedelta(hours=1), old_rows),

@@ -47,10 +47,15 @@ def upgrade() -> None:
     sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('last_login_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('disabled_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('closed_by', sa.String(length=12), nullable=True),
+    sa.Column('role_claimed', sa.Boolean(), nullable=False),
+    sa.Column('pharmacy_claimed', sa.Boolean(), nullable=False),
+    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_account')),
     sa.UniqueConstraint('subject', 'issuer', name=op.f('uq_account_subject_issuer'))
     )
     with op.batch_alter_table('account', schema=None) as batch_op:
+        batch_op.create_index('ix_account_ends', ['ends_at'], unique=False)
         batch_op.create_index('ix_account_pharmacy', ['pharmacy_id', 'role'], unique=False)
 
     op.create_table('attachment',
@@ -490,6 +495,35 @@ def upgrade() -> None:
         batch_op.create_index('ix_relation_account', ['account_id'], unique=False)
         batch_op.create_index('ix_relation_patient', ['patient_id'], unique=False)
 
+    op.create_table('staff_invitation',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('mail', sa.String(length=254), nullable=False),
+    sa.Column('name', sa.String(length=120), nullable=False),
+    sa.Column('role', sa.String(length=16), nullable=False),
+    sa.Column('teams', sa.JSON(), nullable=False),
+    sa.Column('last_day', sa.Date(), nullable=True),
+    sa.Column('language', sa.String(length=8), nullable=False),
+    sa.Column('invited_by', sa.String(length=64), nullable=False),
+    sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('mails', sa.Integer(), nullable=False),
+    sa.Column('asked_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('mailed_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('failed_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=60), nullable=True),
+    sa.Column('used_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('revoked_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('revoked_by', sa.String(length=64), nullable=True),
+    sa.ForeignKeyConstraint(['pharmacy_id'], ['pharmacy.id'], name=op.f('fk_staff_invitation_pharmacy_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_staff_invitation')),
+    sa.UniqueConstraint('account_id', name=op.f('uq_staff_invitation_account_id'))
+    )
+    with op.batch_alter_table('staff_invitation', schema=None) as batch_op:
+        batch_op.create_index('ix_staff_invitation_listed', ['pharmacy_id', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_staff_invitation_mail', ['mail'], unique=False)
+
     op.create_table('team_record',
     sa.Column('team_id', sa.String(length=64), nullable=False),
     sa.Column('gen', sa.Integer(), nullable=False),
@@ -547,6 +581,11 @@ def downgrade() -> None:
         batch_op.drop_index('ix_team_record_pharmacy')
 
     op.drop_table('team_record')
+    with op.batch_alter_table('staff_invitation', schema=None) as batch_op:
+        batch_op.drop_index('ix_staff_invitation_mail')
+        batch_op.drop_index('ix_staff_invitation_listed')
+
+    op.drop_table('staff_invitation')
     with op.batch_alter_table('relation', schema=None) as batch_op:
         batch_op.drop_index('ix_relation_patient')
         batch_op.drop_index('ix_relation_account')
@@ -650,6 +689,7 @@ def downgrade() -> None:
     op.drop_table('attachment')
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.drop_index('ix_account_pharmacy')
+        batch_op.drop_index('ix_account_ends')
 
     op.drop_table('account')
     with op.batch_alter_table('accepted_key', schema=None) as batch_op:

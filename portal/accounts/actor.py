@@ -20,7 +20,8 @@ _ACCOUNTS = table_of(Account)
 _RELATIONS = table_of(Relation)
 _WITH_RELATIONS = (
     select(
-        *(_ACCOUNTS.c[name] for name in ("id", "role", "pharmacy_id", "language", "display_name", "disabled_at")),
+        *(_ACCOUNTS.c[name] for name in ("id", "role", "pharmacy_id", "language", "display_name")),
+        *(_ACCOUNTS.c[name] for name in ("disabled_at", "ends_at")),
         *(_RELATIONS.c[name] for name in ("patient_id", "kind", "scope")),
     )
     .select_from(
@@ -104,9 +105,13 @@ def load_actor(
     address: str | None = None,
     request_id: str | None = None,
 ) -> Actor:
-    """The actor behind an account, in one query. Raises NotSignedIn when the account is unknown or disabled."""
-    rows = session.execute(_WITH_RELATIONS, {"account_id": account_id, "moment": clock.now()}).all()
-    if not rows or rows[0].disabled_at is not None:
+    """The actor behind an account, in one query.
+
+    Raises NotSignedIn when the account is unknown, disabled or past its last day.
+    """
+    moment = clock.now()
+    rows = session.execute(_WITH_RELATIONS, {"account_id": account_id, "moment": moment}).all()
+    if not rows or rows[0].disabled_at is not None or (rows[0].ends_at is not None and rows[0].ends_at <= moment):
         raise NotSignedIn("session-ended")
     account = rows[0]
     return Actor(

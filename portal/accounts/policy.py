@@ -4,7 +4,8 @@ The facts that need the database (in care? sits in the team?) are looked up by t
 every rule can be read and tested without one. A rule raises NotFound where the thing must look as if it did not
 exist (anything about a patient the actor has no business with), Forbidden where its existence is no secret, and
 Unprocessable where the actor may do such things but not in this state. An operator, who runs the server, sees no
-patient: every line below ends in NotFound for that role.
+patient: every line below ends in NotFound for that role. A pharmacy's settings, and the people of one that has no team
+yet, are the operator's too.
 
 | act                       | patient's side                     | pharmacy's side                              |
 | ------------------------- | ---------------------------------- | -------------------------------------------- |
@@ -19,6 +20,8 @@ patient: every line below ends in NotFound for that role.
 | see a pharmacy's teams    | never                              | own pharmacy                                 |
 | sit in a team             | never                              | own pharmacy, role fits the team             |
 | read the audit record     | of the patients one acts for       | privacy officer, own pharmacy                |
+| see who works there       | never                              | own pharmacy                                 |
+| invite, set a last day    | never                              | pharmacist and supervisor in a team there    |
 | list patients             | never                              | own pharmacy, not the privacy officer        |
 | invite, start or end care | end and start own                  | own pharmacy, end: pharmacist and supervisor |
 """
@@ -174,6 +177,28 @@ def allow_pharmacy_settings(actor: Actor, *, pharmacy_id: str) -> None:
     _works_at(actor, pharmacy_id)
     if actor.role not in CLINICAL:
         raise Forbidden("settings-not-for-role")
+
+
+def allow_see_staff(actor: Actor, *, pharmacy_id: str) -> None:
+    """Seeing who works at a pharmacy: everybody there, and the operator of the server."""
+    if actor.role is not Role.OPERATOR:
+        _works_at(actor, pharmacy_id)
+
+
+def allow_invite_staff(actor: Actor, *, pharmacy_id: str, in_team: bool, founded: bool) -> None:
+    """Bringing colleagues in, and saying until when: pharmacists and supervisors who sit in a team there (`in_team`).
+
+    The operator brings in the first people; once a team was `founded` the pharmacy looks after itself.
+    """
+    if actor.role is Role.OPERATOR:
+        if founded:
+            raise Forbidden("staff-by-the-pharmacy")
+        return
+    _works_at(actor, pharmacy_id)
+    if actor.role not in CLINICAL:
+        raise Forbidden("staff-not-for-role")
+    if not in_team:
+        raise Forbidden("staff-team-first")
 
 
 def allow_patients(actor: Actor, *, pharmacy_id: str) -> None:

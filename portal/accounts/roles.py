@@ -21,6 +21,13 @@ STAFF = frozenset({Role.PHARMACIST, Role.TECHNICIAN, Role.SUPERVISOR, Role.PRIVA
 CLINICAL = frozenset({Role.PHARMACIST, Role.SUPERVISOR})
 
 
+class ClosedBy(StrEnum):
+    """Who has closed an account: the operator by hand, or its last day of work."""
+
+    OPERATOR = "operator"
+    LAST_DAY = "last-day"
+
+
 class Kind(StrEnum):
     """How an account stands to the patient it acts for."""
 

@@ -17,6 +17,7 @@ class Account(Base):
         # The subject first: it is what an operator names a person by.
         UniqueConstraint("subject", "issuer"),
         Index("ix_account_pharmacy", "pharmacy_id", "role"),
+        Index("ix_account_ends", "ends_at"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -34,6 +35,14 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
+    # Who closed it (portal/pharmacies/staff.py): a later last day opens again only what an earlier one has closed.
+    closed_by: Mapped[str | None] = mapped_column(String(12))
+    # Whether the provider has named the role, and the pharmacy, at some login. What it has named it must go on naming;
+    # an account that came by an invitation may have a provider that knows neither (docs/decisions/0013).
+    role_claimed: Mapped[bool] = mapped_column(default=True)
+    pharmacy_claimed: Mapped[bool] = mapped_column(default=True)
+    # The midnight after the last day of work, in the pharmacy's zone; no login and no session from then on.
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Patient(Base):

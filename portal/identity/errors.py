@@ -26,7 +26,7 @@ class LoginFailed(NotSignedIn):
 
 
 class LoginRefused(Forbidden):
-    """The person is known, and may not come in: `login-no-role`, `login-disabled`, `login-second-factor`."""
+    """The person is known, and may not come in: `login-no-role`, `login-disabled`, `login-ended` and others."""
 
 
 class ProviderDown(Unavailable):

@@ -55,6 +55,7 @@ _account = table(
     column("time_zone", String),
     column("large_text", Boolean),
     column("disabled_at", Moment),
+    column("ends_at", Moment),
 )
 _TABLE = table_of(LoginSession)
 # Rows with what their accounts say now; made once, since every request asks.
@@ -72,6 +73,7 @@ _STATES = (
         _account.c.id.label("account_found"),
         _account.c.role.label("account_role"),
         _account.c.disabled_at.label("account_disabled_at"),
+        _account.c.ends_at.label("account_ends_at"),
     )
     .select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
     .where(among(_TABLE.c.ref, "refs"))
@@ -119,6 +121,7 @@ class EndedBy(StrEnum):
     DISABLED = "disabled"
     ROLE = "role"
     EXPIRED = "expired"
+    LAST_DAY = "last-day"
 
 
 _ACTIONS = {EndedBy.LOGOUT: Action.SESSION_ENDED, EndedBy.EXPIRED: Action.SESSION_EXPIRED}
@@ -459,7 +462,10 @@ def _due(now: datetime) -> Select[Any]:
     idle = (staff & (LoginSession.active_at <= now - IDLE["staff"])) | (LoginSession.active_at <= now - IDLE["patient"])
     return _ROWS.where(
         LoginSession.ended_at.is_(None),
-        (LoginSession.ends_at <= now) | _account.c.disabled_at.is_not(None) | (LoginSession.locked_at.is_(None) & idle),
+        (LoginSession.ends_at <= now)
+        | (_account.c.ends_at <= now)
+        | _account.c.disabled_at.is_not(None)
+        | (LoginSession.locked_at.is_(None) & idle),
     )
 
 
@@ -518,7 +524,7 @@ def _read(kept: Any) -> CurrentSession:
         created_at=kept.created_at,
         active_at=kept.active_at,
         lock_at=lock_at,
-        ends_at=kept.ends_at,
+        ends_at=_ends_at(kept),
         address=kept.address,
         user_agent=kept.user_agent,
         web=dict(kept.data.get("web", {})),
@@ -527,8 +533,14 @@ def _read(kept: Any) -> CurrentSession:
 
 
 def _lock_at(kept: Any) -> datetime:
-    locks: datetime = min(kept.active_at + idle_limit(kept.account_role or kept.data["role"]), kept.ends_at)
+    locks: datetime = min(kept.active_at + idle_limit(kept.account_role or kept.data["role"]), _ends_at(kept))
     return locks
+
+
+def _ends_at(kept: Any) -> datetime:
+    # No session outlives the last day of work, also one that began before the day was set.
+    ends: datetime = kept.ends_at if kept.account_ends_at is None else min(kept.ends_at, kept.account_ends_at)
+    return ends
 
 
 def _state(kept: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
@@ -537,6 +549,8 @@ def _state(kept: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
         return State.ENDED, EndedBy(kept.ended_by) if kept.ended_by else None
     if now >= kept.ends_at:
         return State.ENDED, EndedBy.EXPIRED
+    if kept.account_ends_at is not None and now >= kept.account_ends_at:
+        return State.ENDED, EndedBy.LAST_DAY
     if kept.account_found is None or kept.account_disabled_at is not None:
         return State.ENDED, EndedBy.DISABLED
     if kept.account_role != kept.data.get("role"):

@@ -22,6 +22,7 @@ from portal.core.settings import Settings, UnsafeSettings
 
 TIMEOUT_SECONDS = 10.0
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+LONGEST_ADDRESS = 254
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -157,6 +158,16 @@ def mailer(settings: Settings) -> Mailer:
     if settings.smtp_url:
         return SmtpMailer(settings.smtp_url, settings.mail_from)
     return FileMailer(settings.data_path / "mail", settings.mail_from)
+
+
+def normal_address(text: str) -> str | None:
+    """A mail address as two of them are compared: ASCII only, in small letters. None for what mail cannot be sent to.
+
+    Letters of other alphabets that look the same make another address, and none that anybody is told here. ASCII is
+    asked for first: some foreign letters become ASCII when they are made small.
+    """
+    plain = text.strip()
+    return plain.lower() if plain.isascii() and _ADDRESS.fullmatch(plain) and len(plain) <= LONGEST_ADDRESS else None
 
 
 def written(mail: Mail, sender: str, at: datetime | None = None) -> EmailMessage:

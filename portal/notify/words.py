@@ -1,7 +1,8 @@
 """Everything that leaves: each outgoing template and the only things it may say.
 
 One look at `TEMPLATES` proves that no health data leaves. The variables are a link into the portal and, where keys are
-concerned, a time and the kind of browser; `compose` accepts nothing else. The sentences stand in
+concerned, a time and the kind of browser; where a colleague is invited, the names of who invites and of the place, and
+a time. `compose` accepts nothing else. The sentences stand in
 portal/core/texts/<language>/mail.json.
 """
 
@@ -24,6 +25,7 @@ class Template(StrEnum):
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     KEYS_RESET = "reset"
+    STAFF_INVITED = "staff-invited"
 
 
 # Template → the variables its sentences may use.
@@ -39,13 +41,20 @@ TEMPLATES: dict[Template, frozenset[str]] = {
         ),
         frozenset({"link", "when", "browser"}),
     ),
+    Template.STAFF_INVITED: frozenset({"link", "who", "place", "until"}),
 }
 
-# Address of the portal, a fixed path, and at most one id: nothing that a person has written.
+_WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/+-]{1,40}\)")
+# What people have chosen as a name, made harmless by `plain_name`: no address, no link, one line.
+_NAME = re.compile(r"\?|(?:[^\W_]|[ '’,&()-]|\.(?= |$)){1,120}")
+# Address of the portal, a fixed path, and at most one id: but for names nothing that a person has written.
 _FORMS = {
-    "link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account)"),
+    "link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account|team)"),
     # Day, time and zone as `moment` writes them.
-    "when": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/+-]{1,40}\)"),
+    "when": _WHEN,
+    "until": _WHEN,
+    "who": _NAME,
+    "place": _NAME,
     # Two words of the list in portal/identity/user_agents.py; a question mark for none of them.
     "browser": re.compile(r"\?|[A-Za-z]{2,12}(?: Internet)?(?: · [A-Za-z]{3,10})?"),
 }
@@ -54,6 +63,13 @@ _FORMS = {
 def moment(at: datetime, zone: str) -> str:
     """A time in a mail: in the person's zone, which is named."""
     return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
+
+
+def plain_name(name: str) -> str:
+    """A name as a mail may carry it: what could become a link or a line of its own is a space; "?" for nothing."""
+    kept = "".join(one if one.isalnum() or one in "'’,&()-." else " " for one in name)
+    kept = re.sub(r"\.(?! |$)", " ", " ".join(kept.split()))
+    return " ".join(kept.split())[:120].strip() or "?"
 
 
 def compose(template: Template, language: str, *, to: str, reference: str, values: Mapping[str, str]) -> Mail:

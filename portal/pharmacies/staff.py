@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import invitations
-from portal.accounts.roles import STAFF, Role
+from portal.accounts.roles import STAFF, ClosedBy, Role
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
@@ -74,13 +74,19 @@ def disable(session: Session, *, bus: Bus, account_id: str, agent: Agent = OPERA
     if account.disabled_at is None:
         account.disabled_at = clock.now()
         _note(session, agent, Action.ACCOUNT_DISABLED, account)
+    account.closed_by = ClosedBy.OPERATOR.value
     return _end(session, bus, account, EndedBy.DISABLED, agent)
 
 
 def enable(session: Session, *, account_id: str, agent: Agent = OPERATOR) -> None:
-    """Open a closed account again; seats in teams have to be asked for anew. Raises NotFound."""
+    """Open a closed account again; seats in teams have to be asked for anew. Raises NotFound.
+
+    A last day that has passed goes with it: who is let in by hand stays until another one is set.
+    """
     account = _account(session, account_id)
-    account.disabled_at = None
+    account.disabled_at = account.closed_by = None
+    if account.ends_at is not None and account.ends_at <= clock.now():
+        account.ends_at = None
     _note(session, agent, Action.ACCOUNT_ENABLED, account)
 
 

@@ -111,3 +111,42 @@ class TeamSeat(Base):
     since: Mapped[datetime] = mapped_column(Moment)
     decided_by: Mapped[str | None] = mapped_column(Id)
     note: Mapped[str | None] = mapped_column(Text)
+
+
+class StaffInvitation(Base):
+    """A colleague is asked to come: the first login with this verified mail address gets role and pharmacy from here.
+
+    There is no secret in it. States and what moves them: pharmacies/staff_invitations.py.
+    """
+
+    __tablename__ = "staff_invitation"
+    __table_args__ = (
+        Index("ix_staff_invitation_mail", "mail"),
+        Index("ix_staff_invitation_listed", "pharmacy_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"))
+    # The id that the account is going to have, so that it can be referred to before it exists.
+    account_id: Mapped[str] = mapped_column(Id, unique=True)
+    # As portal.notify.mail.normal_address writes it.
+    mail: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(120))
+    role: Mapped[str] = mapped_column(String(16))
+    # Kinds of teams that who invites approves the newcomer for.
+    teams: Mapped[list[str]] = mapped_column(JSON)
+    # The last day of work of somebody who is here for a while, in the pharmacy's zone.
+    last_day: Mapped[date | None] = mapped_column(Date)
+    language: Mapped[str] = mapped_column(String(8))
+    invited_by: Mapped[str] = mapped_column(Id)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    # How often a mail was asked for, and when last; when one has left, or why none could.
+    mails: Mapped[int] = mapped_column(Integer)
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    mailed_at: Mapped[datetime | None] = mapped_column(Moment)
+    failed_at: Mapped[datetime | None] = mapped_column(Moment)
+    failure: Mapped[str | None] = mapped_column(String(60))
+    used_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_by: Mapped[str | None] = mapped_column(Id)

@@ -19,6 +19,7 @@ _ICONS = {
     "account": "person",
     "relation": "people",
     "invitation": "people",
+    "staff": "people",
     "care": "heart",
     "patient": "search",
     "thread": "message",

@@ -141,6 +141,8 @@ for _code in (
     "no-role",
     "no-pharmacy",
     "disabled",
+    "ended",
+    "two-invitations",
     "second-factor",
     "other-person",
     "provider-down",

@@ -9,13 +9,20 @@ from portal.accounts import devices
 from portal.core.lives import Life
 from portal.identity import sessions
 from portal.outbox import jobs
-from portal.pharmacies import teams
+from portal.pharmacies import staff_invitations, teams
 from portal.threads import attachments
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 
-LIVES: list[Life[Any, Any]] = [sessions.LIFE, devices.LIFE, teams.LIFE, attachments.LIFE, jobs.LIFE]
+LIVES: list[Life[Any, Any]] = [
+    sessions.LIFE,
+    devices.LIFE,
+    teams.LIFE,
+    attachments.LIFE,
+    jobs.LIFE,
+    staff_invitations.LIFE,
+]
 
 
 @pytest.mark.parametrize("life", LIVES, ids=lambda life: life.name)

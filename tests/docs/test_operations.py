@@ -12,6 +12,7 @@ from portal.core import settings
 from portal.core.database import Base
 from portal.identity import sessions
 from portal.outbox import letters
+from portal.pharmacies import staff_invitations
 from portal.threads import attachments, retention
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
@@ -61,6 +62,7 @@ def test_every_table_has_its_line() -> None:
         ("redeem_failure", invitations.CLOSED, "15 minutes"),
         ("recovery_read", recovery.DAY, "24 hours"),
         ("invitation", invitations.LIVES, "7 days"),
+        ("staff_invitation", staff_invitations.KEPT_UNUSED, "30 days"),
     ],
 )
 def test_times_are_those_of_the_code(table: str, time: timedelta, words: str) -> None:

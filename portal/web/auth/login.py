@@ -18,6 +18,7 @@ from portal.identity.errors import LoginCancelled, LoginExpired, LoginFailed, Lo
 from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
+from portal.pharmacies import staff_invitations
 from portal.pharmacies.tables import Pharmacy
 from portal.web.auth.next import HOME, safe_next
 from portal.web.auth.wiring import (
@@ -43,6 +44,8 @@ PROBLEMS = {
     "login-no-role": LoginRefused.status,
     "login-no-pharmacy": LoginRefused.status,
     "login-disabled": LoginRefused.status,
+    "login-ended": LoginRefused.status,
+    "login-two-invitations": LoginRefused.status,
     "login-second-factor": LoginRefused.status,
     OTHER_PERSON: LoginRefused.status,
 }
@@ -195,6 +198,7 @@ def _find_account(rows: Session, finished: Finished) -> SignIn:
         staff_acr=services().settings.staff_acr,
         pharmacy_known=person.pharmacy is not None and rows.get(Pharmacy, person.pharmacy) is not None,
         language=finished.language,
+        invitations_to=staff_invitations.to_mail,
     )
     match_claimed(rows, came, person.patient, agent=stranger())
     return came

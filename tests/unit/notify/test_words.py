@@ -64,6 +64,45 @@ def test_nothing_else_can_be_put_into_a_mail(values: dict[str, str]) -> None:
         compose(Template.MESSAGE_WAITS, "en", to="alice@example.test", reference="job", values=values)
 
 
+INVITED = {
+    "link": "https://portal.test/login?next=/team",
+    "who": "Bob Rivera",
+    "place": "St. Mary’s & Sons (Riverside)",
+    "until": "2026-12-08 09:00 (America/Chicago)",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("who", "visit evil.test"),
+        ("who", "https://evil.test/x"),
+        ("who", "Bob\nBcc: x"),
+        ("who", "bob@evil.test"),
+        ("who", ""),
+        ("place", "x" * 121),
+        ("until", "soon"),
+    ],
+)
+def test_a_name_in_a_mail_is_no_link_and_no_second_line(name: str, value: str) -> None:
+    with pytest.raises(ValueError):
+        compose(Template.STAFF_INVITED, "en", to="o@example.test", reference="job", values={**INVITED, name: value})
+    harmless = {**INVITED, name: words.plain_name(value)} if name != "until" else INVITED
+    assert compose(Template.STAFF_INVITED, "en", to="o@example.test", reference="job", values=harmless).text
+
+
+def test_names_stay_as_people_write_them() -> None:
+    for name in (
+        "José-María O’Neill",
+        "Dr. Lang",
+        "St. Mary’s & Sons (Riverside)",
+        "Аптека",
+    ):
+        assert words.plain_name(name) == name
+    assert words.plain_name("visit  evil.test/now") == "visit evil test now"
+    assert words.plain_name("\u200b\n") == "?"
+
+
 def test_mails_are_made_in_one_place_only() -> None:
     package = Path(words.__file__).parents[1]
     makers = {
