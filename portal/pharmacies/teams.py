@@ -232,13 +232,14 @@ def decline(session: Session, *, actor: Actor, team: str, account_id: str) -> St
 def leave(session: Session, *, actor: Actor, team: str) -> State:
     """Give up the own seat: without access at once, without keys from the next record on.
 
-    Raises Conflict `sole-member` for the last one: nobody would be left to open the team's threads.
+    Raises Conflict `sole-member` for the last one: nobody would be left to open the team's threads. Who was let in
+    ahead and has not come yet does not count.
     """
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
     # Locked, so that the last two do not leave at the same moment.
     _rows(session, [team], lock=True)
-    if len(members(session, team)) <= 1 and is_member(session, account_id=actor.account_id, team=team):
+    if _who_came(session, members(session, team)) == {actor.account_id}:
         raise Conflict("sole-member")
     state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
     _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
@@ -300,7 +301,7 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
             kind=kind,
             gen=newest.get(team_id(pharmacy_id, kind), 0),
             seats=tuple(seats[kind.value]),
-            sole_member=sum(seat.state is State.MEMBER for seat in seats[kind.value]) == 1,
+            sole_member=sum(seat.state is State.MEMBER and seat.ahead is None for seat in seats[kind.value]) == 1,
         )
         for kind in TeamKind
     ]
@@ -428,6 +429,11 @@ def _check_fits(session: Session, account_id: str, pharmacy_id: str, kind: TeamK
         raise Unprocessable("team-not-for-role")
 
 
+def _who_came(session: Session, account_ids: Collection[str]) -> set[str]:
+    """Those who hold keys of their own: the others could lose the code on their sheet."""
+    return set(account_ids) - ahead.waiting(session, account_ids).keys()
+
+
 def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[TeamRecord]:
     wanted = select(TeamRecord).where(TeamRecord.team_id.in_(teams)).order_by(TeamRecord.team_id, TeamRecord.gen)
     return list(session.scalars(wanted.with_for_update() if lock else wanted))
@@ -509,7 +515,9 @@ def _follow(
             _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "account": id})
     if before is not None and not joined and not left:
         _note(session, actor, Action.KEY_ROTATED, signed.id, pharmacy_id, {"gen": signed.gen})
-    return Appended(signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(now) == 1)
+    return Appended(
+        signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(_who_came(session, now)) == 1
+    )
 
 
 def _move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, event: Event, actor: Actor) -> State:

@@ -251,3 +251,16 @@ def test_when_bob_goes_before_erin_came_the_next_key_is_not_sealed_to_what_he_ma
     assert keys.team(PHARMACISTS, "frank", "frank").left == tuple(
         sorted((world.accounts["bob"], world.accounts["erin"]))
     )
+
+
+def test_bob_is_alone_in_the_team_until_erin_has_come(keys: Keys, world: World) -> None:
+    handed = let_in(keys)
+    with world.database.reading() as session:
+        (team, *_) = teams.of_pharmacy(session, actor=keys.actor("bob"), pharmacy_id="riverside")
+    assert team.sole_member
+    with world.database.transaction() as session, pytest.raises(Conflict) as refused:
+        teams.leave(session, actor=keys.actor("bob"), team=PHARMACISTS)
+    assert refused.value.code == "sole-member"
+    take_over(keys, handed)
+    with world.database.transaction() as session:
+        assert teams.leave(session, actor=keys.actor("bob"), team=PHARMACISTS) is State.LEAVING
