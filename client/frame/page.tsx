@@ -11,6 +11,7 @@ import { isShared, unsentHere } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { clock, phoneUri, setZone } from "../views/format.ts";
 import { has, language, speak, t } from "../views/i18n.ts";
+import { reasonWords } from "../views/reasons.ts";
 import { AppFrame, dress } from "../views/shell.tsx";
 import type { Pharmacy } from "../views/types.ts";
 import { type Account, ApiError, type SessionState, Unreachable, get, readSession } from "../live/api.ts";
@@ -222,7 +223,7 @@ export function troubleWords(error: unknown): string {
   if (error instanceof Said) return error.message;
   if (error instanceof Unreachable) return t("keys.trouble.offline");
   if (error instanceof StoreFailed) return t("keys.trouble.store");
-  if (error instanceof Refused) return t(has(`keys.refused.${error.reason}`) ? `keys.refused.${error.reason}` : "keys.refused.other", { reason: error.reason });
+  if (error instanceof Refused) return t(has(`keys.refused.${error.reason}`) ? `keys.refused.${error.reason}` : "keys.refused.other", { reason: error.reason, why: reasonWords(error.reason) });
   if (error instanceof ApiError && error.detail !== "") return error.detail;
   return t("keys.trouble.other");
 }

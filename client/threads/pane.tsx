@@ -10,10 +10,11 @@ import { Composer, type ComposerProps, type EmergencyNumbers, type ReaderLine } 
 import { medicineChip, orderChip, orderWords } from "../views/components/context.tsx";
 import { Dialog } from "../views/components/dialog.tsx";
 import { MessageList, type Place } from "../views/components/message-list.tsx";
-import { HOURS, type MessageActs } from "../views/components/message.tsx";
+import { HOURS, type MessageActs, ReasonCode } from "../views/components/message.tsx";
 import { More } from "../views/components/more.tsx";
 import { day, moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
+import { reasonWords } from "../views/reasons.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, FileView, MessageView, Panel, Pharmacy, TextMessage } from "../views/types.ts";
 import { detailsOf, resourceOf, subjectOrWords } from "./body.ts";
@@ -290,7 +291,8 @@ function Standing({ thread, phone, staff }: { readonly thread: ThreadModel; read
     const key = `threads.refused.${opening.reason}`;
     return (
       <Banner tone="urgent" title={t("threads.refused.title")} announce>
-        <p>{t(has(key) ? key : "threads.refused.other", { reason: opening.reason })}</p>
+        <p>{t(has(key) ? key : "threads.refused.other", { why: reasonWords(opening.reason) })}</p>
+        <ReasonCode reason={opening.reason} />
         <div class="button-row"><Button look="quiet" onClick={() => location.reload()}>{t("common.try-again")}</Button>
           {phone === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>}</div>
       </Banner>

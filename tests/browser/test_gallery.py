@@ -92,7 +92,7 @@ def test_each_message_says_who_when_and_its_state_to_a_screen_reader(show: Calla
     assert len(names) == 14
     assert any(name.startswith("You, Patient, ") and "Read by Bob Baker" in name for name in names)
     assert any(name.startswith("Bob Baker, Pharmacist, ") and name.endswith("Received") for name in names)
-    assert any("cannot be read (key commitment)" in name for name in names)
+    assert any("Its lock does not fit the key" in name for name in names)
     assert any("took this message back" in name for name in names)
 
 

@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 
 import { list, moment, number, phoneUri, size } from "../format.ts";
 import { t } from "../i18n.ts";
+import { reasonWords } from "../reasons.ts";
 import type { ChipView, FileView, MessageState, MessageView, OddMessage, RetractedMessage, TextMessage } from "../types.ts";
 import { Icon, type IconName, Tag } from "./basics.tsx";
 import { ChipRow } from "./chips.tsx";
@@ -43,7 +44,7 @@ export function stateWords(message: MessageView): string {
     case "withheld": return t("views.message.withheld");
     case "newer": return t("views.message.newer");
     case "no-key": return t("views.message.no-key", { number: message.number, total: message.total });
-    case "unreadable": return t("views.message.unreadable", { number: message.number, total: message.total, reason: message.reason });
+    case "unreadable": return t("views.message.unreadable", { number: message.number, total: message.total, why: reasonWords(message.reason) });
     case "system": return message.text;
   }
 }
@@ -161,9 +162,14 @@ function Odd({ message }: { readonly message: OddMessage }) {
   return (
     <>
       <p><Icon name={message.kind === "no-key" ? "lock" : "warn"} /> {stateWords(message)}</p>
-      {message.kind === "unreadable" ? <p class="small soft">{t("views.message.unreadable-next")}</p> : null}
+      {message.kind === "unreadable" ? <><p class="small soft">{t("views.message.unreadable-next")}</p><ReasonCode reason={message.reason} /></> : null}
     </>
   );
+}
+
+/** What the protocol calls it, for whoever helps by telephone. */
+export function ReasonCode({ reason }: { readonly reason: string }) {
+  return <p class="small soft reason-code" translate={false}>{t("views.reason.code", { reason })}</p>;
 }
 
 function who(message: { readonly mine: boolean; readonly who: string }): string {
