@@ -173,7 +173,7 @@ export class InboxModel {
     for (const one of found) this.previews.set(one.thread, one);
     this.notify();
     for (const one of found) await this.tellDelivered(one);
-    if (this.desk.staff) for (const one of items) if (one.waits_for_keys) await this.letIn(one.thread);
+    if (this.desk.staff) for (const one of items) if (one.joinable) await this.letIn(one.thread);
   }
 
   /** What stands here has reached this person. */
@@ -189,7 +189,7 @@ export class InboxModel {
     }
   }
 
-  /** A thread that waits for somebody's keys is looked at: whoever has them now is let in. */
+  /** A thread that somebody with keys of late may read is looked at: that person is let in. */
   private async letIn(thread: string): Promise<void> {
     const model = this.desk.thread(thread);
     await model.sync();

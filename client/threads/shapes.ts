@@ -109,6 +109,8 @@ export interface HeadItem {
   readonly first: readonly RecordText[];
   readonly last: RecordText | null;
   readonly epochs: readonly RecordText[];
+  /** Staff: somebody has keys by now and may be let in. */
+  readonly joinable: boolean;
 }
 
 /** What could be opened of a line of the inbox. */

@@ -37,7 +37,7 @@ export interface ThreadInfo {
   readonly voices: readonly string[];
   readonly epochs: readonly { readonly seq: number; readonly record: RecordText }[];
   readonly receipts: readonly { readonly account: string; readonly kind: string; readonly h: string; readonly sig: string }[];
-  /** Persons for whom the thread waits and who have keys now. */
+  /** Persons who have keys now and may be let in: for whom the thread waits, and its patient. */
   readonly joinable: readonly { readonly id: string; readonly role: "patient" | "proxy" }[];
 }
 

@@ -21,6 +21,7 @@ from portal.e2ee.encoding import b64
 from portal.pharmacies import teams
 from portal.pharmacies.tables import CareRelation
 from portal.threads.access import readers
+from portal.threads.joining import joinable
 from portal.threads.tables import KEY_KINDS, InboxCounter, InboxRow, ReadPosition, Record, Thread
 
 _COUNTERS = table_of(InboxCounter)
@@ -36,7 +37,8 @@ BADGE_LIMIT = 100
 
 @dataclass(frozen=True)
 class Head:
-    """One line of an inbox. `first` and `last` are records as transported; `epochs` those they need to be opened."""
+    """One line of an inbox. `first` and `last` are records as transported; `epochs` those they need to be opened;
+    `joinable`: somebody may be let in (to staff)."""
 
     row: InboxRow
     thread: Thread
@@ -45,6 +47,7 @@ class Head:
     first: tuple[Mapping[str, Any], ...]
     last: Mapping[str, Any] | None
     epochs: tuple[Mapping[str, Any], ...]
+    joinable: bool
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,7 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
     }
     # What patients with an account call themselves; for the others the panel asks the EHR.
     people = names.selves(session, {thread.patient_id for thread in threads.values()}, closed=True)
+    open_to = joinable(session, threads.values()) if actor.staff else {}
     new = _since_joining(session, actor, [row for row, _ in rows if row.thread_id not in positions])
     shown: dict[tuple[str, str | None], set[str]] = {}
     for thread in threads.values():
@@ -237,7 +241,14 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
             purpose=actor.purpose,
         )
     return tuple(
-        _head(row, thread, records[thread.id], _unread(thread, positions.get(thread.id), new), people)
+        _head(
+            row,
+            thread,
+            records[thread.id],
+            _unread(thread, positions.get(thread.id), new),
+            people,
+            thread.id in open_to,
+        )
         for row, thread in rows
     )
 
@@ -274,6 +285,7 @@ def _head(
     records: Mapping[int, Record],
     unread: int,
     people: Mapping[str, tuple[str, str]],
+    open_to_somebody: bool,
 ) -> Head:
     last = records.get(thread.head_seq)
     if last is None or last.kind != "msg":
@@ -291,6 +303,7 @@ def _head(
             for record in sorted(records.values(), key=lambda r: r.seq)
             if record.kind in ("epoch", "history")
         ),
+        joinable=open_to_somebody,
     )
 
 

@@ -9,16 +9,14 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.accounts import directory, relations
 from portal.accounts.actor import Actor
-from portal.accounts.roles import Kind
 from portal.audit import Action, Entity
 from portal.core.database import table_of
 from portal.core.errors import BadInput, NotFound
 from portal.core.together import Writing
-from portal.e2ee.records import Role
-from portal.threads.access import Access, open_thread, was_member
+from portal.threads.access import Access, open_thread
 from portal.threads.inbox import carries_keys, transported
+from portal.threads.joining import joinable
 from portal.threads.tables import ReadPosition, Receipt, Record, Thread
 
 _POSITIONS = table_of(ReadPosition)
@@ -84,19 +82,7 @@ def open_for_reading(session: Session, *, actor: Actor, thread_id: str) -> Opene
         patient_active=access.patient_active,
         epochs=tuple((record.seq, transported(record)) for record in epochs),
         receipts=tuple(receipts),
-        joinable=_joinable(session, access.thread),
-    )
-
-
-def _joinable(session: Session, thread: Thread) -> tuple[tuple[str, str], ...]:
-    if not thread.waits_for_keys:
-        return ()
-    found = relations.accounts_of(session, [thread.patient_id])[thread.patient_id]
-    enrolled = directory.have_keys(session, [account for account, _ in found])
-    return tuple(
-        (account, (Role.PATIENT if kind == Kind.SELF else Role.PROXY).value)
-        for account, kind in found
-        if account in enrolled and not was_member(thread, account)
+        joinable=joinable(session, [access.thread]).get(thread_id, ()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Threads that wait for a patient's keys: when she enrols, the members' open browsers hear of it and let her in."""
+"""Threads that a patient may be let into: when she enrols, the members' open browsers hear of it."""
 
 from sqlalchemy import select
 
@@ -7,6 +7,7 @@ from portal.core.bus import Bus
 from portal.core.database import Database
 from portal.outbox import Job
 from portal.threads import tell
+from portal.threads.joining import open_to
 from portal.threads.tables import Thread
 
 
@@ -18,16 +19,13 @@ class Waking:
         self._bus = bus
 
     def __call__(self, job: Job) -> None:
-        """Touch every thread that waits for somebody this account acts for, and tell its readers."""
+        """Touch every thread that this account may be let into, and tell its readers."""
         if job.payload["what"] != "entry":
             return
         with self._database.transaction() as session:
-            patients = [one.patient_id for one in live(session, account_id=str(job.payload["account"]))]
-            waiting = session.scalars(
-                select(Thread)
-                .where(Thread.patient_id.in_(patients), Thread.waits_for_keys.is_(True))
-                .order_by(Thread.id)
-            )
+            kinds = {one.patient_id: one.kind for one in live(session, account_id=str(job.payload["account"]))}
+            threads = session.scalars(select(Thread).where(Thread.patient_id.in_(kinds)).order_by(Thread.id))
+            waiting = [one for one in threads if open_to(one, kinds[one.patient_id])]
             told = [tell.touch(session, pharmacy_id=one.pharmacy_id, thread_id=one.id) for one in waiting]
         for one in told:
             one.publish(self._bus)

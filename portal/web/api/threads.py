@@ -214,6 +214,7 @@ def _head(head: inbox.Head) -> dict[str, Any]:
         "first": list(head.first),
         "last": head.last,
         "epochs": list(head.epochs),
+        "joinable": head.joinable,
     }
 
 

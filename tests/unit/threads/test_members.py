@@ -86,6 +86,36 @@ def test_a_carer_who_was_put_out_is_not_let_in_again_by_itself(threads: Threads)
     assert opened.joinable == ((threads.world.accounts["rosa"], "patient"),)
 
 
+def test_rosa_is_let_into_what_her_daughter_began_before_she_had_keys(threads: Threads) -> None:
+    threads.keys.enrol("judy")
+    posted = threads.start("bob", "rosa", "For Rosa's daughter.", with_patient=False)
+    team, judy = threads.party("riverside_pharmacists", Role.TEAM), threads.party("judy", Role.PROXY)
+    writer = threads.writer("bob", posted.thread_id)
+    threads.post("bob", posted.thread_id, [writer.epoch([team, judy], clock.now_ms())])
+    assert joinable_for(threads, "bob", posted.thread_id) == (False, ())
+    threads.keys.enrol("rosa")
+    rosa = (threads.world.accounts["rosa"], "patient")
+    assert joinable_for(threads, "bob", posted.thread_id) == (True, (rosa,))
+    # It is the pharmacy that lets her in: to her daughter's inbox it is no news.
+    assert joinable_for(threads, "judy", posted.thread_id)[0] is False
+    with pytest.raises(NotFound):
+        threads.fetch("rosa", posted.thread_id)
+    writer = threads.writer("bob", posted.thread_id)
+    her = threads.party("rosa", Role.PATIENT)
+    threads.post("bob", posted.thread_id, [writer.epoch([her, judy, team], clock.now_ms())])
+    threads.fetch("rosa", posted.thread_id)
+    assert joinable_for(threads, "bob", posted.thread_id) == (False, ())
+
+
+def joinable_for(threads: Threads, name: str, thread_id: str) -> tuple[bool, tuple[tuple[str, str], ...]]:
+    """What a person's inbox line and the open thread say of who may be let in."""
+    with threads.world.database.transaction() as session:
+        actor = threads.keys.actor(name)
+        page = inbox.page(session, actor=actor, reader=None, pharmacy_id=None, after=None)
+        opened = reading.open_for_reading(session, actor=actor, thread_id=thread_id)
+        return next(head.joinable for head in page.items if head.thread.id == thread_id), opened.joinable
+
+
 def test_an_inbox_gives_the_conversations_of_one_patient(threads: Threads) -> None:
     hers, other = threads.start("alice", "alice", "About my pills."), threads.start("dave", "dave", "My inhaler.")
     with threads.world.database.transaction() as session:

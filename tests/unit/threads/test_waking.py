@@ -19,8 +19,8 @@ def world(database: Database) -> World:
     return build(database)
 
 
-def add_thread(world: World, patient: str, *, waits: bool) -> str:
-    """A thread about a patient in the inbox of the team."""
+def add_thread(world: World, patient: str, *, waits: bool, members: tuple[tuple[str, str], ...] = ()) -> str:
+    """A thread about a patient in the inbox of the team; `members` of the patient's side, each with a role."""
     thread = ids.random_id()
     with world.database.transaction() as session:
         session.add(
@@ -34,7 +34,7 @@ def add_thread(world: World, patient: str, *, waits: bool) -> str:
                 head_seq=2,
                 head="",
                 epoch=1,
-                members=[],
+                members=[{"id": world.accounts[name], "role": role, "gen": 1} for name, role in members],
                 state={},
                 waits_for_keys=waits,
             )
@@ -56,7 +56,7 @@ def add_thread(world: World, patient: str, *, waits: bool) -> str:
 
 def test_only_the_threads_that_wait_for_her_are_told(world: World) -> None:
     waiting = add_thread(world, "rosa", waits=True)
-    add_thread(world, "rosa", waits=False)
+    add_thread(world, "rosa", waits=False, members=(("rosa", "patient"),))
     add_thread(world, "dave", waits=True)
     bus = MemoryBus()
     heard = bus.subscribe(frozenset({f"reader:{TEAM}"}))
@@ -66,4 +66,17 @@ def test_only_the_threads_that_wait_for_her_are_told(world: World) -> None:
     event = heard.get(0.1)
     assert event is not None
     assert (event["thread"], event["reader"]) == (waiting, TEAM)
+    assert heard.get(0.01) is None
+
+
+def test_a_conversation_that_her_daughter_began_alone_is_told_too(world: World) -> None:
+    begun = add_thread(world, "rosa", waits=False, members=(("judy", "proxy"),))
+    bus = MemoryBus()
+    heard = bus.subscribe(frozenset({f"reader:{TEAM}"}))
+    for name in ("judy", "rosa"):
+        payload = {"account": world.accounts[name], "what": "entry"}
+        Waking(world.database, bus)(Job("job", CHANGED_JOB, payload, None, 1, clock.now()))
+    event = heard.get(0.1)
+    assert event is not None
+    assert event["thread"] == begun
     assert heard.get(0.01) is None
