@@ -136,7 +136,16 @@ def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
 
 
 def test_rosa_reads_what_is_written_for_her_once_she_has_keys(stage: Stage) -> None:
-    rosa, judy = stage.with_keys("rosa", "/messages"), stage.with_keys("judy", "/home")
+    judy = stage.with_keys("judy", "/home")
+    stage.with_keys("bob", "/inbox")
+    judy.goto("/new?topic=other")
+    judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
+    say(judy, "She sleeps badly")
+    judy.wait_for_url(THREAD)
+    rosa = stage.with_keys("rosa", "/messages")
+    # What her daughter began alone opens to her too: Bob's browser gives her the keys of it.
+    expect(row(rosa, "She sleeps badly")).to_be_visible(timeout=SOON)
+    expect(judy.locator(".readers")).to_contain_text("Rosa Delgado", timeout=SOON)
     judy.goto("/new?topic=other")
     judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
     say(judy, "We come on Friday")

@@ -244,6 +244,9 @@ def test_erin_joins_and_reads_the_past_and_leaves_and_reads_nothing_newer(stage:
     team(bob).get_by_role("button", name="Take out Erin Walsh").click()
     confirm_with(bob, stage.codes["bob"])
     expect(team(bob)).to_have_attribute("data-gen", "3")
+    # She has not touched her page: it says so, and what was on it is gone.
+    expect(erin.get_by_text("You were taken out")).to_be_visible(timeout=SOON)
+    expect(erin.get_by_text("Asked before Erin came")).to_have_count(0, timeout=SOON)
     say(nina, "Asked after Erin left")
     bob = stage.with_keys("bob", path)
     hears(bob, "Asked after Erin left")

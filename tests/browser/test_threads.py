@@ -344,8 +344,15 @@ def test_a_patient_without_keys_is_let_in_at_her_first_sign_in(cast: Cast) -> No
     write(bob, "Your test is back.")
     bob.wait_for_url(THREAD, timeout=20_000)
     expect(bob.locator("main")).to_contain_text("The patient cannot read this yet", timeout=SOON)
-    sign_in(rosa, "rosa", new_path(bob.url))
+    path = new_path(bob.url)
+    # Nobody of the pharmacy is there: she reads one plain note, and nothing that is meant for staff.
+    bob.goto("about:blank")
+    sign_in(rosa, "rosa", path)
+    expect(rosa.get_by_text("La farmacia le escribió")).to_be_visible(timeout=SOON)
+    assert rosa.locator("article.bubble, .composer").count() == 0
+    bob.goto("/inbox")
     hears(rosa, "Your test is back.")
+    bob.goto(path)
     expect(bob.locator(".messages")).to_contain_text("can read this conversation now", timeout=SOON)
     write(rosa, "Gracias")
     hears(bob, "Gracias")
