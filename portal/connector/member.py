@@ -8,25 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from portal.accounts.roles import Role as AccountRole
-from portal.accounts.roles import role_in_records
 from portal.connector import keys
 from portal.connector.client import PortalClient, ServerRefused
 from portal.connector.directory import MemberDirectory
 from portal.connector.messages import Correction, Line, Message, UploadedFile, file_facts, lines
+from portal.connector.objects import Objects
+from portal.connector.teams import Teams
 from portal.core import clock, ids
 from portal.e2ee import seal
 from portal.e2ee.attachments import open_file, seal_file
-from portal.e2ee.directory import Entry, Pin
+from portal.e2ee.directory import Pin
 from portal.e2ee.encoding import b64
-from portal.e2ee.identity import Device, EncryptionKey, Person
-from portal.e2ee.objects import ObjectName, verify_object
-from portal.e2ee.open import open_object, open_team, read_thread
+from portal.e2ee.identity import Device, Person
+from portal.e2ee.open import read_thread
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import AnyRecord, EpochHeader, MessageHeader, ReceiptKind, Role, read_record
 from portal.e2ee.recovery import Argon2Cost, Method, make_code, read_wrap, unwrap, wrap_by_code, wrap_by_passphrase
 from portal.e2ee.seal import Party, Writer
-from portal.e2ee.teams import TeamMember
 from portal.e2ee.verify import Head, ThreadState, advance, author_of, verify_thread, voices
 
 PAGE = 200
@@ -68,14 +66,18 @@ class Sent:
 
 
 class Member:
-    """One person on one device, signed in at one portal. Raises Refused for what does not verify, ServerRefused."""
+    """One person on one device, signed in at one portal; with `teams` and `objects` of its own.
+
+    Raises Refused for what does not verify, ServerRefused.
+    """
 
     def __init__(self, client: PortalClient, person: Person, memory: Memory | None = None) -> None:
         self.client = client
         self.person = person
         self.memory = memory or Memory()
         self.directory = MemberDirectory(client, self.memory.pins)
-        self._team_seeds: dict[tuple[str, int], bytes] = {}
+        self.teams = Teams(client, person, self.directory)
+        self.objects = Objects(client, person, self.directory)
         self._threads: dict[str, OpenThread] = {}
 
     # Keys.
@@ -144,55 +146,7 @@ class Member:
 
     def keyring(self) -> dict[tuple[str, int], bytes]:
         """All encryption seeds this member holds: the own ones, and those of its teams."""
-        return {**self.person.keyring, **self._team_seeds}
-
-    def open_teams(self) -> list[str]:
-        """Open the keys of the teams the member sits in; their ids."""
-        seats = self.client.get("/api/keys/me")["teams"]
-        sits = [seat["team"] for seat in seats if seat["state"] == "member"]
-        self.directory.load(sits, fresh=True)
-        own = [key.seed for key in reversed(self.person.keys)]
-        for team in sits:
-            for gen, seed in open_team(self.directory.teams[team], self.person.id, own).items():
-                self._team_seeds[team, gen] = seed
-        return sits
-
-    # Teams.
-
-    def found_team(self, team: str, members: Sequence[str] = ()) -> None:
-        """Generation 1 of a team of the own pharmacy, with the founder and `members`. Asks for a fresh login."""
-        record, _ = seal.found_team(team, self.person, self._listed([self.person.id, *members]))
-        self._post_team(team, record.to_json())
-
-    def change_team(self, team: str, members: Sequence[str]) -> None:
-        """The next generation with exactly these members; the maker is one of the present ones."""
-        self.open_teams()
-        before = self.directory.teams[team][-1]
-        old = EncryptionKey(before.gen, self._team_seeds[team, before.gen])
-        record, _ = seal.change_team(before, old, self.person, self._listed(members))
-        self._post_team(team, record.to_json())
-
-    def admit(self, team: str, account: str) -> None:
-        """Take somebody who asked into a team."""
-        self.directory.load([team], fresh=True)
-        present = [member.id for member in self.directory.teams[team][-1].members]
-        self.change_team(team, [*present, account])
-
-    def ask_to_join(self, team: str) -> None:
-        """Ask for a seat."""
-        self.client.post(f"/api/teams/{team}/ask")
-
-    def _listed(self, accounts: Sequence[str]) -> list[tuple[TeamMember, Entry]]:
-        listed = []
-        for account in dict.fromkeys(accounts):
-            entry = self.directory.newest(account)
-            role = role_in_records(AccountRole(self.directory.people[account]["role"]))
-            listed.append((TeamMember(account, Role(role)), entry))
-        return listed
-
-    def _post_team(self, team: str, record: dict[str, Any]) -> None:
-        self.client.post(f"/api/teams/{team}/records", {name: record[name] for name in ("h", "w", "prev", "sig")})
-        self.open_teams()
+        return {**self.person.keyring, **self.teams.seeds}
 
     # Writing.
 
@@ -392,48 +346,6 @@ class Member:
             stored += part
         return open_file(stored, file_facts(thread.id, file, named[0].cth))
 
-    # Objects that the portal keeps sealed for this member alone: drafts, settings.
-
-    def keep(self, kind: str, id: str, content: bytes) -> int:
-        """Store the next revision of an object; returns it."""
-        rev = self._revision(kind, id) + 1
-        sealed = seal.seal_object(
-            self.person.id,
-            self.person.key,
-            self.person.device,
-            content,
-            kind=kind,
-            id=id,
-            rev=rev,
-            ts=clock.now_ms(),
-        )
-        path = f"/api/objects/{self.person.id}/{kind}/{id}"
-        return int(self.client.put(path, {"rev": rev, **sealed.to_json()})["rev"])
-
-    def kept(self, kind: str, id: str) -> bytes | None:
-        """The content of an object; None if there is none. Raises Refused for one that does not hold."""
-        stored = self._stored(kind).get(id)
-        if stored is None:
-            return None
-        self.directory.load([self.person.id])
-        name = ObjectName(self.person.id, kind, id)
-        sealed = verify_object(stored, name, self.person.id, int(stored["rev"]), self.directory)
-        return open_object(sealed, self.person.keyring[self.person.id, sealed.gen])
-
-    def _revision(self, kind: str, id: str) -> int:
-        stored = self._stored(kind).get(id)
-        return 0 if stored is None else int(stored["rev"])
-
-    def _stored(self, kind: str) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        after: str | None = ""
-        while after is not None:
-            query = {"after": after} if after else {}
-            page = self.client.get(f"/api/objects/{self.person.id}/{kind}", **query)
-            found |= {item["id"]: item for item in page["items"]}
-            after = page["next"]
-        return found
-
     def _records_after(self, thread_id: str, seq: int) -> list[dict[str, Any]]:
         raws: list[dict[str, Any]] = []
         after: int | None = seq
@@ -464,8 +376,8 @@ class Member:
             for seat in record.header.members
             if seat.role is Role.TEAM
         }
-        if not seats <= self._team_seeds.keys():
-            self.open_teams()
+        if not seats <= self.teams.seeds.keys():
+            self.teams.open()
         return self.keyring()
 
     def _keep(self, thread: OpenThread) -> OpenThread:

@@ -240,16 +240,16 @@ def _prologue(stage: Stage, progress: Progress) -> Plot:
         ("grace", TeamKind.SUPERVISORS),
         ("heidi", TeamKind.PRIVACY),
     ):
-        stage.member(login).found_team(team_id(HOME, kind))
-    stage.member("carol").found_team(team_id("harbor", TeamKind.PHARMACISTS))
+        stage.member(login).teams.found(team_id(HOME, kind))
+    stage.member("carol").teams.found(team_id("harbor", TeamKind.PHARMACISTS))
     yield morning + timedelta(minutes=40)
     desk = team_id(HOME, TeamKind.DESK)
-    stage.member("bob").ask_to_join(desk)
+    stage.member("bob").teams.ask(desk)
     yield morning + timedelta(minutes=50)
-    stage.member("frank").admit(desk, stage.member("bob").person.id)
+    stage.member("frank").teams.admit(desk, stage.member("bob").person.id)
     # Erin asked this week; somebody has to say yes.
     yield _moment("-1d 08:05", stage.now)
-    stage.member("erin").ask_to_join(team_id(HOME, TeamKind.PHARMACISTS))
+    stage.member("erin").teams.ask(team_id(HOME, TeamKind.PHARMACISTS))
 
 
 @dataclass

@@ -1,10 +1,8 @@
 """A served portal in processes of its own, on either database, that a test may kill."""
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from processes import portal_command
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from world import World, build
@@ -97,21 +96,14 @@ def portal_at_work(kind: str, tmp_path: Path) -> Iterator[Served]:
         "PORTAL_FAULT": str(tmp_path / "fault"),
         "PORTAL_LOG_LEVEL": "ERROR",
     }
-    log = (tmp_path / "portal.log").open("wb")
-    command = [sys.executable, "-m", "portal.cli", "serve", "--bind", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        portal = Served(port, database, world, tmp_path / "fault", process)
-        portal.wait_until_ready()
-        yield portal
+        with portal_command(
+            "serve", "--bind", f"127.0.0.1:{port}", environment=environment, log=tmp_path / "portal.log"
+        ) as process:
+            portal = Served(port, database, world, tmp_path / "fault", process)
+            portal.wait_until_ready()
+            yield portal
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
         database.close()
         if kind == "postgresql":
             _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -27,7 +27,7 @@ RECOVERY_SECONDS = 10.0
 @pytest.mark.timeout(120 + 160 * KILLS)
 def test_a_killed_send_is_neither_lost_nor_doubled(served: Served) -> None:
     alice, bob = served.member("alice"), served.member("bob")
-    bob.found_team("riverside_pharmacists")
+    bob.teams.found("riverside_pharmacists")
     thread = alice.start_thread(
         Message("before the storm"),
         pharmacy="riverside",

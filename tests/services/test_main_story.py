@@ -92,7 +92,7 @@ class Story:
         self.realm.add(login, "pharmacist", self.email(login), pharmacy=STAFF[login])
         self.browsers[login], client = sign_in(self.portal, login)
         self.members[login] = Member.enrol(client, passphrase=PASSPHRASE, device_name="Story")
-        self.members[login].found_team(f"{STAFF[login]}_pharmacists")
+        self.members[login].teams.found(f"{STAFF[login]}_pharmacists")
 
     def email(self, login: str) -> str:
         """An address that no other test writes to."""

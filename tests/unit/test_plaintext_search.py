@@ -5,10 +5,8 @@ import gzip
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from processes import portal_command
 from searching import disguises, in_bytes, in_folder, in_memory, processes_of
 
 from portal.connector.client import PortalClient
@@ -56,27 +55,17 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     (tmp_path / "temporary").mkdir()
     port = _three_ports()
     environment = {**os.environ, "PORTAL_DATA_DIR": str(tmp_path), "TMPDIR": str(tmp_path / "temporary")}
-    command = [sys.executable, "-m", "portal.cli", "demo", "--empty", "--port", str(port)]
     log = tmp_path / "terminal.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    try:
+    with portal_command("demo", "--empty", "--port", str(port), environment=environment, log=log) as process:
         _wait(lambda: b"ready after" in log.read_bytes(), READY_SECONDS)
         yield Demo(port, tmp_path, process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.timeout(300)
 def test_nothing_that_a_member_writes_is_found_on_the_server(demo: Demo) -> None:
     mark = "Kö" + secrets.token_hex(12)
     alice, bob = demo.member("alice"), demo.member("bob")
-    bob.found_team("riverside_pharmacists")
+    bob.teams.found("riverside_pharmacists")
     thread_id = secrets.token_hex(16)
     file = alice.upload(
         thread_id, "riverside", name=f"{mark}.txt", type="text/plain", content=f"inside {mark}".encode()
@@ -91,14 +80,14 @@ def test_nothing_that_a_member_writes_is_found_on_the_server(demo: Demo) -> None
         people={alice.person.id: Role.PATIENT},
         thread=thread_id,
     )
-    alice.keep("draft", thread.id, f"draft {mark}".encode())
+    alice.objects.keep("draft", thread.id, f"draft {mark}".encode())
 
     read = bob.thread(thread.id)
     [line] = bob.read(read)
     assert (line.subject, line.text) == (f"subject {mark}", f"text {mark}")
     assert line.files[0]["name"] == f"{mark}.txt"
     assert bob.fetch_file(read, line) == f"inside {mark}".encode()
-    assert alice.kept("draft", thread.id) == f"draft {mark}".encode()
+    assert alice.objects.kept("draft", thread.id) == f"draft {mark}".encode()
     bob.send(read, Message(f"answer {mark}"))
     _let_the_mail_go(demo)
 

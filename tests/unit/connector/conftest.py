@@ -11,5 +11,5 @@ from portal.core.database import Database
 def town(app: Flask, database: Database) -> Town:
     """Riverside with its team of pharmacists, founded by Bob."""
     made = Town(app, database)
-    made["bob"].found_team(TEAM)
+    made["bob"].teams.found(TEAM)
     return made

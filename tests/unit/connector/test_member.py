@@ -134,10 +134,10 @@ def test_a_wrong_passphrase_opens_nothing(town: Town) -> None:
 def test_erin_is_let_in_and_reads_what_was_before(town: Town) -> None:
     asked = ask(town, Message("first"))
     erin = town["erin"]
-    erin.ask_to_join(TEAM)
+    erin.teams.ask(TEAM)
     with pytest.raises(ServerRefused):
         erin.thread(asked.id)
-    town["bob"].admit(TEAM, erin.person.id)
+    town["bob"].teams.admit(TEAM, erin.person.id)
     assert texts(erin, asked.id) == ["first"]
     erin.send(erin.thread(asked.id), Message("Erin here."))
     assert texts(town["alice"], asked.id) == ["first", "Erin here."]
@@ -145,7 +145,7 @@ def test_erin_is_let_in_and_reads_what_was_before(town: Town) -> None:
 
 def test_after_the_team_has_a_new_key_the_next_message_makes_an_epoch(town: Town) -> None:
     asked = ask(town, Message("first"))
-    town["bob"].change_team(TEAM, [town["bob"].person.id])
+    town["bob"].teams.change(TEAM, [town["bob"].person.id])
     town["alice"].send(asked, Message("second"))
     epochs = [record.header for record in asked.records if isinstance(record.header, EpochHeader)]
     assert [{seat.id: seat.gen for seat in epoch.members}[TEAM] for epoch in epochs] == [1, 2]
@@ -210,9 +210,9 @@ def test_a_thread_that_lost_its_end_is_refused(town: Town) -> None:
 
 def test_a_draft_is_kept_for_its_writer_alone(town: Town) -> None:
     alice = town["alice"]
-    assert alice.kept("draft", "new") is None
-    assert [alice.keep("draft", "new", text) for text in (b"one", b"two")] == [1, 2]
-    assert alice.kept("draft", "new") == b"two"
+    assert alice.objects.kept("draft", "new") is None
+    assert [alice.objects.keep("draft", "new", text) for text in (b"one", b"two")] == [1, 2]
+    assert alice.objects.kept("draft", "new") == b"two"
 
 
 def test_a_recovery_code_is_a_way_back_too(town: Town) -> None:
