@@ -3,11 +3,10 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from portal import audit
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity
 from portal.core.errors import Conflict, Forbidden
-from portal.threads import tell
+from portal.threads import on_record, tell
 from portal.threads.access import open_thread
 from portal.threads.tables import InboxRow
 
@@ -36,14 +35,12 @@ def set_answered(session: Session, *, actor: Actor, thread_id: str, sequence: in
     ).all()
     if not moved:
         raise Conflict("moved-head")
-    audit.record(
+    on_record.note(
         session,
-        Action.THREAD_ANSWERED,
-        agent=actor.agent,
-        patient_id=thread.patient_id,
-        pharmacy_id=thread.pharmacy_id,
+        actor=actor,
+        thread=thread,
+        action=Action.THREAD_ANSWERED,
         entity=Entity("Thread", thread_id),
-        purpose=actor.purpose,
         detail={"answered": answered, "sequence": sequence},
     )
     return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)

@@ -9,7 +9,6 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from portal import audit
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import first_wins, text_of_bytes
 from portal.audit import Action, Entity
@@ -19,6 +18,7 @@ from portal.core.lives import Life, Step
 from portal.e2ee.encoding import b64
 from portal.e2ee.records import AttachmentName
 from portal.pharmacies.tables import Pharmacy
+from portal.threads import on_record
 from portal.threads.access import open_thread
 from portal.threads.tables import Attachment, AttachmentPart, Record, Thread
 
@@ -175,15 +175,8 @@ def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: It
             raise Unprocessable("attachment", extra={"attachment": name.id[:64]})
         upload.seq = seq
         upload.pharmacy_id = thread.pharmacy_id
-        audit.record(
-            session,
-            Action.ATTACHMENT_STORED,
-            agent=actor.agent,
-            patient_id=thread.patient_id,
-            pharmacy_id=thread.pharmacy_id,
-            on_behalf=actor.on_behalf(thread.patient_id),
-            entity=Entity("Media", name.id),
-            purpose=actor.purpose,
+        on_record.note(
+            session, actor=actor, thread=thread, action=Action.ATTACHMENT_STORED, entity=Entity("Media", name.id)
         )
 
 
@@ -211,15 +204,8 @@ def open_for_reading(session: Session, *, actor: Actor, attachment_id: str) -> R
     thread = open_thread(session, actor=actor, thread_id=upload.thread_id).thread
     if session.get_one(Record, (thread.id, upload.seq)).retracted_by is not None and not actor.staff:
         raise NotFound()
-    audit.record(
-        session,
-        Action.ATTACHMENT_READ,
-        agent=actor.agent,
-        patient_id=thread.patient_id,
-        pharmacy_id=thread.pharmacy_id,
-        on_behalf=actor.on_behalf(thread.patient_id),
-        entity=Entity("Media", attachment_id),
-        purpose=actor.purpose,
+    on_record.note(
+        session, actor=actor, thread=thread, action=Action.ATTACHMENT_READ, entity=Entity("Media", attachment_id)
     )
     return Readable(upload.id, upload.pharmacy_id, upload.size, upload.cth, tuple(_starts(session, upload)))
 

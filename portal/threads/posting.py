@@ -13,7 +13,6 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal import audit
 from portal.accounts import policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind
@@ -31,7 +30,7 @@ from portal.e2ee.verify import ThreadState, advance
 from portal.pharmacies import care, keys, profiles, standing, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import Topic, split_team_id, team_of
-from portal.threads import access, attachments, notices, reading, rekey, tell
+from portal.threads import access, attachments, notices, on_record, reading, rekey, tell
 from portal.threads.tables import AcceptedKey, Record, Thread
 
 # One request carries at most an epoch, histories for those who join, and one message.
@@ -141,15 +140,8 @@ def start_thread(
         session.flush()
     except IntegrityError as taken:
         raise Conflict("thread-exists") from taken
-    audit.record(
-        session,
-        Action.THREAD_CREATED,
-        agent=actor.agent,
-        patient_id=birth.patient_id,
-        pharmacy_id=birth.pharmacy_id,
-        on_behalf=actor.on_behalf(birth.patient_id),
-        entity=Entity("Thread", birth.thread_id),
-        purpose=actor.purpose,
+    on_record.note(
+        session, actor=actor, thread=thread, action=Action.THREAD_CREATED, entity=Entity("Thread", birth.thread_id)
     )
     posted = _append(session, actor, thread, sealed, key, digest, urgent)
     first = read_record(sealed[-1]).header
@@ -365,15 +357,12 @@ def _new_epoch(session: Session, later: Writing, actor: Actor, thread: Thread, h
 
 def _keys_changed(later: Writing, actor: Actor, thread: Thread, detail: Mapping[str, Any]) -> None:
     # A new epoch of the same members and keys of earlier epochs handed over both change who can read.
-    audit.record(
+    on_record.note(
         later,
-        Action.THREAD_MEMBERS_CHANGED,
-        agent=actor.agent,
-        patient_id=thread.patient_id,
-        pharmacy_id=thread.pharmacy_id,
-        on_behalf=actor.on_behalf(thread.patient_id),
+        actor=actor,
+        thread=thread,
+        action=Action.THREAD_MEMBERS_CHANGED,
         entity=Entity("Thread", thread.id),
-        purpose=actor.purpose,
         detail=detail,
     )
 
@@ -413,15 +402,12 @@ def _audit_append(later: Writing, actor: Actor, thread: Thread, parsed: Sequence
     last = parsed[-1]
     words = {"msg": Action.MESSAGE_SENT, "redact": Action.MESSAGE_RETRACTED}
     if last.kind in words:
-        audit.record(
+        on_record.note(
             later,
-            words[last.kind],
-            agent=actor.agent,
-            patient_id=thread.patient_id,
-            pharmacy_id=thread.pharmacy_id,
-            on_behalf=actor.on_behalf(thread.patient_id),
+            actor=actor,
+            thread=thread,
+            action=words[last.kind],
             entity=Entity("Communication", f"{thread.id}.{last.header.seq}"),
-            purpose=actor.purpose,
         )
 
 

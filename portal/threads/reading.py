@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from portal import audit
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity
 from portal.core.database import table_of
 from portal.core.errors import BadInput, NotFound
 from portal.core.together import Writing
+from portal.threads import on_record
 from portal.threads.access import Access, open_thread
 from portal.threads.inbox import carries_keys, transported
 from portal.threads.joining import joinable
@@ -135,16 +135,7 @@ def _entry(record: Record, actor: Actor) -> Entry:
 
 def _record_reading(session: Session, actor: Actor, access: Access, action: Action, entity: str) -> None:
     thread = access.thread
-    audit.record(
-        session,
-        action,
-        agent=actor.agent,
-        patient_id=thread.patient_id,
-        pharmacy_id=thread.pharmacy_id,
-        on_behalf=actor.on_behalf(thread.patient_id),
-        entity=Entity("Communication", entity),
-        purpose=actor.purpose,
-    )
+    on_record.note(session, actor=actor, thread=thread, action=action, entity=Entity("Communication", entity))
 
 
 def wrote(session: Writing, *, account_id: str, thread: Thread) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from portal import audit, notify
+from portal import notify
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity
 from portal.core import clock
@@ -17,7 +17,7 @@ from portal.e2ee.records import EpochHeader, read_receipt, read_record
 from portal.e2ee.records import Receipt as SignedReceipt
 from portal.e2ee.verify import Place, ThreadState, verify_receipt
 from portal.pharmacies.keys import ServerDirectory
-from portal.threads import tell
+from portal.threads import on_record, tell
 from portal.threads.access import open_thread
 from portal.threads.inbox import transported
 from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
@@ -64,15 +64,12 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
     else:
         _keep(session, actor, thread, receipt, raw)
     _move_position(session, actor, thread, receipt.kind, receipt.seq)
-    audit.record(
+    on_record.note(
         session,
-        Action.RECEIPT_SENT,
-        agent=actor.agent,
-        patient_id=thread.patient_id,
-        pharmacy_id=thread.pharmacy_id,
-        on_behalf=actor.on_behalf(thread.patient_id),
+        actor=actor,
+        thread=thread,
+        action=Action.RECEIPT_SENT,
         entity=Entity("Communication", f"{thread_id}.{receipt.seq}"),
-        purpose=actor.purpose,
         detail={"kind": receipt.kind},
     )
     return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)

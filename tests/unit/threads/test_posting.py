@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import func, select
 from world_threads import Threads, body
 
+from portal.accounts import names
+from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
@@ -13,7 +15,7 @@ from portal.e2ee.encoding import b64
 from portal.e2ee.records import ReceiptKind, Role, read_record
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies.topics import Topic
-from portal.threads import reading
+from portal.threads import inbox, reading
 from portal.threads.tables import AcceptedKey, InboxRow, Record, Thread
 
 COUNTED = (Thread, Record, AcceptedKey, AuditEvent, OutboxJob)
@@ -329,3 +331,26 @@ def test_who_joined_the_team_later_reads_what_was_said_before_and_it_counts_as_r
     with threads.world.database.transaction() as session:
         opened = reading.open_for_reading(session, actor=threads.keys.actor("alice"), thread_id=posted.thread_id)
     assert opened.receipts == ()
+
+
+def test_a_list_names_the_patient_also_when_the_account_was_closed(threads: Threads) -> None:
+    threads.start("alice", "alice", "Hello.")
+    with threads.world.database.transaction() as session:
+        session.get_one(Account, threads.world.accounts["alice"]).disabled_at = clock.now()
+    with threads.world.database.transaction() as session:
+        actor = threads.keys.actor("bob")
+        (head,) = inbox.page(session, actor=actor, reader=None, pharmacy_id=None, after=None).items
+        assert head.patient_name == "Alice"
+        assert names.selves(session, [threads.world.patients["alice"]]) == {}
+
+
+def test_changes_come_in_portions_and_say_when_there_are_more(threads: Threads) -> None:
+    for text in ("One.", "Two."):
+        threads.start("alice", "alice", text)
+    team = "riverside_pharmacists"
+    with threads.world.database.transaction() as session:
+        actor = threads.keys.actor("bob")
+        first = inbox.changes(session, actor=actor, since={team: 0}, limit=1)
+        rest = inbox.changes(session, actor=actor, since=first.cursor, limit=1)
+    assert (len(first.items), first.cursor[team], first.more) == (1, 1, True)
+    assert (len(rest.items), rest.cursor[team], rest.more) == (1, 2, False)
