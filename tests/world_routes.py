@@ -20,23 +20,12 @@ from portal.accounts import patients
 from portal.accounts.tables import SealedObject
 from portal.core import clock, ids
 from portal.core.database import Database
-from portal.core.settings import Settings
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import care
 from portal.threads.tables import Attachment, AttachmentPart
 
 MATRIX: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text("utf-8"))
 UNKNOWN = "f" * 32
-
-
-def portal_app(settings: Settings, database: Database, **adapters: object) -> Flask:
-    """The whole portal with these adapters, and a built client that has every file."""
-    from portal.app import create_app  # only tests of the web layer pay for importing it
-
-    made = create_app(settings, database=database, adapters=adapters)
-    made.testing = True
-    made.jinja_env.globals.update(asset_url=lambda name: f"/static/{name}", asset_integrity=lambda name: "sha384-test")
-    return made
 
 
 @dataclass

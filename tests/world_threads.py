@@ -1,10 +1,11 @@
 """Threads for the people of `world`: sealed as a browser seals them, posted through the portal's own functions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.orm import Session
 from world_keys import Keys
 
 from portal.core import clock, ids
@@ -16,12 +17,44 @@ from portal.e2ee.verify import Head, ThreadState, verify_thread
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import TEAM_OF_TOPIC, Topic, team_id
 from portal.threads import inbox, posting, reading, receipts
+from portal.threads.tables import InboxCounter, InboxRow, Thread
 
 
 def body(text: str) -> tuple[bytes, str]:
     """A text body and its id, which is the Idempotency-Key."""
     key = ids.random_id()
     return json.dumps({"id": key, "type": "text", "text": text}).encode(), key
+
+
+def thread_by_hand(session: Session, *, patient_id: str, created_by: str, inboxes: Iterable[str], **more: Any) -> str:
+    """A thread with Riverside as rows alone, sealed to nobody, in these inboxes; `more` are columns. Gives its id."""
+    thread_id, now = ids.random_id(), clock.now()
+    columns = {"head_seq": 2, "head": "", "epoch": 1, "members": [], "state": {}, "created_at": now, **more}
+    session.add(
+        Thread(
+            id=thread_id,
+            pharmacy_id="riverside",
+            patient_id=patient_id,
+            topic=Topic.MEDICINE.value,
+            created_by=created_by,
+            **columns,
+        )
+    )
+    session.flush()
+    for reader in inboxes:
+        if session.get(InboxCounter, ("riverside", reader)) is None:
+            session.add(InboxCounter(pharmacy_id="riverside", reader_id=reader, change_no=1))
+        session.add(
+            InboxRow(
+                pharmacy_id="riverside",
+                reader_id=reader,
+                thread_id=thread_id,
+                last_at=now,
+                last_seq=columns["head_seq"],
+                change_no=1,
+            )
+        )
+    return thread_id
 
 
 class Readers(ServerDirectory):

@@ -10,10 +10,22 @@ from werkzeug.test import TestResponse
 from world import World
 
 from portal.core import clock
+from portal.core.database import Database
+from portal.core.settings import Settings
 from portal.identity import sessions
 from portal.identity.sessions import Proof
 
 ORIGIN = "http://localhost"
+
+
+def portal_app(settings: Settings, database: Database, **adapters: object) -> Flask:
+    """The whole portal with stand-ins for what lies outside, and a built client that has every file."""
+    from portal.app import create_app  # only tests of the web layer pay for importing it
+
+    made = create_app(settings, database=database, adapters=adapters)
+    made.testing = True
+    made.jinja_env.globals.update(asset_url=lambda name: f"/static/{name}", asset_integrity=lambda name: "sha384-test")
+    return made
 
 
 class Browser:

@@ -1,5 +1,6 @@
 """Reading a patient's medicines: who may, what goes on record, what the desk sees."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -90,6 +91,14 @@ def test_frank_at_the_desk_sees_orders_but_no_medicine_by_any_way(world: World, 
     assert panel["conditions"] == panel["labs"] == panel["vitals"] == []
     assert [one["title"] for one in panel["orders"]] == ["Order 1042"]
     assert "metformin" not in str(panel).lower()
+
+
+def test_an_order_is_done_when_the_pharmacy_or_else_the_ehr_says_so(world: World, ehr: FakeEhr) -> None:
+    (order,) = read(world, ehr, "alice").context.orders
+    assert not order.is_done
+    assert replace(order, state="delivered").is_done
+    assert replace(order, state="", status="completed").is_done
+    assert not replace(order, state="shipped", status="completed").is_done
 
 
 def test_an_entry_of_another_patient_is_recorded_and_not_shown(world: World, ehr: FakeEhr) -> None:

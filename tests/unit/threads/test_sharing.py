@@ -2,12 +2,13 @@
 
 import pytest
 from world import World, build
+from world_threads import thread_by_hand
 
-from portal.core import clock, ids
+from portal.core import clock
 from portal.core.database import Database
 from portal.pharmacies import care, directory
 from portal.threads.sharing import who_shares
-from portal.threads.tables import InboxRow, Record, Thread
+from portal.threads.tables import Record
 
 TEAM = "riverside_pharmacists"
 
@@ -20,24 +21,11 @@ def world(database: Database) -> World:
 @pytest.fixture
 def thread(world: World) -> str:
     """A thread of Alice with the team, in which Bob has written."""
-    thread = ids.random_id()
+    alice = world.accounts["alice"]
     with world.database.transaction() as session:
-        session.add(
-            Thread(
-                id=thread,
-                pharmacy_id="riverside",
-                patient_id=world.patients["alice"],
-                topic="medicine",
-                created_by=world.accounts["alice"],
-                created_at=clock.now(),
-                head_seq=1,
-                head="",
-                epoch=1,
-                members=[],
-                state={},
-            )
+        thread = thread_by_hand(
+            session, patient_id=world.patients["alice"], created_by=alice, inboxes=[alice, TEAM], head_seq=1
         )
-        session.flush()
         session.add(
             Record(
                 pharmacy_id="riverside",
@@ -50,17 +38,6 @@ def thread(world: World) -> str:
                 received_at=clock.now(),
             )
         )
-        for reader in (world.accounts["alice"], TEAM):
-            session.add(
-                InboxRow(
-                    pharmacy_id="riverside",
-                    reader_id=reader,
-                    thread_id=thread,
-                    last_at=clock.now(),
-                    last_seq=1,
-                    change_no=1,
-                )
-            )
         care.end(session, actor=world.actor("alice"), patient_id=world.patients["alice"], pharmacy_id="riverside")
     return thread
 

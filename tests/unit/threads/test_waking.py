@@ -2,13 +2,13 @@
 
 import pytest
 from world import World, build
+from world_threads import thread_by_hand
 
 from portal.accounts.directory import CHANGED_JOB
-from portal.core import clock, ids
+from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.outbox import Job
-from portal.threads.tables import InboxCounter, InboxRow, Thread
 from portal.threads.waking import Waking
 
 TEAM = "riverside_pharmacists"
@@ -21,37 +21,15 @@ def world(database: Database) -> World:
 
 def add_thread(world: World, patient: str, *, waits: bool, members: tuple[tuple[str, str], ...] = ()) -> str:
     """A thread about a patient in the inbox of the team; `members` of the patient's side, each with a role."""
-    thread = ids.random_id()
     with world.database.transaction() as session:
-        session.add(
-            Thread(
-                id=thread,
-                pharmacy_id="riverside",
-                patient_id=world.patients[patient],
-                topic="medicine",
-                created_by=world.accounts["bob"],
-                created_at=clock.now(),
-                head_seq=2,
-                head="",
-                epoch=1,
-                members=[{"id": world.accounts[name], "role": role, "gen": 1} for name, role in members],
-                state={},
-                waits_for_keys=waits,
-            )
+        return thread_by_hand(
+            session,
+            patient_id=world.patients[patient],
+            created_by=world.accounts["bob"],
+            inboxes=[TEAM],
+            waits_for_keys=waits,
+            members=[{"id": world.accounts[name], "role": role, "gen": 1} for name, role in members],
         )
-        if session.get(InboxCounter, ("riverside", TEAM)) is None:
-            session.add(InboxCounter(pharmacy_id="riverside", reader_id=TEAM, change_no=1))
-        session.add(
-            InboxRow(
-                pharmacy_id="riverside",
-                reader_id=TEAM,
-                thread_id=thread,
-                last_at=clock.now(),
-                last_seq=2,
-                change_no=1,
-            )
-        )
-    return thread
 
 
 def test_only_the_threads_that_wait_for_her_are_told(world: World) -> None:

@@ -10,7 +10,8 @@ import pytest
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
 from werkzeug.test import TestResponse
-from world_routes import MATRIX, UNKNOWN, Scene, ask, furnish, portal_app, routes_of, scene_of, statements
+from world_routes import MATRIX, UNKNOWN, Scene, ask, furnish, routes_of, scene_of, statements
+from world_web import portal_app
 
 from portal.audit import flush_refusals
 from portal.core import ids

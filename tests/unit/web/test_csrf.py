@@ -7,8 +7,8 @@ import pytest
 from ehr_fakes import FakeEhr, context_of
 from sqlalchemy import select
 from werkzeug.test import TestResponse
-from world_routes import MATRIX, Scene, fill, furnish, path_of, portal_app, scene_of
-from world_web import ORIGIN, Browser
+from world_routes import MATRIX, Scene, fill, furnish, path_of, scene_of
+from world_web import ORIGIN, Browser, portal_app
 
 from portal.core.database import Base, Database
 from portal.core.settings import Settings

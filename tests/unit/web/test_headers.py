@@ -6,8 +6,8 @@ import pytest
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
 from werkzeug.test import TestResponse
-from world_routes import MATRIX, UNKNOWN, Scene, ask, portal_app, scene_of
-from world_web import Browser
+from world_routes import MATRIX, UNKNOWN, Scene, ask, scene_of
+from world_web import Browser, portal_app
 
 from portal.core.database import Database
 from portal.core.errors import Unavailable

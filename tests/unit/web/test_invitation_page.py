@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 from world import World, add_account, build
-from world_web import ORIGIN, Browser
+from world_web import ORIGIN, Browser, portal_app
 
 from portal.accounts import invitations
 from portal.accounts.roles import Role
@@ -60,12 +60,7 @@ def world(database: Database) -> World:
 
 @pytest.fixture
 def app(settings: Settings, database: Database, ehr: PeopleEhr, world: World) -> Flask:
-    from portal.app import create_app
-
-    made = create_app(settings, database=database, adapters={"ehr": ehr})
-    made.testing = True
-    made.jinja_env.globals.update(asset_url=lambda name: f"/static/{name}", asset_integrity=lambda name: "sha384-test")
-    return made
+    return portal_app(settings, database, ehr=ehr)
 
 
 @pytest.fixture

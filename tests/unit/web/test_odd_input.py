@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
-from world_routes import MATRIX, Scene, path_of, portal_app, scene_of
-from world_web import ORIGIN, Browser
+from world_routes import MATRIX, Scene, path_of, scene_of
+from world_web import ORIGIN, Browser, portal_app
 
 from portal.core.database import Database
 from portal.core.settings import Settings

@@ -14,9 +14,9 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from world_keys import Keys
-from world_routes import MATRIX, UNKNOWN, Scene, ask, path_of, portal_app, routes_of, scene_of, statements
+from world_routes import MATRIX, UNKNOWN, Scene, ask, path_of, routes_of, scene_of, statements
 from world_threads import Threads
-from world_web import ORIGIN, Browser
+from world_web import ORIGIN, Browser, portal_app
 
 import portal
 from portal.core import logs, texts

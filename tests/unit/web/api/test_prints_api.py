@@ -7,7 +7,7 @@ from sqlalchemy import select
 from world import World
 from world_keys import Keys
 from world_threads import Threads
-from world_web import Browser
+from world_web import Browser, portal_app
 
 from portal.audit.tables import AuditEvent
 from portal.core.database import Database
@@ -33,12 +33,7 @@ def world(threads: Threads) -> World:
 
 @pytest.fixture
 def app(settings: Settings, database: Database, world: World) -> Flask:
-    from portal.app import create_app
-
-    made = create_app(settings, database=database, adapters={"ehr": FakeEhr({"alice": context_of("alice")})})
-    made.testing = True
-    made.jinja_env.globals.update(asset_url=lambda name: f"/static/{name}", asset_integrity=lambda name: "sha384-test")
-    return made
+    return portal_app(settings, database, ehr=FakeEhr({"alice": context_of("alice")}))
 
 
 def printed(database: Database) -> list[tuple[str | None, str | None, str | None]]:

@@ -11,9 +11,8 @@ import pytest
 from flask import Flask
 from world import World, build
 from world_keys import Keys
-from world_routes import portal_app
 from world_threads import Threads, body
-from world_web import Browser
+from world_web import Browser, portal_app
 
 from portal.accounts.roles import Role
 from portal.core import clock

@@ -6,7 +6,7 @@ import pytest
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
 from world import World, build
-from world_web import Browser
+from world_web import Browser, portal_app
 
 from portal.core.database import Database
 from portal.core.settings import Settings
@@ -24,12 +24,7 @@ def ehr() -> FakeEhr:
 
 @pytest.fixture
 def app(settings: Settings, database: Database, ehr: FakeEhr, world: World) -> Flask:
-    from portal.app import create_app
-
-    made = create_app(settings, database=database, adapters={"ehr": ehr})
-    made.testing = True
-    made.jinja_env.globals.update(asset_url=lambda name: f"/static/{name}", asset_integrity=lambda name: "sha384-test")
-    return made
+    return portal_app(settings, database, ehr=ehr)
 
 
 @pytest.fixture
