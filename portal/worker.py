@@ -24,7 +24,7 @@ from portal.core.ids import random_id
 from portal.identity import sessions
 from portal.notify.mail import Mailer, mailer
 from portal.notify.notices import KIND, MessageNotice
-from portal.outbox import Runner, letters
+from portal.outbox import Runner, dead_letters
 from portal.outbox.runner import Handler
 from portal.pharmacies import last_days, staff_invitations
 from portal.threads import attachments, notices, retention
@@ -173,7 +173,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
 
     def old_rows() -> None:
         with database.transaction() as session:
-            letters.prune(session)
+            dead_letters.prune(session)
             retention.forget_accepted_keys(session)
             staff_invitations.forget_unused(session)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
-from portal.audit.shapes import APPLICATION, SHAPES, Code, Kind, Shape
+from portal.audit.fhir_shapes import APPLICATION, SHAPES, Code, Kind, Shape
 from portal.audit.vocabulary import Action
 
 BALP = "https://profiles.ihe.net/ITI/BALP/CodeSystem"

@@ -1,6 +1,6 @@
 """The words of the audit record: what can happen, how it ended, and why it was done.
 
-A word never changes its meaning once a row carries it; portal/audit/shapes.py says how each becomes FHIR.
+A word never changes its meaning once a row carries it; portal/audit/fhir_shapes.py says how each becomes FHIR.
 """
 
 from enum import StrEnum

@@ -23,7 +23,7 @@ from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import EndedBy
 from portal.notify.mail import FileMailer
-from portal.outbox import letters
+from portal.outbox import dead_letters
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import profiles
 from portal.web import health
@@ -84,7 +84,7 @@ def room() -> str:
             .order_by(OutboxJob.due_at)
             .limit(JOBS)
         ).all()
-        dead = letters.dead_letters(session)
+        dead = dead_letters.find(session)
     sandbox = _sandbox()
     return render_template(
         "demo/room.html",

@@ -11,7 +11,7 @@ from portal.accounts import invitations, recovery
 from portal.core import settings
 from portal.core.database import Base
 from portal.identity import sessions
-from portal.outbox import letters
+from portal.outbox import dead_letters
 from portal.pharmacies import staff_invitations
 from portal.threads import attachments, retention
 
@@ -57,7 +57,7 @@ def test_every_table_has_its_line() -> None:
     [
         ("accepted_key", retention.KEEP_ACCEPTED_KEYS, "30 days"),
         ("login_session", sessions.KEEP_ENDED, "30 days"),
-        ("outbox_job", letters.KEEP_FINISHED, "7 days"),
+        ("outbox_job", dead_letters.KEEP_FINISHED, "7 days"),
         ("attachment", attachments.ORPHAN_AGE, "24 hours"),
         ("redeem_failure", invitations.CLOSED, "15 minutes"),
         ("recovery_read", recovery.DAY, "24 hours"),

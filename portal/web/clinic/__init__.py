@@ -2,6 +2,6 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import office, operator, pharmacy
+from portal.web.clinic import operator, pharmacy, privacy_office
 
-blueprints: tuple[Blueprint, ...] = (office.blueprint, operator.blueprint, pharmacy.blueprint)
+blueprints: tuple[Blueprint, ...] = (privacy_office.blueprint, operator.blueprint, pharmacy.blueprint)

@@ -8,7 +8,7 @@ from portal.accounts.roles import Role
 from portal.audit.tables import AuditCheckpoint
 from portal.core.errors import BadInput
 from portal.core.settings import Settings
-from portal.outbox import letters
+from portal.outbox import dead_letters
 from portal.web.acting import roles_only
 from portal.web.wiring import services
 
@@ -23,8 +23,8 @@ def overview() -> str:
     """How the server stands."""
     settings = services().settings
     with services().database.reading() as session:
-        dead = letters.dead_letters(session, after=request.args.get("after", ""))
-        backlog = letters.backlog(session)
+        dead = dead_letters.find(session, after=request.args.get("after", ""))
+        backlog = dead_letters.backlog(session)
         checkpoint = session.scalar(select(AuditCheckpoint).order_by(AuditCheckpoint.size.desc()).limit(1))
     return render_template(
         "operator/overview.html",
@@ -40,7 +40,7 @@ def overview() -> str:
 @roles_only(Role.OPERATOR)
 def decide() -> ResponseReturnValue:
     """Try a dead letter again, or give it up."""
-    acts = {"retry": letters.retry, "give-up": letters.give_up}
+    acts = {"retry": dead_letters.retry, "give-up": dead_letters.give_up}
     act = acts.get(request.form.get("act", ""))
     if act is None:
         raise BadInput("bad-field")

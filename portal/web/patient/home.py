@@ -8,7 +8,7 @@ from portal.care.context import note_print
 from portal.e2ee.recovery import Method
 from portal.threads import inbox
 from portal.web.acting import current_actor, roles_only
-from portal.web.patient import whose
+from portal.web.patient import chosen
 from portal.web.public.frame import current_frame
 from portal.web.wiring import services
 
@@ -20,7 +20,7 @@ blueprint = Blueprint("patient", __name__)
 def home() -> str:
     """Ask a question, what waits, medicines with "as of", open orders."""
     actor = current_actor()
-    shown = whose.view(actor)
+    shown = chosen.view(actor)
     with services().database.reading() as session:
         ways = recovery.ways(session, actor.account_id)
         waiting = inbox.awaiting_count(session, actor=actor)
@@ -37,7 +37,7 @@ def home() -> str:
 @roles_only(Role.PATIENT)
 def medicines() -> str:
     """All medicines, now and before."""
-    return render_template("patient/medicines.html", shown=whose.view(current_actor()))
+    return render_template("patient/medicines.html", shown=chosen.view(current_actor()))
 
 
 @blueprint.get("/medicines/print")
@@ -45,7 +45,7 @@ def medicines() -> str:
 def medicines_print() -> str:
     """The list to carry along; that it was printed is on record."""
     actor = current_actor()
-    shown = whose.view(actor)
+    shown = chosen.view(actor)
     profile = current_frame().profile
     if shown.patient is not None and shown.panel is not None and profile is not None:
         with services().database.transaction() as session:
@@ -57,4 +57,4 @@ def medicines_print() -> str:
 @roles_only(Role.PATIENT)
 def orders() -> str:
     """All orders with their state."""
-    return render_template("patient/orders.html", shown=whose.view(current_actor()))
+    return render_template("patient/orders.html", shown=chosen.view(current_actor()))

@@ -10,7 +10,7 @@ from portal.privacy.record import look
 from portal.web import pages
 from portal.web.acting import current_actor
 from portal.web.json import query_int, stamp
-from portal.web.patient import whose
+from portal.web.patient import chosen
 from portal.web.record_words import Line, in_words
 from portal.web.wiring import services
 
@@ -63,7 +63,7 @@ def visits(lines: list[Line]) -> list[Visit]:
 @blueprint.get("/record")
 def who_looked() -> str:
     """The page."""
-    patient, choices = whose.chosen(current_actor())
+    patient, choices = chosen.person(current_actor())
     before, others = query_int("before"), request.args.get("who") == "others"
     lines, following = _lines(patient.patient_id, before, others=others) if patient is not None else ([], None)
     days: dict[str, list[Visit]] = {}

@@ -15,8 +15,8 @@ from portal import audit
 from portal.audit import Action, Agent, Entity, Outcome, Purpose
 from portal.audit.balp import Frame, audit_event
 from portal.audit.export import export
+from portal.audit.fhir_shapes import SHAPES
 from portal.audit.record import Act
-from portal.audit.shapes import SHAPES
 from portal.core import clock
 from portal.core.database import Database
 

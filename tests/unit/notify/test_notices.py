@@ -12,7 +12,7 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.notify.mail import Mail, MailDelayed, MailRefused
 from portal.notify.notices import KIND, MessageNotice, Recipient
-from portal.outbox import Runner, letters
+from portal.outbox import Runner, dead_letters
 
 ALICE, ROSA = "a" * 32, "e" * 32
 THREAD, OTHER = "f" * 32, "0" * 32
@@ -147,7 +147,7 @@ def test_a_refused_mailbox_is_a_dead_letter(world: World) -> None:
     world.message()
     assert world.passes(200) == []
     with world.database.reading() as session:
-        assert [letter.last_error for letter in letters.dead_letters(session)] == ["recipient-550"]
+        assert [letter.last_error for letter in dead_letters.find(session)] == ["recipient-550"]
 
 
 def test_a_second_run_of_the_same_job_sends_nothing(world: World) -> None:

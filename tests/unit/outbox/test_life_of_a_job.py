@@ -7,7 +7,7 @@ from portal import outbox
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import NotFound
-from portal.outbox import Dead, Job, Retry, Runner, letters
+from portal.outbox import Dead, Job, Retry, Runner, dead_letters
 from portal.outbox.jobs import LIFE, Event, State
 from portal.outbox.runner import LEASE
 from portal.outbox.tables import OutboxJob
@@ -53,9 +53,9 @@ class Story:
             if event is Event.CANCELLED:
                 outbox.cancel(session, "the job")
             elif event is Event.RETRIED:
-                letters.retry(session, self.id)
+                dead_letters.retry(session, self.id)
             else:
-                letters.give_up(session, self.id)
+                dead_letters.give_up(session, self.id)
 
     def _runs(self, event: Event) -> None:
         def handle(_: Job) -> None:

@@ -12,7 +12,7 @@ from portal import outbox
 from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import NotFound, Unavailable
-from portal.outbox import Dead, Job, Retry, Runner, letters
+from portal.outbox import Dead, Job, Retry, Runner, dead_letters
 from portal.outbox.runner import FIRST_PAUSE_SECONDS, LEASE, LONGEST_PAUSE_SECONDS, MOST_ATTEMPTS, pause_after
 
 
@@ -122,28 +122,28 @@ def test_after_the_last_attempt_a_job_is_a_dead_letter_that_an_operator_brings_b
         later(2 * LONGEST_PAUSE_SECONDS)
     assert runner.run_due() == 0
     with database.transaction() as session:
-        (letter,) = letters.dead_letters(session)
+        (letter,) = dead_letters.find(session)
         assert (letter.kind, letter.attempts, letter.last_error) == ("mail", MOST_ATTEMPTS, "ValueError")
-        assert letters.backlog(session).dead == 1
-        letters.retry(session, letter.id)
+        assert dead_letters.backlog(session).dead == 1
+        dead_letters.retry(session, letter.id)
     assert runner.run_due() == 1
     with database.reading() as session:
-        assert letters.dead_letters(session) == []
+        assert dead_letters.find(session) == []
 
 
 def test_a_job_without_hope_is_dead_at_once_and_can_be_given_up(database: Database) -> None:
     put(database, "alice")
     Runner(database, {"mail": Told(Dead("no-such-mailbox"))}).run_due()
     with database.transaction() as session:
-        (letter,) = letters.dead_letters(session)
-        letters.give_up(session, letter.id)
-        assert letters.dead_letters(session) == []
-        for act in (letters.retry, letters.give_up):
+        (letter,) = dead_letters.find(session)
+        dead_letters.give_up(session, letter.id)
+        assert dead_letters.find(session) == []
+        for act in (dead_letters.retry, dead_letters.give_up):
             with pytest.raises(NotFound):
                 act(session, letter.id)
-    later(letters.KEEP_FINISHED.total_seconds() + 1)
+    later(dead_letters.KEEP_FINISHED.total_seconds() + 1)
     with database.transaction() as session:
-        letters.prune(session)
+        dead_letters.prune(session)
         assert session.execute(text("SELECT count(*) FROM outbox_job")).scalar_one() == 0
 
 
@@ -155,11 +155,11 @@ def test_kinds_without_a_handler_wait_for_a_worker_that_knows_them(database: Dat
 
 def test_the_backlog_says_how_long_the_oldest_has_waited(database: Database, tuesday: object) -> None:
     with database.reading() as session:
-        assert letters.backlog(session) == letters.Backlog(0, 0.0, 0)
+        assert dead_letters.backlog(session) == dead_letters.Backlog(0, 0.0, 0)
     put(database, "alice", "bob")
     later(90)
     with database.reading() as session:
-        assert letters.backlog(session) == letters.Backlog(2, 90.0, 0)
+        assert dead_letters.backlog(session) == dead_letters.Backlog(2, 90.0, 0)
 
 
 KILLED = """
@@ -193,7 +193,7 @@ def test_a_job_that_kills_every_worker_ends_as_a_dead_letter(database: Database)
         later(LEASE.total_seconds() + 1)
     assert runner.run_due() == 1
     with database.reading() as session:
-        assert [letter.last_error for letter in letters.dead_letters(session)] == ["worker-lost"]
+        assert [letter.last_error for letter in dead_letters.find(session)] == ["worker-lost"]
 
 
 def test_a_run_that_outlives_its_lease_does_not_close_the_job_of_another(database: Database) -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from portal import outbox
 from portal.core import clock, migrating
 from portal.core.database import Database
-from portal.outbox import Dead, Job, Retry, Runner, letters
+from portal.outbox import Dead, Job, Retry, Runner, dead_letters
 from portal.outbox.runner import LEASE, LONGEST_PAUSE_SECONDS
 
 
@@ -90,8 +90,8 @@ class Outbox(RuleBasedStateMachine):
     @rule()
     def bring_back(self) -> None:
         with self.database.transaction() as session:
-            for letter in letters.dead_letters(session):
-                letters.retry(session, letter.id)
+            for letter in dead_letters.find(session):
+                dead_letters.retry(session, letter.id)
         for number, state in self.state.items():
             if state == "dead":
                 self.state[number], self.attempts[number] = "open", 0
@@ -101,7 +101,7 @@ class Outbox(RuleBasedStateMachine):
         if not hasattr(self, "database"):
             return
         with self.database.reading() as session:
-            dead = len(letters.dead_letters(session))
+            dead = len(dead_letters.find(session))
         assert dead == list(self.state.values()).count("dead")
 
     @rule()

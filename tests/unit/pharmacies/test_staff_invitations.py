@@ -19,7 +19,7 @@ from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, PortalError, StepUpNeeded, TooMany
 from portal.notify.mail import Mail, MailDelayed, MailRefused
-from portal.outbox import Runner, letters
+from portal.outbox import Runner, dead_letters
 from portal.pharmacies import staff_invitations as invitations
 from portal.pharmacies.staff_invitations import LIFE, Event, InvitationMail, Newcomer, State, state_of
 from portal.pharmacies.tables import StaffInvitation
@@ -238,7 +238,7 @@ def test_a_mail_that_fails_says_so_and_can_be_sent_again_at_once(world: World) -
     assert row.failure == "recipient-550"
     assert row.failed_at is not None
     with world.database.reading() as session:
-        assert [one.kind for one in letters.dead_letters(session)] == [invitations.MAIL_JOB]
+        assert [one.kind for one in dead_letters.find(session)] == [invitations.MAIL_JOB]
     post.problem = None
     act(world, invitations.send_again, made)
     deliver(world, post)

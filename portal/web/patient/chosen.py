@@ -33,21 +33,21 @@ class View:
     problem: str | None
 
 
-def chosen(actor: Actor) -> tuple[Person | None, list[Person]]:
+def person(actor: Actor) -> tuple[Person | None, list[Person]]:
     """The patient named by `?for=`, else the first. Raises NotFound for anybody one does not act for."""
     choices = _choices(actor)
     wanted = request.args.get("for")
     if wanted is None:
         return (choices[0] if choices else None), choices
-    for person in choices:
-        if person.patient_id == wanted:
-            return person, choices
+    for one in choices:
+        if one.patient_id == wanted:
+            return one, choices
     raise NotFound()
 
 
 def view(actor: Actor) -> View:
     """The chosen patient with the context, or why there is none now."""
-    patient, choices = chosen(actor)
+    patient, choices = person(actor)
     profile = current_frame().profile
     if patient is None:
         return View(None, [], None, "no-patient")

@@ -16,7 +16,7 @@ from portal.web.json import query_int
 from portal.web.record_words import Line, did, in_words
 from portal.web.wiring import services
 
-blueprint = Blueprint("office", __name__)
+blueprint = Blueprint("privacy_office", __name__)
 
 
 @blueprint.get("/privacy-office")
@@ -30,7 +30,7 @@ def search() -> str:
     rows, following = _find(filters, query_int("before")) if asked and not errors else ([], None)
     later = {name: value for name, value in request.args.items() if name != "before" and value}
     return render_template(
-        "clinic/office.html",
+        "clinic/privacy_office.html",
         asked=asked and not errors,
         errors=errors,
         rows=rows,

@@ -40,7 +40,7 @@ class Backlog:
     dead: int
 
 
-def dead_letters(session: Session, *, after: str = "", limit: int = 50) -> list[DeadLetter]:
+def find(session: Session, *, after: str = "", limit: int = 50) -> list[DeadLetter]:
     """Dead letters by id, those after `after` (keyset)."""
     names = ("id", "kind", "pharmacy_id", "created_at", "dead_at", "attempts", "last_error")
     rows = session.execute(
