@@ -24,6 +24,7 @@ SEED_SECONDS = 60.0
 _UCUM = "http://unitsofmeasure.org"
 _HL7 = "http://terminology.hl7.org/CodeSystem"
 _ROUTES = {"oral": "26643006", "inhaled": "447694001", "injected": "34206005", "skin": "6064005", "tongue": "37839007"}
+_SIGNS = {"Rash": "271807003", "Hives": "126485001", "Anaphylaxis": "39579001", "Skin swelling": "65124004"}
 _TASK_STATUS = {
     "received": "requested",
     "verified": "accepted",
@@ -165,7 +166,9 @@ class _Chapter:
             "recordedDate": self.ago(900),
         }
         if reaction:
-            content["reaction"] = [{"manifestation": [{"text": reaction}]}]
+            content["reaction"] = [
+                {"manifestation": [{**_coded(SNOMED, _SIGNS[reaction], reaction), "text": reaction}]}
+            ]
         if criticality:
             content["criticality"] = criticality
         if category:
@@ -476,7 +479,7 @@ def _walt(today: date) -> _Chapter:
         status = "stopped" if step % 7 == 0 else "completed"
         course = [_take(frequency=2, boundsDuration=week)]
         one.medicine(code, course, name=f"past-{step}", status=status, started=200 + step * 45, repeats=0)
-    one.allergy("387406002", "Allergy to sulfonamide", reaction="Rash", criticality="low", category="medication")
+    one.allergy("91939003", "Allergy to sulfonamide", reaction="Rash", criticality="low", category="medication")
     for step in range(15):
         weight = 80.2 + step * 0.28
         one.observe("29463-7", "Body weight", round(weight, 1), "kg", 58 - step * 4, category="vital-signs")

@@ -4,6 +4,7 @@ Texts are the EHR's own, cleaned and cut; dates are calendar days or UTC-aware i
 "the EHR does not say". `resource` fields hold the exact minimal FHIR resource that a chip carries.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -180,6 +181,8 @@ class Allergy:
     is_active: bool
     recorded_on: str
     none_known: str = ""
+    # The SNOMED CT code of its words and of its reactions, where the EHR gives one.
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

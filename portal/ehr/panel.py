@@ -23,7 +23,7 @@ from portal.ehr.model import (
     Patient,
     PatientContext,
 )
-from portal.ehr.names import medicine_name
+from portal.ehr.names import finding_name, medicine_name
 from portal.ehr.projection import plain_number
 
 FHIR_VERSION = "4.0.1"
@@ -47,7 +47,7 @@ def context_to_json(context: PatientContext, language: str, *, today: date) -> J
         "allergies": {
             "state": str(context.allergy_state),
             "state_key": f"ehr.allergy.state.{context.allergy_state}",
-            "items": [_allergy(one) for one in context.allergies],
+            "items": [_allergy(one, language) for one in context.allergies],
         },
         "conditions": [_condition(one) for one in context.conditions],
         "orders": [_order(order, language) for order in context.orders],
@@ -167,16 +167,16 @@ def _dispense(fill: Dispense, language: str) -> Json:
     }
 
 
-def _allergy(allergy: Allergy) -> Json:
+def _allergy(allergy: Allergy, language: str) -> Json:
     none_known = f"ehr.allergy.none_known.{allergy.none_known}" if allergy.none_known else None
     return {
         "id": allergy.id,
-        "text": allergy.words,
+        "text": finding_name(allergy.words, allergy.codes.get(allergy.words, ""), language),
         "none_known_key": none_known,
         "criticality": _word("ehr.allergy.criticality", allergy.criticality) if allergy.criticality else None,
         "high_risk": allergy.criticality == "high" or allergy.severity == "severe",
         "severity": _word("ehr.allergy.severity", allergy.severity) if allergy.severity else None,
-        "reactions": list(allergy.reactions),
+        "reactions": [finding_name(sign, allergy.codes.get(sign, ""), language) for sign in allergy.reactions],
         "active": allergy.is_active,
         "verification": allergy.verification,
         "recorded_on": allergy.recorded_on or None,

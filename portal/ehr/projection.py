@@ -375,18 +375,20 @@ def _allergy(resource: Json) -> Allergy:
     verification = next((code for _, code, _ in codings(obj(resource, "verificationStatus")) if code), "")
     reactions = list(items(resource, "reaction"))
     severities = [text(reaction, "severity", 20) for reaction in reactions]
-    signs = (words_of(sign) for reaction in reactions for sign in items(reaction, "manifestation"))
+    signs = [sign for reaction in reactions for sign in items(reaction, "manifestation")]
+    named = words_of(concept) or words_of(first(first(resource, "reaction"), "substance"))
     return Allergy(
         id=text(resource, "id", 64),
-        words=words_of(concept) or words_of(first(first(resource, "reaction"), "substance")),
+        words=named,
         criticality=text(resource, "criticality", 40),
-        reactions=tuple(dict.fromkeys(sign for sign in signs if sign))[:10],
+        reactions=tuple(dict.fromkeys(words for sign in signs if (words := words_of(sign))))[:10],
         severity=next((level for level in ("severe", "moderate", "mild") if level in severities), ""),
         kind=text(resource, "type", 20),
         verification=verification,
         is_active=clinical not in ("inactive", "resolved"),
         recorded_on=partial_date(resource, "recordedDate"),
         none_known=_NONE_KNOWN.get(code_in(concept, SNOMED), ""),
+        codes={words_of(one): code for one in (*signs, concept) if (code := code_in(one, SNOMED))},
     )
 
 

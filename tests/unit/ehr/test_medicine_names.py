@@ -1,9 +1,9 @@
-"""The reviewed table of medicine names."""
+"""The reviewed tables of medicines and of allergies."""
 
 import re
 
 from portal.ehr.model import Medication
-from portal.ehr.names import medicine_name, table
+from portal.ehr.names import finding_name, findings, medicine_name, table
 
 # Every code of the demo world; the table must know them all.
 DEMO_CODES = [
@@ -68,3 +68,18 @@ def test_strengths_agree_in_both_languages() -> None:
     for row in table().values():
         numbers = [re.findall(r"\d+(?:\.\d+)?", row[language]) for language in ("en", "es")]
         assert sorted(numbers[0]) == sorted(numbers[1]), row
+
+
+def test_an_allergy_is_told_in_spanish_and_in_english_by_the_words_of_the_ehr() -> None:
+    assert finding_name("Allergy to penicillin", "91936005", "es") == "Alergia a la penicilina"
+    assert finding_name("Allergy to penicillin", "91936005", "en") == "Allergy to penicillin"
+    assert finding_name("Cat dander", "", "es") == "Cat dander"
+    assert finding_name("Cat dander", "999", "es") == "Cat dander"
+
+
+def test_the_table_of_findings_is_whole() -> None:
+    assert len(findings()) >= 25
+    for code, row in findings().items():
+        assert row.keys() == {"snomed", "snomed_name", "es"}
+        assert code.isdecimal()
+        assert all(words.strip() == words != "" for words in row.values())

@@ -347,6 +347,12 @@ def test_dangerous_allergies_come_first_with_their_reactions() -> None:
     assert (found[0].reactions, found[0].severity) == (("Anaphylaxis", "Hives"), "severe")
 
 
+def test_an_allergy_keeps_the_codes_of_its_words_and_signs() -> None:
+    rash = {"manifestation": [{**coded(SNOMED, "271807003", "Eruption of skin"), "text": "Rash"}, {"text": "Hives"}]}
+    found, _ = projection.allergies([allergy("91936005", reaction=[rash])])
+    assert found[0].codes == {found[0].words: "91936005", "Rash": "271807003"}
+
+
 # Orders
 
 
