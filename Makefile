@@ -26,10 +26,11 @@ demo: setup ## the portal with two pharmacies, on http://localhost:5000 (PORT= R
 client: setup-dev ## build the browser client (portal/static)
 	@$(BIN)/python hatch_build.py
 
+# A worker takes a file at a time: the long walks in the browser first, then the many small ones, so that both end together.
 test: setup-dev ## every test that needs no server beside it, a real Chromium included
 	@scripts/chromium.sh
 	$(BIN)/node client/test.mjs
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not services"
 
 # The walks through the demo bring SQLite with them and are the same with servers beside it: `make test` has them.
 test-services: setup-dev ## everything on PostgreSQL, with Redis, HAPI FHIR, Keycloak and a mail server beside it

@@ -16,8 +16,7 @@ from benchmarks.stage import ROOT
 sys.path.insert(0, str(ROOT / "tests/browser"))
 
 from demo_world import sign_in
-from running import start_portal, stop_portal
-from test_vectors_in_chromium import ARGUMENTS, CHROMIUM
+from running import launching, start_portal, stop_portal
 
 FLOOR = ROOT / "benchmarks/floor.html"
 PASSPHRASE = "river lantern copper meadow violin"
@@ -83,7 +82,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="portal-benchmark-") as folder, sync_playwright() as playwright:
         process, address = start_portal(Path(folder))
         try:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            browser = playwright.chromium.launch(**launching())
             walt, bob = (_profile(browser, address) for _ in range(2))
             thread = _come_in(walt, "walt", "/messages")
             _come_in(bob, "bob", "/inbox")

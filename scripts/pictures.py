@@ -4,7 +4,6 @@ A demo portal of its own is started, told its story, looked at from both sides, 
 """
 
 import base64
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
-from running import start_portal, stop_portal  # noqa: E402
+from running import launching, start_portal, stop_portal  # noqa: E402
 
 from portal.demo.people import PASSPHRASE, PASSWORD  # noqa: E402
 
@@ -38,13 +37,10 @@ PACK = """async (address) => {
 def main() -> int:
     """Make all pictures; the number of those that came out too large."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         process, address = start_portal(Path(folder))
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--headless", "--no-sandbox"])
+            browser = playwright.chromium.launch(**launching())
             made = [*of_alice(browser, address), *of_bob(browser, address)]
             browser.close()
         finally:

@@ -4,7 +4,11 @@ Each check gives what it found, one line each; an empty list is good. They run b
 security policy does not bind.
 """
 
+import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page
 
@@ -13,6 +17,8 @@ NARROW = {"width": 320, "height": 640}
 WIDE = {"width": 1280, "height": 900}
 # The smallest side of what patients touch, in CSS pixels (WCAG 2.2, 2.5.5 Target Size, enhanced).
 TARGET = 44
+# How long a page may take to become whole.
+PATIENCE_SECONDS = 30
 
 _SEEN = """
 const how = { visibilityProperty: true, opacityProperty: true };
@@ -28,9 +34,11 @@ const REACHED = [
 const reached = () => [...(modal ?? document).querySelectorAll(REACHED)].filter(seen);
 """
 _CUT = (
-    "() => {"
+    "async () => {"
     + _SEEN
     + """
+// What measures itself has done so by the second frame.
+for (const _ of [1, 2]) await new Promise((drawn) => { requestAnimationFrame(drawn); });
 const found = [];
 const wide = document.documentElement.scrollWidth;
 if (wide > innerWidth) found.push(`the page is ${wide} px wide`);
@@ -74,53 +82,79 @@ _STOPS = (
     + _SEEN
     + """
 const groups = new Set();
-globalThis.__stops = reached().filter((one) => {
+const stops = reached().filter((one) => {
   if (one.type !== "radio") return true;
   const fresh = !groups.has(one.name);
   groups.add(one.name);
   return fresh;
 });
+// What is marked around the thing itself, or around the row, tile or box it stands for.
+const isMarked = (one) => {
+  const around = one.closest("label, .tile, .field, .row, li");
+  return [one, ...(one.labels ?? []), one.parentElement, around].some((each) => {
+    if (each == null) return false;
+    const drawn = getComputedStyle(each);
+    return (drawn.outlineStyle !== "none" && parseFloat(drawn.outlineWidth) > 0) || drawn.boxShadow !== "none";
+  });
+};
+globalThis.__walked?.end.abort();
+const end = new AbortController();
+const marked = stops.map(() => null);
+globalThis.__walked = { end, marked };
+addEventListener("focusin", ({ target: at }) => {
+  const place = stops.findIndex((one) => one === at || (one.type === "radio" && one.name === at.name));
+  if (place >= 0) marked[place] = marked[place] !== false && isMarked(at);
+}, { capture: true, signal: end.signal });
 if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
-return globalThis.__stops.map(name);
+return stops.map(name);
 }"""
 )
-_STOP = """() => {
-const one = document.activeElement;
-const style = getComputedStyle(one);
-// What is marked around the thing itself, or around the row, tile or box it stands for.
-const around = one.closest("label, .tile, .field, .row, li");
-const marked = [one, ...(one.labels ?? []), one.parentElement, around].some((each) => {
-  if (each == null) return false;
-  const drawn = getComputedStyle(each);
-  return (drawn.outlineStyle !== "none" && parseFloat(drawn.outlineWidth) > 0) || drawn.boxShadow !== "none";
-});
-const place = globalThis.__stops.findIndex((each) => each === one || (each.type === "radio" && each.name === one.name));
-return [place, marked];
+# The rules that look at colours. By night the page is the same but for its colours: the only thing that styles ask
+# prefers-color-scheme for are the values of the colours (client/styles/sheets/tokens.css).
+_OF_COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
+_AXE = """async (options) => {
+const { violations } = await axe.run(document, { resultTypes: ["violations"], ...options });
+return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `axe ${id}: ${html.slice(0, 140)}`));
 }"""
+
+
+def lasting(page: Page, check: Callable[[Page], list[str]]) -> list[str]:
+    """What a check finds and goes on finding: a page that is still being drawn may yet become whole."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (found := check(page)) and time.monotonic() < end:
+        page.wait_for_timeout(200)
+    return found
 
 
 def axe(page: Page) -> list[str]:
     """What axe-core finds."""
+    return lasting(page, _axe_now)
+
+
+def _axe_now(page: Page, **options: Any) -> list[str]:
     if not page.evaluate("'axe' in globalThis"):
-        page.evaluate(AXE.read_text("utf-8") + "\n;0")
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [f"axe {one['id']}: {node['html'][:140]}" for one in found["violations"] for node in one["nodes"]]
+        page.evaluate(_axe_core())
+    return list(page.evaluate(_AXE, options))
 
 
-def axe_in_both_themes(page: Page) -> list[str]:
-    """What axe-core finds by day and by night."""
-    found = axe(page)
+@cache
+def _axe_core() -> str:
+    return AXE.read_text("utf-8") + "\n;0"
+
+
+def axe_by_night(page: Page) -> list[str]:
+    """What axe-core finds in the dark colours, of what may differ there."""
     page.emulate_media(color_scheme="dark")
-    found += [f"dark: {one}" for one in axe(page)]
-    page.emulate_media(color_scheme="light")
-    return found
+    try:
+        return [f"dark: {one}" for one in lasting(page, lambda page: _axe_now(page, **_OF_COLOURS))]
+    finally:
+        page.emulate_media(color_scheme="light")
 
 
 def narrow(page: Page) -> list[str]:
     """What does not fit at 320 px with text of double size. The page is narrow afterwards."""
     page.set_viewport_size(NARROW)
     page.evaluate("document.documentElement.dataset.text = 'large'")
-    page.wait_for_timeout(50)
     return list(page.evaluate(_CUT))
 
 
@@ -134,17 +168,15 @@ def small_targets(page: Page) -> list[str]:
 def keyboard(page: Page) -> list[str]:
     """What the Tab key alone does not reach, and where the focus cannot be seen."""
     names: list[str] = page.evaluate(_STOPS)
-    reached: set[int] = set()
-    unmarked: set[int] = set()
-    # Fields for a date or a time have stops of their own inside.
-    for _ in range(4 * len(names) + 8):
-        page.keyboard.press("Tab")
-        place, marked = page.evaluate(_STOP)
-        if place >= 0:
-            reached.add(place)
-            if not marked:
-                unmarked.add(place)
-        if len(reached) == len(names):
+    marked: list[bool | None] = []
+    # One round, with the step out of the page and in again; fields for a date or a time have stops of their own inside.
+    for presses in (len(names) + 2, *[len(names) // 2 + 2] * 6):
+        for _ in range(presses):
+            page.keyboard.press("Tab")
+        marked = page.evaluate("globalThis.__walked.marked")
+        if None not in marked:
             break
-    missed = [f"not reached by Tab: {name}" for index, name in enumerate(names) if index not in reached]
-    return missed + [f"focus not visible: {names[index]}" for index in sorted(unmarked)]
+    found = zip(names, marked, strict=True)
+    return [
+        f"{'not reached by Tab' if mark is None else 'focus not visible'}: {name}" for name, mark in found if not mark
+    ]

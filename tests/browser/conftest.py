@@ -6,42 +6,37 @@ A console error, an uncaught exception, a broken content security policy or a re
 fails the test, unless it said before that it would happen: `complaints.allow(r"status of 404")`.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from complaints import Complaints
-from playwright.sync_api import Browser, BrowserContext, Page
-from running import start_portal, stop_portal
+from demo_world import Demo
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from running import SOON, launching, start_portal, stop_portal
+from stage import Stage, on_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "var" / "screens"
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Nothing but this machine has a name, whatever a page asks for.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-)
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 320, "height": 640}
-WAIT_MILLISECONDS = 15_000
+# How long a test may take, the start of its portal included, before it is taken for one that hangs; in seconds.
+HANGS = 900
+expect.set_options(timeout=SOON)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a browser does takes its time on a busy machine."""
+    for item in items:
+        if item.get_closest_marker("browser") is not None:
+            item.add_marker(pytest.mark.timeout(HANGS))
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """The machine's own Chromium where there is one, else Playwright's."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    return {**browser_type_launch_args, "args": list(FLAGS), **({"executable_path": found} if found else {})}
+    return {**browser_type_launch_args, **launching()}
 
 
 @pytest.fixture
@@ -64,7 +59,7 @@ def person(browser: Browser, complaints: Complaints, portal_url: str) -> Iterato
         if name not in profiles:
             settled = {"base_url": portal_url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
             profiles[name] = browser.new_context(**{**settled, **options})
-            profiles[name].set_default_timeout(WAIT_MILLISECONDS)
+            profiles[name].set_default_timeout(SOON)
             complaints.listen(profiles[name])
         return profiles[name].new_page()
 
@@ -104,6 +99,25 @@ def screens() -> Callable[..., list[Path]]:
         return taken
 
     return take
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A portal for this module alone, so that each story begins with nobody's keys."""
+    folder = tmp_path_factory.mktemp("demo-portal")
+    process, address = start_portal(folder, "--empty")
+    yield Demo(address, folder / "demo-empty" / "portal.sqlite3")
+    stop_portal(process)
+
+
+@pytest.fixture(scope="module")
+def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
+    """A stage for all states of a module; refusals and broken lines are what many of them are made of."""
+    heard = Complaints()
+    heard.allow(r"status of (4\d\d|503)")
+    heard.allow(r"net::ERR_(FAILED|INTERNET_DISCONNECTED)")
+    with on_stage(demo, browser, heard) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,11 @@
 """The demo world as tests of the client use it: a portal of one's own, signing in, what one types there."""
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page
-from running import start_portal, stop_portal
 
 PASSWORD = "demo"
 
@@ -35,15 +32,6 @@ class Demo:
             changed = rows.execute(statement, values).rowcount
         rows.close()
         assert changed > 0
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A portal for this module alone, so that each story begins with nobody's keys."""
-    folder = tmp_path_factory.mktemp("demo-portal")
-    process, address = start_portal(folder, "--empty")
-    yield Demo(address, folder / "demo-empty" / "portal.sqlite3")
-    stop_portal(process)
 
 
 def sign_in(page: Page, login: str, to: str = "/home") -> None:
@@ -81,7 +69,7 @@ def confirm_with(page: Page, code: str) -> None:
     dialog = page.locator("dialog")
     dialog.locator("#secret-code").fill(code)
     dialog.locator("button[type=submit]").click()
-    dialog.wait_for(state="detached", timeout=20_000)
+    dialog.wait_for(state="detached")
 
 
 def team(page: Page, kind: str = "pharmacists") -> Locator:

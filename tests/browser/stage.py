@@ -6,16 +6,16 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from complaints import Complaints
 from demo_world import Demo, confirm_with, get_code, give_password, team
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
+from running import SOON
 
 WIDE = {"width": 1280, "height": 900}
-# Two cores may be busy with other tests.
-WAIT_MILLISECONDS = 30_000
 
 
 class Stage:
@@ -28,6 +28,7 @@ class Stage:
         self._contexts: dict[str, BrowserContext] = {}
         self._pages: dict[str, Page] = {}
         self._signed_in: set[str] = set()
+        self._ready: set[str] = set()
         self.codes: dict[str, str] = {}
         self.kept: dict[str, str] = {}
 
@@ -36,7 +37,7 @@ class Stage:
         if profile not in self._pages:
             settled = {"base_url": self.demo.url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
             context = self._browser.new_context(**{**settled, **options})
-            context.set_default_timeout(WAIT_MILLISECONDS)
+            context.set_default_timeout(SOON)
             self.complaints.listen(context)
             self._contexts[profile] = context
             self._pages[profile] = context.new_page()
@@ -51,10 +52,15 @@ class Stage:
         self._pages.pop(profile)
         self._contexts.pop(profile).close()
         self._signed_in.discard(profile)
+        self._ready.discard(profile)
 
     def offline(self, profile: str) -> None:
-        """Cut the line of a profile until its page is asked for again."""
+        """Cut the line of a profile, until `online` or until its page is asked for again."""
         self._contexts[profile].set_offline(True)
+
+    def online(self, profile: str) -> None:
+        """The line of a profile is back."""
+        self._contexts[profile].set_offline(False)
 
     def at(self, profile: str, path: str, *, login: str | None = None) -> Page:
         """`profile` at `path`, signed in as the person of that name (or `login`)."""
@@ -71,11 +77,23 @@ class Stage:
     def with_keys(self, profile: str, path: str) -> Page:
         """As `at`; waits until the client's page stands at `path`, first keys being made on the way."""
         page = self.at(profile, path)
-        end = time.monotonic() + WAIT_MILLISECONDS / 1000
+        end = time.monotonic() + SOON / 1000
         while not _stands_at(page, path.partition("?")[0]):
             assert time.monotonic() < end, f"{profile} does not come to {path} but is at {page.url}"
             page.wait_for_timeout(50)
         return page
+
+    def ready(self, profile: str) -> Page:
+        """The page of somebody who has signed in and has keys, empty: what is put in its way holds for the next one."""
+        if profile not in self._ready:
+            self.with_keys(profile, "/devices")
+            self._ready.add(profile)
+        return shown(self.page(profile), "about:blank")
+
+    def tab(self, profile: str) -> Page:
+        """One more tab of somebody who has signed in and has keys; whoever asks for it closes it."""
+        self.ready(profile)
+        return self._contexts[profile].new_page()
 
     def with_code(self, who: str) -> str:
         """The recovery code of somebody, made at the first time."""
@@ -91,6 +109,22 @@ class Stage:
         team(page, kind).get_by_role("button", name="Found this team").click()
         confirm_with(page, code)
         expect(team(page, kind)).to_have_attribute("data-gen", "1")
+
+    def founded(self) -> None:
+        """Bob has founded the pharmacists of Riverside."""
+        if "founded" not in self.kept:
+            self.found_team("bob")
+            self.kept["founded"] = "yes"
+
+    def joined(self, login: str, yes: bool) -> None:
+        """Whether the account of somebody who has signed in is joined to its patient."""
+        self.at(login, "/account")
+        ends = None if yes else datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self.write(
+            "UPDATE relation SET ends_at = ? WHERE account_id = (SELECT id FROM account WHERE email = ?)",
+            ends,
+            f"{login}@demo.example",
+        )
 
     def ehr(self, mode: str, delay: float | None = None) -> None:
         """Make the FHIR sandbox `normal`, `slow` (by `delay` seconds), `down` or `conflict`."""
@@ -118,7 +152,9 @@ class Stage:
         return found
 
     def close(self) -> None:
-        """End all browser profiles."""
+        """End all browser profiles; what was still on its way through a state's hands is nobody's loss."""
+        for page in self._pages.values():
+            page.unroute_all(behavior="ignoreErrors")
         for context in self._contexts.values():
             context.close()
 
@@ -140,6 +176,12 @@ def on_stage(demo: Demo, browser: Browser, complaints: Complaints) -> Iterator[S
         yield stage
     finally:
         stage.close()
+
+
+def shown(page: Page, path: str) -> Page:
+    """The page at a path."""
+    page.goto(path)
+    return page
 
 
 def answer_with(page: Page, pattern: str, change: Callable[[Any], Any]) -> None:

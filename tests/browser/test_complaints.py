@@ -40,8 +40,8 @@ def test_what_goes_wrong_in_a_page_is_heard(
 ) -> None:
     httpserver.expect_request("/").respond_with_data(html, content_type="text/html", headers=POLICY)
     page.goto(httpserver.url_for("/"))
-    page.wait_for_timeout(200)
-    assert any(words in complaint for complaint in heard.unexpected())
+    while not any(words in complaint for complaint in heard.unexpected()):
+        page.wait_for_timeout(50)
     heard.allow(".*")
     assert heard.unexpected() == []
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from checks import NARROW, axe
 from complaints import Complaints
-from demo_world import Demo, demo
+from demo_world import Demo
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from stage import Stage, on_stage
-from talking import SOON, THREAD, ask, hears, said, say
+from talking import THREAD, ask, hears, said, say, send_when_up, sent
 
-__all__ = ["demo"]
 pytestmark = pytest.mark.browser
 
 
@@ -24,7 +23,7 @@ def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     heard.allow(r"status of (401|403|404|409|429|503)")
     heard.allow("net::ERR_FAILED")
     with on_stage(demo, browser, heard) as made:
-        made.found_team("bob")
+        made.founded()
         yield made
     assert heard.unexpected() == []
 
@@ -35,25 +34,25 @@ def row(page: Page, words: str) -> Locator:
 
 
 def test_a_patients_list_says_whose_turn_it_is(stage: Stage) -> None:
-    alice = stage.with_keys("alice", "/home")
-    path = ask(alice, "May I drink coffee with it?")
-    alice.goto("/messages")
-    expect(row(alice, "May I drink coffee")).to_contain_text("Waiting for the pharmacy", timeout=SOON)
+    walt = stage.with_keys("walt", "/home")
+    path = ask(walt, "May I drink coffee with it?")
+    walt.goto("/messages")
+    expect(row(walt, "May I drink coffee")).to_contain_text("Waiting for the pharmacy")
     bob = stage.with_keys("bob", path)
     hears(bob, "May I drink coffee")
-    expect(row(bob, "May I drink coffee")).to_contain_text("Needs an answer", timeout=SOON)
+    expect(row(bob, "May I drink coffee")).to_contain_text("Needs an answer")
     say(bob, "One cup does no harm.")
-    expect(row(alice, "One cup does no harm.")).to_contain_text("Answered", timeout=SOON)
-    alice.goto("/home")
-    expect(alice.locator(".tiles")).to_contain_text("1 message waits for you")
-    alice.goto(path)
-    expect(said(bob, "One cup does no harm.")).to_contain_text("Read by Alice Morgan", timeout=SOON)
-    alice.goto("/home")
-    expect(alice.locator(".tiles")).not_to_contain_text("waits for you")
-    alice.goto("/messages")
-    expect(row(alice, "One cup does no harm.")).to_contain_text("Answered", timeout=SOON)
-    assert alice.get_by_text("Needs an answer").count() == 0
-    assert axe(alice) == []
+    expect(row(walt, "One cup does no harm.")).to_contain_text("Answered")
+    walt.goto("/home")
+    expect(walt.locator(".tiles")).to_contain_text("1 message waits for you")
+    walt.goto(path)
+    expect(said(bob, "One cup does no harm.")).to_contain_text("Read by Walt Brenner")
+    walt.goto("/home")
+    expect(walt.locator(".tiles")).not_to_contain_text("waits for you")
+    walt.goto("/messages")
+    expect(row(walt, "One cup does no harm.")).to_contain_text("Answered")
+    assert walt.get_by_text("Needs an answer").count() == 0
+    assert axe(walt) == []
 
 
 def test_on_a_telephone_the_box_is_small_until_somebody_writes(stage: Stage) -> None:
@@ -85,13 +84,13 @@ def test_on_a_telephone_the_box_is_small_until_somebody_writes(stage: Stage) -> 
 def test_judy_writes_for_rosa_and_everybody_sees_for_whom(stage: Stage) -> None:
     judy, bob = stage.with_keys("judy", "/home"), stage.with_keys("bob", "/inbox")
     judy.goto("/new")
-    expect(judy.get_by_role("heading", name="Who is it for?")).to_be_visible(timeout=SOON)
+    expect(judy.get_by_role("heading", name="Who is it for?")).to_be_visible()
     assert axe(judy) == []
     judy.get_by_text("Rosa Delgado", exact=True).click()
     expect(judy.locator(".for-whom")).to_have_text("For Rosa Delgado")
     judy.get_by_text("My medicine", exact=True).click()
     # What Rosa takes, not what Judy takes.
-    judy.get_by_role("button", name=re.compile("Warfarin")).click(timeout=SOON)
+    judy.get_by_role("button", name=re.compile("Warfarin")).click()
     expect(judy.locator(".for-whom")).to_have_text("For Rosa Delgado")
     say(judy, "She forgot one tablet yesterday.")
     judy.wait_for_url(THREAD)
@@ -102,7 +101,7 @@ def test_judy_writes_for_rosa_and_everybody_sees_for_whom(stage: Stage) -> None:
     row(bob, "She forgot one tablet").click()
     message = said(bob, "She forgot one tablet")
     expect(message).to_contain_text("Judy Delgado")
-    expect(message).to_contain_text("writes for Rosa Delgado", timeout=SOON)
+    expect(message).to_contain_text("writes for Rosa Delgado")
     expect(bob.locator(".patient__name")).to_have_text(re.compile("Rosa"))
     say(bob, "Take the next one as usual.")
     hears(judy, "Take the next one as usual.")
@@ -112,25 +111,23 @@ def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
     judy = stage.with_keys("judy", "/home")
     judy.goto("/new?topic=other&for=me")
     judy.locator(".composer textarea").fill("Begun for me")
-    expect(judy.get_by_text("Draft saved, locked")).to_be_visible(timeout=SOON)
+    expect(judy.get_by_text("Draft saved, locked")).to_be_visible()
     judy.goto("/new?topic=other")
-    judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
+    judy.get_by_text("Rosa Delgado", exact=True).click()
     expect(judy.locator(".for-whom")).to_have_text("For Rosa Delgado")
     # What was begun for one is no draft for the other.
     say(judy, "Her ankles are swollen")
     judy.wait_for_url(THREAD)
     judy.goto("/new?topic=other&for=me")
-    expect(judy.locator(".composer textarea")).to_have_value("Begun for me", timeout=SOON)
+    expect(judy.locator(".composer textarea")).to_have_value("Begun for me")
     say(judy, "A question of my own")
     judy.wait_for_url(THREAD)
     expect(judy.locator(".thread-head .for-whom")).to_have_text("For me")
     judy.goto("/messages")
     sections = judy.locator("main section")
-    expect(sections.filter(has_text="For me").locator(".queue__row")).to_contain_text(
-        ["A question of my own"], timeout=SOON
-    )
+    expect(sections.filter(has_text="For me").locator(".queue__row")).to_contain_text(["A question of my own"])
     rosas = sections.filter(has_text="For Rosa Delgado")
-    expect(rosas.locator(".queue__row").filter(has_text="Her ankles are swollen")).to_be_visible(timeout=SOON)
+    expect(rosas.locator(".queue__row").filter(has_text="Her ankles are swollen")).to_be_visible()
     assert rosas.get_by_text("A question of my own").count() == 0
     assert axe(judy) == []
 
@@ -139,18 +136,19 @@ def test_rosa_reads_what_is_written_for_her_once_she_has_keys(stage: Stage) -> N
     judy = stage.with_keys("judy", "/home")
     stage.with_keys("bob", "/inbox")
     judy.goto("/new?topic=other")
-    judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
+    judy.get_by_text("Rosa Delgado", exact=True).click()
     say(judy, "She sleeps badly")
     judy.wait_for_url(THREAD)
     rosa = stage.with_keys("rosa", "/messages")
     # What her daughter began alone opens to her too: Bob's browser gives her the keys of it.
-    expect(row(rosa, "She sleeps badly")).to_be_visible(timeout=SOON)
-    expect(judy.locator(".readers")).to_contain_text("Rosa Delgado", timeout=SOON)
+    expect(row(rosa, "She sleeps badly")).to_be_visible()
+    expect(judy.locator(".readers")).to_contain_text("Rosa Delgado")
     judy.goto("/new?topic=other")
-    judy.get_by_text("Rosa Delgado", exact=True).click(timeout=SOON)
+    judy.get_by_text("Rosa Delgado", exact=True).click()
     say(judy, "We come on Friday")
     judy.wait_for_url(THREAD)
-    expect(judy.locator(".readers")).to_contain_text("Rosa Delgado", timeout=SOON)
+    sent(judy, "We come on Friday")
+    expect(judy.locator(".readers")).to_contain_text("Rosa Delgado")
     rosa.goto("/thread/" + judy.url.rsplit("/", 1)[1])
     hears(rosa, "We come on Friday")
     expect(said(rosa, "We come on Friday")).to_contain_text("escribe por usted")
@@ -160,7 +158,7 @@ def test_rosa_reads_what_is_written_for_her_once_she_has_keys(stage: Stage) -> N
     for name in ("dave", "carol"):
         other = stage.with_keys(name, "/account")
         other.goto("/thread/" + judy.url.rsplit("/", 1)[1])
-        expect(other.get_by_text("We cannot find this conversation")).to_be_visible(timeout=SOON)
+        expect(other.get_by_text("We cannot find this conversation")).to_be_visible()
 
 
 PART = 1024 * 1024
@@ -169,13 +167,6 @@ PART = 1024 * 1024
 def plan(size: int, name: str = "plan.txt") -> dict[str, Any]:
     """A file that is no picture."""
     return {"name": name, "mimeType": "text/plain", "buffer": bytes(index % 251 for index in range(size))}
-
-
-def send_when_up(page: Page) -> None:
-    """Send once the files are up."""
-    button = page.locator(".composer button[type=submit]")
-    expect(button).not_to_have_attribute("aria-disabled", "true", timeout=SOON)
-    button.click()
 
 
 def test_a_file_goes_on_where_the_line_broke_and_where_the_page_was_left(stage: Stage) -> None:
@@ -203,22 +194,24 @@ def test_a_file_goes_on_where_the_line_broke_and_where_the_page_was_left(stage: 
     expect(alice.get_by_text("Your file is still on its way up")).to_be_visible()
     assert axe(alice) == []
 
+    # The page is left while the line is down.
+    alice.goto("/account")
     alice.unroute("**/api/attachments/*?start=*")
     starts.clear()
     alice.on("request", lambda one: starts.append(int(one.url.rpartition("=")[2])) if "?start=" in one.url else None)
-    alice.reload()
-    expect(alice.locator(".file-row")).to_contain_text("plan.txt", timeout=SOON)
+    alice.goto(path)
+    expect(alice.locator(".file-row")).to_contain_text("plan.txt")
     send_when_up(alice)
     # What had arrived was not sent again.
     assert starts == [2 * PART]
     bob = stage.with_keys("bob", path)
     with bob.expect_download() as coming:
-        bob.get_by_role("button", name=re.compile("plan.txt")).click(timeout=SOON)
+        bob.get_by_role("button", name=re.compile("plan.txt")).click()
     assert coming.value.path().read_bytes() == file["buffer"]
     # Once it is sent nothing of it is kept for the next message.
     alice.reload()
     hears(alice, "Here comes my plan")
-    expect(alice.get_by_role("button", name=re.compile("plan.txt"))).to_be_visible(timeout=SOON)
+    expect(alice.get_by_role("button", name=re.compile("plan.txt"))).to_be_visible()
     assert alice.locator(".file-row").count() == 0
 
 
@@ -240,13 +233,16 @@ def test_a_file_that_was_left_too_early_is_not_lost_in_silence(stage: Stage) -> 
       const account = (await (await fetch("/api/session")).json()).account.id;
       const asked = indexedDB.open(`portal-${account}`);
       const database = await new Promise((resolve) => { asked.onsuccess = () => resolve(asked.result); });
-      const count = database.transaction("drafts").objectStore("drafts").count();
-      return new Promise((resolve) => { count.onsuccess = () => { database.close(); resolve(count.result); }; });
+      const keys = database.transaction("drafts").objectStore("drafts").getAllKeys();
+      const isFile = (key) => key.startsWith("file:");
+      return new Promise((resolve) => {
+        keys.onsuccess = () => { database.close(); resolve(keys.result.filter(isFile).length); };
+      });
     }"""
     while alice.evaluate(kept) == 0:
         alice.wait_for_timeout(50)
     alice.goto(path)
-    expect(alice.locator(".file-row")).to_contain_text("early.txt was not sent", timeout=SOON)
+    expect(alice.locator(".file-row")).to_contain_text("early.txt was not sent")
     expect(alice.get_by_text("Remove it, or add it again.")).to_be_visible()
     alice.get_by_role("button", name="Remove early.txt").click()
     expect(alice.locator(".file-row")).to_have_count(0)
@@ -268,21 +264,22 @@ def test_a_file_is_dropped_pasted_and_not_wanted_after_all(stage: Stage) -> None
     }"""
     for kind in ("dropped", "pasted"):
         alice.evaluate(give, kind)
-        expect(alice.locator(".file-row").filter(has_text=f"{kind}.txt")).to_be_visible(timeout=SOON)
+        expect(alice.locator(".file-row").filter(has_text=f"{kind}.txt")).to_be_visible()
     alice.get_by_role("button", name="Remove pasted.txt").click()
     expect(alice.locator(".file-row").filter(has_text="pasted.txt")).to_have_count(0)
     alice.locator(".composer textarea").fill("One of the two files")
-    expect(alice.get_by_text("Draft saved, locked")).to_be_visible(timeout=SOON)
+    expect(alice.get_by_text("Draft saved, locked")).to_be_visible()
     # A new question keeps its file too when the page is loaded anew.
     alice.reload()
-    expect(alice.locator(".file-row")).to_have_count(1, timeout=SOON)
-    expect(alice.locator(".composer textarea")).to_have_value("One of the two files", timeout=SOON)
+    expect(alice.locator(".file-row")).to_have_count(1)
+    expect(alice.locator(".composer textarea")).to_have_value("One of the two files")
     send_when_up(alice)
     alice.wait_for_url(THREAD)
+    sent(alice, "One of the two files")
     bob = stage.with_keys("bob", "/thread/" + alice.url.rsplit("/", 1)[1])
     hears(bob, "One of the two files")
     with bob.expect_download() as coming:
-        bob.get_by_role("button", name=re.compile("dropped.txt")).click(timeout=SOON)
+        bob.get_by_role("button", name=re.compile("dropped.txt")).click()
     assert coming.value.path().read_bytes() == b"what was dropped"
 
 
@@ -303,10 +300,10 @@ def test_a_telephone_offers_its_camera(stage: Stage) -> None:
     )
     photo = base64.b64decode(drawn)
     camera.set_input_files({"name": "IMG_1.png", "mimeType": "image/png", "buffer": photo})
-    expect(page.locator(".file-row")).to_contain_text("IMG_1", timeout=SOON)
+    expect(page.locator(".file-row")).to_contain_text("IMG_1")
     send_when_up(page)
     page.wait_for_url(THREAD)
-    expect(page.locator("img.bubble__image")).to_be_visible(timeout=SOON)
+    expect(page.locator("img.bubble__image")).to_be_visible()
 
 
 @pytest.mark.parametrize("status", [503, 429])

@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from complaints import Complaints
-from demo_world import Demo, confirm_with, demo, get_code, give_password, sign_in, team
+from demo_world import Demo, confirm_with, get_code, give_password, sign_in, team
 from playwright.sync_api import Locator, Page, Route, expect
 
-__all__ = ["demo"]
 pytestmark = pytest.mark.browser
 Person = Callable[..., Page]
 
@@ -32,7 +31,7 @@ def at(path: str) -> re.Pattern[str]:
 
 def heading(page: Page, words: str) -> None:
     """Wait for the page to say this in its first heading."""
-    expect(page.locator("h1:visible")).to_have_text(words, timeout=15_000)
+    expect(page.locator("h1:visible")).to_have_text(words)
 
 
 def test_alice_has_keys_right_after_her_first_sign_in_without_a_question(person: Person) -> None:
@@ -87,7 +86,7 @@ def test_a_lost_answer_does_not_lose_the_first_keys(person: Person, complaints: 
 
     walt.route("**/api/keys/enrol", lose_the_answer)
     sign_in(walt, "walt", "/devices")
-    expect(walt.get_by_text("We cannot reach the server")).to_be_visible(timeout=15_000)
+    expect(walt.get_by_text("We cannot reach the server")).to_be_visible()
     walt.unroute("**/api/keys/enrol")
     walt.get_by_role("button", name="Try again").last.click()
     walt.wait_for_url(at("/devices"))
@@ -119,7 +118,7 @@ def test_code_and_passphrase_each_bring_everything_back_in_a_fresh_profile(perso
     dave.get_by_role("button", name="Save").click()
     dave.locator("#secret-passphrase").fill(words)
     dave.get_by_role("button", name="Try it now").click()
-    expect(dave.get_by_text("It works")).to_be_visible(timeout=20_000)
+    expect(dave.get_by_text("It works")).to_be_visible()
 
     by_code = person("dave's new phone")
     sign_in(by_code, "dave", "/devices")
@@ -139,10 +138,10 @@ def test_code_and_passphrase_each_bring_everything_back_in_a_fresh_profile(perso
     by_words.get_by_text("Passphrase", exact=True).click()
     by_words.locator("#secret-passphrase").fill("five words that are wrong")
     by_words.get_by_role("button", name="Get my messages back").click()
-    expect(by_words.locator(".summary-errors")).to_contain_text("not your passphrase", timeout=20_000)
+    expect(by_words.locator(".summary-errors")).to_contain_text("not your passphrase")
     by_words.locator("#secret-passphrase").fill(f"  {words}  ")
     by_words.get_by_role("button", name="Get my messages back").click()
-    by_words.wait_for_url(at("/devices"), timeout=20_000)
+    by_words.wait_for_url(at("/devices"))
     expect(by_words.locator("[data-device]")).to_have_count(3)
 
     # The phone is lost: three taps and the code, and it opens nothing any more; the computer needs the code once.
@@ -271,20 +270,20 @@ def test_bob_founds_erin_is_let_in_with_all_history_and_taken_out_again(person: 
     expect(team(bob)).to_have_attribute("data-gen", "3")
     expect(team(bob)).not_to_contain_text("You are the only one")
     # Without loading anything again, with one seal: all three generations open for Erin.
-    expect(team(erin).locator("[data-held]")).to_have_attribute("data-held", "3/3", timeout=20_000)
+    expect(team(erin).locator("[data-held]")).to_have_attribute("data-held", "3/3")
 
     team(erin).get_by_role("button", name="Take out Bob Rivera").click()
     confirm_with(erin, erins)
     expect(team(erin)).to_have_attribute("data-gen", "4")
     bob.reload()
-    expect(team(bob).get_by_role("button", name="Ask to join")).to_be_visible(timeout=15_000)
+    expect(team(bob).get_by_role("button", name="Ask to join")).to_be_visible()
     assert team(bob).locator("[data-held]").count() == 0
 
 
 def test_a_patient_has_no_teams_and_is_told_where_to_go(person: Person) -> None:
     nina = person("nina")
     sign_in(nina, "nina", "/team")
-    expect(nina.get_by_text("Teams are for people who work at a pharmacy.")).to_be_visible(timeout=15_000)
+    expect(nina.get_by_text("Teams are for people who work at a pharmacy.")).to_be_visible()
 
 
 def test_who_lost_everything_starts_again_at_once(person: Person) -> None:
@@ -294,12 +293,12 @@ def test_who_lost_everything_starts_again_at_once(person: Person) -> None:
     fresh = person("alicia's new computer")
     sign_in(fresh, "alicia", "/devices")
     fresh.wait_for_url(at("/recover"))
-    expect(fresh.get_by_text("No recovery code and no passphrase was set")).to_be_visible(timeout=15_000)
+    expect(fresh.get_by_text("No recovery code and no passphrase was set")).to_be_visible()
     fresh.get_by_role("button", name="Start again with new keys").click()
     expect(fresh.get_by_text("First tick the box")).to_be_visible()
     fresh.get_by_text("I understand that this cannot be taken back").click()
     fresh.get_by_role("button", name="Start again with new keys").click()
-    fresh.wait_for_url(at("/devices"), timeout=15_000)
+    fresh.wait_for_url(at("/devices"))
     expect(fresh.locator("[data-device]").filter(has=page_tag(fresh, "This device"))).to_have_count(1)
     expect(fresh.locator("[data-device]").filter(has=page_tag(fresh, "Has old keys"))).to_have_count(1)
     alicia.goto("/devices")

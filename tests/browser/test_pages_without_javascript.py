@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from checks import axe, axe_by_night
 from complaints import Complaints
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 from world import World, build
 from world_web import Browser as SignedIn
@@ -18,7 +18,6 @@ from portal.core.database import Database
 from portal.core.settings import Settings
 
 pytestmark = pytest.mark.browser
-AXE = Path(__file__).resolve().parents[2] / "client/node_modules/axe-core/axe.min.js"
 PUBLIC = [("nobody", path) for path in ("/", "/contact", "/help", "/privacy-policy", "/nothing-here")]
 OWN = [("alice", path) for path in ("/home", "/medicines", "/medicines/print", "/orders", "/record", "/account")]
 STAFF = [("heidi", "/privacy-office?outcome=0"), ("heidi", "/privacy-office?patient=x"), ("ivan", "/operator")]
@@ -44,14 +43,21 @@ def portal(settings: Settings, database: Database) -> Iterator[tuple[str, Flask,
 
 @pytest.fixture
 def visit(browser: Browser, portal: tuple[str, Flask, World], complaints: Complaints) -> Iterator[Callable[..., Page]]:
-    """`visit("alice", "/home", width=320)`: the page in a browser of hers."""
+    """`visit("alice", "/home", width=320)`: the page in the browser of hers that is so wide, and so on."""
     address, app, world = portal
-    contexts = []
+    contexts: dict[str, BrowserContext] = {}
     complaints.allow(r"status of 404")
 
     def go(who: str, path: str, *, width: int = 1280, large: bool = False, **options: Any) -> Page:
+        name = repr((who, width, large, options))
+        if name not in contexts:
+            contexts[name] = opened(who, width=width, large=large, **options)
+        page = contexts[name].new_page()
+        page.goto(address + path)
+        return page
+
+    def opened(who: str, *, width: int, large: bool, **options: Any) -> BrowserContext:
         context = browser.new_context(viewport={"width": width, "height": 800}, **{"locale": "en-US", **options})
-        contexts.append(context)
         complaints.listen(context)
         cookies = [{"name": "portal_text", "value": "large", "url": address}] if large else []
         if who != "nobody":
@@ -60,24 +66,19 @@ def visit(browser: Browser, portal: tuple[str, Flask, World], complaints: Compla
             cookies.append({"name": "portal_session", "value": kept.value, "url": address})
         if cookies:
             context.add_cookies(cookies)
-        page = context.new_page()
-        page.goto(address + path)
-        return page
+        return context
 
     yield go
-    for context in contexts:
+    for context in contexts.values():
         context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(visit: Callable[..., Page], scheme: str) -> None:
+def test_axe_finds_nothing_on_any_page(visit: Callable[..., Page]) -> None:
     findings = {}
     for who, path in PAGES:
-        page = visit(who, path, color_scheme=scheme)
-        page.evaluate(AXE.read_text("utf-8") + "\n;0")
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        findings[path] = [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
-        page.context.close()
+        page = visit(who, path)
+        findings[path] = axe(page) + axe_by_night(page)
+        page.close()
     assert {path: found for path, found in findings.items() if found} == {}
 
 
@@ -87,21 +88,21 @@ def test_nothing_is_cut_off_at_320_px_with_doubled_text(visit: Callable[..., Pag
     for who, path in PAGES:
         page = visit(who, path, width=320, large=True, locale=locale)
         widths[path] = page.evaluate("document.documentElement.scrollWidth")
-        page.context.close()
+        page.close()
     assert {path: width for path, width in widths.items() if width > 320} == {}
 
 
 def test_alice_finds_her_medicines_and_the_phone_without_javascript(visit: Callable[..., Page]) -> None:
     page = visit("alice", "/home", java_script_enabled=False)
-    assert page.get_by_text("Metformin 500 mg, slow-release tablet").first.is_visible()
+    expect(page.get_by_text("Metformin 500 mg, slow-release tablet").first).to_be_visible()
     page.get_by_role("link", name="Open", exact=False).or_(page.get_by_role("link", name="Closed", exact=False)).click()
-    assert page.get_by_role("heading", name="Phone and hours").is_visible()
+    expect(page.get_by_role("heading", name="Phone and hours")).to_be_visible()
 
 
 def test_language_and_large_text_are_one_click_without_javascript(visit: Callable[..., Page]) -> None:
     page = visit("nobody", "/contact", java_script_enabled=False)
     page.get_by_role("button", name="Español").click()
-    assert page.get_by_role("heading", name="Teléfono y horario").is_visible()
+    expect(page.get_by_role("heading", name="Teléfono y horario")).to_be_visible()
     page.get_by_role("button", name="Letra más grande").click()
     page.wait_for_selector("html[data-text=large]")
 
@@ -109,13 +110,13 @@ def test_language_and_large_text_are_one_click_without_javascript(visit: Callabl
 def test_the_first_tab_stop_skips_to_the_main_part(visit: Callable[..., Page]) -> None:
     page = visit("alice", "/medicines")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip"
+    expect(page.locator(".skip")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    expect(page.locator("#main")).to_be_focused()
 
 
 def test_the_menu_of_a_phone_opens_without_javascript(visit: Callable[..., Page]) -> None:
     page = visit("alice", "/home", width=390, java_script_enabled=False)
     page.get_by_text("Menu", exact=True).click()
     page.get_by_role("navigation").get_by_role("link", name="Who looked").click()
-    assert page.get_by_role("heading", name="Who looked at my data").is_visible()
+    expect(page.get_by_role("heading", name="Who looked at my data")).to_be_visible()

@@ -2,7 +2,6 @@
 ML-DSA and without them, as in a browser that has never heard of them."""
 
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,21 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page
+from running import SOON
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
-CHROMIUM = os.environ.get("PORTAL_TEST_CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 # A browser of some years ago: the names of the newer algorithms are unknown to it.
 UNKNOWN = """
@@ -64,17 +53,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Chromium."""
-    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-    yield chromium
-    chromium.close()
-
-
 def _page(browser: Browser, address: str, script: str | None = None) -> Page:
     page = browser.new_context().new_page()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(10 * SOON)
     if script is not None:
         page.add_init_script(script)
     page.goto(address)

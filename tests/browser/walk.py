@@ -1,24 +1,49 @@
-"""Every state of docs/states.md in a real Chromium: it says what is promised, leads on, is fit for everyone."""
+"""The walk through the states of docs/states.md: each says what is promised there, leads on, and is fit for everyone.
+
+A file of states (test_states_*.py) enters a function for each, which says on its own what it needs: any of them runs
+alone, and in any order.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import pytest
-from checks import WIDE, axe, axe_in_both_themes, keyboard, narrow, small_targets
-from complaints import Complaints
-from demo_world import Demo, demo
-from playwright.sync_api import Browser, Page, TimeoutError
-from stage import Stage, on_stage
-from states import STATES
+from checks import WIDE, axe, axe_by_night, keyboard, lasting, narrow, small_targets
+from playwright.sync_api import Page, TimeoutError
+from stage import Stage
 
-__all__ = ["demo"]
-pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "var" / "screens" / "states"
 ROW = re.compile(r"^\| `(?P<name>[a-z-]+)` \| (?P<says>.+?) \| (?P<ways>.+?) \| (?P<how>.+?) \|$", re.MULTILINE)
 QUOTED = re.compile(r"“(.+?)”")
+# A browser that draws many pages at once sometimes forgets a picture; in milliseconds.
+PICTURE_TIMEOUT = 10_000
+Go = Callable[[Stage], Page]
+
+
+@dataclass(frozen=True)
+class State:
+    """One state: its name in docs/states.md and how to get there; `spanish`: it stays the same when loaded anew."""
+
+    name: str
+    go: Go
+    spanish: bool = False
+
+
+class States(dict[str, State]):
+    """The states of one file, by name."""
+
+    def enter(self, name: str, *, spanish: bool = False) -> Callable[[Go], Go]:
+        """Enter a function under the name of its state."""
+
+        def enter(go: Go) -> Go:
+            assert name not in self
+            self[name] = State(name, go, spanish)
+            return go
+
+        return enter
 
 
 @dataclass(frozen=True)
@@ -29,26 +54,11 @@ class Promise:
     ways: list[str]
 
 
+@cache
 def promises() -> dict[str, Promise]:
     """The states of the document."""
     rows = ROW.finditer((ROOT / "docs" / "states.md").read_text("utf-8"))
     return {row["name"]: Promise(QUOTED.findall(row["says"]), QUOTED.findall(row["ways"])) for row in rows}
-
-
-@pytest.fixture(scope="module")
-def heard() -> Complaints:
-    """What the browsers of the stage complain about; refusals are what many states are made of."""
-    kept = Complaints()
-    kept.allow(r"status of (4\d\d|503)")
-    kept.allow(r"net::ERR_(FAILED|INTERNET_DISCONNECTED)")
-    return kept
-
-
-@pytest.fixture(scope="module")
-def stage(demo: Demo, browser: Browser, heard: Complaints) -> Iterator[Stage]:
-    """One stage for all states."""
-    with on_stage(demo, browser, heard) as made:
-        yield made
 
 
 def missing(page: Page, promise: Promise) -> list[str]:
@@ -69,8 +79,9 @@ def missing(page: Page, promise: Promise) -> list[str]:
 
 def picture(page: Page, path: Path) -> None:
     """Keep a picture of the whole page; a browser that is busy elsewhere gets a second chance."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
     try:
-        page.screenshot(path=path, full_page=True, timeout=10_000)
+        page.screenshot(path=path, full_page=True, timeout=PICTURE_TIMEOUT)
     except TimeoutError:
         page.bring_to_front()
         page.screenshot(path=path, full_page=True)
@@ -82,28 +93,27 @@ def in_spanish(stage: Stage, page: Page) -> list[str]:
     try:
         page.reload()
         page.locator("html[lang=es] main h1:visible").first.wait_for()
-        return axe(page) + narrow(page)
+        return [f"in Spanish: {one}" for one in axe(page) + lasting(page, narrow)]
     finally:
         stage.speak(page, "en")
 
 
-@pytest.mark.parametrize("name", STATES)
-def test_a_state(stage: Stage, heard: Complaints, name: str) -> None:
+def walk(stage: Stage, state: State) -> None:
     """Words and ways on, axe-core by day and night, the keyboard, 320 px with doubled text, targets, forced colours."""
-    promise = promises().get(name, Promise([], []))
-    page = STATES[name].go(stage)
-    found = missing(page, promise)
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    picture(page, PICTURES / f"{name}.png")
+    promise = promises().get(state.name, Promise([], []))
+    page = state.go(stage)
+    found = lasting(page, lambda page: missing(page, promise))
+    picture(page, PICTURES / f"{state.name}.png")
     # Without scripts the checks cannot run; the page is the same as with them.
-    if name != "no-script":
-        found += axe_in_both_themes(page) + keyboard(page)
-        found += narrow(page) + small_targets(page)
+    if state.name != "no-script":
+        found += axe(page) + axe_by_night(page) + lasting(page, keyboard)
+        found += lasting(page, narrow) + lasting(page, small_targets)
         page.emulate_media(forced_colors="active")
-        picture(page, PICTURES / f"{name}-320.png")
+        picture(page, PICTURES / f"{state.name}-320.png")
         page.emulate_media(forced_colors="none")
-        if STATES[name].spanish:
-            found += [f"in Spanish: {one}" for one in in_spanish(stage, page)]
+        if state.spanish:
+            found += in_spanish(stage, page)
         page.set_viewport_size(WIDE)
-    unheard, heard.heard[:] = heard.unexpected(), []
-    assert not found + unheard, "\n".join(found + unheard)
+    found += stage.complaints.unexpected()
+    stage.complaints.heard.clear()
+    assert not found, "\n".join(found)

@@ -1,0 +1,323 @@
+"""States of first keys, ways back, devices, and sessions that end."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from demo_world import confirm_with, get_code
+from playwright.sync_api import Page
+from stage import Stage, answer_with, cut, refuse
+from walk import States, walk
+
+pytestmark = pytest.mark.browser
+STATES = States()
+state = STATES.enter
+
+
+@state("setup", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.at("walt", "/account")
+    # The keys are never taken: the page stays as it is while they are on their way.
+    page.route("**/api/keys/enrol", lambda route: None)
+    page.goto("/setup")
+    page.get_by_text("Making your keys").first.wait_for()
+    return page
+
+
+@state("setup-unreachable")
+def _(stage: Stage) -> Page:
+    page = stage.at("peggy", "/account")
+    cut(page, "**/api/keys/enrol")
+    page.goto("/setup")
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("page-unreachable")
+def _(stage: Stage) -> Page:
+    page = stage.at("pat", "/account")
+    cut(page, "**/api/session")
+    page.goto("/devices")
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("no-store")
+def _(stage: Stage) -> Page:
+    page = stage.page("private window")
+    page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); }")
+    stage.at("private window", "/account", login="alicia")
+    page.goto("/devices")
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("recover-no-way", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.with_keys("pat", "/devices")
+    page = stage.at("pat's library", "/recover", login="pat")
+    page.get_by_text("No recovery code and no passphrase").first.wait_for()
+    return page
+
+
+@state("recover-again-untold")
+def _(stage: Stage) -> Page:
+    stage.with_keys("pat", "/devices")
+    page = stage.at("pat's library", "/recover", login="pat")
+    page.get_by_role("button", name="Start again with new keys").click()
+    page.get_by_text("First tick the box").first.wait_for()
+    return page
+
+
+def at_recover(stage: Stage, profile: str = "dave's new phone", path: str = "/recover") -> Page:
+    """Dave in a browser without his keys, with a code set."""
+    stage.with_code("dave")
+    # A browser without keys may ask for a way back five times a day.
+    stage.write("DELETE FROM recovery_read")
+    page = stage.at(profile, path, login="dave")
+    page.locator("#secret-code").wait_for()
+    return page
+
+
+def with_another_device(stage: Stage, profile: str) -> Page:
+    """Dave's list of devices, with one more on it."""
+    page = at_recover(stage, profile)
+    page.locator("#secret-code").fill(stage.codes["dave"])
+    page.get_by_role("button", name="Get my messages back").click()
+    page.wait_for_url("**/home*")
+    return stage.with_keys("dave", "/devices")
+
+
+@state("recover", spanish=True)
+def _(stage: Stage) -> Page:
+    return at_recover(stage)
+
+
+@state("recover-typo")
+def _(stage: Stage) -> Page:
+    page = at_recover(stage)
+    page.locator("#secret-code").fill(stage.codes["dave"][:-1])
+    page.get_by_role("button", name="Get my messages back").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("recover-wrong-code")
+def _(stage: Stage) -> Page:
+    other = stage.with_code("judy")
+    page = at_recover(stage)
+    page.locator("#secret-code").fill(other)
+    page.get_by_role("button", name="Get my messages back").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("recover-too-many")
+def _(stage: Stage) -> Page:
+    stage.with_code("dave")
+    page = stage.at("dave's new phone", "/account", login="dave")
+    refuse(page, "**/api/keys/recovery", 429, "recovery-reads")
+    page.goto("/recover")
+    page.get_by_text("Too many tries today").first.wait_for()
+    return page
+
+
+@state("refused-keys")
+def _(stage: Stage) -> Page:
+    page = stage.ready("dave")
+
+    def older(answer: Any) -> Any:
+        return answer | {"entries": []}
+
+    answer_with(page, "**/api/keys/me*", older)
+    page.goto("/devices")
+    page.get_by_text("older keys").first.wait_for()
+    return page
+
+
+@state("recovery-none", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.with_keys("pat", "/recovery")
+
+
+@state("recovery-code")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("alicia", "/recovery")
+    get_code(page)
+    return page
+
+
+@state("recovery-untried")
+def _(stage: Stage) -> Page:
+    return at_recovery(stage, "nina")
+
+
+def at_recovery(stage: Stage, who: str) -> Page:
+    """The ways back of somebody who has a code."""
+    stage.with_code(who)
+    return stage.with_keys(who, "/recovery")
+
+
+@state("recovery-try-typo")
+def _(stage: Stage) -> Page:
+    page = at_recovery(stage, "nina")
+    page.get_by_role("button", name="Try it now").click()
+    page.locator("#secret-code").fill("ABCD")
+    page.get_by_role("button", name="Try it now").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("recovery-tried")
+def _(stage: Stage) -> Page:
+    page = at_recovery(stage, "judy")
+    page.get_by_role("button", name="Try it now").click()
+    page.locator("#secret-code").fill(stage.codes["judy"])
+    page.get_by_role("button", name="Try it now").click()
+    page.get_by_text("It works").first.wait_for()
+    return page
+
+
+@state("recovery-replace")
+def _(stage: Stage) -> Page:
+    page = at_recovery(stage, "judy")
+    page.get_by_role("button", name="Replace").click()
+    page.locator("dialog").wait_for()
+    return page
+
+
+@state("recovery-weak-passphrase")
+def _(stage: Stage) -> Page:
+    page = at_recovery(stage, "judy")
+    page.get_by_role("button", name="Choose a passphrase").click()
+    confirm_with(page, stage.codes["judy"])
+    page.locator("#new-passphrase").fill("short")
+    page.get_by_role("button", name="Save").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("recovery-sign-in-again")
+def _(stage: Stage) -> Page:
+    page = at_recovery(stage, "judy")
+    page.get_by_role("button", name="Choose a passphrase").click()
+    confirm_with(page, stage.codes["judy"])
+    page.get_by_role("button", name="Use these words").click()
+    refuse(page, "**/api/keys/recovery/passphrase", 403, "step-up")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Sign in once more").first.wait_for()
+    return page
+
+
+@state("signed-in-again", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/signed-in-again")
+
+
+@state("signed-in-as-other", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/signed-in-as")
+
+
+@state("devices-one")
+def _(stage: Stage) -> Page:
+    stage.with_code("nina")
+    return stage.with_keys("nina", "/devices")
+
+
+@state("devices-end")
+def _(stage: Stage) -> Page:
+    page = with_another_device(stage, "dave's tablet")
+    page.get_by_role("button", name="End").first.click()
+    page.locator("dialog").wait_for()
+    return page
+
+
+@state("devices-ended")
+def _(stage: Stage) -> Page:
+    page = with_another_device(stage, "dave's watch")
+    page.get_by_role("button", name="End").first.click()
+    confirm_with(page, stage.codes["dave"])
+    page.get_by_text("was ended").first.wait_for()
+    return page
+
+
+@state("recover-device-ended")
+def _(stage: Stage) -> Page:
+    return at_recover(stage, path="/recover?why=ended")
+
+
+def session_at(stage: Stage, lock_at: Callable[[], datetime], words: str) -> Page:
+    """Alice's page as it is when it will be, or was, locked at that time."""
+    page = stage.ready("alice")
+    answer_with(page, "**/api/session", lambda answer: answer | {"lock_at": lock_at().isoformat()})
+    # Whoever presses a key is there, and the warning would go.
+    cut(page, "**/api/session/activity")
+    page.goto("/messages")
+    page.get_by_text(words).first.wait_for()
+    return page
+
+
+@state("session-warning", spanish=True)
+def _(stage: Stage) -> Page:
+    # Each time the page asks there is as much time left.
+    return session_at(stage, lambda: datetime.now(UTC) + timedelta(seconds=115), "You will be locked out at")
+
+
+def locked(stage: Stage) -> Page:
+    """Alice's page, locked in front of her."""
+    moment = datetime.now(UTC) + timedelta(seconds=1)
+    return session_at(stage, lambda: moment, "Your screen is locked")
+
+
+@state("session-locked", spanish=True)
+def _(stage: Stage) -> Page:
+    return locked(stage)
+
+
+@state("session-locked-offline")
+def _(stage: Stage) -> Page:
+    page = locked(stage)
+    stage.offline("alice")
+    page.get_by_text("signing in needs a connection").first.wait_for()
+    return page
+
+
+@state("session-covered")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("alice", "/messages")
+    page.evaluate(
+        """() => {
+          const now = Date.now;
+          Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+          Date.now = () => now() + 130_000;
+        }"""
+    )
+    page.get_by_text("Your messages are covered").first.wait_for()
+    return page
+
+
+@state("page-locked")
+def _(stage: Stage) -> Page:
+    page = stage.at("trent's library", "/account", login="trent")
+    stage.demo.lock("trent")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Your screen is locked").first.wait_for()
+    return page
+
+
+@state("session-ended")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("trent", "/messages")
+    other = stage.at("trent's other browser", "/account/sessions", login="trent")
+    other.get_by_role("button", name="End all other sessions").click()
+    page.get_by_text("You are signed out").first.wait_for()
+    return page
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state(stage: Stage, name: str) -> None:
+    """It says what docs/states.md promises, leads on and is fit for everyone."""
+    walk(stage, STATES[name])

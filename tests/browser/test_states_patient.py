@@ -1,0 +1,194 @@
+"""States of a patient's own pages."""
+
+import pytest
+from playwright.sync_api import Page
+from stage import Stage, shown
+from walk import States, walk
+
+pytestmark = pytest.mark.browser
+STATES = States()
+state = STATES.enter
+UNKNOWN = "0" * 32
+
+
+@state("home", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/home")
+
+
+@state("home-protect")
+def _(stage: Stage) -> Page:
+    stage.with_keys("pat", "/devices")
+    return stage.at("pat", "/home")
+
+
+@state("home-tryout")
+def _(stage: Stage) -> Page:
+    stage.with_code("nina")
+    return stage.at("nina", "/home")
+
+
+@state("home-shared", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.at("nina's library", "/account", login="nina")
+    page.context.add_cookies([{"name": "portal_shared", "value": "1", "url": stage.demo.url}])
+    return shown(page, "/home")
+
+
+@state("home-nothing", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/home")
+
+
+def unjoined(stage: Stage, path: str) -> Page:
+    """Alicia, whose account is joined to no patient any more."""
+    stage.joined("alicia", False)
+    return stage.at("alicia", path)
+
+
+@state("home-unjoined", spanish=True)
+def _(stage: Stage) -> Page:
+    return unjoined(stage, "/home")
+
+
+@state("invitation")
+def _(stage: Stage) -> Page:
+    return invited(stage)
+
+
+def invited(stage: Stage) -> Page:
+    """Before the form that joins an account to a patient; nobody has tried lately."""
+    stage.write("DELETE FROM redeem_failure")
+    return unjoined(stage, "/invitation")
+
+
+@state("invitation-empty")
+def _(stage: Stage) -> Page:
+    page = invited(stage)
+    page.locator("form.stack").evaluate("(form) => { form.noValidate = true; }")
+    page.get_by_role("button", name="Join").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+def join(page: Page) -> None:
+    """Try a code that nobody gave."""
+    page.locator("#code").fill("AAAA-BBBB-CCCC-DDDD")
+    for name, value in (("day", "3"), ("month", "4"), ("year", "1970")):
+        page.locator(f"#{name}").fill(value)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Join").click()
+
+
+@state("invitation-refused")
+def _(stage: Stage) -> Page:
+    page = invited(stage)
+    join(page)
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("invitation-later")
+def _(stage: Stage) -> Page:
+    page = invited(stage)
+    for _ in range(6):
+        join(page)
+    page.get_by_text("Wait 15 minutes").first.wait_for()
+    return page
+
+
+@state("too-many")
+def _(stage: Stage) -> Page:
+    # As often as somebody who guesses would, within an hour: by an account that nobody needs for it elsewhere.
+    page = stage.at("dave", "/invitation")
+    send = "(form) => fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)) })"
+    for _ in range(20):
+        page.locator("form.stack").evaluate(send)
+    page.locator("form.stack").evaluate("(form) => { form.noValidate = true; }")
+    page.get_by_role("button", name="Join").click()
+    page.get_by_text("Too many tries").first.wait_for()
+    return page
+
+
+@state("medicines", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/medicines")
+
+
+@state("medicines-none")
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/medicines")
+
+
+@state("medicines-no-allergies", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.joined("alicia", True)
+    return stage.at("alicia", "/medicines")
+
+
+@state("medicines-print")
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/medicines/print")
+
+
+@state("orders", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/orders")
+
+
+@state("orders-none")
+def _(stage: Stage) -> Page:
+    return stage.at("judy", "/orders")
+
+
+@state("orders-on-hold")
+def _(stage: Stage) -> Page:
+    return stage.at("trent", "/orders")
+
+
+@state("record", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/record")
+
+
+@state("account", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/account")
+
+
+@state("account-saved")
+def _(stage: Stage) -> Page:
+    page = stage.at("alice", "/account")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").first.wait_for()
+    return page
+
+
+@state("account-wrong")
+def _(stage: Stage) -> Page:
+    page = stage.at("alice", "/account")
+    page.evaluate("document.querySelector('#time_zone').append(new Option('Nowhere/Land', 'Nowhere/Land', true, true))")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("There is a problem").first.wait_for()
+    return page
+
+
+@state("sessions")
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/account/sessions")
+
+
+@state("forbidden")
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/privacy-office")
+
+
+@state("foreign-patient")
+def _(stage: Stage) -> Page:
+    return stage.at("alice", f"/medicines?for={UNKNOWN}")
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state(stage: Stage, name: str) -> None:
+    """It says what docs/states.md promises, leads on and is fit for everyone."""
+    walk(stage, STATES[name])

@@ -1,0 +1,287 @@
+"""States of a pharmacy's workbench, its teams, and the pages of its office and of the operator."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from demo_world import team
+from playwright.sync_api import Page, Route
+from stage import Stage, answer_with, cut, refuse
+from talking import THREAD, asked, begin, sent, started_again
+from walk import States, walk
+
+pytestmark = pytest.mark.browser
+STATES = States()
+state = STATES.enter
+UNKNOWN = "0" * 32
+
+
+@state("inbox", spanish=True)
+def _(stage: Stage) -> Page:
+    asked(stage)
+    page = stage.with_keys("bob", "/inbox")
+    page.locator(".queue__row").first.wait_for()
+    return page
+
+
+@state("inbox-no-team")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("olivia", "/inbox")
+    page.get_by_text("You are not in a team yet").first.wait_for()
+    return page
+
+
+@state("inbox-all-answered")
+def _(stage: Stage) -> Page:
+    page = stage.ready("bob")
+    answer_with(page, "**/api/threads?*", lambda answer: answer | {"items": [], "next": None, "awaiting": 0})
+    page.goto("/inbox")
+    page.get_by_role("button", name="Needs an answer").click()
+    page.get_by_text("Nobody waits for an answer").first.wait_for()
+    return page
+
+
+@state("inbox-unreachable")
+def _(stage: Stage) -> Page:
+    page = stage.ready("bob")
+    cut(page, "**/api/threads**")
+    page.goto("/inbox")
+    page.get_by_text("We cannot reach the server now").first.wait_for()
+    return page
+
+
+@state("workbench", spanish=True)
+def _(stage: Stage) -> Page:
+    page = workbench(stage)
+    page.get_by_text("Penicillin").first.wait_for()
+    return page
+
+
+def workbench(stage: Stage, prepare: Callable[[Page], None] = lambda page: None) -> Page:
+    """Bob before the thread of Alice."""
+    path = asked(stage)
+    page = stage.ready("bob")
+    prepare(page)
+    page.goto(path)
+    page.get_by_text("It is kinder to your kidneys.").first.wait_for()
+    return page
+
+
+@state("context-down")
+def _(stage: Stage) -> Page:
+    page = workbench(stage, lambda page: refuse(page, "**/context?*", 503, "ehr-unavailable"))
+    page.get_by_text("The health record cannot be reached").first.wait_for()
+    return page
+
+
+@state("context-stale")
+def _(stage: Stage) -> Page:
+    page = workbench(stage, lambda page: answer_with(page, "**/context?*", lambda answer: answer | {"stale": True}))
+    page.get_by_text("Not fresh").first.wait_for()
+    return page
+
+
+@state("context-slow")
+def _(stage: Stage) -> Page:
+    # The answer is on its way and stays there.
+    page = workbench(stage, lambda page: page.route("**/context?*", lambda route: None))
+    page.get_by_text("Fetching the record").first.wait_for()
+    return page
+
+
+@state("context-partial", spanish=True)
+def _(stage: Stage) -> Page:
+    def partly(answer: Any) -> Any:
+        return answer | {"labs": [], "sections": answer["sections"] | {"labs": "unavailable"}}
+
+    page = workbench(stage, lambda page: answer_with(page, "**/context?*", partly))
+    page.get_by_text("One part did not answer").first.wait_for()
+    return page
+
+
+@state("context-no-allergies")
+def _(stage: Stage) -> Page:
+    path = asked(stage, "alicia")
+    page = stage.ready("bob")
+    page.goto(path)
+    page.get_by_text("It is kinder to your kidneys.").first.wait_for()
+    page.get_by_text("No known allergies").first.wait_for()
+    return page
+
+
+@state("workbench-deceased", spanish=True)
+def _(stage: Stage) -> Page:
+    def died(answer: Any) -> Any:
+        return answer | {"patient": answer["patient"] | {"deceased": True, "silent": True}}
+
+    path = asked(stage)
+    page = stage.ready("bob")
+    answer_with(page, "**/context?*", died)
+    closed = re.compile(r"/api/threads/[0-9a-f]{32}$")
+    page.route(closed, lambda route: closing(route))
+    page.goto(path)
+    page.get_by_text("This person has died").first.wait_for()
+    return page
+
+
+def closing(route: Route) -> None:
+    """A thread as it is told of a patient to whom nothing is sent any more."""
+    answer = route.fetch()
+    route.fulfill(response=answer, json=answer.json() | {"patient_active": False})
+
+
+@state("context-nothing", spanish=True)
+def _(stage: Stage) -> Page:
+    path = asked(stage, "judy")
+    page = stage.with_keys("bob", path)
+    page.get_by_text("Nothing recorded about allergies").first.wait_for()
+    page.locator("article .more__button").first.wait_for()
+    return page
+
+
+@state("write-to-patient", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", "/new")
+    page.get_by_text("Alice Morgan").first.wait_for()
+    return page
+
+
+@state("write-to-deceased", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", "/new")
+    page.get_by_text("Harold Quinn").first.wait_for()
+    return page
+
+
+@state("write-to-nobody")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", "/new")
+    page.locator("#find").fill("Zzyzx")
+    page.get_by_text("No patient in care fits").first.wait_for()
+    return page
+
+
+@state("waits-for-keys", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.founded()
+    # Pat never signs in here, and nobody acts for Pat: whoever does, and has keys, is let in at once.
+    page = stage.with_keys("bob", "/new")
+    page.locator("#find").fill("Sorensen")
+    page.get_by_role("button", name="Pat Sorensen").click()
+    begin(page, "Something else", "Your INR is 2.4. Go on with the same dose.")
+    page.wait_for_url(THREAD)
+    sent(page, "Go on with the same dose.")
+    page.get_by_text("It opens at the first sign-in").first.wait_for()
+    return page
+
+
+@state("thread-reset-hold", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("bob", started_again(stage))
+    page.get_by_text("has new keys since").first.wait_for()
+    return page
+
+
+@state("team-not-staff")
+def _(stage: Stage) -> Page:
+    return stage.with_keys("judy", "/team")
+
+
+@state("team-recovery-first")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("olivia", "/team")
+    page.get_by_text("First a way back").first.wait_for()
+    return page
+
+
+@state("team-not-founded", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.with_code("carol")
+    page = stage.with_keys("carol", "/team")
+    page.get_by_text("Nobody has founded this team yet").first.wait_for()
+    return page
+
+
+@state("team-sole")
+def _(stage: Stage) -> Page:
+    stage.founded()
+    page = stage.with_keys("bob", "/team")
+    page.get_by_text("You are the only one").first.wait_for()
+    return page
+
+
+def erin_asks(stage: Stage) -> Page:
+    """Erin has asked to join the pharmacists whom Bob founded."""
+    stage.founded()
+    stage.with_code("erin")
+    page = stage.with_keys("erin", "/team")
+    asks, asked_before = team(page).get_by_role("button", name="Ask to join"), page.get_by_text("You asked to join")
+    asks.or_(asked_before).first.wait_for()
+    if asks.is_visible():
+        asks.click()
+    asked_before.first.wait_for()
+    return page
+
+
+@state("team-waiting")
+def _(stage: Stage) -> Page:
+    return erin_asks(stage)
+
+
+@state("team-asked", spanish=True)
+def _(stage: Stage) -> Page:
+    erin_asks(stage)
+    page = stage.with_keys("bob", "/team")
+    page.get_by_text("Waiting to be let in").first.wait_for()
+    return page
+
+
+@state("privacy-office", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("heidi", "/privacy-office")
+
+
+@state("privacy-office-none")
+def _(stage: Stage) -> Page:
+    return stage.at("heidi", f"/privacy-office?patient={UNKNOWN}")
+
+
+@state("privacy-office-wrong")
+def _(stage: Stage) -> Page:
+    return stage.at("heidi", "/privacy-office?patient=12")
+
+
+@state("pharmacies", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/pharmacies")
+
+
+@state("pharmacy-checklist", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/pharmacies/newtown")
+
+
+@state("pharmacy-hours-wrong")
+def _(stage: Stage) -> Page:
+    page = stage.at("grace", "/pharmacies/riverside/hours")
+    page.locator("#mon-1-until").fill("07:00")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("pharmacy-connection-untested", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/pharmacies/newtown/connection")
+
+
+@state("operator", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("ivan", "/operator")
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state(stage: Stage, name: str) -> None:
+    """It says what docs/states.md promises, leads on and is fit for everyone."""
+    walk(stage, STATES[name])
