@@ -14,7 +14,7 @@ import { has, language, speak, t } from "../views/i18n.ts";
 import { reasonWords } from "../views/reasons.ts";
 import { AppFrame, dress } from "../views/shell.tsx";
 import type { Pharmacy } from "../views/types.ts";
-import { type Account, ApiError, type SessionState, Unreachable, get, readSession } from "../live/api.ts";
+import { type Account, ApiError, type SessionState, Unreachable, get, isOfTheLine, readSession } from "../live/api.ts";
 import { LiveSession, type Screen } from "../live/session.ts";
 import "../live/byhand.ts";
 
@@ -111,7 +111,7 @@ async function start<Person extends SignedIn>(
     draw(<Shell plan={plan} page={page} />);
   } catch (error) {
     draw(<Trouble error={error} />);
-    if (!(error instanceof ApiError || error instanceof Unreachable || error instanceof Refused || error instanceof StoreFailed)) throw error;
+    if (!(isOfTheLine(error) || error instanceof Refused || error instanceof StoreFailed)) throw error;
   }
 }
 
@@ -120,7 +120,7 @@ async function loadPharmacies(): Promise<readonly PharmacyItem[]> {
     return (await get<{ items: readonly PharmacyItem[] }>("/api/pharmacies")).items;
   } catch (error) {
     // Phone and hours are one tap away under "Phone and hours" too; the page itself must not fail for them.
-    if (error instanceof ApiError || error instanceof Unreachable) return [];
+    if (isOfTheLine(error)) return [];
     throw error;
   }
 }

@@ -4,7 +4,7 @@
 import { type Pin } from "../crypto/directory.ts";
 import { b64, fromUtf8, unb64, utf8 } from "../crypto/encoding.ts";
 import { attempt, refused } from "../crypto/reasons.ts";
-import { ApiError, Unreachable } from "../live/api.ts";
+import { isOfTheLine } from "../live/api.ts";
 import { type PinStore } from "./directory.ts";
 import { type Keyring } from "./keyring.ts";
 import { type Objects } from "./objects.ts";
@@ -66,7 +66,7 @@ export class Pins implements PinStore {
         });
         for (const [id, pin] of pins) this.loaded.get(owner)?.set(id, pin);
       } catch (error) {
-        if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+        if (!isOfTheLine(error)) throw error;
       }
     }
   }

@@ -62,6 +62,11 @@ export class Unreachable extends Error {
   }
 }
 
+/** Whether the server refused or could not be reached: what may happen any day, and is told. Anything else is our fault. */
+export function isOfTheLine(error: unknown): error is ApiError | Unreachable {
+  return error instanceof ApiError || error instanceof Unreachable;
+}
+
 /** Whether an error is this refusal of the server. */
 export function isCode(error: unknown, ...codes: readonly string[]): error is ApiError {
   return error instanceof ApiError && codes.includes(error.code);

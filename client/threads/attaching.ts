@@ -6,7 +6,7 @@ import type { ObjectText } from "../crypto/objects.ts";
 import { Refused } from "../crypto/reasons.ts";
 import { openKept, sealKept } from "../keys/kept.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { ApiError, Unreachable, pause, post, putBytes } from "../live/api.ts";
+import { ApiError, Unreachable, isOfTheLine, pause, post, putBytes } from "../live/api.ts";
 import { StoreFailed } from "../store/db.ts";
 import type { FileView } from "../views/types.ts";
 import { type AttNote, type Attached, LONGEST_SIDE, THUMB_SIDE, drawn, safeName, withExtension } from "./files.ts";
@@ -98,7 +98,7 @@ export class Attaching {
     } catch (error) {
       if (this.stop.signal.aborted) return;
       this.update({ failed: true, progress: null });
-      if (!(error instanceof ApiError || error instanceof Unreachable || error instanceof Refused || error instanceof DOMException)) throw error;
+      if (!(isOfTheLine(error) || error instanceof Refused || error instanceof DOMException)) throw error;
     }
   }
 

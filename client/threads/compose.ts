@@ -5,7 +5,7 @@ import { fromUtf8, newId, utf8 } from "../crypto/encoding.ts";
 import type { ObjectText } from "../crypto/objects.ts";
 import { openKept, sealKept } from "../keys/kept.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { ApiError, Unreachable } from "../live/api.ts";
+import { isOfTheLine } from "../live/api.ts";
 import { StoreFailed } from "../store/db.ts";
 import type { ChipView, FileView } from "../views/types.ts";
 import { bodyOf } from "./body.ts";
@@ -87,7 +87,7 @@ export class Composing {
       if (there === undefined && here?.stored === true && this.isStill(here)) this.throwAway();
       else if (there !== undefined && (there.at ?? 0) >= (here?.at ?? 0)) this.take(there, here);
     } catch (error) {
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
     }
   }
 
@@ -304,7 +304,7 @@ export class Composing {
   private later(work: () => Promise<void>): Promise<void> {
     this.saving = this.saving.then(work).catch((error: unknown) => {
       // Offline: saved with the next change. Wiped: nothing is to be saved any more.
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable) && this.text !== "") throw error;
+      if (!isOfTheLine(error) && this.text !== "") throw error;
     });
     return this.saving;
   }

@@ -3,7 +3,7 @@
 import type { ObjectText } from "../crypto/objects.ts";
 import { openKept, sealKept } from "../keys/kept.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { ApiError, Unreachable, get } from "../live/api.ts";
+import { ApiError, get, isOfTheLine } from "../live/api.ts";
 import type { ContextState } from "../views/components/context.tsx";
 import type { LookAlike } from "../views/components/patient.tsx";
 import { type ContextJson, toPanel } from "../views/panel.ts";
@@ -62,7 +62,7 @@ export class ContextModel {
       this.show({ state: "here", panel: toPanel(this.json) });
       await this.keep(this.json);
     } catch (error) {
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
       this.hidden = error instanceof ApiError && (error.status === 403 || error.status === 404);
       this.json = this.hidden ? undefined : await this.kept();
       this.show({ state: "down", panel: this.json === undefined ? null : toPanel(this.json) });
@@ -80,7 +80,7 @@ export class ContextModel {
       this.lookAlikes = own === undefined ? [] : lookAlikesOf(own);
       this.notify();
     } catch (error) {
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
     }
   }
 

@@ -5,7 +5,7 @@ import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
 import type { DirectoryItem } from "../keys/shapes.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { type ActingFor, ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
+import { type ActingFor, get, isCode, isOfTheLine, post } from "../live/api.ts";
 import type { Page, PharmacyItem } from "../frame/page.tsx";
 import { Stream } from "../live/stream.ts";
 import { KeptHeads } from "./heads.ts";
@@ -155,7 +155,7 @@ export class Desk implements SendingDesk {
         await post(`/api/threads/${thread.id}/messages`, { records, urgent: false }, { key: newId() });
         break;
       } catch (error) {
-        if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+        if (!isOfTheLine(error)) throw error;
         // The new epoch must also name the devices that were ended since the last one, and do without who is gone.
         if (!isCode(error, "rekey")) break;
         rekey = rekeyOf(error);

@@ -3,7 +3,7 @@
 
 import { b64, fromUtf8, unb64, utf8 } from "../crypto/encoding.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { ApiError, Unreachable } from "../live/api.ts";
+import { isOfTheLine } from "../live/api.ts";
 import type { HeadText } from "./shapes.ts";
 
 const STORE_AFTER_MS = 5_000;
@@ -51,7 +51,7 @@ export class KeptHeads {
       if (found !== undefined) for (const [thread, head] of readHeads(found.content)) this.heads.set(thread, head);
     } catch (error) {
       // Those of this browser still count.
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
     }
   }
 
@@ -64,7 +64,7 @@ export class KeptHeads {
       });
     } catch (error) {
       // Stored with the next one.
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
     }
   }
 }

@@ -1,6 +1,6 @@
 // The inbox of a page: its lines, opened by the worker, kept up to date by the stream.
 
-import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
+import { get, isCode, isOfTheLine, post } from "../live/api.ts";
 import { list } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { InboxRow, Turn } from "../views/types.ts";
@@ -152,7 +152,7 @@ export class InboxModel {
         await work();
         this.state = "ready";
       } catch (error) {
-        if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+        if (!isOfTheLine(error)) throw error;
         if (this.state === "loading") this.state = "offline";
       }
       this.notify();
@@ -184,7 +184,7 @@ export class InboxModel {
     try {
       await post(`/api/threads/${thread}/receipts`, await run("threadReceipt", { thread, at, kind: "delivered" }));
     } catch (error) {
-      if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
       if (!isCode(error, "receipt-older")) this.told.delete(thread);
     }
   }

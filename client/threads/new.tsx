@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
 import type { Role } from "../crypto/records.ts";
-import { type ActingFor, ApiError, Unreachable, get, post } from "../live/api.ts";
+import { type ActingFor, get, isOfTheLine, post } from "../live/api.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer } from "../views/components/composer.tsx";
@@ -278,7 +278,7 @@ async function joinCare(desk: Desk, pharmacy: string, patient: string): Promise<
     await post(`/api/pharmacies/${pharmacy}/care`, { patient });
   } catch (error) {
     // Sending tells it, and keeps the question.
-    if (!(error instanceof ApiError) && !(error instanceof Unreachable)) throw error;
+    if (!isOfTheLine(error)) throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { render } from "preact";
 
-import { ApiError, Unreachable, post } from "../live/api.ts";
+import { isOfTheLine, post } from "../live/api.ts";
 import { day, stamp } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { MessageView } from "../views/types.ts";
@@ -22,7 +22,7 @@ export async function printed(
     await post("/api/prints", { what: "thread", thread: thread.id, ...(sequence === undefined ? {} : { sequence }) });
   } catch (error) {
     // No record, no paper: a print that nobody knows of is what the record is there against.
-    if (error instanceof ApiError || error instanceof Unreachable) return;
+    if (isOfTheLine(error)) return;
     throw error;
   }
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;

@@ -4,7 +4,7 @@ import { type Bytes, fromUtf8, unb64 } from "../crypto/encoding.ts";
 import type { ReceiptKind } from "../crypto/receipts.ts";
 import type { RecordText } from "../crypto/seal.ts";
 import type { Ready } from "../keys/unlock.ts";
-import { ApiError, Unreachable, get, isCode, post } from "../live/api.ts";
+import { ApiError, Unreachable, get, isCode, isOfTheLine, post } from "../live/api.ts";
 import type { HeadText, MemberView, ReadPart, ReadResult, ReceiptView, RecordView } from "./shapes.ts";
 import type { Transport } from "./show.ts";
 import { run } from "./work.ts";
@@ -302,7 +302,7 @@ export class ThreadModel {
       await post(`/api/threads/${this.id}/receipts`, await run("threadReceipt", { thread: this.id, at: seq, kind }));
     } catch (error) {
       if (isCode(error, "receipt-older")) return;
-      if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;
+      if (!isOfTheLine(error)) throw error;
       // What the server refuses for good is not asked of it each second again.
       if (!(error instanceof ApiError) || error.status === 401 || error.status === 429 || error.status >= 500) this.told[kind] = seq - 1;
       return;
