@@ -21,7 +21,7 @@ from portal.accounts.tables import SealedObject
 from portal.core import clock, ids
 from portal.core.database import Database
 from portal.outbox.tables import OutboxJob
-from portal.pharmacies import care
+from portal.pharmacies import care, staff_invitations
 from portal.threads.tables import Attachment, AttachmentPart
 
 MATRIX: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text("utf-8"))
@@ -71,7 +71,15 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
         # One for each who may end the care, for it is ended then.
         ends = {"own": "alice", "care": "ann", "care of pharmacist": "dave", "care of supervisor": "rosa"}
         return {"foreign": nick(world), **{case: world.patients[name] for case, name in ends.items()}}
-    if kind == "pharmacy":
+    if kind in ("pharmacy-with-team", "staff-invitation"):
+        keys = Keys(world)
+        keys.enrol("bob", "carol")
+        keys.team("riverside_pharmacists", "bob", "bob")
+        keys.team("harbor_pharmacists", "carol", "carol")
+    if kind == "staff-invitation":
+        own = invited(world, "bob")
+        return {"own": own, "care": own, "foreign": invited(world, "carol")}
+    if kind in ("pharmacy", "pharmacy-with-team"):
         return {"own": "riverside", "care": "riverside", "foreign": "harbor", "unknown": "nowhere"}
     if kind == "team":
         team = "{}_pharmacists".format
@@ -107,6 +115,14 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
     if kind == "attachment":
         own, foreign = (upload(world, name, thread) for name, thread in (("alice", own), ("dave", foreign)))
     return {"own": own, "care": own, "foreign": foreign}
+
+
+def invited(world: World, by: str) -> str:
+    """A colleague whom somebody has invited."""
+    actor = world.actor(by)
+    oscar = staff_invitations.Newcomer("oscar@example.org", "Oscar Bell", "pharmacist")
+    with world.database.transaction() as session:
+        return staff_invitations.invite(session, actor=actor, pharmacy_id=str(actor.pharmacy_id), newcomer=oscar)
 
 
 def nick(world: World) -> str:
@@ -186,7 +202,7 @@ def ask(browser: Browser, route: str, row: dict[str, Any], thing: str, erin: str
     if "body" in row:
         kind = {"json": fill(row["body"], thing, erin)}
     elif "form" in row:
-        kind = {"data": {"csrf_token": browser.csrf, **fill(row["form"], thing)}}
+        kind = {"data": {"csrf_token": browser.csrf, **fill(row["form"], thing, erin)}}
     elif "raw" in row:
         kind = {"data": row["raw"], "content_type": "application/octet-stream"}
     headers = {"Idempotency-Key": "a" * 32}

@@ -17,7 +17,7 @@ from portal.core import clock
 from portal.core.errors import BadInput, Unavailable
 from portal.core.settings import UnsafeSettings
 from portal.demo.idp import DemoAccount
-from portal.demo.people import PEOPLE
+from portal.demo.people import NEWCOMERS, PEOPLE
 from portal.demo.sandbox.control import Mode, SandboxControl
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
@@ -185,7 +185,8 @@ def _sandbox() -> SandboxControl | None:
 
 
 def _loaded() -> list[DemoAccount]:
-    return cast("list[DemoAccount]", current_app.extensions.get(LOADED, []))
+    """Those of whom only the provider knows: who may be invited, and who came with a bundle."""
+    return [*NEWCOMERS, *cast("list[DemoAccount]", current_app.extensions.get(LOADED, []))]
 
 
 def _ask_who(answer: Response) -> Response:

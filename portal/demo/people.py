@@ -67,6 +67,10 @@ PEOPLE: tuple[DemoPerson, ...] = (
     DemoPerson("carol", "Carol Jones", Role.PHARMACIST, "harbor"),
     DemoPerson("ivan", "Ivan Petrov", Role.OPERATOR, enrolled=False),
 )
+# Known to the provider by name and address only: they are somebody here once a pharmacy has invited them.
+NEWCOMERS: tuple[DemoAccount, ...] = (
+    DemoAccount("oscar", "Oscar Bell", email="oscar@demo.example", acr="2", amr=("pwd", "otp")),
+)
 # Who is in whose care; the EHR names the pharmacy as dispenser.
 CARE: Mapping[str, tuple[str, ...]] = {
     "alice": ("riverside",),

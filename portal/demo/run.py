@@ -167,7 +167,7 @@ class DemoServices:
 
     def _provider(self, guests: list[DemoAccount]) -> BaseWSGIServer:
         accounts = [person.account() for person in people.PEOPLE]
-        accounts += guests
+        accounts += [*people.NEWCOMERS, *guests]
         idp = create_idp(
             self._settings,
             database_path=str(self._folder / "idp.sqlite3"),
@@ -241,6 +241,7 @@ def _greeting(settings: Settings, guests: list[DemoAccount], *, empty: bool) -> 
     for role in dict.fromkeys(person.role for person in people.PEOPLE):
         names = ", ".join(person.login for person in people.PEOPLE if person.role is role)
         lines.append(f"    {role.value:<12} {names}")
+    lines.append(f"    {'to invite':<12} {', '.join(account.login for account in people.NEWCOMERS)}")
     if guests:
         lines.append(f"    {'from bundles':<12} {', '.join(account.login for account in guests)}")
     if not empty:

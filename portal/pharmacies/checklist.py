@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts.tables import Invitation
+from portal.accounts.tables import Account, Invitation
 from portal.pharmacies import profiles, teams
 from portal.pharmacies.tables import EhrCheck
 from portal.pharmacies.topics import TeamKind
@@ -25,6 +25,7 @@ class Step(StrEnum):
     HOLIDAYS = "holidays"
     TOPICS = "topics"
     CONNECTION = "connection"
+    STAFF = "staff"
     PHARMACISTS = "pharmacists"
     DESK = "desk"
     SUPERVISORS = "supervisors"
@@ -50,16 +51,18 @@ class Standing:
 
 
 def of(session: Session, pharmacy_id: str) -> list[Standing]:
-    """All steps of a pharmacy; six queries. Raises NotFound for an unknown one."""
+    """All steps of a pharmacy; seven queries. Raises NotFound for an unknown one."""
     profile = profiles.get(session, pharmacy_id)
     founded = teams.founded(session, [pharmacy_id])[pharmacy_id]
     invited = session.scalar(select(Invitation.id).where(Invitation.pharmacy_id == pharmacy_id).limit(1))
+    working = session.scalar(select(Account.id).where(Account.pharmacy_id == pharmacy_id).limit(1))
     done = {
         Step.PROFILE: True,
         Step.HOURS: profile.week is not None,
         Step.HOLIDAYS: profile.holidays_checked_at is not None or bool(profile.holidays),
         Step.TOPICS: profile.topics is not None,
         Step.CONNECTION: _connected(session, pharmacy_id),
+        Step.STAFF: working is not None,
         Step.PHARMACISTS: TeamKind.PHARMACISTS in founded,
         Step.DESK: TeamKind.DESK in founded,
         Step.SUPERVISORS: TeamKind.SUPERVISORS in founded,

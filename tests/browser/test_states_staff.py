@@ -276,6 +276,85 @@ def _(stage: Stage) -> Page:
     return stage.at("ivan", "/pharmacies/newtown/connection")
 
 
+STAFF = "/pharmacies/riverside/staff"
+
+
+@state("staff", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.founded()
+    stage.write("DELETE FROM staff_invitation")
+    return stage.at("bob", STAFF)
+
+
+@state("staff-not-for-role", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("frank", STAFF)
+
+
+@state("staff-wrong")
+def _(stage: Stage) -> Page:
+    page = inviting(stage, "who types a colleague", "erin@demo.example")
+    page.get_by_role("button", name="Send the invitation").click()
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("staff-old-login")
+def _(stage: Stage) -> Page:
+    page = inviting(stage, "who types slowly", "oscar@demo.example")
+    stage.write(
+        "UPDATE login_session SET auth_time = datetime(auth_time, '-1 hour') || '.000000'"
+        " WHERE created_at = (SELECT max(created_at) FROM login_session)"
+    )
+    page.get_by_role("button", name="Send the invitation").click()
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+@state("staff-invited", spanish=True)
+def _(stage: Stage) -> Page:
+    return invited(stage, "who has invited")
+
+
+@state("staff-not-told", spanish=True)
+def _(stage: Stage) -> Page:
+    page = invited(stage, "whose mail came back")
+    stage.write("UPDATE staff_invitation SET failure = 'recipient-550', failed_at = created_at")
+    page.goto(STAFF)
+    return page
+
+
+@state("staff-alone")
+def _(stage: Stage) -> Page:
+    stage.found_team("grace", "supervisors")
+    page = stage.at("grace", STAFF)
+    page.get_by_role("button", name="Leave all teams now").click()
+    page.get_by_role("alert").wait_for()
+    return page
+
+
+def inviting(stage: Stage, which: str, mail: str) -> Page:
+    """Bob has signed in just now, in a profile of its own, and filled in the form."""
+    stage.founded()
+    page = stage.at(f"bob, {which}", STAFF + "/invite", login="bob")
+    page.locator("#name").fill("Oscar Bell")
+    page.locator("#mail").fill(mail)
+    page.locator("#role-pharmacist").check()
+    return page
+
+
+def invited(stage: Stage, which: str) -> Page:
+    """Bob has invited Oscar, and no mail has left yet: whether the worker was quicker does not matter here."""
+    stage.write("DELETE FROM staff_invitation")
+    page = inviting(stage, which, "oscar@demo.example")
+    page.get_by_role("button", name="Send the invitation").click()
+    page.get_by_role("status").wait_for()
+    stage.write("DELETE FROM outbox_job WHERE kind = 'staff.invitation'")
+    stage.write("UPDATE staff_invitation SET mailed_at = NULL")
+    page.goto(STAFF)
+    return page
+
+
 @state("operator", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("ivan", "/operator")

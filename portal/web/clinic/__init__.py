@@ -2,6 +2,11 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import operator, pharmacy, privacy_office
+from portal.web.clinic import operator, people, pharmacy, privacy_office
 
-blueprints: tuple[Blueprint, ...] = (privacy_office.blueprint, operator.blueprint, pharmacy.blueprint)
+blueprints: tuple[Blueprint, ...] = (
+    privacy_office.blueprint,
+    operator.blueprint,
+    pharmacy.blueprint,
+    people.blueprint,
+)
