@@ -1,12 +1,14 @@
 """States of a pharmacy's workbench, its teams, and the pages of its office and of the operator."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from demo_world import team
 from playwright.sync_api import Page, Route
+from running import SOON
 from stage import Stage, answer_with, cut, refuse
 from talking import THREAD, asked, begin, sent, started_again
 from walk import States, walk
@@ -344,14 +346,16 @@ def inviting(stage: Stage, which: str, mail: str) -> Page:
 
 
 def invited(stage: Stage, which: str) -> Page:
-    """Bob has invited Oscar, and no mail has left yet: whether the worker was quicker does not matter here."""
+    """Bob has invited Oscar, and the mail has left."""
     stage.write("DELETE FROM staff_invitation")
     page = inviting(stage, which, "oscar@demo.example")
     page.get_by_role("button", name="Send the invitation").click()
     page.get_by_role("status").wait_for()
-    stage.write("DELETE FROM outbox_job WHERE kind = 'staff.invitation'")
-    stage.write("UPDATE staff_invitation SET mailed_at = NULL")
-    page.goto(STAFF)
+    told, end = page.get_by_text("E-mail sent"), time.monotonic() + SOON / 1000
+    while told.count() == 0:
+        assert time.monotonic() < end, "no mail has left"
+        page.wait_for_timeout(100)
+        page.goto(STAFF)
     return page
 
 
