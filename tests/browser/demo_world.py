@@ -59,6 +59,11 @@ def get_code(page: Page) -> str:
     """Set a recovery code on the page for it; gives the code as a person copies it from the sheet."""
     page.goto("/recovery")
     page.locator("[data-way=code]").get_by_role("button").first.click()
+    return code_shown(page)
+
+
+def code_shown(page: Page) -> str:
+    """The code on the sheet that is shown, as a person copies it."""
     groups = page.locator(".code-groups").first
     groups.wait_for()
     return "-".join(groups.locator("li > span[aria-hidden]").all_inner_texts())

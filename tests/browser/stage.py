@@ -116,6 +116,24 @@ class Stage:
             self.found_team("bob")
             self.kept["founded"] = "yes"
 
+    def expected(self, login: str) -> None:
+        """Somebody is expected at work with the pharmacists: an account, a seat that was asked for, no keys yet."""
+        self.at(login, "/account")
+        self.write(
+            "INSERT INTO team_seat (pharmacy_id, kind, account_id, state, since) "
+            "SELECT 'riverside', 'pharmacists', id, 'waiting', created_at FROM account WHERE email = ?",
+            f"{login}@demo.example",
+        )
+
+    def handed(self, name: str) -> Page:
+        """Bob lets somebody in who is expected: he stands before the sheet with the code."""
+        self.founded()
+        page = self.with_keys("bob", "/team")
+        team(page).get_by_role("button", name=f"Let in {name} with a code").click()
+        confirm_with(page, self.with_code("bob"))
+        page.locator("[data-handed] .code-groups").wait_for()
+        return page
+
     def joined(self, login: str, yes: bool) -> None:
         """Whether the account of somebody who has signed in is joined to its patient."""
         self.at(login, "/account")

@@ -123,6 +123,21 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("recover-ahead", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.expected("olivia")
+    stage.handed("Olivia Park")
+    page = stage.at("olivia", "/recover")
+    page.get_by_text("Bob Rivera has let you in").first.wait_for()
+    return page
+
+
+@state("team-handed")
+def _(stage: Stage) -> Page:
+    stage.expected("erin")
+    return stage.handed("Erin Walsh")
+
+
 @state("refused-keys")
 def _(stage: Stage) -> Page:
     page = stage.ready("dave")
