@@ -15,6 +15,7 @@ from portal.e2ee.identity import EncryptionKey, Person
 from portal.e2ee.objects import RootKind
 from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.teams import TeamMember, TeamRecord
+from portal.pharmacies import teams
 from portal.pharmacies.teams import Appended, append_record
 
 BOX = devices.share_box(("test-secret-key-of-at-least-32-characters",))
@@ -69,6 +70,7 @@ class Keys:
         with self.world.database.transaction() as session:
             actor = self.world.actor(name)
             directory.add_next(session, actor=actor, entry=entry, sealed=vault(new, rev), rev=rev)
+            teams.started_again(session, actor=actor)
         with self.world.database.transaction() as session:
             devices.add(session, actor=actor, certificate=certificate(new), name="a new browser", box=BOX)
         self.people[name] = new

@@ -16,10 +16,11 @@ import { type SignedIn } from "./unlock.ts";
 import { entryHash, identityIn, makeVault, newestSeedIn } from "./vault.ts";
 import { run } from "./work.ts";
 
-/** What is handed over: the code, and until when it is taken (ISO 8601). */
+/** What is handed over: the code, and until when it is taken (ISO 8601). `entry`: the hash of the entry that was made. */
 export interface HandedOver {
   readonly code: string;
   readonly until: string;
+  readonly entry: Bytes;
 }
 
 /** Makes the first keys of `account`. The code is known to this page alone, and shown once. Throws ApiError. */
@@ -29,7 +30,7 @@ export async function makeAhead(team: string, account: string): Promise<HandedOv
   const vault = await makeVault(account, root, { rev: 1, n: 1, gen: 1 }, identity, seed);
   const wrap = await run("wrapRootKey", { user: account, urk: root, method: "code", secret: code });
   const { until } = await post<{ until: string }>(`/api/teams/${team}/ahead`, { account, entry, vault, wrap });
-  return { code, until };
+  return { code, until, entry: entryHash(entry.h) };
 }
 
 /**

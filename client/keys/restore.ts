@@ -11,10 +11,10 @@ import { isCode, post } from "../live/api.ts";
 import { takeOver } from "./ahead.ts";
 import { bind, deviceName } from "./binding.ts";
 import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
-import { settle } from "./pending.ts";
+import { finishPending, settle } from "./pending.ts";
 import { tried } from "./recovery.ts";
 import { type Given } from "./shapes.ts";
-import { type SignedIn, ownChain, ownKeysWithVault } from "./unlock.ts";
+import { type SignedIn, ownChain, ownKeys, ownKeysWithVault } from "./unlock.ts";
 import { entryHash, identityIn, makeVault, newestSeedIn, openRootKey } from "./vault.ts";
 
 /**
@@ -26,9 +26,18 @@ export async function restore(person: SignedIn, wrap: UrkWrap, secret: string): 
   return exclusively(person.account.id, () => comeBack(person, wrap, root));
 }
 
+/**
+ * Finishes what was begun in this browser, if its keys are known to the server already and only the device is not: the line broke
+ * between the two. Then no code would open anything any more. Says whether the browser has keys now. Throws ApiError.
+ */
+export function finishBegun({ account, session, store }: SignedIn): Promise<boolean> {
+  return exclusively(account.id, async () => (await finishPending(store, account.id, session, await ownKeys())) !== undefined);
+}
+
 async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<void> {
   const { account, store } = person;
   const own = await ownKeysWithVault();
+  if ((await finishPending(store, account.id, person.session, own)) !== undefined) return;
   const chain = await ownChain(account.id, own, store);
   if (chain.newest.ahead) return takeOver(person, own, chain, root);
   const vault = own.vault.vault;

@@ -3,8 +3,9 @@
 
 import { type Bytes } from "../crypto/encoding.ts";
 import { refused } from "../crypto/reasons.ts";
-import { type TeamSeat, makeTeamRecord, openTeam } from "../crypto/teams.ts";
+import { makeTeamRecord, openTeam } from "../crypto/teams.ts";
 import { get, isCode, post } from "../live/api.ts";
+import { type Joining, SeatRefused, seatsFor } from "./seats.ts";
 import { type SeatItem, type TeamItem } from "./shapes.ts";
 import { type Ready, openTeams, ownKeys, ownKeysWithVault } from "./unlock.ts";
 import { identityIn } from "./vault.ts";
@@ -19,46 +20,33 @@ export interface Appended {
   readonly sole_member: boolean;
 }
 
-/** The key of somebody who is to be listed cannot be relied on. */
-export class SeatRefused extends Error {
-  constructor(readonly account: string) {
-    super("the keys of a member do not verify");
-    this.name = "SeatRefused";
-  }
-}
-
 /** The teams of the own pharmacy with everyone in them. */
 export async function teamsOf(pharmacy: string): Promise<readonly TeamItem[]> {
   return (await get<{ items: readonly TeamItem[] }>(`/api/pharmacies/${pharmacy}/teams`)).items;
 }
 
-/** The word for a role inside signed records. */
-function roleInRecords(role: string): "pharmacist" | "staff" {
-  return role === "pharmacist" ? "pharmacist" : "staff";
-}
-
 const TRIES = 3;
+const NOBODY: Joining = new Map();
 
 /**
- * Makes the next generation of a team with exactly these people. `root`: the person's root key, by code or passphrase. Again
- * from the newest record if a colleague was faster. Throws ApiError (`step-up`, `recovery-first`, `member-leaves` …),
- * SeatRefused.
+ * Makes the next generation of a team with exactly these people, of whom those in `joining` are new. `root`: the person's root
+ * key, by code or passphrase. Again from the newest record if a colleague was faster. Throws ApiError (`step-up`,
+ * `recovery-first`, `member-leaves` …), SeatRefused.
  */
-export async function makeGeneration(
+async function makeGeneration(
   ready: Ready, root: Bytes, team: TeamItem, wanted: readonly { readonly account: string; readonly role: string }[],
+  joining: Joining,
 ): Promise<Appended> {
   const { account, directory, keyring, chain } = ready;
   const own = await ownKeysWithVault();
   const identity = await identityIn(own.vault.vault, root, chain);
   for (let tried = 1; ; tried += 1) {
     await directory.load([team.team, ...wanted.map((one) => one.account)], { fresh: true });
-    const seats = wanted.map((one): TeamSeat => {
-      const entry = one.account === account.id ? chain.newest : directory.known.user(one.account);
-      if (entry === undefined || directory.faults.has(one.account)) throw new SeatRefused(one.account);
-      return { id: one.account, role: roleInRecords(one.role), kem: entry.kem };
-    });
-    const known = directory.known.team(team.team);
-    const newest = known?.newest;
+    const newest = directory.known.team(team.team)?.newest;
+    const seats = seatsFor(wanted, {
+      chain: (id) => (id === account.id ? chain : directory.faults.has(id) ? undefined : directory.known.chain(id)),
+      held: (id) => directory.sendingHeld(id),
+    }, newest?.members ?? [], joining);
     const seed = newest === undefined ? undefined : await seedOf(ready, team.team, newest.gen);
     if (newest !== undefined && seed === undefined) throw new SeatRefused(account.id);
     const before = newest === undefined || seed === undefined ? undefined : { entry: newest, seed };
@@ -95,13 +83,19 @@ function staying(team: TeamItem): readonly SeatItem[] {
 
 /** The first generation, with oneself in it. */
 export function found(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
-  return makeGeneration(ready, root, team, [{ account: ready.account.id, role: ready.account.role }]);
+  const { account, chain } = ready;
+  return makeGeneration(ready, root, team, [{ account: account.id, role: account.role }], new Map([[account.id, chain.introduced.hash]]));
 }
 
-/** Lets in those who asked: one seal gives each all of the team's history. */
-export function admit(ready: Ready, root: Bytes, team: TeamItem, accounts: readonly string[]): Promise<Appended> {
-  const joining = team.seats.filter((seat) => accounts.includes(seat.account) && seat.has_keys);
-  return makeGeneration(ready, root, team, [...staying(team), ...joining]);
+/**
+ * Lets somebody in who asked: one seal gives all of the team's history. The person has compared the number of the keys that were
+ * shown; or these were made here (`made`: the hash of their entry), and no others are taken.
+ */
+export async function admit(ready: Ready, root: Bytes, team: TeamItem, account: string, made?: Bytes): Promise<Appended> {
+  const compared = made ?? ready.directory.known.chain(account)?.introduced.hash;
+  if (made === undefined) await ready.directory.confirm(account);
+  const joining = team.seats.filter((seat) => seat.account === account && seat.has_keys);
+  return makeGeneration(ready, root, team, [...staying(team), ...joining], new Map([[account, compared]]));
 }
 
 /**
@@ -109,12 +103,12 @@ export function admit(ready: Ready, root: Bytes, team: TeamItem, accounts: reado
  * too, until these have come: such keys are open to who made them.
  */
 export function expel(ready: Ready, root: Bytes, team: TeamItem, account: string): Promise<Appended> {
-  return makeGeneration(ready, root, team, staying(team).filter((seat) => seat.account !== account && seat.ahead?.by !== account));
+  return makeGeneration(ready, root, team, staying(team).filter((seat) => seat.account !== account && seat.ahead?.by !== account), NOBODY);
 }
 
 /** A new key for the same people: after a member lost a device, or to leave out those who are gone. */
 export function renew(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
-  return makeGeneration(ready, root, team, staying(team));
+  return makeGeneration(ready, root, team, staying(team), NOBODY);
 }
 
 export async function ask(team: string): Promise<void> {

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { type WaysBack, waysBack } from "../keys/recovery.ts";
-import { restore, startAgain } from "../keys/restore.ts";
+import { finishBegun, restore, startAgain } from "../keys/restore.ts";
 import type { Method } from "../keys/shapes.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
@@ -23,6 +23,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   const [error, setError] = useState<unknown>(undefined);
   const load = async (): Promise<void> => {
     try {
+      if (await finishBegun(person)) return location.replace(next);
       setWays(await waysBack());
     } catch (problem) {
       if (isCode(problem, "step-up")) await leaveFor("/step-up", { next: location.pathname + location.search });

@@ -5,9 +5,10 @@ import { useEffect, useState } from "preact/hooks";
 import type { Bytes } from "../crypto/encoding.ts";
 import { identityHeader, safetyNumber } from "../crypto/safety.ts";
 import { type HandedOver, makeAhead } from "../keys/ahead.ts";
+import { SeatRefused } from "../keys/seats.ts";
 import type { SeatItem, TeamItem } from "../keys/shapes.ts";
 import {
-  admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, SeatRefused, teamsOf,
+  admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, teamsOf,
 } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
@@ -62,7 +63,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   const letInAhead = async (root: Bytes, team: TeamItem, seat: SeatItem): Promise<void> => {
     const code = await makeAhead(team.team, seat.account);
     try {
-      await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? team, [seat.account]);
+      await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? team, seat.account, code.entry);
       await reload();
     } catch (error) {
       setProblem(seatWords(error, teams ?? []));
@@ -81,7 +82,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       const newest = (await reload()).find((one) => one.team === team.team) ?? team;
       try {
         if (act === "found") await found(ready, root, newest);
-        else if (act === "admit") await admit(ready, root, newest, [seat!.account]);
+        else if (act === "admit") await admit(ready, root, newest, seat!.account);
         else if (act === "expel") await expel(ready, root, newest, seat!.account);
         else if (act === "code") return await letInAhead(root, newest, seat!);
         else await renew(ready, root, newest);
@@ -92,7 +93,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       await reload();
       setSaid(t(`keys.team.done.${act}`, { name: seat?.name ?? "", team: teamName(team) }));
     };
-    if (seat?.has_keys === true) await ready.directory.load([seat.account]);
+    if (seat?.has_keys === true) await ready.directory.load([seat.account], { fresh: true });
     if (act === "ahead") {
       await prepare(ready, { ...plan(act, team, seat), run });
       await approveAhead(team.team, seat!.account);
@@ -198,7 +199,7 @@ function plan(act: Act, team: TeamItem, seat: SeatItem | undefined): Omit<RootAc
 function seatWords(error: unknown, teams: readonly TeamItem[]): string {
   if (error instanceof SeatRefused) {
     const seat = teams.flatMap((team) => team.seats).find((one) => one.account === error.account);
-    return t("keys.team.seat-refused", { name: seat?.name ?? error.account });
+    return t(error.fault === "anew" ? "keys.team.seat-anew" : "keys.team.seat-refused", { name: seat?.name ?? error.account });
   }
   if (isCode(error, "member-leaves", "member-without-keys", "ahead-over")) return error.detail;
   return troubleWords(error);

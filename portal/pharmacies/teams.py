@@ -53,7 +53,7 @@ class Event(StrEnum):
     DECLINE = "declined or withdrawn"
     LISTED = "listed in a record"
     UNLISTED = "no longer listed"
-    LEAVE = "leaves or is disabled"
+    LEAVE = "leaves, is disabled or starts again"
 
 
 LIFE: Life[State, Event] = Life(
@@ -244,6 +244,24 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
     state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
     _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
     return state
+
+
+def started_again(session: Session, *, actor: Actor) -> dict[str, frozenset[str]]:
+    """Give up the seats of somebody who has new keys without the old ones: nobody has let those in.
+
+    With the login alone somebody could start again in a member's name; the next generation must not be sealed to that.
+    Who is left, by team. A seat stays where nobody else came who could give it back: its key is lost either way.
+    """
+    left: dict[str, frozenset[str]] = {}
+    for team in sorted(teams_of(session, actor.account_id)):
+        _rows(session, [team], lock=True)
+        if not _who_came(session, members(session, team)) - {actor.account_id}:
+            continue
+        pharmacy_id, kind = _of(session, team)
+        _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
+        _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
+        left[team] = members(session, team)
+    return left
 
 
 def withdraw(session: Session, account_id: str, *, why: str) -> list[str]:

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { makeRevocation } from "../../crypto/certificates.ts";
-import { type Pin, makeNextEntry, verifyUserChain } from "../../crypto/directory.ts";
+import { type Pin, type UserChain, makeNextEntry, verifyUserChain } from "../../crypto/directory.ts";
 import { pae, randomBytes } from "../../crypto/encoding.ts";
 import { generateSeed, publicKeyOf } from "../../crypto/hpke.ts";
 import { generateIdentity } from "../../crypto/hybrid.ts";
@@ -16,6 +16,7 @@ import { signerFromSeed, verify } from "../../crypto/ed25519.ts";
 import { verifyItems } from "../directory.ts";
 import { Keyring } from "../keyring.ts";
 import { deviceName } from "../binding.ts";
+import { SeatRefused, seatsFor } from "../seats.ts";
 import type { PersonItem } from "../shapes.ts";
 import { identityIn, makeVault, newestSeedIn, vaultWithSeed } from "../vault.ts";
 
@@ -121,6 +122,47 @@ test("who starts again is seen as such above a pin, and not below it", async () 
   const chain = good(await verifyUserChain("alice", [...alice.entries, reset], alice.chain.pin()));
   assert.equal(chain.resetSince(alice.chain.pin())?.n, 2);
   assert.equal(chain.resetSince(chain.pin()), undefined);
+});
+
+async function startedAgain(person: Person): Promise<UserChain> {
+  const facts = { id: person.id, role: "person" as const, gen: 2, kem: await publicKeyOf(generateSeed()) };
+  return good(await verifyUserChain(person.id, [...person.entries, await makeNextEntry(facts, generateIdentity(), person.chain.newest, undefined, undefined)]));
+}
+
+const refusedFor = (fault: string) => (error: unknown): boolean => error instanceof SeatRefused && error.account === "carol" && error.fault === fault;
+
+test("a team's key goes to nobody whom only the server names as a member, and who stays keeps the role of the record", async () => {
+  const world = new World();
+  const [bob, carol, dave] = [await world.person("bob"), await world.person("carol"), await world.person("dave")];
+  const known = { chain: (id: string) => world.people.get(id)?.chain, held: () => false };
+  const listed = [{ id: "bob", role: "pharmacist" as const }, { id: "carol", role: "staff" as const }];
+  const wanted = [bob, carol, dave].map((one) => ({ account: one.id, role: "pharmacist" }));
+  const seats = seatsFor(wanted, known, listed, new Map());
+  assert.deepEqual(seats, [
+    { id: "bob", role: "pharmacist", kem: bob.chain.newest.kem }, { id: "carol", role: "staff", kem: carol.chain.newest.kem },
+  ]);
+  const joined = seatsFor(wanted, known, listed, new Map([["dave", dave.chain.introduced.hash]]));
+  assert.deepEqual(joined[2], { id: "dave", role: "pharmacist", kem: dave.chain.newest.kem });
+  assert.deepEqual(seatsFor([{ account: "bob", role: "technician" }], known, [], new Map([["bob", bob.chain.introduced.hash]])), [
+    { id: "bob", role: "staff", kem: bob.chain.newest.kem },
+  ]);
+});
+
+test("a team's key is not sealed to keys that were begun anew, nor to others than those compared or made here", async () => {
+  const world = new World();
+  const carol = await world.person("carol");
+  const listed = [{ id: "carol", role: "pharmacist" as const }];
+  const wanted = [{ account: "carol", role: "pharmacist" }];
+  const other = await startedAgain(carol);
+  const anew = { chain: () => other, held: () => true };
+  assert.throws(() => seatsFor(wanted, anew, listed, new Map()), refusedFor("anew"));
+  // Without the old pin the keys look like any; what was compared, or made here, does not.
+  const unseen = { chain: () => other, held: () => false };
+  const shown = carol.chain.introduced.hash;
+  assert.throws(() => seatsFor(wanted, unseen, [], new Map([["carol", shown]])), refusedFor("keys"));
+  assert.throws(() => seatsFor(wanted, unseen, [], new Map([["carol", undefined]])), refusedFor("keys"));
+  assert.throws(() => seatsFor(wanted, { ...unseen, chain: () => undefined }, listed, new Map()), refusedFor("keys"));
+  assert.deepEqual(seatsFor(wanted, { ...unseen, chain: () => carol.chain }, [], new Map([["carol", shown]])).length, 1);
 });
 
 test("a device has a name that a person knows again", () => {

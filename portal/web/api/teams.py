@@ -59,7 +59,7 @@ def append(new: Generation, team: str) -> tuple[Response, int]:
     record = {"h": new.h, "w": new.w, "prev": new.prev, "sig": new.sig}
     with services().database.transaction() as session:
         appended = teams.append_record(session, actor=current_actor(), team=team, record_=record)
-    _tell(team, {*appended.members, *appended.left})
+    tell_team(team, {*appended.members, *appended.left})
     return jsonify(asdict(appended)), 201
 
 
@@ -70,7 +70,7 @@ def ask(_: Nothing, team: str) -> Response:
     with services().database.transaction() as session:
         state = teams.ask(session, actor=current_actor(), team=team)
         members = teams.members(session, team)
-    _tell(team, members)
+    tell_team(team, members)
     return _state(state)
 
 
@@ -83,7 +83,7 @@ def leave(_: Nothing, team: str) -> Response:
         state = teams.leave(session, actor=actor, team=team)
         members = teams.members(session, team)
     # The own browsers too: their streams still hear of the team.
-    _tell(team, {*members, actor.account_id})
+    tell_team(team, {*members, actor.account_id})
     return _state(state)
 
 
@@ -111,7 +111,7 @@ def let_in_ahead(new: KeysAhead, team: str) -> tuple[Response, int]:
             wrap=new.wrap,
         )
         members = teams.members(session, team)
-    _tell(team, members)
+    tell_team(team, members)
     return jsonify(until=stamp(until)), 201
 
 
@@ -123,8 +123,8 @@ def decline(somebody: Somebody, team: str) -> Response:
         return _state(teams.decline(session, actor=current_actor(), team=team, account_id=somebody.account))
 
 
-def _tell(team: str, accounts: Iterable[str]) -> None:
-    # Open browsers of the people concerned load the team again: somebody asks, or there is a new key.
+def tell_team(team: str, accounts: Iterable[str]) -> None:
+    """Open browsers of the people concerned load the team again: somebody asks or goes, or there is a new key."""
     for account in accounts:
         services().bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
 

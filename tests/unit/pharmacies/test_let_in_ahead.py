@@ -224,8 +224,21 @@ def test_the_code_is_taken_for_a_fortnight_then_she_starts_again(keys: Keys, wor
         keys.teams[PHARMACISTS].pop()
         keys.people["erin"] = handed.person
         keys.start_again("erin")
-        assert seat_of(keys, "erin").ahead is None
-        assert keys.team(PHARMACISTS, "bob", "bob", "erin").gen == 3
+        seat = seat_of(keys, "erin")
+        assert (seat.state, seat.flagged, seat.ahead) == (State.LEAVING, True, None)
+        assert keys.team(PHARMACISTS, "bob", "bob").gen == 3
+        with world.database.transaction() as session:
+            teams.ask(session, actor=keys.actor("erin"), team=PHARMACISTS)
+        assert keys.team(PHARMACISTS, "bob", "bob", "erin").joined == (world.accounts["erin"],)
+
+
+def test_without_the_code_the_login_alone_gives_no_seat(keys: Keys, world: World) -> None:
+    """Somebody signs in as Erin before she does, and makes new keys: the next generation is not sealed to them."""
+    keys.people["erin"] = let_in(keys).person
+    keys.start_again("erin")
+    with pytest.raises(Unprocessable) as refused:
+        keys.team(PHARMACISTS, "bob", "bob", "erin")
+    assert refused.value.code == "member-leaves"
 
 
 def test_when_bob_goes_before_erin_came_the_next_key_is_not_sealed_to_what_he_made(keys: Keys, world: World) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from world import World, build
 from world_keys import Keys, raw
 
+from portal.accounts import recovery
 from portal.accounts.roles import Role
 from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
@@ -15,6 +16,7 @@ from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
+from portal.e2ee import recovery as wraps
 from portal.e2ee.identity import Identity
 from portal.pharmacies import connections, staff, teams
 from portal.pharmacies.keys import ServerDirectory
@@ -105,6 +107,31 @@ def test_the_last_one_cannot_leave(keys: Keys, world: World) -> None:
     with world.database.transaction() as session, pytest.raises(Conflict) as refused:
         teams.leave(session, actor=keys.actor("bob"), team=PHARMACISTS)
     assert refused.value.code == "sole-member"
+
+
+def test_whose_keys_were_begun_anew_sits_in_no_team_until_somebody_lets_them_in(keys: Keys, world: World) -> None:
+    """With Erin's login alone somebody made new keys in her name: the team's key must not follow of itself."""
+    keys.team(PHARMACISTS, "bob", "bob", "erin")
+    keys.start_again("erin")
+    assert seats(world, PHARMACISTS) == {"bob": "member", "erin": "leaving"}
+    with world.database.transaction() as session:
+        ways_back = wraps.wrap_by_code(keys.people["erin"].urk, world.accounts["erin"], wraps.make_code()).to_json()
+        recovery.set_way(session, actor=keys.actor("erin"), method=wraps.Method.CODE, wrap=ways_back)
+    for by, code in (("erin", "not-in-team"), ("bob", "member-leaves")):
+        with pytest.raises((Forbidden, Unprocessable)) as refused:
+            keys.team(PHARMACISTS, by, "bob", "erin")
+        assert refused.value.code == code
+        keys.teams[PHARMACISTS].pop()
+    assert keys.team(PHARMACISTS, "bob", "bob").left == (world.accounts["erin"],)
+    with world.database.transaction() as session:
+        teams.ask(session, actor=keys.actor("erin"), team=PHARMACISTS)
+    assert keys.team(PHARMACISTS, "bob", "bob", "erin").joined == (world.accounts["erin"],)
+
+
+def test_the_last_one_who_starts_again_keeps_the_seat(keys: Keys, world: World) -> None:
+    keys.team(PHARMACISTS, "bob", "bob")
+    keys.start_again("bob")
+    assert seats(world, PHARMACISTS) == {"bob": "member"}
 
 
 def test_two_who_change_a_team_at_once_do_not_both_win(keys: Keys, world: World) -> None:

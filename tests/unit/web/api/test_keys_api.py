@@ -239,3 +239,16 @@ class TestDirectory:
         few = count([world.accounts["alice"], world.accounts["carol"], "riverside_pharmacists"])
         many = count([*world.accounts.values(), "riverside_pharmacists", "harbor_desk"])
         assert few == many
+
+
+def test_who_starts_again_is_out_of_the_team_at_once(app: Flask, keys: Keys) -> None:
+    keys.enrol("bob", "erin")
+    keys.team("riverside_pharmacists", "bob", "bob", "erin")
+    erin = keys.people["erin"]
+    new = Person.new(erin.id, ids.random_id())
+    entry = seal.reset_entry(seal.first_entry(erin).entry, new.identity, EncryptionKey.new(2)).to_json()
+    browser = Browser(app, keys.world, "erin")
+    answer = browser.post("/api/keys/entries", {"entry": entry, "vault": vault(new, 2), "rev": 2})
+    assert answer.get_json() == {"n": 2, "gen": 2}
+    mine = browser.get("/api/keys/me").get_json()
+    assert mine["teams"] == [{"team": "riverside_pharmacists", "state": "leaving"}]
