@@ -36,6 +36,7 @@ def _(stage: Stage) -> Page:
 
 @state("inbox-all-answered")
 def _(stage: Stage) -> Page:
+    stage.founded()
     page = stage.ready("bob")
     answer_with(page, "**/api/threads?*", lambda answer: answer | {"items": [], "next": None, "awaiting": 0})
     page.goto("/inbox")
