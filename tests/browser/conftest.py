@@ -112,12 +112,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
-    """A stage for all states of a module; refusals and broken lines are what many of them are made of."""
+    """A stage for a module; refusals and broken lines are what many states are made of."""
     heard = Complaints()
     heard.allow(r"status of (4\d\d|503)")
     heard.allow(r"net::ERR_(FAILED|INTERNET_DISCONNECTED)")
     with on_stage(demo, browser, heard) as made:
         yield made
+    assert heard.unexpected() == []
 
 
 @pytest.fixture(scope="session")
