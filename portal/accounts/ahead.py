@@ -85,5 +85,6 @@ def waiting(session: Session, account_ids: Collection[str]) -> dict[str, Ahead]:
 
 
 def own(session: Session, *, actor: Actor) -> Ahead | None:
-    """What waits for the actor to take it over."""
-    return waiting(session, [actor.account_id]).get(actor.account_id)
+    """What waits for the actor to take it over; None when its time is over."""
+    found = waiting(session, [actor.account_id]).get(actor.account_id)
+    return found if found is not None and found.ends_at > clock.now() else None

@@ -16,7 +16,7 @@ from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, wrong
 from portal.accounts.notices import What
 from portal.accounts.on_record import note_keys
-from portal.accounts.tables import RecoveryRead, RecoveryWrap
+from portal.accounts.tables import AheadKeys, RecoveryRead, RecoveryWrap
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock, ids
 from portal.core.errors import Forbidden, NotFound, TooMany
@@ -78,12 +78,18 @@ def keep_code_ahead(session: Session, *, account_id: str, wrap: dict[str, Any]) 
 
 
 def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[str, dict[str, Any]]:
-    """The wraps by method. Raises StepUpNeeded without a fresh login, TooMany for too many reads without a device."""
+    """The wraps by method; that of keys made ahead only until these end, so that a sheet found later opens nothing.
+
+    Raises StepUpNeeded without a fresh login, TooMany for too many reads without a device.
+    """
     policy.needs_step_up(actor)
     if actor.device_id is None:
         _count_read(session, actor, reads_per_day)
         notices.tell(session, actor, What.RECOVERY_READ)
     _note(session, actor, Action.KEY_RECOVERY_READ)
+    made_ahead = session.get(AheadKeys, actor.account_id)
+    if made_ahead is not None and made_ahead.taken_at is None and made_ahead.ends_at <= clock.now():
+        return {}
     rows = session.scalars(select(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
     return {row.method: row.wrap for row in rows}
 

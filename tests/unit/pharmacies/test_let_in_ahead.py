@@ -215,8 +215,16 @@ def test_the_code_is_taken_for_a_fortnight_then_she_starts_again(keys: Keys, wor
     handed = let_in(keys)
     with clock.frozen(clock.now() + ahead.LIVES + timedelta(seconds=1)):
         assert seat_of(keys, "erin").flagged
-        with pytest.raises(Forbidden) as refused:
-            take_over(keys, handed)
+        erin = world.actor("erin")
+        with world.database.transaction() as session:
+            # Whoever finds the sheet now opens nothing with it; nor may who has opened it before go on.
+            assert recovery.read_wraps(session, actor=erin, reads_per_day=5) == {}
+            assert ahead.own(session, actor=erin) is None
+            before = directory.chains(session, [erin.account_id])[erin.account_id][-1]
+        own, old = Person.new(erin.account_id, ids.random_id()), handed.person
+        entry = seal.new_identity(before, old.identity, own.identity, EncryptionKey.new(2), old.key).to_json()
+        with world.database.transaction() as session, pytest.raises(Forbidden) as refused:
+            directory.add_next(session, actor=erin, entry=entry, sealed=vault(own, 2), rev=2)
         assert refused.value.code == "ahead-ended"
         with pytest.raises(Unprocessable) as unlisted:
             keys.team(PHARMACISTS, "bob", "bob", "erin")
