@@ -26,7 +26,7 @@ from portal.notify.mail import Mailer, mailer
 from portal.notify.notices import KIND, MessageNotice
 from portal.outbox import Runner, dead_letters
 from portal.outbox.runner import Handler
-from portal.pharmacies import last_days, staff_invitations
+from portal.pharmacies import staff, staff_invitations
 from portal.threads import attachments, notices, retention
 from portal.threads.waking import Waking
 from portal.web.wiring import Services, readers_of
@@ -182,7 +182,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
         "sealer": [Task("sealer", SEAL_EVERY, sealer.seal)],
         "housekeeping": [
             Task("sessions", timedelta(seconds=3), lambda: sessions.sweep(database, services.bus)),
-            Task("last-days", timedelta(seconds=20), lambda: last_days.end_due(database, services.bus), greedy=True),
+            Task("last-days", timedelta(seconds=20), lambda: staff.close_past(database, services.bus), greedy=True),
             Task("refusals", timedelta(minutes=1), lambda: audit.flush_refusals(database)),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
             Task("old-rows", timedelta(hours=1), old_rows),

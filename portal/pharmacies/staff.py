@@ -1,7 +1,7 @@
 """Accounts as an operator keeps them: listed, disabled, given another role, their sessions ended, patients invited.
 
-Disabling and a change of role act at once: sessions end, seats in teams are without access, and the teams' keys are
-changed by the next member's browser.
+Disabling, a change of role and the end of the last day of work act at once: sessions end, open invitations are taken
+back, seats in teams are without access, and the teams' keys are changed by the next member's browser.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,15 @@ from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
 from portal.core.bus import Bus
+from portal.core.database import Database
 from portal.core.errors import BadInput, NotFound
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy
-from portal.pharmacies import connections, teams
+from portal.pharmacies import connections, staff_invitations, teams
 from portal.pharmacies.tables import Pharmacy
 
-# Who acts when a command does: the machine's operator, whose name the portal does not know.
+# Who acts when time does, and when a command does: the machine's operator, whose name the portal does not know.
+MACHINE = Agent(account_id=None, role=None)
 OPERATOR = Agent(account_id=None, role=Role.OPERATOR.value, address="command-line")
 
 
@@ -111,6 +113,44 @@ def end_sessions(session: Session, *, bus: Bus, account_id: str, agent: Agent = 
     return sessions.end_all(session, bus, account_id, EndedBy.OPERATOR, agent=agent)
 
 
+def close_past(database: Database, bus: Bus, *, limit: int = 50) -> int:
+    """Close the accounts whose last day has passed: sessions end, seats are without access. Returns how many.
+
+    The worker calls it several times a minute; it writes only when there is something to write.
+    """
+    wanted = select(Account.id).where(Account.ends_at <= clock.now(), Account.disabled_at.is_(None)).limit(limit)
+    with database.reading() as session:
+        due = list(session.scalars(wanted))
+    for account_id in due:
+        with database.transaction() as session:
+            concerned = _close_past(session, bus, account_id)
+        # Open browsers of who is left make the next generation of the team's key.
+        for team, account in concerned:
+            bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
+    return len(due)
+
+
+def _close_past(session: Session, bus: Bus, account_id: str) -> list[tuple[str, str]]:
+    account = _account(session, account_id)
+    # The day may have been moved since it was looked at.
+    if account.disabled_at is not None or account.ends_at is None or account.ends_at > clock.now():
+        return []
+    account.disabled_at, account.closed_by = clock.now(), ClosedBy.LAST_DAY.value
+    session.flush()
+    ended = _end(session, bus, account, EndedBy.LAST_DAY, MACHINE)
+    session.flush()
+    record(
+        session,
+        Action.STAFF_ENDED,
+        agent=MACHINE,
+        pharmacy_id=account.pharmacy_id,
+        entity=Entity("Account", account_id),
+        purpose=Purpose.HOPERAT,
+        detail={"teams": list(ended.teams)},
+    )
+    return [(team, member) for team in ended.teams for member in teams.members(session, team)]
+
+
 def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = OPERATOR) -> str:
     """A code for a patient of a pharmacy, through its first EHR connection. Raises NotFound without one.
 
@@ -136,6 +176,7 @@ def _account(session: Session, account_id: str) -> Account:
 
 def _end(session: Session, bus: Bus, account: Account, by: EndedBy, agent: Agent) -> Ended:
     ended = sessions.end_all(session, bus, account.id, by, agent=agent)
+    staff_invitations.revoke_all_of(session, account.id, agent=agent)
     return Ended(ended, tuple(teams.withdraw(session, account.id, why=by.value)))
 
 

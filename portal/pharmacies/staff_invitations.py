@@ -114,6 +114,10 @@ def state_of(row: StaffInvitation) -> State:
 def choices(session: Session, *, actor: Actor, pharmacy_id: str) -> Choices:
     """What the actor may put into an invitation. Raises what `policy.allow_invite_staff` raises."""
     allow(session, actor=actor, pharmacy_id=pharmacy_id)
+    return _choices(session, actor, pharmacy_id)
+
+
+def _choices(session: Session, actor: Actor, pharmacy_id: str) -> Choices:
     own = teams.teams_of(session, actor.account_id)
     roles = BRINGS[actor.role] | (STAFF - _held(session, pharmacy_id))
     return Choices(
@@ -143,13 +147,13 @@ def invite(session: Session, *, actor: Actor, pharmacy_id: str, newcomer: Newcom
     Raises NotFound, Forbidden, StepUpNeeded; BadInput `staff-invitation` naming the field in `extra`; Conflict
     `already-invited` or `works-here`; TooMany beyond the bounds of a pharmacy.
     """
-    may = choices(session, actor=actor, pharmacy_id=pharmacy_id)
+    allow(session, actor=actor, pharmacy_id=pharmacy_id)
     policy.needs_step_up(actor)
-    # Locked, so that two who invite the same person at the same moment make one invitation.
+    # Locked, so that two who invite the same person, or two first supervisors, at the same moment make one invitation.
     pharmacy = session.get(Pharmacy, pharmacy_id, with_for_update={"key_share": True})
     if pharmacy is None:
         raise NotFound()
-    mail, role, ends_at = _checked(newcomer, may, pharmacy)
+    mail, role, ends_at = _checked(newcomer, _choices(session, actor, pharmacy_id), pharmacy)
     _check_new(session, pharmacy_id, mail)
     now = clock.now()
     row = StaffInvitation(
@@ -196,6 +200,22 @@ def revoke(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: s
         raise Conflict("invitation-over")
     row.revoked_at, row.revoked_by = clock.now(), actor.account_id
     _note(session, actor.agent, Action.STAFF_UNINVITED, row, {})
+
+
+def revoke_all_of(session: Session, account_id: str, *, agent: Agent) -> None:
+    """Take back what somebody has invited whose account was closed or changed: nobody comes back in by a second name.
+
+    `agent` is who closed it. Colleagues may invite the same people anew.
+    """
+    rows = session.scalars(
+        select(StaffInvitation)
+        .where(StaffInvitation.invited_by == account_id, *_is_open())
+        .order_by(StaffInvitation.id)
+        .with_for_update()
+    )
+    for row in rows.all():
+        row.revoked_at, row.revoked_by = clock.now(), agent.account_id
+        _note(session, agent, Action.STAFF_UNINVITED, row, {"of": account_id})
 
 
 def get(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> StaffInvitation:

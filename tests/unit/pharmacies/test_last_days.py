@@ -70,7 +70,7 @@ def test_from_the_day_after_there_is_no_session_and_no_seat(world: World) -> Non
         # No session outlives the day, and the browser knows until when.
         assert current is not None
         assert (current.state, current.ends_at, current.lock_at) == (SessionState.ACTIVE, MIDNIGHT, MIDNIGHT)
-        assert last_days.end_due(world.database, bus) == 0
+        assert staff.close_past(world.database, bus) == 0
         clock.shift(timedelta(minutes=5))
         heard = bus.subscribe(frozenset({f"account:{world.accounts['bob']}"}))
         with world.database.reading() as session:
@@ -78,8 +78,8 @@ def test_from_the_day_after_there_is_no_session_and_no_seat(world: World) -> Non
             assert sessions.open_refs(session, [ref]) == frozenset()
         with pytest.raises(NotSignedIn):
             world.actor("erin")
-        assert last_days.end_due(world.database, bus) == 1
-        assert last_days.end_due(world.database, bus) == 0
+        assert staff.close_past(world.database, bus) == 1
+        assert staff.close_past(world.database, bus) == 0
     with world.database.reading() as session:
         current = sessions.by_ref(session, ref)
         assert current is not None
@@ -108,7 +108,7 @@ def test_a_day_that_is_moved_before_it_ends_ends_nothing(world: World, day: date
         set_day(world, TUESDAY)
         set_day(world, day)
         clock.shift(timedelta(days=1))
-        assert last_days.end_due(world.database, MemoryBus()) == 0
+        assert staff.close_past(world.database, MemoryBus()) == 0
         assert world.actor("erin").account_id
         with world.database.reading() as session:
             assert PHARMACISTS in teams.teams_of(session, world.accounts["erin"])
@@ -118,7 +118,7 @@ def test_a_day_that_is_moved_after_it_ended_lets_her_in_again_without_seats(worl
     with clock.frozen(NOON):
         set_day(world, TUESDAY)
         clock.shift(timedelta(days=1))
-        last_days.end_due(world.database, MemoryBus())
+        staff.close_past(world.database, MemoryBus())
         set_day(world, TUESDAY + timedelta(days=7))
         assert world.actor("erin").account_id
         with world.database.reading() as session:
@@ -129,7 +129,7 @@ def test_who_was_closed_by_hand_is_not_opened_by_a_later_day(world: World) -> No
     with clock.frozen(NOON):
         set_day(world, TUESDAY)
         clock.shift(timedelta(days=1))
-        last_days.end_due(world.database, MemoryBus())
+        staff.close_past(world.database, MemoryBus())
         with world.database.transaction() as session:
             staff.disable(session, bus=MemoryBus(), account_id=world.accounts["erin"])
         with pytest.raises(NotFound):

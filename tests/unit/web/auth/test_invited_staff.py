@@ -271,6 +271,22 @@ def test_a_closed_account_stays_closed_whatever_it_is_invited_to(
     assert row(database, again).used_at is None
 
 
+def test_who_is_closed_does_not_come_back_by_an_invitation_of_the_own(
+    new_browser: NewBrowser, database: Database, world: World, bus: MemoryBus, invitation: str
+) -> None:
+    with database.transaction() as session:
+        staff.disable(session, bus=bus, account_id=world.accounts["bob"])
+    assert new_browser().sign_in("oscar", **PLAIN).status_code == 403
+    assert reasons(database) == ["login-no-role"]
+    with database.reading() as session:
+        (noted,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "staff.uninvited"))
+        assert (noted.entity_id, noted.role) == (invitation, "operator")
+    # Erin, who works there still, may invite him.
+    assert staff_invitations.state_of(row(database, invitation)) is staff_invitations.State.REVOKED
+    invite(world, "erin")
+    assert new_browser().sign_in("oscar", **PLAIN).status_code == 303
+
+
 def test_a_yes_ahead_counts_as_long_as_who_gave_it_sits_in_the_team(
     new_browser: NewBrowser, database: Database, world: World
 ) -> None:
