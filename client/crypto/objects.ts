@@ -218,7 +218,8 @@ export function openEncryptionSeed(text: RootBoxText, urk: Bytes, chain: UserCha
   return attemptAsync(async () => {
     const seed = await openRoot(text, urk, { user: chain.id, kind: "puk", n: gen });
     const entry = chain.entry(gen);
-    if (entry === undefined || seed.length !== SEED_BYTES || !sameBytes(await publicKeyOf(seed), entry.kem)) throw new Refused("member key", "another key's seed");
+    if (entry === undefined || seed.length !== SEED_BYTES || !sameBytes(await publicKeyOf(seed), entry.kem))
+      throw new Refused("member key", "another key's seed");
     return seed;
   });
 }

@@ -138,15 +138,26 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
   const over = screen.kind === "locked" || screen.kind === "ended";
   const hidden = over || screen.kind === "covered";
   return (
-    <AppFrame account={over ? null : { role: account.role, name: account.name }} pharmacy={page.pharmacy === null ? null : pharmacyView(page.pharmacy)}
-      path={plan.path} shared={isShared()} largeText={document.documentElement.dataset["text"] === "large"} full={plan.full === true && !hidden} wide={plan.full === true}
+    <AppFrame
+      account={over ? null : { role: account.role, name: account.name }}
+      pharmacy={page.pharmacy === null ? null : pharmacyView(page.pharmacy)}
+      path={plan.path}
+      shared={isShared()}
+      largeText={document.documentElement.dataset["text"] === "large"}
+      full={plan.full === true && !hidden}
+      wide={plan.full === true}
       onLanguage={(chosen) => sendForm("/preferences", { language: chosen, next: here(), csrf_token: session.csrf })}
       onText={(size) => sendForm("/preferences", { text: size, next: here(), csrf_token: session.csrf })}
-      onSignOut={() => void signOut(page)}>
+      onSignOut={() => void signOut(page)}
+    >
       {screen.kind === "warning" ? <LockWarning screen={screen} live={page.live} /> : null}
       {over ? <Over kind={screen.kind} page={page} /> : screen.kind === "covered" ? <Cover live={page.live} /> : null}
       {/* What is covered stays where it is, with its place and its words; what is locked is taken off the page. */}
-      {over ? null : <div class={plan.full === true ? "pane" : "stack"} hidden={hidden}>{plan.view(page)}</div>}
+      {over ? null : (
+        <div class={plan.full === true ? "pane" : "stack"} hidden={hidden}>
+          {plan.view(page)}
+        </div>
+      )}
     </AppFrame>
   );
 }
@@ -223,7 +234,11 @@ export function troubleWords(error: unknown): string {
   if (error instanceof Said) return error.message;
   if (error instanceof Unreachable) return t("keys.trouble.offline");
   if (error instanceof StoreFailed) return t("keys.trouble.store");
-  if (error instanceof Refused) return t(has(`keys.refused.${error.reason}`) ? `keys.refused.${error.reason}` : "keys.refused.other", { reason: error.reason, why: reasonWords(error.reason) });
+  if (error instanceof Refused)
+    return t(has(`keys.refused.${error.reason}`) ? `keys.refused.${error.reason}` : "keys.refused.other", {
+      reason: error.reason,
+      why: reasonWords(error.reason),
+    });
   if (error instanceof ApiError && error.detail !== "") return error.detail;
   return t("keys.trouble.other");
 }

@@ -37,11 +37,19 @@ export async function makeAhead(team: string, account: string): Promise<HandedOv
  * Replaces keys that were made ahead by own ones and makes this browser the first device. `root` is the root key by the code. Throws
  * Refused when the vault is not what the chain says, ApiError (`ahead-ended`, `step-up`).
  */
-export async function takeOver({ account, store }: SignedIn, own: OwnKeys & { readonly vault: NonNullable<OwnKeys["vault"]> }, chain: UserChain, root: Bytes): Promise<void> {
+export async function takeOver(
+  { account, store }: SignedIn,
+  own: OwnKeys & { readonly vault: NonNullable<OwnKeys["vault"]> },
+  chain: UserChain,
+  root: Bytes,
+): Promise<void> {
   const [given, before] = [await identityIn(own.vault.vault, root, chain), await newestSeedIn(own.vault.vault, root, chain)];
   const [identity, seed, newRoot, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
   const [n, gen, rev] = [chain.newest.n + 1, chain.newest.gen + 1, own.vault.rev + 1];
-  const entry = await makeNextEntry({ id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, given, { before, now: seed });
+  const entry = await makeNextEntry({ id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, given, {
+    before,
+    now: seed,
+  });
   const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
   const vault = await makeVault(account.id, newRoot, { rev, n, gen }, identity, seed);
   await forgetKeys(store);

@@ -102,7 +102,10 @@ export class Stream {
   private async poll(): Promise<Line | "back"> {
     try {
       const since = this.cursor === "" ? "" : `?since=${encodeURIComponent(this.cursor)}`;
-      const answer = await get<{ items: readonly { thread: string; seq: number; reader: string }[]; cursor: string; more: boolean }>(`/api/threads/changes${since}`, { signal: this.ended.signal });
+      const answer = await get<{ items: readonly { thread: string; seq: number; reader: string }[]; cursor: string; more: boolean }>(
+        `/api/threads/changes${since}`,
+        { signal: this.ended.signal },
+      );
       this.cursor = answer.cursor;
       const wasDown = this.line === "down";
       this.setLine("polling");

@@ -53,49 +53,92 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
   const gone = own.devices.filter((one) => one.state === "ended");
   return (
     <div class="narrow stack-wide">
-      <div class="stack"><h1>{t("keys.devices.title")}</h1><p class="lead">{t("keys.devices.body")}</p></div>
-      {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
+      <div class="stack">
+        <h1>{t("keys.devices.title")}</h1>
+        <p class="lead">{t("keys.devices.body")}</p>
+      </div>
+      {problem === undefined ? null : (
+        <Banner tone="warn" announce title={t("common.error.title")}>
+          <p>{problem}</p>
+        </Banner>
+      )}
       {ended === undefined ? null : (
         <Banner tone="ok" announce title={t("keys.end.done", { name: ended })}>
           <p>{t("keys.end.done-body")}</p>
-          {ready.keyring.teams.length === 0 ? null : <p><a href="/team">{t("keys.end.renew-team")}</a></p>}
+          {ready.keyring.teams.length === 0 ? null : (
+            <p>
+              <a href="/team">{t("keys.end.renew-team")}</a>
+            </p>
+          )}
         </Banner>
       )}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
-      {asking === undefined ? null
-        : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
+      {asking === undefined ? null : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
       <ul class="list" aria-label={t("keys.devices.title")}>
         {living.map((one) => (
           <li key={one.id} class="stack-tight" data-device={one.id}>
-            <div class="row row-apart"><h2 translate={false}>{one.name}</h2>
-              {one.id === ready.keyring.device ? <Tag tone="ok" icon="check">{t("keys.devices.this")}</Tag> : one.state === "stale" ? <Tag tone="warn" icon="warn">{t("keys.devices.stale")}</Tag> : null}</div>
-            <p class="soft">{t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}</p>
-            {one.id === ready.keyring.device
-              ? <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={mark} />
-              : <div class="button-row"><Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>{t("keys.end.do")}</Button></div>}
+            <div class="row row-apart">
+              <h2 translate={false}>{one.name}</h2>
+              {one.id === ready.keyring.device ? (
+                <Tag tone="ok" icon="check">
+                  {t("keys.devices.this")}
+                </Tag>
+              ) : one.state === "stale" ? (
+                <Tag tone="warn" icon="warn">
+                  {t("keys.devices.stale")}
+                </Tag>
+              ) : null}
+            </div>
+            <p class="soft">
+              {t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}
+            </p>
+            {one.id === ready.keyring.device ? (
+              <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={mark} />
+            ) : (
+              <div class="button-row">
+                <Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>
+                  {t("keys.end.do")}
+                </Button>
+              </div>
+            )}
           </li>
         ))}
       </ul>
       {living.length > 1 ? null : <p class="soft">{t("keys.devices.only")}</p>}
       <section class="stack" aria-labelledby="ways">
         <h2 id="ways">{t("keys.recovery.title")}</h2>
-        {own.recovery.length === 0 ? <p>{t("keys.recovery.none")}</p> : (
+        {own.recovery.length === 0 ? (
+          <p>{t("keys.recovery.none")}</p>
+        ) : (
           <ul class="list">
             {own.recovery.map((way) => (
-              <li key={way.method}>{t(`keys.way.${way.method}`)} · {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
-                {" · "}{way.tried_at === null ? t("keys.way.untried") : t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</li>
+              <li key={way.method}>
+                {t(`keys.way.${way.method}`)} · {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
+                {" · "}
+                {way.tried_at === null ? t("keys.way.untried") : t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}
+              </li>
             ))}
           </ul>
         )}
         <div class="button-row">
-          <LinkButton look="quiet" icon="key" href="/recovery?next=/devices">{t(own.recovery.length === 0 ? "keys.way.code-do" : "keys.try.do")}</LinkButton>
-          <LinkButton look="quiet" href="/account/sessions">{t("keys.devices.sessions")}</LinkButton>
+          <LinkButton look="quiet" icon="key" href="/recovery?next=/devices">
+            {t(own.recovery.length === 0 ? "keys.way.code-do" : "keys.try.do")}
+          </LinkButton>
+          <LinkButton look="quiet" href="/account/sessions">
+            {t("keys.devices.sessions")}
+          </LinkButton>
         </div>
       </section>
       {gone.length === 0 ? null : (
         <details class="card card--plain">
           <summary>{t("keys.devices.gone")}</summary>
-          <ul>{gone.map((one) => <li key={one.id}>{one.name} · {t("keys.devices.ended", { time: moment(Date.parse(one.ended_at ?? one.seen_at)) })}</li>)}</ul>
+          <ul>
+            {gone.map((one) => (
+              <li key={one.id}>
+                {one.name} · {t("keys.devices.ended", { time: moment(Date.parse(one.ended_at ?? one.seen_at)) })}
+              </li>
+            ))}
+          </ul>
         </details>
       )}
     </div>

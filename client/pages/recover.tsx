@@ -50,15 +50,26 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
           </>
         )}
         {error !== undefined ? (
-          <Banner tone="warn" announce title={t("keys.recover.reads")}><p>{troubleWords(error)}</p></Banner>
-        ) : wraps === undefined ? <Loading words={t("keys.recover.loading")} /> : methods.length === 0 ? (
-          <Banner tone="warn" title={t("keys.recover.no-way")}><p>{t("keys.recover.no-way-body")}</p></Banner>
+          <Banner tone="warn" announce title={t("keys.recover.reads")}>
+            <p>{troubleWords(error)}</p>
+          </Banner>
+        ) : wraps === undefined ? (
+          <Loading words={t("keys.recover.loading")} />
+        ) : methods.length === 0 ? (
+          <Banner tone="warn" title={t("keys.recover.no-way")}>
+            <p>{t("keys.recover.no-way-body")}</p>
+          </Banner>
         ) : (
-          <SecretForm methods={methods} label={t(ahead == null ? "keys.recover.do" : "keys.ahead.do")} busyWords={t("keys.recover.busy")} codeLabel={ahead == null ? undefined : t("keys.ahead.label")}
+          <SecretForm
+            methods={methods}
+            label={t(ahead == null ? "keys.recover.do" : "keys.ahead.do")}
+            busyWords={t("keys.recover.busy")}
+            codeLabel={ahead == null ? undefined : t("keys.ahead.label")}
             onSecret={async (method, secret) => {
               await restore(person, wraps[method]!, secret);
               location.replace(next);
-            }} />
+            }}
+          />
         )}
       </div>
       <StartAgain page={page} next={next} open={asked.get("do") === "again" || (wraps !== undefined && methods.length === 0)} />
@@ -66,9 +77,18 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
         <h2 id="other-ways">{t("keys.recover.other")}</h2>
         <p>{t(ahead == null ? "keys.recover.other-device" : "keys.ahead.no-code")}</p>
         <div class="button-row">
-          {page.pharmacy === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
-            : <LinkButton look="quiet" icon="phone" href={phoneUri(page.pharmacy.phone)}>{t("common.call", { phone: page.pharmacy.phone })}</LinkButton>}
-          <LinkButton look="quiet" href={person.account.role === "patient" ? "/home" : "/account"}>{t("keys.recover.without")}</LinkButton>
+          {page.pharmacy === null ? (
+            <LinkButton look="quiet" href="/contact">
+              {t("common.nav.contact")}
+            </LinkButton>
+          ) : (
+            <LinkButton look="quiet" icon="phone" href={phoneUri(page.pharmacy.phone)}>
+              {t("common.call", { phone: page.pharmacy.phone })}
+            </LinkButton>
+          )}
+          <LinkButton look="quiet" href={person.account.role === "patient" ? "/home" : "/account"}>
+            {t("keys.recover.without")}
+          </LinkButton>
         </div>
       </section>
     </div>

@@ -77,36 +77,65 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
 
   return (
     <div class="narrow stack-wide">
-      {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
-      {asking === undefined ? null
-        : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
+      {problem === undefined ? null : (
+        <Banner tone="warn" announce title={t("common.error.title")}>
+          <p>{problem}</p>
+        </Banner>
+      )}
+      {asking === undefined ? null : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
       {step.kind === "code" ? (
         <NewCode page={page} code={step.code} onTry={() => setStep({ kind: "try", method: "code" })} next={next} />
       ) : step.kind === "passphrase" ? (
-        <NewPassphrase ready={ready} root={step.root} onSet={async () => {
-          await reload();
-          setStep({ kind: "try", method: "passphrase" });
-        }} onBack={() => setStep({ kind: "overview" })} />
+        <NewPassphrase
+          ready={ready}
+          root={step.root}
+          onSet={async () => {
+            await reload();
+            setStep({ kind: "try", method: "passphrase" });
+          }}
+          onBack={() => setStep({ kind: "overview" })}
+        />
       ) : step.kind === "try" ? (
-        <TryOut ready={ready} method={step.method} onBack={() => setStep({ kind: "overview" })} onDone={async () => {
-          await reload();
-          setStep({ kind: "done", method: step.method });
-        }} />
+        <TryOut
+          ready={ready}
+          method={step.method}
+          onBack={() => setStep({ kind: "overview" })}
+          onDone={async () => {
+            await reload();
+            setStep({ kind: "done", method: step.method });
+          }}
+        />
       ) : (
         <>
-          <div class="stack"><h1>{t("keys.recovery.title")}</h1><p class="lead">{t("keys.recovery.body")}</p></div>
-          {step.kind === "done" ? <Banner tone="ok" announce title={t("keys.try.done")}><p>{t("keys.try.done-body")}</p></Banner> : null}
+          <div class="stack">
+            <h1>{t("keys.recovery.title")}</h1>
+            <p class="lead">{t("keys.recovery.body")}</p>
+          </div>
+          {step.kind === "done" ? (
+            <Banner tone="ok" announce title={t("keys.try.done")}>
+              <p>{t("keys.try.done-body")}</p>
+            </Banner>
+          ) : null}
           {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
           <ul class="list">
             {METHODS.map((method) => (
               <li key={method} class="stack-tight" data-way={method}>
-                <Way method={method} way={ways.find((one) => one.method === method)} onSet={() => void begin(method)} onTry={() => setStep({ kind: "try", method })} />
+                <Way
+                  method={method}
+                  way={ways.find((one) => one.method === method)}
+                  onSet={() => void begin(method)}
+                  onTry={() => setStep({ kind: "try", method })}
+                />
               </li>
             ))}
           </ul>
           <div class="button-row">
-            <LinkButton look={ways.length === 0 ? "quiet" : "main"} href={next}>{t(ways.length === 0 ? "keys.recovery.later" : "common.continue")}</LinkButton>
-            <LinkButton look="quiet" href="/devices">{t("keys.devices.title")}</LinkButton>
+            <LinkButton look={ways.length === 0 ? "quiet" : "main"} href={next}>
+              {t(ways.length === 0 ? "keys.recovery.later" : "common.continue")}
+            </LinkButton>
+            <LinkButton look="quiet" href="/devices">
+              {t("keys.devices.title")}
+            </LinkButton>
           </div>
           {ways.length === 0 ? <p class="soft">{t("keys.recovery.later-body")}</p> : <ConfirmOther />}
         </>
@@ -149,12 +178,20 @@ function NewCode({ page, code, onTry, next }: {
       <p class="lead no-print">{t("keys.code.body")}</p>
       <RecoverySheet name={page.person.account.name} code={code} madeOn={made} signInAt={location.origin} />
       <div class="button-row no-print">
-        <Button icon="print" onClick={() => print()}>{t("common.print")}</Button>
-        <Button look="quiet" onClick={() => saveText(`${t("views.recovery.sheet")}\n${page.person.account.name}, ${made}\n${location.origin}\n\n${code}\n`)}>{t("keys.code.save")}</Button>
+        <Button icon="print" onClick={() => print()}>
+          {t("common.print")}
+        </Button>
+        <Button look="quiet" onClick={() => saveText(`${t("views.recovery.sheet")}\n${page.person.account.name}, ${made}\n${location.origin}\n\n${code}\n`)}>
+          {t("keys.code.save")}
+        </Button>
       </div>
       <div class="button-row no-print">
-        <Button look="quiet" onClick={onTry}>{t("keys.try.do")}</Button>
-        <LinkButton look="plain" href={next}>{t("keys.code.later")}</LinkButton>
+        <Button look="quiet" onClick={onTry}>
+          {t("keys.try.do")}
+        </Button>
+        <LinkButton look="plain" href={next}>
+          {t("keys.code.later")}
+        </LinkButton>
       </div>
     </div>
   );
@@ -236,9 +273,26 @@ function ConfirmOther() {
     <details class="card card--plain">
       <summary>{t("keys.other.title")}</summary>
       <p>{t("keys.other.body")}</p>
-      {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
-      {done ? <p role="status">{t("keys.other.done")}</p>
-        : <Button look="quiet" onClick={() => { confirmOther().then(() => setDone(true), (error: unknown) => setProblem(troubleWords(error))); }}>{t("keys.other.do")}</Button>}
+      {problem === undefined ? null : (
+        <p class="field__error" role="alert">
+          {problem}
+        </p>
+      )}
+      {done ? (
+        <p role="status">{t("keys.other.done")}</p>
+      ) : (
+        <Button
+          look="quiet"
+          onClick={() => {
+            confirmOther().then(
+              () => setDone(true),
+              (error: unknown) => setProblem(troubleWords(error)),
+            );
+          }}
+        >
+          {t("keys.other.do")}
+        </Button>
+      )}
     </details>
   );
 }

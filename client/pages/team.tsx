@@ -129,7 +129,14 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   }, []);
 
   if (pharmacy === null) {
-    const ways = <div class="button-row"><LinkButton href="/">{t("common.nav.home")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>;
+    const ways = (
+      <div class="button-row">
+        <LinkButton href="/">{t("common.nav.home")}</LinkButton>
+        <LinkButton look="quiet" href="/contact">
+          {t("common.nav.contact")}
+        </LinkButton>
+      </div>
+    );
     return (
       <div class="narrow stack">
         <h1>{t("keys.team.title")}</h1>
@@ -219,32 +226,68 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
   const poster = member ? ready.directory.safety(team.team) : undefined;
   return (
     <section class="card" aria-labelledby={team.team} data-team={team.team} data-gen={team.gen}>
-      <div class="row row-apart"><h2 id={team.team}>{teamName(team)}</h2>
-        {member ? <Tag tone="ok" icon="key">{t("keys.team.state.member")}</Tag> : mine === undefined ? null : <Tag tone="warn">{t(`keys.team.state.${mine.state}`)}</Tag>}</div>
+      <div class="row row-apart">
+        <h2 id={team.team}>{teamName(team)}</h2>
+        {member ? (
+          <Tag tone="ok" icon="key">
+            {t("keys.team.state.member")}
+          </Tag>
+        ) : mine === undefined ? null : (
+          <Tag tone="warn">{t(`keys.team.state.${mine.state}`)}</Tag>
+        )}
+      </div>
       <p class="soft">{t(`keys.team.kind.${team.kind}-body`)}</p>
       {team.gen === 0 ? (
         <>
           <p>{t("keys.team.not-founded")}</p>
-          {!fits ? null : ready.own.recovery.length > 0 ? <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button>
-            : <p><LinkButton look="quiet" icon="key" href="/recovery?next=/team">{t("keys.team.found.code-first")}</LinkButton></p>}
+          {!fits ? null : ready.own.recovery.length > 0 ? (
+            <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button>
+          ) : (
+            <p>
+              <LinkButton look="quiet" icon="key" href="/recovery?next=/team">
+                {t("keys.team.found.code-first")}
+              </LinkButton>
+            </p>
+          )}
         </>
       ) : null}
-      {member ? <p class="soft" data-held={`${held}/${all}`}>{t(held === all ? "keys.team.held" : "keys.team.held-part", { held, count: all })}</p> : null}
+      {member ? (
+        <p class="soft" data-held={`${held}/${all}`}>
+          {t(held === all ? "keys.team.held" : "keys.team.held-part", { held, count: all })}
+        </p>
+      ) : null}
       {member && team.sole_member ? (
-        <Banner tone="warn" title={t("keys.team.sole")}><p>{t("keys.team.sole-body")}</p><p><a href="/recovery?next=/team">{t("keys.recovery.title")}</a></p></Banner>
+        <Banner tone="warn" title={t("keys.team.sole")}>
+          <p>{t("keys.team.sole-body")}</p>
+          <p>
+            <a href="/recovery?next=/team">{t("keys.recovery.title")}</a>
+          </p>
+        </Banner>
       ) : null}
       {member && flagged.length > 0 ? (
         <Banner tone="warn" title={t("keys.team.flagged", { names: flagged.map((seat) => seat.name).join(", ") })}>
-          <p>{t("keys.team.flagged-body")}</p><Button onClick={() => onAct("renew")}>{t("keys.team.renew.do")}</Button>
+          <p>{t("keys.team.flagged-body")}</p>
+          <Button onClick={() => onAct("renew")}>{t("keys.team.renew.do")}</Button>
         </Banner>
       ) : null}
       {seated.length === 0 ? null : (
         <ul class="list" aria-label={t("keys.team.members", { team: teamName(team) })}>
           {seated.map((seat) => (
             <li key={seat.account} class="row row-apart" data-seat={seat.account}>
-              <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)} · {t("keys.team.since", { time: moment(Date.parse(seat.since)) })}</span>
-                {seat.ahead === null ? null : <span class="soft"> · {t("keys.ahead.waits", { name: seat.ahead.name, time: moment(Date.parse(seat.ahead.until)) })}</span>}</span>
-              {member && seat.account !== ready.account.id ? <Button look="quiet" onClick={() => onAct("expel", seat)} label={t("keys.team.expel.label", { name: seat.name })}>{t("keys.team.expel.do")}</Button> : null}
+              <span>
+                <strong translate={false}>{seat.name}</strong>{" "}
+                <span class="soft">
+                  {t(`common.role.${seat.role}`)} · {t("keys.team.since", { time: moment(Date.parse(seat.since)) })}
+                </span>
+                {seat.ahead === null ? null : (
+                  <span class="soft"> · {t("keys.ahead.waits", { name: seat.ahead.name, time: moment(Date.parse(seat.ahead.until)) })}</span>
+                )}
+              </span>
+              {member && seat.account !== ready.account.id ? (
+                <Button look="quiet" onClick={() => onAct("expel", seat)} label={t("keys.team.expel.label", { name: seat.name })}>
+                  {t("keys.team.expel.do")}
+                </Button>
+              ) : null}
             </li>
           ))}
         </ul>
@@ -255,19 +298,46 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
           <ul class="list">
             {waiting.map((seat) => (
               <li key={seat.account} class="stack-tight" data-waiting={seat.account}>
-                <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)} · {t(seat.has_keys ? "keys.team.asked" : "keys.team.asked-no-keys", { time: moment(Date.parse(seat.since)) })}</span></span>
+                <span>
+                  <strong translate={false}>{seat.name}</strong>{" "}
+                  <span class="soft">
+                    {t(`common.role.${seat.role}`)} ·{" "}
+                    {t(seat.has_keys ? "keys.team.asked" : "keys.team.asked-no-keys", { time: moment(Date.parse(seat.since)) })}
+                  </span>
+                </span>
                 {member ? (
                   <div class="button-row">
-                    {seat.has_keys ? <Button onClick={() => onAct("admit", seat)} label={t("keys.team.admit.label", { name: seat.name })}>{t("keys.team.admit.do")}</Button>
-                      : <Button onClick={() => onAct("code", seat)} label={t("keys.team.code.label", { name: seat.name })}>{t("keys.team.code.do")}</Button>}
-                    {!seat.has_keys && seat.state === "waiting" ? <Button look="quiet" onClick={() => onAct("ahead", seat)}>{t("keys.team.ahead.do")}</Button> : null}
-                    <Button look="quiet" onClick={() => onDecline(seat)}>{t("keys.team.decline")}</Button>
+                    {seat.has_keys ? (
+                      <Button onClick={() => onAct("admit", seat)} label={t("keys.team.admit.label", { name: seat.name })}>
+                        {t("keys.team.admit.do")}
+                      </Button>
+                    ) : (
+                      <Button onClick={() => onAct("code", seat)} label={t("keys.team.code.label", { name: seat.name })}>
+                        {t("keys.team.code.do")}
+                      </Button>
+                    )}
+                    {!seat.has_keys && seat.state === "waiting" ? (
+                      <Button look="quiet" onClick={() => onAct("ahead", seat)}>
+                        {t("keys.team.ahead.do")}
+                      </Button>
+                    ) : null}
+                    <Button look="quiet" onClick={() => onDecline(seat)}>
+                      {t("keys.team.decline")}
+                    </Button>
                   </div>
                 ) : seat.account === ready.account.id ? (
                   <>
                     <p>{t("keys.team.you-wait")}</p>
-                    <p>{t("keys.team.your-number")}</p><SafetyGroups groups={safetyNumber([identityHeader(ready.chain)]).groups} />
-                    <div class="button-row"><Button look="quiet" onClick={() => onDecline(seat)}>{t("keys.team.take-back")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
+                    <p>{t("keys.team.your-number")}</p>
+                    <SafetyGroups groups={safetyNumber([identityHeader(ready.chain)]).groups} />
+                    <div class="button-row">
+                      <Button look="quiet" onClick={() => onDecline(seat)}>
+                        {t("keys.team.take-back")}
+                      </Button>
+                      <LinkButton look="quiet" href="/contact">
+                        {t("common.nav.contact")}
+                      </LinkButton>
+                    </div>
                   </>
                 ) : null}
               </li>
@@ -277,11 +347,23 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
       )}
       <div class="button-row">
         {team.gen > 0 && mine === undefined && fits ? <Button onClick={onAsk}>{t("keys.team.ask")}</Button> : null}
-        {member ? <Button look="quiet" onClick={() => onAct("renew")}>{t("keys.team.renew.do")}</Button> : null}
-        {member && !team.sole_member ? <Button look="quiet" onClick={onLeave}>{t("keys.team.leave")}</Button> : null}
+        {member ? (
+          <Button look="quiet" onClick={() => onAct("renew")}>
+            {t("keys.team.renew.do")}
+          </Button>
+        ) : null}
+        {member && !team.sole_member ? (
+          <Button look="quiet" onClick={onLeave}>
+            {t("keys.team.leave")}
+          </Button>
+        ) : null}
       </div>
       {poster === undefined ? null : (
-        <details><summary>{t("keys.team.poster")}</summary><p>{t("keys.team.poster-body")}</p><SafetyGroups groups={poster.groups} /></details>
+        <details>
+          <summary>{t("keys.team.poster")}</summary>
+          <p>{t("keys.team.poster-body")}</p>
+          <SafetyGroups groups={poster.groups} />
+        </details>
       )}
     </section>
   );

@@ -60,7 +60,8 @@ function useThread(desk: Desk, id: string | null): { thread: ThreadModel; compos
   const birth = id === null ? undefined : birthOf(desk, id);
   const patient = info?.patient ?? birth?.patient;
   const pharmacy = info?.pharmacy ?? birth?.pharmacy;
-  const context = patient === undefined || pharmacy === undefined ? undefined : contexts.get(`${pharmacy} ${patient}`) ?? new ContextModel(desk.ready, patient, pharmacy);
+  const context =
+    patient === undefined || pharmacy === undefined ? undefined : (contexts.get(`${pharmacy} ${patient}`) ?? new ContextModel(desk.ready, patient, pharmacy));
   if (context !== undefined) contexts.set(`${context.pharmacy} ${context.patient}`, context);
   useEffect(() => {
     if (context === undefined) return;
@@ -128,23 +129,60 @@ function PatientInbox({ desk }: { readonly desk: Desk }) {
   const waiting = desk.outbox.list().filter((one) => birthOf(desk, one.thread) !== undefined);
   return (
     <div class="stack">
-      <div class="row row-apart"><h1>{t("threads.title.inbox")}</h1><LinkButton href="/new" icon="message">{t("views.inbox.new")}</LinkButton></div>
+      <div class="row row-apart">
+        <h1>{t("threads.title.inbox")}</h1>
+        <LinkButton href="/new" icon="message">
+          {t("views.inbox.new")}
+        </LinkButton>
+      </div>
       <Line desk={desk} />
       {begun.map((draft) => (
-        <Banner key={draft} slim icon="edit"><p><a href={`/new?for=${draft === "new" ? "me" : draft.slice("new_".length)}`}>{t("threads.new.continue")}</a></p></Banner>
+        <Banner key={draft} slim icon="edit">
+          <p>
+            <a href={`/new?for=${draft === "new" ? "me" : draft.slice("new_".length)}`}>{t("threads.new.continue")}</a>
+          </p>
+        </Banner>
       ))}
-      {waiting.map((one) => <Banner key={one.id} slim icon="clock"><p><a href={`/thread/${one.thread}`}>{t("threads.waiting-question")}</a></p></Banner>)}
+      {waiting.map((one) => (
+        <Banner key={one.id} slim icon="clock">
+          <p>
+            <a href={`/thread/${one.thread}`}>{t("threads.waiting-question")}</a>
+          </p>
+        </Banner>
+      ))}
       {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
       {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
       {inbox.state === "ready" && rows.length === 0 ? (
-        <EmptyState icon="message" title={t("views.inbox.empty")} action={<LinkButton big href="/new">{t("views.inbox.new")}</LinkButton>}>{t("views.inbox.empty-patient")}</EmptyState>
-      ) : rows.length === 0 ? null : grouped(desk, rows).map(([patient, own]) => (
-        <section key={patient} class="stack-tight">
-          {desk.patients.length < 2 ? null : <h2><ForWhom desk={desk} patient={patient} /></h2>}
-          <div class="inbox"><InboxList rows={own} current={null} href={(id) => `/thread/${id}`} onOpen={(id) => location.assign(`/thread/${id}`)} /></div>
-        </section>
-      ))}
-      {inbox.hasMore ? <Button look="quiet" onClick={() => void inbox.more()}>{t("common.more")}</Button> : null}
+        <EmptyState
+          icon="message"
+          title={t("views.inbox.empty")}
+          action={
+            <LinkButton big href="/new">
+              {t("views.inbox.new")}
+            </LinkButton>
+          }
+        >
+          {t("views.inbox.empty-patient")}
+        </EmptyState>
+      ) : rows.length === 0 ? null : (
+        grouped(desk, rows).map(([patient, own]) => (
+          <section key={patient} class="stack-tight">
+            {desk.patients.length < 2 ? null : (
+              <h2>
+                <ForWhom desk={desk} patient={patient} />
+              </h2>
+            )}
+            <div class="inbox">
+              <InboxList rows={own} current={null} href={(id) => `/thread/${id}`} onOpen={(id) => location.assign(`/thread/${id}`)} />
+            </div>
+          </section>
+        ))
+      )}
+      {inbox.hasMore ? (
+        <Button look="quiet" onClick={() => void inbox.more()}>
+          {t("common.more")}
+        </Button>
+      ) : null}
     </div>
   );
 }
@@ -158,7 +196,18 @@ function grouped(desk: Desk, rows: readonly InboxRow[]): readonly (readonly [str
 
 function Trying({ onTry }: { readonly onTry: () => void }) {
   return (
-    <EmptyState icon="offline" title={t("threads.offline.title")} action={<div class="button-row"><Button onClick={onTry}>{t("common.try-again")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>}>
+    <EmptyState
+      icon="offline"
+      title={t("threads.offline.title")}
+      action={
+        <div class="button-row">
+          <Button onClick={onTry}>{t("common.try-again")}</Button>
+          <LinkButton look="quiet" href="/contact">
+            {t("common.nav.contact")}
+          </LinkButton>
+        </div>
+      }
+    >
       {t("threads.offline.body")}
     </EmptyState>
   );
@@ -174,7 +223,11 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
   const found = useThread(desk, current);
   useChanges(found?.context);
   // What is on the screen and told as read counts no longer, before the server says so too.
-  const rows = inbox.rows(filter).map((row) => (row.thread === current && row.unread > 0 && (found?.thread.readTo ?? 0) >= (inbox.head(row.thread)?.seq ?? 0) ? { ...row, unread: 0 } : row));
+  const rows = inbox
+    .rows(filter)
+    .map((row) =>
+      row.thread === current && row.unread > 0 && (found?.thread.readTo ?? 0) >= (inbox.head(row.thread)?.seq ?? 0) ? { ...row, unread: 0 } : row,
+    );
   const open = (id: string): void => {
     if (id !== current) history.pushState(null, "", `/thread/${id}`);
     setCurrent(id);
@@ -199,49 +252,113 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
   const teams = found?.thread.members.filter((one) => one.role === "team") ?? [];
   const withMedicines = mayCarryMedicines(teams);
   return (
-    <ThreePane show={show} onShow={(pane) => {
-      setShow(pane);
-      if (pane === "queue" && current !== null) history.pushState(null, "", "/inbox");
-    }}
+    <ThreePane
+      show={show}
+      onShow={(pane) => {
+        setShow(pane);
+        if (pane === "queue" && current !== null) history.pushState(null, "", "/inbox");
+      }}
       queue={
         <>
           <div class="queue__head">
             <h1>{t("views.inbox.title")}</h1>
-            <LinkButton look="quiet" icon="edit" href="/new">{t("threads.new.staff")}</LinkButton>
+            <LinkButton look="quiet" icon="edit" href="/new">
+              {t("threads.new.staff")}
+            </LinkButton>
             <div class="segments" role="group" aria-label={t("threads.filter")}>
-              <button type="button" aria-pressed={filter === "all"} onClick={() => setFilter("all")}>{t("threads.filter.all")}</button>
-              <button type="button" aria-pressed={filter === "awaiting"} onClick={() => setFilter("awaiting")}>{t("views.inbox.needs-answer")}{inbox.awaiting === 0 ? null : <span class="count">{inbox.awaiting > 99 ? "99+" : inbox.awaiting}</span>}</button>
+              <button type="button" aria-pressed={filter === "all"} onClick={() => setFilter("all")}>
+                {t("threads.filter.all")}
+              </button>
+              <button type="button" aria-pressed={filter === "awaiting"} onClick={() => setFilter("awaiting")}>
+                {t("views.inbox.needs-answer")}
+                {inbox.awaiting === 0 ? null : <span class="count">{inbox.awaiting > 99 ? "99+" : inbox.awaiting}</span>}
+              </button>
             </div>
           </div>
           <Line desk={desk} />
           {inbox.left.length === 0 ? null : (
-            <Banner tone="warn" icon="key" slim announce><p>{t("threads.taken-out", { teams: list(inbox.left.map((team) => memberName(desk, team))) })} <a href="/team">{t("threads.no-team.do")}</a></p></Banner>
+            <Banner tone="warn" icon="key" slim announce>
+              <p>
+                {t("threads.taken-out", { teams: list(inbox.left.map((team) => memberName(desk, team))) })} <a href="/team">{t("threads.no-team.do")}</a>
+              </p>
+            </Banner>
           )}
           {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
           {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
           {inbox.state === "ready" && rows.length === 0 ? <NothingWaits desk={desk} filter={filter} onAll={() => setFilter("all")} /> : null}
           {rows.length === 0 ? null : <InboxList rows={rows} current={current} href={(id) => `/thread/${id}`} onOpen={open} />}
-          {inbox.hasMore ? <Button look="quiet" onClick={() => void inbox.more()}>{t("common.more")}</Button> : null}
+          {inbox.hasMore ? (
+            <Button look="quiet" onClick={() => void inbox.more()}>
+              {t("common.more")}
+            </Button>
+          ) : null}
         </>
       }
-      thread={found === undefined ? (
-        <EmptyState icon="message" title={t("threads.pick-one")}>{t("threads.keys")}</EmptyState>
-      ) : (
-        <ThreadPane key={found.thread.id} desk={desk} {...found} awaiting={inbox.head(found.thread.id)?.awaiting} title={<Title desk={desk} thread={found.thread} />} above={
-          <PatientHeader name={name} patient={panel?.patient ?? null} allergies={panel} lookAlikes={context?.lookAlikes ?? []} waitsForKeys={found.thread.info?.waits_for_keys === true} />
-        } />
-      )}
-      context={context === undefined || found === undefined || found.thread.opening.kind === "missing" ? <div class="context"><p class="nothing">{t("threads.context.none")}</p></div> : context.hidden ? (
-        <div class="context"><p class="nothing">{t("views.context.hidden")}</p></div>
-      ) : <ContextPanel context={context.state} onRefresh={() => void context.load(true)} medicines={withMedicines}
-        onAttach={(chip) => found.composing.addChip(context.chipFor(chip, withMedicines))} />} />
+      thread={
+        found === undefined ? (
+          <EmptyState icon="message" title={t("threads.pick-one")}>
+            {t("threads.keys")}
+          </EmptyState>
+        ) : (
+          <ThreadPane
+            key={found.thread.id}
+            desk={desk}
+            {...found}
+            awaiting={inbox.head(found.thread.id)?.awaiting}
+            title={<Title desk={desk} thread={found.thread} />}
+            above={
+              <PatientHeader
+                name={name}
+                patient={panel?.patient ?? null}
+                allergies={panel}
+                lookAlikes={context?.lookAlikes ?? []}
+                waitsForKeys={found.thread.info?.waits_for_keys === true}
+              />
+            }
+          />
+        )
+      }
+      context={
+        context === undefined || found === undefined || found.thread.opening.kind === "missing" ? (
+          <div class="context">
+            <p class="nothing">{t("threads.context.none")}</p>
+          </div>
+        ) : context.hidden ? (
+          <div class="context">
+            <p class="nothing">{t("views.context.hidden")}</p>
+          </div>
+        ) : (
+          <ContextPanel
+            context={context.state}
+            onRefresh={() => void context.load(true)}
+            medicines={withMedicines}
+            onAttach={(chip) => found.composing.addChip(context.chipFor(chip, withMedicines))}
+          />
+        )
+      }
+    />
   );
 }
 
 function NothingWaits({ desk, filter, onAll }: { readonly desk: Desk; readonly filter: "all" | "awaiting"; readonly onAll: () => void }) {
   if (desk.ready.keyring.teams.length === 0) {
-    return <EmptyState icon="key" title={t("threads.no-team.title")} action={<LinkButton href="/team">{t("threads.no-team.do")}</LinkButton>}>{t("threads.no-team.body")}</EmptyState>;
+    return (
+      <EmptyState icon="key" title={t("threads.no-team.title")} action={<LinkButton href="/team">{t("threads.no-team.do")}</LinkButton>}>
+        {t("threads.no-team.body")}
+      </EmptyState>
+    );
   }
-  if (filter === "awaiting") return <EmptyState icon="check" title={t("threads.all-answered")} action={<Button look="quiet" onClick={onAll}>{t("threads.filter.all")}</Button>} />;
+  if (filter === "awaiting")
+    return (
+      <EmptyState
+        icon="check"
+        title={t("threads.all-answered")}
+        action={
+          <Button look="quiet" onClick={onAll}>
+            {t("threads.filter.all")}
+          </Button>
+        }
+      />
+    );
   return <EmptyState icon="message" title={t("views.inbox.empty")}>{t("views.inbox.empty-staff")}</EmptyState>;
 }

@@ -150,7 +150,11 @@ export class Attaching {
   ): Promise<{ readonly note: Attached["notes"][number]; readonly att: AttNote; readonly stored: Blob }> {
     this.stop.signal.throwIfAborted();
     const onPart = (part: { readonly share: number }): void => onShare(part.share);
-    const { stored, cth, key, hash, size } = await run("fileSeal", { thread: this.place.thread, id, file: content }, { onPart: onPart as (part: never) => void });
+    const { stored, cth, key, hash, size } = await run(
+      "fileSeal",
+      { thread: this.place.thread, id, file: content },
+      { onPart: onPart as (part: never) => void },
+    );
     const type = content.type === "" ? "application/octet-stream" : content.type;
     return { note: { id, key, name, type, size, hash }, att: { id, size: stored.size, cth }, stored };
   }

@@ -101,7 +101,15 @@ export class Desk implements SendingDesk {
     const { directory, own, account } = this.ready;
     const items: DirectoryItem[] = [...directory.items.values()].filter((item) => this.learned.get(item.id) !== item);
     if (!this.learned.has(account.id)) {
-      items.unshift({ id: account.id, role: account.role, pharmacy: account.pharmacy, name: account.name, disabled: false, entries: own.entries, devices: own.devices });
+      items.unshift({
+        id: account.id,
+        role: account.role,
+        pharmacy: account.pharmacy,
+        name: account.name,
+        disabled: false,
+        entries: own.entries,
+        devices: own.devices,
+      });
     }
     if (items.length === 0) return;
     for (const item of items) this.learned.set(item.id, item);

@@ -71,9 +71,17 @@ export class InboxModel {
     const pharmacy = this.desk.pharmacy(head.pharmacy)?.name ?? "";
     const readable = preview?.at !== null && preview !== undefined;
     return {
-      thread: head.thread, patient: head.patient, who: this.desk.staff ? head.patient_name ?? this.forSomebody(preview) : pharmacy, topic: head.topic, subject: preview === undefined ? t("threads.opening") : readable ? preview.subject ?? "" : null,
-      last: readable ? newest(preview) : null, lastAt: Date.parse(head.last_at), unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
-      turn: this.turn(head), urgent: head.urgent, waitsForKeys: head.waits_for_keys,
+      thread: head.thread,
+      patient: head.patient,
+      who: this.desk.staff ? (head.patient_name ?? this.forSomebody(preview)) : pharmacy,
+      topic: head.topic,
+      subject: preview === undefined ? t("threads.opening") : readable ? (preview.subject ?? "") : null,
+      last: readable ? newest(preview) : null,
+      lastAt: Date.parse(head.last_at),
+      unread: preview?.lastBy === this.desk.me ? 0 : head.unread,
+      turn: this.turn(head),
+      urgent: head.urgent,
+      waitsForKeys: head.waits_for_keys,
     };
   }
 
@@ -164,7 +172,10 @@ export class InboxModel {
     for (const one of items) {
       // A thread can stand in two inboxes of one person; the line that waits counts.
       const known = this.heads.get(one.thread);
-      this.heads.set(one.thread, known !== undefined && known.reader !== one.reader && known.seq === one.seq ? { ...one, awaiting: known.awaiting || one.awaiting } : one);
+      this.heads.set(
+        one.thread,
+        known !== undefined && known.reader !== one.reader && known.seq === one.seq ? { ...one, awaiting: known.awaiting || one.awaiting } : one,
+      );
     }
     this.notify();
     if (items.length === 0) return;

@@ -48,7 +48,14 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
   const whom = patients.length === 1 ? patients[0] : wantedPatient(patients, address.get("for"));
   const pharmacy = desk.page.pharmacy ?? desk.pharmacy(address.get("pharmacy") ?? "") ?? null;
   if (patients.length === 0) {
-    const ways = <div class="button-row"><LinkButton href="/invitation">{t("home.unbound.do")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>;
+    const ways = (
+      <div class="button-row">
+        <LinkButton href="/invitation">{t("home.unbound.do")}</LinkButton>
+        <LinkButton look="quiet" href="/contact">
+          {t("common.nav.contact")}
+        </LinkButton>
+      </div>
+    );
     return <EmptyState icon="person" heading title={t("threads.new.no-patient")} action={ways} />;
   }
   if (pharmacy === null) {
@@ -56,7 +63,16 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
       <div class="narrow stack">
         <h1>{t("threads.new.pharmacy")}</h1>
         <ul class="stack-tight">
-          {desk.page.pharmacies.filter((one) => one.offered || one.in_care.length > 0).map((one) => <li key={one.id}><Button look="quiet" onClick={() => go({ pharmacy: one.id })}>{one.name}</Button><p class="small soft">{one.address}</p></li>)}
+          {desk.page.pharmacies
+            .filter((one) => one.offered || one.in_care.length > 0)
+            .map((one) => (
+              <li key={one.id}>
+                <Button look="quiet" onClick={() => go({ pharmacy: one.id })}>
+                  {one.name}
+                </Button>
+                <p class="small soft">{one.address}</p>
+              </li>
+            ))}
         </ul>
       </div>
     );
@@ -65,7 +81,16 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
   // Whoever writes for somebody with keys of their own writes with that person, not behind their back.
   const members: readonly Member[] = whom.kind === "self" ? [{ id: desk.me, role: "patient" }]
     : [...(whom.account === null ? [] : [{ id: whom.account, role: "patient" as const }]), { id: desk.me, role: "proxy" }];
-  return <Asking key={whom.patient} desk={desk} pharmacyId={pharmacy.id} patient={whom.patient} draft={whom.kind === "self" ? "new" : `new_${whom.patient}`} people={members} />;
+  return (
+    <Asking
+      key={whom.patient}
+      desk={desk}
+      pharmacyId={pharmacy.id}
+      patient={whom.patient}
+      draft={whom.kind === "self" ? "new" : `new_${whom.patient}`}
+      people={members}
+    />
+  );
 }
 
 /** Whom the address names: `for=me`, or a patient's id. */
@@ -106,29 +131,58 @@ function ForStaff({ desk }: { readonly desk: Desk }) {
   }, [query]);
   if (picked !== undefined) {
     const people = picked.account === null ? [] : [{ id: picked.account, role: "patient" as const }];
-    return <Asking key={picked.patient} desk={desk} pharmacyId={pharmacy} patient={picked.patient} draft={`new_${picked.patient}`} people={people} about={picked} />;
+    return (
+      <Asking key={picked.patient} desk={desk} pharmacyId={pharmacy} patient={picked.patient} draft={`new_${picked.patient}`} people={people} about={picked} />
+    );
   }
   return (
     <div class="narrow stack">
       <h1>{t("threads.title.patients")}</h1>
       <TextField id="find" label={t("threads.new.find")} hint={t("threads.new.find-hint")} value={query} onInput={setQuery} type="search" secret />
-      {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
-      {found === undefined ? problem === null ? <Spinner>{t("threads.opening")}</Spinner> : null : found.length === 0 ? <EmptyState icon="people" title={t("threads.new.none-found")} /> : (
+      {problem === null ? null : (
+        <Banner tone="warn" announce>
+          <p>{problem}</p>
+        </Banner>
+      )}
+      {found === undefined ? (
+        problem === null ? (
+          <Spinner>{t("threads.opening")}</Spinner>
+        ) : null
+      ) : found.length === 0 ? (
+        <EmptyState icon="people" title={t("threads.new.none-found")} />
+      ) : (
         <ul class="list">
-          {[...found].sort((left, right) => left.name.localeCompare(right.name)).map((one) => (
-            <li key={one.patient} class="pick">
-              {one.status === "active" ? (
-                <button type="button" class="pick__row" onClick={() => go({ patient: one.patient })}><Icon name="person" /><Identity line={one} /><Icon name="next" /></button>
-              ) : (
-                <>
-                  <div class="pick__row soft"><Icon name="person" /><Identity line={one} /></div>
-                  <p class="lookalike"><Icon name="stop" />{t(has(`views.patient.${one.status}`) ? `views.patient.${one.status}` : "views.patient.inactive")}</p>
-                </>
-              )}
-              {one.look_alikes.length === 0 ? null : <p class="lookalike"><Icon name="people" /><span>{lookAlikeWords(lookAlikesOf(one))}</span></p>}
-              {one.has_keys ? null : <p class="small soft">{t("views.patient.waits")}</p>}
-            </li>
-          ))}
+          {[...found]
+            .sort((left, right) => left.name.localeCompare(right.name))
+            .map((one) => (
+              <li key={one.patient} class="pick">
+                {one.status === "active" ? (
+                  <button type="button" class="pick__row" onClick={() => go({ patient: one.patient })}>
+                    <Icon name="person" />
+                    <Identity line={one} />
+                    <Icon name="next" />
+                  </button>
+                ) : (
+                  <>
+                    <div class="pick__row soft">
+                      <Icon name="person" />
+                      <Identity line={one} />
+                    </div>
+                    <p class="lookalike">
+                      <Icon name="stop" />
+                      {t(has(`views.patient.${one.status}`) ? `views.patient.${one.status}` : "views.patient.inactive")}
+                    </p>
+                  </>
+                )}
+                {one.look_alikes.length === 0 ? null : (
+                  <p class="lookalike">
+                    <Icon name="people" />
+                    <span>{lookAlikeWords(lookAlikesOf(one))}</span>
+                  </p>
+                )}
+                {one.has_keys ? null : <p class="small soft">{t("views.patient.waits")}</p>}
+              </li>
+            ))}
         </ul>
       )}
     </div>
@@ -166,7 +220,9 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   useEffect(() => {
     void composing.resume();
     void context.load();
-    void joinCare(desk, pharmacyId, patient).then(() => desk.know([...people.map((one) => one.id), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]));
+    void joinCare(desk, pharmacyId, patient).then(() =>
+      desk.know([...people.map((one) => one.id), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]),
+    );
   }, []);
   const panel = context.state.state === "loading" ? null : context.state.panel;
   useEffect(() => {
@@ -179,23 +235,48 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   }, [panel === null]);
   useEffect(() => { if (topic !== null) composing.choose(topic); }, [topic]);
   const begun = TOPICS.find((one) => one === composing.topic);
-  if (pharmacy === undefined) return <EmptyState icon="offline" title={t("threads.offline.title")} action={<Button onClick={() => location.reload()}>{t("common.try-again")}</Button>}>{t("threads.offline.body")}</EmptyState>;
+  if (pharmacy === undefined)
+    return (
+      <EmptyState icon="offline" title={t("threads.offline.title")} action={<Button onClick={() => location.reload()}>{t("common.try-again")}</Button>}>
+        {t("threads.offline.body")}
+      </EmptyState>
+    );
   const view = pharmacyView(pharmacy);
   if (topic === null) {
     return (
       <div class="narrow stack">
         <h1>{t(desk.staff ? "threads.new.about" : "threads.new.title")}</h1>
         <ForWhom desk={desk} patient={patient} context={context} />
-        {about === undefined ? <p class="lead">{t("threads.new.to", { pharmacy: pharmacy.name })}</p> : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
+        {about === undefined ? (
+          <p class="lead">{t("threads.new.to", { pharmacy: pharmacy.name })}</p>
+        ) : (
+          <p class="lead" translate={false}>
+            {about.name}, {t("views.patient.born", { date: day(about.birth_date) })}
+          </p>
+        )}
         {begun === undefined || (composing.text === "" && composing.subject === "" && composing.chips.length === 0) ? null : (
           <Banner icon="edit" title={t("threads.new.begun", { topic: t(`views.topic.${begun}`) })}>
-            <p class="clip" translate={false}>{composing.subject || composing.text || composing.chips[0]?.name}</p>
-            <div class="button-row"><Button onClick={() => go({ topic: begun, step: "words" })}>{t("threads.new.continue")}</Button>
-              <Button look="quiet" onClick={() => composing.clear()}>{t("threads.new.throw-away")}</Button></div>
+            <p class="clip" translate={false}>
+              {composing.subject || composing.text || composing.chips[0]?.name}
+            </p>
+            <div class="button-row">
+              <Button onClick={() => go({ topic: begun, step: "words" })}>{t("threads.new.continue")}</Button>
+              <Button look="quiet" onClick={() => composing.clear()}>
+                {t("threads.new.throw-away")}
+              </Button>
+            </div>
           </Banner>
         )}
-        <TileChoice legend={t("threads.new.topic")} value={null} onChange={(chosen: Topic) => go({ topic: chosen, step: null })}
-          options={TOPICS.filter((one) => pharmacy.topics.includes(one)).map((one) => ({ value: one, label: t(`views.topic.${one}`), hint: t(`threads.new.hint.${one}`) }))} />
+        <TileChoice
+          legend={t("threads.new.topic")}
+          value={null}
+          onChange={(chosen: Topic) => go({ topic: chosen, step: null })}
+          options={TOPICS.filter((one) => pharmacy.topics.includes(one)).map((one) => ({
+            value: one,
+            label: t(`views.topic.${one}`),
+            hint: t(`threads.new.hint.${one}`),
+          }))}
+        />
       </div>
     );
   }
@@ -203,8 +284,18 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   const open = pharmacy.teams[TEAM_OF[topic]] !== null && pharmacy.teams[TEAM_OF[topic]] !== undefined;
   const withMedicines = TEAM_OF[topic] === "pharmacists";
   const need = NEEDS[topic];
-  const offered: readonly ChipView[] = panel === null || need === undefined ? [] : need === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip);
-  const numbers = { emergency: pharmacy.emergency?.emergency ?? null, poison: pharmacy.emergency?.poison ?? null, pharmacy: pharmacy.phone, onCall: pharmacy.on_call_phone };
+  const offered: readonly ChipView[] =
+    panel === null || need === undefined
+      ? []
+      : need === "medicine"
+        ? panel.medicines.filter((one) => one.current).map(medicineChip)
+        : panel.orders.map(orderChip);
+  const numbers = {
+    emergency: pharmacy.emergency?.emergency ?? null,
+    poison: pharmacy.emergency?.poison ?? null,
+    pharmacy: pharmacy.phone,
+    onCall: pharmacy.on_call_phone,
+  };
   const reading = desk.ready.directory.known.team(team)?.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody")) ?? [];
   const send = (urgent: boolean): void => {
     if (!urgent && !desk.staff && urgencyOf(`${composing.subject}\n${composing.text}`) !== null) {
@@ -231,34 +322,86 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
     <div class="narrow stack" {...takesFiles(composing)}>
       <h1>{t(`views.topic.${topic}`)}</h1>
       <ForWhom desk={desk} patient={patient} context={context} />
-      <p class="small"><Button look="plain" onClick={() => go({ topic: null, step: null })}>{t("threads.new.other-topic")}</Button></p>
-      {about === undefined ? null : <p class="lead" translate={false}>{about.name}, {t("views.patient.born", { date: day(about.birth_date) })}</p>}
-      {open ? null : <Banner tone="warn" icon="clock" title={t("threads.new.closed.title")}><p>{t("threads.new.closed.body", { phone: pharmacy.phone })}</p></Banner>}
-      {problem === null ? null : <Banner tone="warn" announce><p>{problem}</p></Banner>}
+      <p class="small">
+        <Button look="plain" onClick={() => go({ topic: null, step: null })}>
+          {t("threads.new.other-topic")}
+        </Button>
+      </p>
+      {about === undefined ? null : (
+        <p class="lead" translate={false}>
+          {about.name}, {t("views.patient.born", { date: day(about.birth_date) })}
+        </p>
+      )}
+      {open ? null : (
+        <Banner tone="warn" icon="clock" title={t("threads.new.closed.title")}>
+          <p>{t("threads.new.closed.body", { phone: pharmacy.phone })}</p>
+        </Banner>
+      )}
+      {problem === null ? null : (
+        <Banner tone="warn" announce>
+          <p>{problem}</p>
+        </Banner>
+      )}
       {need !== undefined && picking && composing.chips.length === 0 && offered.length > 0 ? (
         <section class="stack-tight">
           <h2>{t(`threads.new.pick.${need}`)}</h2>
-          <ChipPicker chips={offered} onPick={(chip) => {
-            composing.addChip(context.chipFor(chip, withMedicines));
-            toWords();
-          }} />
-          <Button look="plain" onClick={toWords}>{t("threads.new.pick.none")}</Button>
+          <ChipPicker
+            chips={offered}
+            onPick={(chip) => {
+              composing.addChip(context.chipFor(chip, withMedicines));
+              toWords();
+            }}
+          />
+          <Button look="plain" onClick={toWords}>
+            {t("threads.new.pick.none")}
+          </Button>
         </section>
       ) : (
         <>
-          <TextField id="subject" label={t("threads.new.subject")} hint={t("threads.new.subject-hint")} value={composing.subject} onInput={(words) => composing.name(words)} secret />
-          <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)} chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)}
-            files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)} onAddFiles={(files) => composing.addFiles(files)}
-            readers={[{ name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading }, ...people.filter((one) => one.id === desk.me || about !== undefined || desk.ready.directory.known.user(one.id) !== undefined).map((one) => (
-              { name: one.id === desk.me ? t("views.readers.you") : about?.name ?? desk.ready.directory.name(one.id) ?? "", count: null, people: [] }
-            ))]}
+          <TextField
+            id="subject"
+            label={t("threads.new.subject")}
+            hint={t("threads.new.subject-hint")}
+            value={composing.subject}
+            onInput={(words) => composing.name(words)}
+            secret
+          />
+          <Composer
+            text={composing.text}
+            onText={(words) => composing.write(words)}
+            onSend={() => send(false)}
+            chips={composing.chips}
+            onRemoveChip={(one) => composing.removeChip(one)}
+            files={composing.files.map((one) => one.view)}
+            onRemoveFile={(one) => composing.removeFile(one)}
+            onAddFiles={(files) => composing.addFiles(files)}
+            readers={[
+              { name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading },
+              ...people
+                .filter((one) => one.id === desk.me || about !== undefined || desk.ready.directory.known.user(one.id) !== undefined)
+                .map((one) => ({
+                  name: one.id === desk.me ? t("views.readers.you") : (about?.name ?? desk.ready.directory.name(one.id) ?? ""),
+                  count: null,
+                  people: [],
+                })),
+            ]}
             {...(desk.staff || !open ? {} : { hours: { notice: readNotice(view), phone: view.onCallPhone ?? view.phone } })}
             {...(raised ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
-            {...(need !== undefined && offered.length > 0 ? { [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {
-              composing.chips.forEach((one) => composing.removeChip(one));
-              go({ step: null });
-            } } : {})}
-            {...problemOf(composing, null, () => undefined)} draftSaved={composing.saved} sending={sending} blocked={composing.files.some((one) => one.view.failed) ? t("threads.blocked.file-failed") : composing.filesReady ? null : t("threads.blocked.files")} />
+            {...(need !== undefined && offered.length > 0
+              ? {
+                  [need === "medicine" ? "onAddMedicine" : "onAddOrder"]: () => {
+                    composing.chips.forEach((one) => composing.removeChip(one));
+                    go({ step: null });
+                  },
+                }
+              : {})}
+            {...problemOf(composing, null, () => undefined)}
+            draftSaved={composing.saved}
+            sending={sending}
+            blocked={
+              composing.files.some((one) => one.view.failed) ? t("threads.blocked.file-failed") : composing.filesReady ? null : t("threads.blocked.files")
+            }
+          />
         </>
       )}
     </div>

@@ -47,7 +47,10 @@ export function afterTry(facts: OutboxFacts, outcome: SendOutcome, now: number):
 }
 
 /** The entry that may be tried now. Entries of one thread go out in the order in which they were written. */
-export function nextDue<E extends { readonly facts: OutboxFacts; readonly thread: string; readonly at: number }>(entries: readonly E[], now: number): E | undefined {
+export function nextDue<E extends { readonly facts: OutboxFacts; readonly thread: string; readonly at: number }>(
+  entries: readonly E[],
+  now: number,
+): E | undefined {
   const stopped = new Set<string>();
   for (const entry of [...entries].sort((left, right) => left.at - right.at)) {
     if (stopped.has(entry.thread)) continue;

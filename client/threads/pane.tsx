@@ -110,8 +110,22 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
   if (thread.opening.kind === "missing" && birth === undefined) return <Missing desk={desk} lost={thread.lost} unsent={pending} />;
   if (thread.opening.kind === "offline" && views.length === 0) {
     return (
-      <div class="pane">{title}
-        <EmptyState icon="offline" title={t("threads.offline.title")} action={<div class="button-row"><Button onClick={() => void thread.sync()}>{t("common.try-again")}</Button><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>}>{t("threads.offline.body")}</EmptyState>
+      <div class="pane">
+        {title}
+        <EmptyState
+          icon="offline"
+          title={t("threads.offline.title")}
+          action={
+            <div class="button-row">
+              <Button onClick={() => void thread.sync()}>{t("common.try-again")}</Button>
+              <LinkButton look="quiet" href="/contact">
+                {t("common.nav.contact")}
+              </LinkButton>
+            </div>
+          }
+        >
+          {t("threads.offline.body")}
+        </EmptyState>
       </div>
     );
   }
@@ -119,9 +133,24 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
   // The pharmacy wrote before this person had keys: one plain word, and nothing to write with yet.
   if (!desk.staff && info?.waits_for_keys === true && thread.opening.kind === "ready" && !thread.canWrite) {
     return (
-      <div class="pane"><div class="thread-head">{backLink(back)}<div class="thread-head__title">{title}</div></div>
-        <EmptyState icon="lock" title={t("threads.waits.title")} action={pharmacy === undefined ? undefined
-          : <LinkButton look="quiet" icon="phone" href={phoneUri(pharmacy.phone)}>{t("common.call", { phone: pharmacy.phone })}</LinkButton>}>{t("threads.waits.body")}</EmptyState>
+      <div class="pane">
+        <div class="thread-head">
+          {backLink(back)}
+          <div class="thread-head__title">{title}</div>
+        </div>
+        <EmptyState
+          icon="lock"
+          title={t("threads.waits.title")}
+          action={
+            pharmacy === undefined ? undefined : (
+              <LinkButton look="quiet" icon="phone" href={phoneUri(pharmacy.phone)}>
+                {t("common.call", { phone: pharmacy.phone })}
+              </LinkButton>
+            )
+          }
+        >
+          {t("threads.waits.body")}
+        </EmptyState>
       </div>
     );
   }
@@ -149,42 +178,103 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
       <div class="thread-head">
         {backLink(back)}
         <div class="thread-head__title">{title}</div>
-        {awaiting === true ? <Button look="quiet" icon="check" onClick={() => mark(true)}>{t("threads.answered.do")}</Button> : null}
-        <More label={t("threads.more")}>{() => <>{awaiting === false ? <button type="button" onClick={() => mark(false)}><Icon name="undo" />{t("threads.answered.undo")}</button> : null}<button type="button" onClick={() => void printed(desk, thread, context, views, "thread", subjectOf(thread, desk))}><Icon name="print" />{t("threads.print")}</button></>}</More>
+        {awaiting === true ? (
+          <Button look="quiet" icon="check" onClick={() => mark(true)}>
+            {t("threads.answered.do")}
+          </Button>
+        ) : null}
+        <More label={t("threads.more")}>
+          {() => (
+            <>
+              {awaiting === false ? (
+                <button type="button" onClick={() => mark(false)}>
+                  <Icon name="undo" />
+                  {t("threads.answered.undo")}
+                </button>
+              ) : null}
+              <button type="button" onClick={() => void printed(desk, thread, context, views, "thread", subjectOf(thread, desk))}>
+                <Icon name="print" />
+                {t("threads.print")}
+              </button>
+            </>
+          )}
+        </More>
       </div>
       <Standing thread={thread} phone={pharmacy?.phone ?? null} staff={desk.staff} />
       <Changes desk={desk} thread={thread} />
-      <MessageList key={thread.id} messages={views} acts={acts} firstUnread={unread.current?.key ?? null} hasOlder={thread.opening.kind === "checking"}
-        loadingOlder={thread.opening.kind === "checking"} onOlder={nothing} at={place.at} onPlace={place.onPlace} />
+      <MessageList
+        key={thread.id}
+        messages={views}
+        acts={acts}
+        firstUnread={unread.current?.key ?? null}
+        hasOlder={thread.opening.kind === "checking"}
+        loadingOlder={thread.opening.kind === "checking"}
+        onOlder={nothing}
+        at={place.at}
+        onPlace={place.onPlace}
+      />
       <Held desk={desk} thread={thread} />
-      <Composer text={composing.text} onText={(words) => composing.write(words)} onSend={() => send(false)}
-        chips={composing.chips} onRemoveChip={(one) => composing.removeChip(one)} files={composing.files.map((one) => one.view)} onRemoveFile={(one) => composing.removeFile(one)}
-        readers={readersOf(desk, thread.readers.length === 0 && birth !== undefined ? birth.members : thread.readers)} {...changedOf(desk, thread.records)}
-        {...(desk.staff || shownPharmacy === null ? {} : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone, said: views.at(-1)?.key === HOURS } })}
+      <Composer
+        text={composing.text}
+        onText={(words) => composing.write(words)}
+        onSend={() => send(false)}
+        chips={composing.chips}
+        onRemoveChip={(one) => composing.removeChip(one)}
+        files={composing.files.map((one) => one.view)}
+        onRemoveFile={(one) => composing.removeFile(one)}
+        readers={readersOf(desk, thread.readers.length === 0 && birth !== undefined ? birth.members : thread.readers)}
+        {...changedOf(desk, thread.records)}
+        {...(desk.staff || shownPharmacy === null
+          ? {}
+          : { hours: { notice: readNotice(shownPharmacy), phone: shownPharmacy.onCallPhone ?? shownPharmacy.phone, said: views.at(-1)?.key === HOURS } })}
         {...(raised && numbers !== null ? { urgency: { numbers, onSendAnyway: () => send(true), onBack: () => setRaised(false) } } : {})}
         {...(withMedicines && panel !== null && panel.medicines.length > 0 ? { onAddMedicine: () => setPicking("medicine") } : {})}
         {...(panel !== null && panel.orders.length > 0 ? { onAddOrder: () => setPicking("order") } : {})}
         onAddFiles={(files) => composing.addFiles(files)}
-        {...(replied === undefined ? {} : { replyTo: { who: replied.mine ? t("views.message.you") : replied.who, text: replied.text, onCancel: () => composing.reply(null) } })}
+        {...(replied === undefined
+          ? {}
+          : { replyTo: { who: replied.mine ? t("views.message.you") : replied.who, text: replied.text, onCancel: () => composing.reply(null) } })}
         {...(corrected === undefined ? {} : { correcting: { time: moment(corrected.at), onCancel: () => composing.correct(null) } })}
-        {...problemOf(composing, problem, () => setProblem(null))} draftSaved={composing.saved} sending={false} blocked={blocked} above={above} />
+        {...problemOf(composing, problem, () => setProblem(null))}
+        draftSaved={composing.saved}
+        sending={false}
+        blocked={blocked}
+        above={above}
+      />
       {picking === null || panel === null ? null : (
         <Dialog title={t(picking === "medicine" ? "threads.pick.medicine" : "threads.pick.order")} onClose={() => setPicking(null)}>
-          <ChipPicker chips={picking === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip)} onPick={(one) => {
-            composing.addChip(context?.chipFor(one, withMedicines) ?? one);
-            setPicking(null);
-          }} />
+          <ChipPicker
+            chips={picking === "medicine" ? panel.medicines.filter((one) => one.current).map(medicineChip) : panel.orders.map(orderChip)}
+            onPick={(one) => {
+              composing.addChip(context?.chipFor(one, withMedicines) ?? one);
+              setPicking(null);
+            }}
+          />
         </Dialog>
       )}
       {chip === null ? null : <ChipDetails chip={chip} staff={desk.staff} panel={panel} pharmacy={pharmacy?.name ?? ""} onClose={() => setChip(null)} />}
       {retracting === null ? null : (
-        <Dialog title={t("threads.retract.title")} onClose={() => setRetracting(null)} actions={<>
-          <Button look="danger" onClick={() => {
-            const seq = seqOf(thread.records, retracting);
-            setRetracting(null);
-            if (seq !== undefined) void desk.append(thread.id, newId(), { kind: "redact", target: seq });
-          }}>{t("views.message.retract")}</Button>
-          <Button look="quiet" onClick={() => setRetracting(null)}>{t("common.cancel")}</Button></>}>
+        <Dialog
+          title={t("threads.retract.title")}
+          onClose={() => setRetracting(null)}
+          actions={
+            <>
+              <Button
+                look="danger"
+                onClick={() => {
+                  const seq = seqOf(thread.records, retracting);
+                  setRetracting(null);
+                  if (seq !== undefined) void desk.append(thread.id, newId(), { kind: "redact", target: seq });
+                }}
+              >
+                {t("views.message.retract")}
+              </Button>
+              <Button look="quiet" onClick={() => setRetracting(null)}>
+                {t("common.cancel")}
+              </Button>
+            </>
+          }
+        >
           <p>{t("threads.retract.body")}</p>
         </Dialog>
       )}
@@ -233,7 +323,9 @@ export function ChipPicker({ chips, onPick }: { readonly chips: readonly ChipVie
       {chips.map((one) => (
         <li key={one.id}>
           <button type="button" class="tile" onClick={() => onPick(one)} translate={false}>
-            <Icon name={one.kind === "medicine" ? "pill" : "box"} /><strong>{one.name}</strong>{one.detail === "" ? null : <span class="tile__hint">{one.detail}</span>}
+            <Icon name={one.kind === "medicine" ? "pill" : "box"} />
+            <strong>{one.name}</strong>
+            {one.detail === "" ? null : <span class="tile__hint">{one.detail}</span>}
           </button>
         </li>
       ))}
@@ -249,7 +341,12 @@ function ChipDetails({ chip, staff, panel, pharmacy, onClose }: {
   const ordered = resource["authoredOn"];
   const medicine = chip.kind === "medicine" ? panel?.medicines.find((one) => one.id === resource["id"]) : undefined;
   const order = chip.kind === "order" ? panel?.orders.find((one) => one.id === resource["id"]) : undefined;
-  const now = [medicine?.status ?? order?.stateWords ?? "", medicine === undefined || medicine.dose === chip.detail ? order?.stateReason ?? "" : medicine.dose].filter((one) => one !== "").join(" · ");
+  const now = [
+    medicine?.status ?? order?.stateWords ?? "",
+    medicine === undefined || medicine.dose === chip.detail ? (order?.stateReason ?? "") : medicine.dose,
+  ]
+    .filter((one) => one !== "")
+    .join(" · ");
   const facts: readonly (readonly [string, string])[] = [
     [chip.kind === "medicine" ? "how" : "item", order?.item ?? chip.detail],
     [chip.kind === "medicine" ? "prescribed" : "ordered", typeof ordered === "string" ? day(ordered) : ""],
@@ -280,7 +377,9 @@ function asItStands(chip: ChipView, panel: Panel | null): ChipView {
   const order = panel?.orders.find((one) => one.id === resource["id"]);
   if (order !== undefined) return { ...chip, detail: orderWords(order) };
   const ordered = resource["authoredOn"];
-  return typeof ordered === "string" ? { ...chip, detail: [chip.detail, t("views.context.ordered", { date: day(ordered) })].filter((one) => one !== "").join(" · ") } : chip;
+  return typeof ordered === "string"
+    ? { ...chip, detail: [chip.detail, t("views.context.ordered", { date: day(ordered) })].filter((one) => one !== "").join(" · ") }
+    : chip;
 }
 
 /** How sure the page is of what it shows. */
@@ -293,8 +392,20 @@ function Standing({ thread, phone, staff }: { readonly thread: ThreadModel; read
       <Banner tone="urgent" title={t("threads.refused.title")} announce>
         <p>{t(has(key) ? key : "threads.refused.other", { why: reasonWords(opening.reason) })}</p>
         <ReasonCode reason={opening.reason} />
-        <div class="button-row"><Button look="quiet" onClick={() => location.reload()}>{t("common.try-again")}</Button>
-          {phone === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>}</div>
+        <div class="button-row">
+          <Button look="quiet" onClick={() => location.reload()}>
+            {t("common.try-again")}
+          </Button>
+          {phone === null ? (
+            <LinkButton look="quiet" href="/contact">
+              {t("common.nav.contact")}
+            </LinkButton>
+          ) : (
+            <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>
+              {t("common.call", { phone })}
+            </LinkButton>
+          )}
+        </div>
       </Banner>
     );
   }
@@ -329,7 +440,10 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
       <Button busy={busy} onClick={() => {
         setBusy(true);
         setProblem(null);
-        desk.confirm(held, thread.info?.patient ?? birth?.patient ?? "").catch((error: unknown) => setProblem(troubleWords(error))).finally(() => setBusy(false));
+        desk
+          .confirm(held, thread.info?.patient ?? birth?.patient ?? "")
+          .catch((error: unknown) => setProblem(troubleWords(error)))
+          .finally(() => setBusy(false));
       }}>{t("threads.held.confirm", { name })}</Button>
     </Banner>
   );
@@ -358,12 +472,33 @@ function Missing({ desk, lost, unsent }: { readonly desk: Desk; readonly lost: b
     <div class="pane">
       {unsent.length === 0 ? null : (
         <Banner tone="warn" announce title={t("threads.missing.unsent")}>
-          <div class="button-row"><Button look="quiet" onClick={() => { for (const one of unsent) void desk.outbox.remove(one.id); }}>{t("views.message.discard")}</Button></div>
+          <div class="button-row">
+            <Button
+              look="quiet"
+              onClick={() => {
+                for (const one of unsent) void desk.outbox.remove(one.id);
+              }}
+            >
+              {t("views.message.discard")}
+            </Button>
+          </div>
         </Banner>
       )}
-      <EmptyState icon={lost ? "key" : "message"} heading title={t(lost ? "threads.lost.title" : "threads.missing.title")} action={
-        <div class="button-row"><LinkButton href={desk.staff ? "/inbox" : "/messages"}>{t("threads.missing.back")}</LinkButton><LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton></div>
-      }>{t(lost ? "threads.lost.body" : "threads.missing.body")}</EmptyState>
+      <EmptyState
+        icon={lost ? "key" : "message"}
+        heading
+        title={t(lost ? "threads.lost.title" : "threads.missing.title")}
+        action={
+          <div class="button-row">
+            <LinkButton href={desk.staff ? "/inbox" : "/messages"}>{t("threads.missing.back")}</LinkButton>
+            <LinkButton look="quiet" href="/contact">
+              {t("common.nav.contact")}
+            </LinkButton>
+          </div>
+        }
+      >
+        {t(lost ? "threads.lost.body" : "threads.missing.body")}
+      </EmptyState>
     </div>
   );
 }
@@ -416,7 +551,9 @@ export function readersOf(desk: Desk, members: readonly { readonly id: string }[
 /** Who can read since lately: the newest change of members within a week. */
 function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged?: string } {
   const epochs = records.filter((one) => one.t === "epoch");
-  const last = epochs.findLast((one, index) => one.members.some((member) => index > 0 && !epochs[index - 1]!.members.some((before) => before.id === member.id)));
+  const last = epochs.findLast((one, index) =>
+    one.members.some((member) => index > 0 && !epochs[index - 1]!.members.some((before) => before.id === member.id)),
+  );
   if (last === undefined || last === epochs[0] || Date.now() - last.ts > RECENT_MS) return {};
   const before = epochs[epochs.indexOf(last) - 1]!;
   const fresh = last.members.filter((one) => !before.members.some((other) => other.id === one.id));
@@ -430,17 +567,29 @@ function useViews(
 ): readonly MessageView[] {
   return useMemo(() => {
     const views = toViews({
-      me: desk.me, staff: desk.staff, records: thread.records, transport: thread.transport, receipts: thread.receipts, pending, closed,
-      writer: (user) => writerOf(desk, thread, user, forWhom), member: (id) => memberName(desk, id), picture: (file) => pictures.get(file) ?? null,
+      me: desk.me,
+      staff: desk.staff,
+      records: thread.records,
+      transport: thread.transport,
+      receipts: thread.receipts,
+      pending,
+      closed,
+      writer: (user) => writerOf(desk, thread, user, forWhom),
+      member: (id) => memberName(desk, id),
+      picture: (file) => pictures.get(file) ?? null,
       words: {
-        joined: (name) => t("threads.line.joined", { name }), left: (name) => t("threads.line.left", { name }), begun: (name) => t("threads.line.begun", { name }),
+        joined: (name) => t("threads.line.joined", { name }),
+        left: (name) => t("threads.line.left", { name }),
+        begun: (name) => t("threads.line.begun", { name }),
         renewed: (name, by) => t("threads.line.renewed", { name, by }),
       },
       startedAgain: (id, before, now) => desk.ready.directory.startedAgain(id, before) && !desk.ready.directory.startedAgain(id, now),
     });
-    for (const [index, one] of views.entries()) if (one.kind === "text" && one.chips.length > 0) views[index] = { ...one, chips: one.chips.map((chip) => asItStands(chip, panel)) };
+    for (const [index, one] of views.entries())
+      if (one.kind === "text" && one.chips.length > 0) views[index] = { ...one, chips: one.chips.map((chip) => asItStands(chip, panel)) };
     const last = views.findLast((one) => one.kind !== "system");
-    if (notice !== null && last?.kind === "text" && last.mine && last.state !== "read") views.push({ kind: "system", key: HOURS, at: last.at, ...notice, warn: true });
+    if (notice !== null && last?.kind === "text" && last.mine && last.state !== "read")
+      views.push({ kind: "system", key: HOURS, at: last.at, ...notice, warn: true });
     // The same value stays the same object, so that only what has changed is drawn again.
     return views.map((view) => {
       const text = JSON.stringify(view);
@@ -510,7 +659,16 @@ async function download(desk: Desk, thread: ThreadModel, file: FileView): Promis
 
 function bodyOfParcel(parcel: Parcel): BodyView | undefined {
   if (parcel.wish.kind === "redact") return undefined;
-  const body = JSON.parse(parcel.wish.body) as { id: string; type: string; subject?: string; text: string; inReplyTo?: string; replaces?: string; fhir?: []; files?: [] };
+  const body = JSON.parse(parcel.wish.body) as {
+    id: string;
+    type: string;
+    subject?: string;
+    text: string;
+    inReplyTo?: string;
+    replaces?: string;
+    fhir?: [];
+    files?: [];
+  };
   if (body.type === "correct") return { kind: "correct", id: body.id, replaces: body.replaces ?? "", text: body.text };
   return { kind: "text", id: body.id, subject: body.subject, text: body.text, inReplyTo: body.inReplyTo, fhir: body.fhir ?? [], files: body.files ?? [] };
 }
@@ -519,8 +677,13 @@ function pendingOf(desk: Desk, thread: ThreadModel): readonly Pending[] {
   return desk.outbox.list(thread.id).map((one) => {
     const parcel = one.parcel as Parcel;
     return {
-      id: one.id, at: one.at, urgent: one.urgent, body: bodyOfParcel(parcel), target: parcel.wish.kind === "redact" ? parcel.wish.target : null,
-      state: one.facts.state === "held" ? "waiting" : one.facts.state, why: parcel.kind === "birth" && notOpen(desk, parcel) ? t("threads.waiting.not-open") : one.facts.state === "failed" ? whyNot(one.facts.reason) : "",
+      id: one.id,
+      at: one.at,
+      urgent: one.urgent,
+      body: bodyOfParcel(parcel),
+      target: parcel.wish.kind === "redact" ? parcel.wish.target : null,
+      state: one.facts.state === "held" ? "waiting" : one.facts.state,
+      why: parcel.kind === "birth" && notOpen(desk, parcel) ? t("threads.waiting.not-open") : one.facts.state === "failed" ? whyNot(one.facts.reason) : "",
     };
   });
 }

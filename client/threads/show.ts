@@ -97,14 +97,25 @@ export function toViews(shown: Shown): MessageView[] {
     if (record.t === "epoch") {
       const now = new Map(record.members.map((one) => [one.id, one.gen]));
       if (members === undefined) {
-        if (record.seq === 1) views.push({ kind: "system", key: "s1", at: at(shown, record), text: shown.words.begun(shown.writer(record.user).name), warn: false });
+        if (record.seq === 1)
+          views.push({ kind: "system", key: "s1", at: at(shown, record), text: shown.words.begun(shown.writer(record.user).name), warn: false });
       } else {
         for (const [id, gen] of now) {
           const before = members.get(id);
-          if (before === undefined) views.push({ kind: "system", key: `s${record.seq}+${id}`, at: at(shown, record), text: shown.words.joined(shown.member(id)), warn: true });
-          else if (shown.startedAgain(id, before, gen)) views.push({ kind: "system", key: `s${record.seq}~${id}`, at: at(shown, record), text: shown.words.renewed(shown.member(id), shown.writer(record.user).name), warn: true });
+          if (before === undefined)
+            views.push({ kind: "system", key: `s${record.seq}+${id}`, at: at(shown, record), text: shown.words.joined(shown.member(id)), warn: true });
+          else if (shown.startedAgain(id, before, gen))
+            views.push({
+              kind: "system",
+              key: `s${record.seq}~${id}`,
+              at: at(shown, record),
+              text: shown.words.renewed(shown.member(id), shown.writer(record.user).name),
+              warn: true,
+            });
         }
-        for (const id of members.keys()) if (!now.has(id)) views.push({ kind: "system", key: `s${record.seq}-${id}`, at: at(shown, record), text: shown.words.left(shown.member(id)), warn: false });
+        for (const id of members.keys())
+          if (!now.has(id))
+            views.push({ kind: "system", key: `s${record.seq}-${id}`, at: at(shown, record), text: shown.words.left(shown.member(id)), warn: false });
       }
       members = now;
     } else if (record.t === "msg") {
@@ -143,8 +154,13 @@ function messageView(shown: Shown, record: MessageRecordView, around: Around): M
   if (content.kind === "redacted" || around.redact !== undefined) {
     const retractedAt = around.redact === undefined ? common.at : at(shown, around.redact);
     return {
-      ...common, kind: "retracted", retractedAt, kept: content.kind === "redacted" ? content.kept : null,
-      readBefore: readersOf(shown, record.seq, (receipt) => receipt.user !== record.user && shown.writer(receipt.user).staff && receipt.ts <= retractedAt).map((one) => one.name),
+      ...common,
+      kind: "retracted",
+      retractedAt,
+      kept: content.kind === "redacted" ? content.kept : null,
+      readBefore: readersOf(shown, record.seq, (receipt) => receipt.user !== record.user && shown.writer(receipt.user).staff && receipt.ts <= retractedAt).map(
+        (one) => one.name,
+      ),
     };
   }
   if (content.kind === "withheld") return odd("withheld");
@@ -184,9 +200,22 @@ function pendingView(shown: Shown, pending: Pending, bodies: Around["bodies"]): 
   if (body?.kind !== "text") return undefined;
   const writer = shown.writer(shown.me);
   return {
-    kind: "text", key: body.id, at: pending.at, who: writer.name, role: writer.role, mine: true, text: body.text, urgent: pending.urgent,
-    state: pending.state, ...((pending.state === "failed" || pending.state === "waiting") && pending.why !== undefined && pending.why !== "" ? { why: pending.why } : {}), readBy: [], corrected: null, foreignCorrection: false, replyTo: replyOf(shown, body.inReplyTo, bodies),
-    chips: body.fhir.map(chipOf), files: filesOf(shown, body),
+    kind: "text",
+    key: body.id,
+    at: pending.at,
+    who: writer.name,
+    role: writer.role,
+    mine: true,
+    text: body.text,
+    urgent: pending.urgent,
+    state: pending.state,
+    ...((pending.state === "failed" || pending.state === "waiting") && pending.why !== undefined && pending.why !== "" ? { why: pending.why } : {}),
+    readBy: [],
+    corrected: null,
+    foreignCorrection: false,
+    replyTo: replyOf(shown, body.inReplyTo, bodies),
+    chips: body.fhir.map(chipOf),
+    files: filesOf(shown, body),
     can: { reply: false, correct: false, retract: false, print: false },
   };
 }

@@ -213,7 +213,11 @@ export const threadTasks = {
   },
 
   /** Opens the newest page early; null where it does not hold by itself (the whole chain then says why). */
-  async threadTail(input: { readonly thread: string; readonly structure: readonly RawRecord[]; readonly page: readonly RawRecord[] }): Promise<readonly RecordView[] | null> {
+  async threadTail(input: {
+    readonly thread: string;
+    readonly structure: readonly RawRecord[];
+    readonly page: readonly RawRecord[];
+  }): Promise<readonly RecordView[] | null> {
     const tail = await verifyTail(input.thread, input.structure, input.page, directory);
     if (refused(tail)) return null;
     const reader = new ThreadReader(tail.state, keys(), directory);
@@ -229,8 +233,12 @@ export const threadTasks = {
    */
   async threadRead(
     input: {
-      readonly thread: string; readonly fresh: boolean; readonly records: readonly RawRecord[];
-      readonly structure: readonly RawRecord[]; readonly least: HeadText | null; readonly last: boolean;
+      readonly thread: string;
+      readonly fresh: boolean;
+      readonly records: readonly RawRecord[];
+      readonly structure: readonly RawRecord[];
+      readonly least: HeadText | null;
+      readonly last: boolean;
     },
     emit: (part: ReadPart) => void,
   ): Promise<ReadResult> {
@@ -266,9 +274,7 @@ export const threadTasks = {
    * newest keys, after the devices in `revoked` were ended and without those in `ended`, who may not read any more. Throws Refused
    * `not a member` where the epoch cannot be written under.
    */
-  async threadSeal(input: {
-    readonly thread: string; readonly wish: Wish; readonly rekey: Rekey | null;
-  }): Promise<Sealed> {
+  async threadSeal(input: { readonly thread: string; readonly wish: Wish; readonly rekey: Rekey | null }): Promise<Sealed> {
     const reader = room(input.thread);
     const { state } = reader;
     const epoch = state.epoch;
@@ -284,17 +290,30 @@ export const threadTasks = {
 
   /** Seals a new epoch with `joining` as further members, and the history for each of them. */
   async threadJoin(input: {
-    readonly thread: string; readonly joining: readonly { readonly id: string; readonly role: Role }[]; readonly rekey: Rekey;
+    readonly thread: string;
+    readonly joining: readonly { readonly id: string; readonly role: Role }[];
+    readonly rekey: Rekey;
   }): Promise<Sealed> {
     const reader = room(input.thread);
     const there = goingOn(reader, input.rekey.ended);
     const joining = input.joining.filter((one) => !there.some((member) => member.id === one.id)).map(({ id, role }) => recipient(id, role));
-    return { records: await sealWithEpoch(reader, [...there, ...joining], input.rekey.revoked, undefined, input.joining.map((one) => one.id)) };
+    return {
+      records: await sealWithEpoch(
+        reader,
+        [...there, ...joining],
+        input.rekey.revoked,
+        undefined,
+        input.joining.map((one) => one.id),
+      ),
+    };
   },
 
   /** Seals epoch 1 and the first message of a new thread. */
   async threadBirth(input: {
-    readonly thread: string; readonly members: readonly { readonly id: string; readonly role: Role }[]; readonly topic: string; readonly wish: Wish;
+    readonly thread: string;
+    readonly members: readonly { readonly id: string; readonly role: Role }[];
+    readonly topic: string;
+    readonly wish: Wish;
   }): Promise<Sealed> {
     const { signer } = keys();
     const members = input.members.map(({ id, role }) => recipient(id, role));
@@ -315,7 +334,8 @@ export const threadTasks = {
 
   /** The receipts that hold against an open thread; others are left out. */
   async threadReceipts(input: {
-    readonly thread: string; readonly receipts: readonly (ReceiptText & { readonly account: string })[];
+    readonly thread: string;
+    readonly receipts: readonly (ReceiptText & { readonly account: string })[];
   }): Promise<readonly ReceiptView[]> {
     const { state } = room(input.thread);
     const found: ReceiptView[] = [];
@@ -333,7 +353,8 @@ export const threadTasks = {
 
   /** Seals a file; says how much is done, then gives the stored form and what the message must say about it. */
   async fileSeal(
-    input: { readonly thread: string; readonly id: string; readonly file: Blob }, emit: (part: { readonly share: number }) => void,
+    input: { readonly thread: string; readonly id: string; readonly file: Blob },
+    emit: (part: { readonly share: number }) => void,
   ): Promise<{ readonly stored: Blob; readonly cth: string; readonly key: string; readonly hash: string; readonly size: number }> {
     const { thread, id, file } = input;
     const parts: Bytes[] = [];

@@ -96,7 +96,10 @@ export class ThreadModel {
   private begun = false;
   private readonly told: Partial<Record<ReceiptKind, number>> = {};
 
-  constructor(private readonly desk: ThreadDesk, readonly id: string) {}
+  constructor(
+    private readonly desk: ThreadDesk,
+    readonly id: string,
+  ) {}
 
   subscribe(listener: () => void): () => void {
     this.listeners.add(listener);
@@ -136,9 +139,7 @@ export class ThreadModel {
   }
 
   private async openFirst(): Promise<void> {
-    const [info, newest] = await Promise.all([
-      get<ThreadInfo>(`/api/threads/${this.id}`), get<RecordPage>(`/api/threads/${this.id}/records?limit=${NEWEST}`),
-    ]);
+    const [info, newest] = await Promise.all([get<ThreadInfo>(`/api/threads/${this.id}`), get<RecordPage>(`/api/threads/${this.id}/records?limit=${NEWEST}`)]);
     this.info = info;
     const first = newest.items[0]?.seq ?? 1;
     // What the newest page already brought is not fetched again; of a longer thread the next page comes while one is read.
@@ -201,7 +202,13 @@ export class ThreadModel {
     this.receipts = await run("threadReceipts", { thread: this.id, receipts: info.receipts });
     for (const one of this.receipts) if (one.user === this.desk.me) this.told[one.kind] = Math.max(this.told[one.kind] ?? 0, one.seq);
     const refusal = result?.refused;
-    this.show(refusal === null || refusal === undefined ? (this.opening.kind === "refused" ? this.opening : { kind: "ready" }) : { kind: "refused", reason: refusal.reason });
+    this.show(
+      refusal === null || refusal === undefined
+        ? this.opening.kind === "refused"
+          ? this.opening
+          : { kind: "ready" }
+        : { kind: "refused", reason: refusal.reason },
+    );
     await kept;
     await this.tellFaults(result);
   }
@@ -217,10 +224,16 @@ export class ThreadModel {
 
   /** Reads in the worker; where the directory may be behind the thread it is fetched anew, once. */
   private async read(
-    items: readonly EntryItem[], how: { readonly fresh: boolean; readonly structure: readonly RecordText[]; readonly least: HeadText | null; readonly last: boolean },
+    items: readonly EntryItem[],
+    how: { readonly fresh: boolean; readonly structure: readonly RecordText[]; readonly least: HeadText | null; readonly last: boolean },
   ): Promise<ReadResult> {
     const { least, last } = how;
-    await this.desk.know(idsIn(items.map((one) => one.record), this.info));
+    await this.desk.know(
+      idsIn(
+        items.map((one) => one.record),
+        this.info,
+      ),
+    );
     const onPart = (part: ReadPart): void => this.takePart(part);
     const result = await run("threadRead", { thread: this.id, records: items.map((one) => one.record), ...how }, { onPart: onPart as (part: never) => void });
     if (result.refused === null || !STALE_DIRECTORY.has(result.refused.reason)) return result;
@@ -235,7 +248,8 @@ export class ThreadModel {
     for (const one of updates) {
       const before = this.byNumber.get(one.seq);
       // Staff who had opened a message keep what they read; whether the server kept it too, the next visit shows.
-      const kept = this.desk.staff && before?.t === "msg" && before.content.kind === "body" && before.content.body.kind === "text" ? before.content.body.text : null;
+      const kept =
+        this.desk.staff && before?.t === "msg" && before.content.kind === "body" && before.content.body.kind === "text" ? before.content.body.text : null;
       const taken = one.t === "msg" && one.content.kind === "redacted" && one.content.kept === null;
       this.byNumber.set(one.seq, taken ? { ...one, content: { kind: "redacted", kept: this.hasRead(one.seq) ? kept : null } } : one);
     }

@@ -13,11 +13,21 @@ export function patientName(one: ActingFor, context?: ContextModel): string {
 }
 
 /** The line that says for whom; nothing where there is only oneself. */
-export function ForWhom({ desk, patient, context }: { readonly desk: Desk; readonly patient: string | undefined; readonly context?: ContextModel | undefined }) {
+export function ForWhom({
+  desk,
+  patient,
+  context,
+}: {
+  readonly desk: Desk;
+  readonly patient: string | undefined;
+  readonly context?: ContextModel | undefined;
+}) {
   const one = desk.patients.find((other) => other.patient === patient);
   if (one === undefined || (desk.patients.length === 1 && one.kind === "self")) return null;
   return (
-    <p class="for-whom"><Icon name="person" /> {one.kind === "self" ? t("threads.whose.for-me")
-      : <span translate={false}>{t("threads.whose.for", { name: patientName(one, context) })}</span>}</p>
+    <p class="for-whom">
+      <Icon name="person" />{" "}
+      {one.kind === "self" ? t("threads.whose.for-me") : <span translate={false}>{t("threads.whose.for", { name: patientName(one, context) })}</span>}
+    </p>
   );
 }

@@ -72,7 +72,15 @@ test("sizes, numbers and phones", () => {
 });
 
 test("out of hours it is said when a message is read", () => {
-  const pharmacy = { id: "riverside", name: "Riverside Pharmacy", phone: "+1 555 0100", onCallPhone: null, country: "US", openNow: false, nextOpen: NOW + 23 * HOUR };
+  const pharmacy = {
+    id: "riverside",
+    name: "Riverside Pharmacy",
+    phone: "+1 555 0100",
+    onCallPhone: null,
+    country: "US",
+    openNow: false,
+    nextOpen: NOW + 23 * HOUR,
+  };
   assert.equal(hoursLine(pharmacy, NOW).replace("\u202f", " "), "Closed. Opens tomorrow at 8:05 AM");
   assert.equal(readNotice(pharmacy, NOW)?.replace("\u202f", " "), "Nobody reads this before tomorrow 8:05 AM. Is it urgent?");
   assert.equal(readNotice({ ...pharmacy, openNow: true }, NOW), null);
@@ -81,19 +89,62 @@ test("out of hours it is said when a message is read", () => {
 
 test("the server's context becomes the panel's words", () => {
   const json: ContextJson = {
-    source: "Riverside Pharmacy", as_of: "2026-11-24T15:00:00+00:00", stale: false, sight: "whole", sections: { labs: "unavailable" },
+    source: "Riverside Pharmacy",
+    as_of: "2026-11-24T15:00:00+00:00",
+    stale: false,
+    sight: "whole",
+    sections: { labs: "unavailable" },
     patient: { full_name: "Alice Ward", birth_date: "1974-03-12", age: 52, record_number: { value: "4471", label: "MR" }, deceased: false, silent: false },
-    medications: { current: [], past: [] }, other_dispenses: [],
-    allergies: { state: "recorded", items: [
-      { id: "a", text: "Penicillin", none_known_key: null, reactions: ["rash"], high_risk: false, active: true },
-      { id: "b", text: "Old one", none_known_key: null, reactions: [], high_risk: false, active: false },
-    ] },
-    conditions: [], labs: [],
-    orders: [{ id: "o", title: "Order 1042", item: "Metformin", state: "shipped", state_word: { key: "ehr.order.state.shipped", text: "" }, state_reason: "", ordered_on: null, chip: {} }],
+    medications: { current: [], past: [] },
+    other_dispenses: [],
+    allergies: {
+      state: "recorded",
+      items: [
+        { id: "a", text: "Penicillin", none_known_key: null, reactions: ["rash"], high_risk: false, active: true },
+        { id: "b", text: "Old one", none_known_key: null, reactions: [], high_risk: false, active: false },
+      ],
+    },
+    conditions: [],
+    labs: [],
+    orders: [
+      {
+        id: "o",
+        title: "Order 1042",
+        item: "Metformin",
+        state: "shipped",
+        state_word: { key: "ehr.order.state.shipped", text: "" },
+        state_reason: "",
+        ordered_on: null,
+        chip: {},
+      },
+    ],
     vitals: [
-      { id: "v2", name_key: "ehr.observation.name.blood_pressure", text: "", taken_on: "2026-11-20", taken_at: null, shown: "", absent_key: null, flag: null, reference_range: "", preliminary: false,
-        components: [{ name_key: "ehr.observation.name.systolic", shown: "138 mmHg", absent_key: null }] },
-      { id: "v1", name_key: "ehr.observation.name.blood_pressure", text: "", taken_on: "2026-11-01", taken_at: null, shown: "", absent_key: null, flag: null, reference_range: "", preliminary: false, components: [] },
+      {
+        id: "v2",
+        name_key: "ehr.observation.name.blood_pressure",
+        text: "",
+        taken_on: "2026-11-20",
+        taken_at: null,
+        shown: "",
+        absent_key: null,
+        flag: null,
+        reference_range: "",
+        preliminary: false,
+        components: [{ name_key: "ehr.observation.name.systolic", shown: "138 mmHg", absent_key: null }],
+      },
+      {
+        id: "v1",
+        name_key: "ehr.observation.name.blood_pressure",
+        text: "",
+        taken_on: "2026-11-01",
+        taken_at: null,
+        shown: "",
+        absent_key: null,
+        flag: null,
+        reference_range: "",
+        preliminary: false,
+        components: [],
+      },
     ],
   };
   const panel = toPanel(json);

@@ -82,9 +82,22 @@ export interface ContextJson {
   readonly other_dispenses: readonly Fill[];
   readonly allergies: {
     readonly state: Panel["allergyState"];
-    readonly items: readonly { readonly id: string; readonly text: string; readonly none_known_key: string | null; readonly reactions: readonly string[]; readonly high_risk: boolean; readonly active: boolean }[];
+    readonly items: readonly {
+      readonly id: string;
+      readonly text: string;
+      readonly none_known_key: string | null;
+      readonly reactions: readonly string[];
+      readonly high_risk: boolean;
+      readonly active: boolean;
+    }[];
   };
-  readonly conditions: readonly { readonly id: string; readonly text: string; readonly active: boolean; readonly onset: string | null; readonly recorded_on: string | null }[];
+  readonly conditions: readonly {
+    readonly id: string;
+    readonly text: string;
+    readonly active: boolean;
+    readonly onset: string | null;
+    readonly recorded_on: string | null;
+  }[];
   readonly orders: readonly OrderJson[];
   readonly labs: readonly Reading[];
   readonly vitals: readonly Reading[];

@@ -59,43 +59,103 @@ export function AppFrame(props: FrameProps) {
   const menu = account === null ? [] : MENUS[account.role];
   return (
     <div class={props.full === true ? "frame page" : props.wide === true ? "page page--wide" : "page"}>
-      <a class="skip" href="#main">{t("common.skip")}</a>
+      <a class="skip" href="#main">
+        {t("common.skip")}
+      </a>
       <header class="masthead no-print">
         <div class="wrap">
           <div class="masthead__bar">
             <a class="brand" href={menu[0]?.[0] ?? "/"}>
               <Logo />
-              <span class="brand__name">{pharmacy === null ? t("common.product") : <>{pharmacy.name}<span class="brand__what">{t("common.product")}</span></>}</span>
+              <span class="brand__name">
+                {pharmacy === null ? (
+                  t("common.product")
+                ) : (
+                  <>
+                    {pharmacy.name}
+                    <span class="brand__what">{t("common.product")}</span>
+                  </>
+                )}
+              </span>
             </a>
             {account === null ? (
-              <><Utility {...props} /><a class="button button--quiet" href="/login">{t("common.nav.signin")}</a></>
+              <>
+                <Utility {...props} />
+                <a class="button button--quiet" href="/login">
+                  {t("common.nav.signin")}
+                </a>
+              </>
             ) : (
               <details class="fold">
-                <summary><Icon name="menu" /><span class="menu-word">{t("common.menu")}</span></summary>
-                <nav class="fold__list" aria-label={t("common.menu.label")}><Links menu={menu} path={props.path} icons /><Utility {...props} fold />{props.full === true && account.role === "patient" ? <p class="fold__emergency"><Icon name="warn" />{emergencyLine(pharmacy)}</p> : null}</nav>
+                <summary>
+                  <Icon name="menu" />
+                  <span class="menu-word">{t("common.menu")}</span>
+                </summary>
+                <nav class="fold__list" aria-label={t("common.menu.label")}>
+                  <Links menu={menu} path={props.path} icons />
+                  <Utility {...props} fold />
+                  {props.full === true && account.role === "patient" ? (
+                    <p class="fold__emergency">
+                      <Icon name="warn" />
+                      {emergencyLine(pharmacy)}
+                    </p>
+                  ) : null}
+                </nav>
               </details>
             )}
           </div>
           {account === null ? null : (
-            <nav class="menu" aria-label={t("common.menu.label")}><Links menu={menu} path={props.path} /><span class="menu__end"><Utility {...props} /></span></nav>
+            <nav class="menu" aria-label={t("common.menu.label")}>
+              <Links menu={menu} path={props.path} />
+              <span class="menu__end">
+                <Utility {...props} />
+              </span>
+            </nav>
           )}
         </div>
       </header>
       <div class="reach no-print" role="region" aria-label={t("common.reach.label")}>
         <div class="wrap reach__row">
-          {pharmacy === null ? <a href="/contact"><Icon name="phone" /><span>{t("common.nav.contact")}</span></a> : (
+          {pharmacy === null ? (
+            <a href="/contact">
+              <Icon name="phone" />
+              <span>{t("common.nav.contact")}</span>
+            </a>
+          ) : (
             <>
-              <a class="phone" href={phoneUri(pharmacy.phone)}><Icon name="phone" /><strong>{pharmacy.phone}</strong></a>
-              <a href="/contact"><Icon name="clock" /><span>{hoursLine(pharmacy)}</span></a>
+              <a class="phone" href={phoneUri(pharmacy.phone)}>
+                <Icon name="phone" />
+                <strong>{pharmacy.phone}</strong>
+              </a>
+              <a href="/contact">
+                <Icon name="clock" />
+                <span>{hoursLine(pharmacy)}</span>
+              </a>
             </>
           )}
-          {props.full === true && account?.role === "patient" ? <span class="reach__emergency"><Icon name="warn" />{emergencyLine(pharmacy)}</span> : null}
-          {props.shared === true && account !== null ? <span class="reach__shared"><Icon name="people" />{t("common.shared")}</span> : null}
+          {props.full === true && account?.role === "patient" ? (
+            <span class="reach__emergency">
+              <Icon name="warn" />
+              {emergencyLine(pharmacy)}
+            </span>
+          ) : null}
+          {props.shared === true && account !== null ? (
+            <span class="reach__shared">
+              <Icon name="people" />
+              {t("common.shared")}
+            </span>
+          ) : null}
         </div>
       </div>
-      {props.full === true ? <main class="main main--full" id="main" tabIndex={-1}>{props.children}</main> : (
+      {props.full === true ? (
+        <main class="main main--full" id="main" tabIndex={-1}>
+          {props.children}
+        </main>
+      ) : (
         <>
-          <main class="main" id="main" tabIndex={-1}><div class="wrap">{props.children}</div></main>
+          <main class="main" id="main" tabIndex={-1}>
+            <div class="wrap">{props.children}</div>
+          </main>
           <Footer pharmacy={pharmacy} />
         </>
       )}
@@ -121,19 +181,45 @@ export function readNotice(pharmacy: Pharmacy, now: number = Date.now()): string
   return t("views.composer.read-before", { time: moment(pharmacy.nextOpen, now) });
 }
 
-function Links({ menu, path, icons = false }: { readonly menu: readonly (readonly [string, IconName, string])[]; readonly path: string; readonly icons?: boolean }) {
-  return <>{menu.map(([href, icon, name]) => (
-    <a key={href} href={href} {...(href === path ? { "aria-current": "page" as const } : {})}>{icons ? <Icon name={icon} /> : null}{t(`common.nav.${name}`)}</a>
-  ))}</>;
+function Links({
+  menu,
+  path,
+  icons = false,
+}: {
+  readonly menu: readonly (readonly [string, IconName, string])[];
+  readonly path: string;
+  readonly icons?: boolean;
+}) {
+  return (
+    <>
+      {menu.map(([href, icon, name]) => (
+        <a key={href} href={href} {...(href === path ? { "aria-current": "page" as const } : {})}>
+          {icons ? <Icon name={icon} /> : null}
+          {t(`common.nav.${name}`)}
+        </a>
+      ))}
+    </>
+  );
 }
 
 function Utility({ account, largeText, onLanguage, onText, onSignOut, fold = false }: FrameProps & { readonly fold?: boolean }) {
   const [code, name] = language() === "es" ? ["en", "English"] as const : ["es", "Español"] as const;
   return (
     <div class={fold ? "fold__list" : "utility"}>
-      <button type="button" lang={code} onClick={() => onLanguage(code)}><Icon name="globe" />{name}</button>
-      <button type="button" onClick={() => onText(largeText ? "normal" : "large")}><Icon name="text" /><span class="switch-words">{t(largeText ? "common.text.normal" : "common.text.large")}</span></button>
-      {account === null ? null : <button type="button" onClick={onSignOut}><Icon name="out" />{t("common.nav.signout")}</button>}
+      <button type="button" lang={code} onClick={() => onLanguage(code)}>
+        <Icon name="globe" />
+        {name}
+      </button>
+      <button type="button" onClick={() => onText(largeText ? "normal" : "large")}>
+        <Icon name="text" />
+        <span class="switch-words">{t(largeText ? "common.text.normal" : "common.text.large")}</span>
+      </button>
+      {account === null ? null : (
+        <button type="button" onClick={onSignOut}>
+          <Icon name="out" />
+          {t("common.nav.signout")}
+        </button>
+      )}
     </div>
   );
 }
@@ -142,13 +228,33 @@ function Footer({ pharmacy }: { readonly pharmacy: Pharmacy | null }) {
   return (
     <footer class="footer no-print">
       <div class="wrap footer__grid">
-        <p class="footer__emergency"><Icon name="warn" /><span>{emergencyLine(pharmacy)}</span></p>
+        <p class="footer__emergency">
+          <Icon name="warn" />
+          <span>{emergencyLine(pharmacy)}</span>
+        </p>
         <div>
-          <p>{pharmacy === null ? t("common.footer.wrong-plain") : <>{t("common.footer.wrong")} <a class="nowrap" href={phoneUri(pharmacy.phone)}>{pharmacy.phone}</a></>}</p>
+          <p>
+            {pharmacy === null ? (
+              t("common.footer.wrong-plain")
+            ) : (
+              <>
+                {t("common.footer.wrong")}{" "}
+                <a class="nowrap" href={phoneUri(pharmacy.phone)}>
+                  {pharmacy.phone}
+                </a>
+              </>
+            )}
+          </p>
           <ul class="footer__links">
-            <li><a href="/contact">{t("common.nav.contact")}</a></li>
-            <li><a href="/help">{t("common.nav.help")}</a></li>
-            <li><a href="/privacy-policy">{t("common.nav.privacy")}</a></li>
+            <li>
+              <a href="/contact">{t("common.nav.contact")}</a>
+            </li>
+            <li>
+              <a href="/help">{t("common.nav.help")}</a>
+            </li>
+            <li>
+              <a href="/privacy-policy">{t("common.nav.privacy")}</a>
+            </li>
           </ul>
         </div>
       </div>

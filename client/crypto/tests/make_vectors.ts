@@ -194,7 +194,11 @@ async function chains(): Promise<void> {
   const revocation = await makeRevocation(identity, { ...claimed, ts: NOON });
   ok("revocations", { name: "by the identity", ...certified, revocation });
   reject("revocations", "revocation", { name: "of another device", ...certified, dev: "tablet", revocation });
-  reject("revocations", "revocation", { name: "of another user", ...certified, revocation: await makeRevocation(identity, { user: "dave", dev: "phone", ts: NOON }) });
+  reject("revocations", "revocation", {
+    name: "of another user",
+    ...certified,
+    revocation: await makeRevocation(identity, { user: "dave", dev: "phone", ts: NOON }),
+  });
   reject("revocations", "revocation", { name: "by somebody else", ...certified, revocation: await makeRevocation(mallory, { ...claimed, ts: NOON }) });
   const certAsRevocation = { h: certificate.h, sig: certificate.sig };
   reject("revocations", "revocation", { name: "a certificate served as a revocation", ...certified, revocation: certAsRevocation });
@@ -248,7 +252,10 @@ async function teams(): Promise<void> {
   refusedCase("duplicate", "a member twice", [texts[0], await next([bob!, bob!])]);
   refusedCase("sequence", "a generation left out", [texts[1]]);
   refusedCase("wrap list", "wraps of the generation before", [texts[0], { ...texts[1], w: texts[0]!.w }]);
-  refusedCase("certificate", "a wrap of another record", [texts[0], { ...texts[1], w: { ...texts[1]!.w, fern: bent((texts[1]!.w as Record<string, string>)["fern"]!) } }]);
+  refusedCase("certificate", "a wrap of another record", [
+    texts[0],
+    { ...texts[1], w: { ...texts[1]!.w, fern: bent((texts[1]!.w as Record<string, string>)["fern"]!) } },
+  ]);
   refusedCase("certificate", "prev bent", [texts[0], { ...texts[1], prev: bent(texts[1]!.prev) }]);
   refusedCase("form", "prev of another length", [texts[0], { ...texts[1], prev: "" }]);
   refusedCase("form", "no members", [await next([], signer, undefined)]);
@@ -301,7 +308,14 @@ async function threads(): Promise<void> {
   ok("threads", { name: "two epochs", ...one, records: thread.records, plain: said });
   const team = keyText("linden_pharmacists", 1, world.teams.get("linden_pharmacists")!.seed);
   ok("threads", { name: "read by the team", ...one, keys: [team], records: thread.records, plain: said });
-  ok("threads", { name: "read by carol", ...one, keys: [keyText("carol", 1, carol.seed)], records: thread.records, plain: [null, null, null], unreadable: [2, 3, 5] });
+  ok("threads", {
+    name: "read by carol",
+    ...one,
+    keys: [keyText("carol", 1, carol.seed)],
+    records: thread.records,
+    plain: [null, null, null],
+    unreadable: [2, 3, 5],
+  });
   const min = (seq: number, head: Bytes) => ({ ...one, records: thread.records, min_head: [seq, b64(head)] });
   ok("threads", { name: "the head seen before", ...min(5, thread.head!.head), plain: said });
   reject("threads", "fork", { name: "another head was seen before", ...min(5, randomBytes(32)) });
@@ -317,7 +331,10 @@ async function threads(): Promise<void> {
     if (why === undefined) ok("threads", { ...full, plain: said, ...expected });
     else reject("threads", why, full);
   };
-  await after("taken back", undefined, (talk) => talk.add(sealRedact(talk.place(alice), 2, 5, "a slip", alice.signer)), { plain: [...said.slice(0, 2), null], redacted: [5] });
+  await after("taken back", undefined, (talk) => talk.add(sealRedact(talk.place(alice), 2, 5, "a slip", alice.signer)), {
+    plain: [...said.slice(0, 2), null],
+    redacted: [5],
+  });
   await after("redact: under an epoch that is over", "epoch", (talk) => talk.add(sealRedact(talk.place(alice), 1, 5, "", alice.signer)));
   await after("redact: of a message by its author who is no member any more", "not a member", async (talk) => {
     const withDave = [...members, world.recipient("dave", "proxy")];
@@ -375,15 +392,28 @@ async function certificates(world: World, alice: Person, bob: Person, text: Text
   const head = talk.head;
   await talk.say(laptop, "with the new identity");
   const base = { world: again, thread: talk.thread, min_head: null, keys: [keyText("alice", 2, seed), keyText("alice", 1, alice.seed)] };
-  ok("threads", { name: "certificate: a device of the new identity after a reset, one of the old before", ...base, records: [...talk.records], plain: ["before", "with the new identity"] });
+  ok("threads", {
+    name: "certificate: a device of the new identity after a reset, one of the old before",
+    ...base,
+    records: [...talk.records],
+    plain: ["before", "with the new identity"],
+  });
   talk.records.length = upTo;
   talk.head = head;
   await talk.say(alice, "with the old identity");
-  reject("threads", "certificate", { name: "certificate: a device of the old identity under an epoch of the new generation", ...base, records: [...talk.records] });
+  reject("threads", "certificate", {
+    name: "certificate: a device of the old identity under an epoch of the new generation",
+    ...base,
+    records: [...talk.records],
+  });
   talk.records.length = upTo - 1;
   const place: Place = { ...talk.place(alice), head: await stateOf(world, talk) };
   const made = await sealEpoch(place, { number: 2, members: renewed }, alice.signer);
-  reject("threads", "certificate", { name: "certificate: a device of the old identity makes the epoch that names the new generation", ...base, records: [...talk.records, made.record] });
+  reject("threads", "certificate", {
+    name: "certificate: a device of the old identity makes the epoch that names the new generation",
+    ...base,
+    records: [...talk.records, made.record],
+  });
   const byHerself = await sealEpoch({ ...talk.place(laptop), head: place.head }, { number: 2, members: renewed }, laptop.signer);
   reject("threads", "membership", { name: "membership: who started again lets herself in", ...base, records: [...talk.records, byHerself.record] });
 
@@ -457,7 +487,12 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
   reject("receipts", "certificate", { name: "by another's device", ...base, user: "alice", receipt: await receipt(bob, 5) });
   reject("receipts", "unknown device", { name: "by a device nobody knows", ...base, user: "alice", receipt: await receipt({ ...alice, dev: "nobody" }, 5) });
   reject("receipts", "unknown user", { name: "by somebody nobody knows", ...base, user: "nobody", receipt: await receipt(alice, 5) });
-  reject("receipts", "signature", { name: "signed by another", ...base, user: "alice", receipt: { ...(await receipt(alice, 5)), sig: (await receipt(bob, 5)).sig } });
+  reject("receipts", "signature", {
+    name: "signed by another",
+    ...base,
+    user: "alice",
+    receipt: { ...(await receipt(alice, 5)), sig: (await receipt(bob, 5)).sig },
+  });
 
   const wanted = { owner: "alice", kind: "draft", id: "d1", rev: 2 };
   const facts = { ...wanted, gen: 1, dev: alice.dev, ts: NOON };
@@ -471,8 +506,16 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
   reject("objects", "rollback", { name: "an older revision", ...stored, wanted: { ...wanted, rev: 3 } });
   reject("objects", "aead", { name: "another seed", ...stored, seed: b64(dave.seed) });
   reject("objects", "signature", { name: "content bent", ...stored, object: { ...object, ct: bent(object.ct) } });
-  reject("objects", "not a member", { name: "written by dave", ...stored, object: await sealObject({ ...facts, dev: dave.dev }, alice.seed, content, dave.signer) });
-  reject("objects", "unknown device", { name: "written by a device nobody knows", ...stored, object: await sealObject({ ...facts, dev: "nobody" }, alice.seed, content, alice.signer) });
+  reject("objects", "not a member", {
+    name: "written by dave",
+    ...stored,
+    object: await sealObject({ ...facts, dev: dave.dev }, alice.seed, content, dave.signer),
+  });
+  reject("objects", "unknown device", {
+    name: "written by a device nobody knows",
+    ...stored,
+    object: await sealObject({ ...facts, dev: "nobody" }, alice.seed, content, alice.signer),
+  });
   const ghost = await makeCertificate(alice.identity, alice.signer, { user: "nobody", dev: "ghost", ts: NOON });
   reject("objects", "unknown user", {
     name: "written by somebody nobody knows", ...stored, world: { ...text, devices: { ...text.devices, ghost } },
@@ -481,7 +524,14 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
   const team = world.directory.user("linden_pharmacists")!;
   const teamSeed = world.teams.get("linden_pharmacists")!.seed;
   const pins = { owner: team.id, kind: "pins", id: "p1", rev: 1, gen: 1, dev: bob.dev, ts: NOON };
-  ok("objects", { name: "the team's pins, written by bob", world: text, wanted: { owner: team.id, kind: "pins", id: "p1", rev: 0 }, object: await sealObject(pins, teamSeed, content, bob.signer), seed: b64(teamSeed), content: b64(content) });
+  ok("objects", {
+    name: "the team's pins, written by bob",
+    world: text,
+    wanted: { owner: team.id, kind: "pins", id: "p1", rev: 0 },
+    object: await sealObject(pins, teamSeed, content, bob.signer),
+    seed: b64(teamSeed),
+    content: b64(content),
+  });
 
   const id = newId();
   const item = await sealInbound({ team: team.id, gen: 1, id, ts: NOON, via: "mail" }, team.kem, content);
@@ -503,7 +553,12 @@ async function recovery(): Promise<void> {
   const byCode = good(await wrapByCode("alice", urk, code));
   const base = { user: "alice", wrap: byPassphrase, secret: passphrase };
   ok("recovery", { name: "by passphrase", ...base, urk: b64(urk) });
-  ok("recovery", { name: "by passphrase, typed with other spaces and letters of other form", ...base, secret: " correct Horse fine añd long enough ", urk: b64(urk) });
+  ok("recovery", {
+    name: "by passphrase, typed with other spaces and letters of other form",
+    ...base,
+    secret: " correct Horse fine añd long enough ",
+    urk: b64(urk),
+  });
   ok("recovery", { name: "by code", ...base, wrap: byCode, secret: code, urk: b64(urk) });
   ok("recovery", { name: "by code in small letters with spaces", ...base, wrap: byCode, secret: code.toLowerCase().replaceAll("-", " "), urk: b64(urk) });
   reject("recovery", "aead", { name: "another passphrase", ...base, secret: "correct horse fine añd long enough" });

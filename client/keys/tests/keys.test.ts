@@ -72,9 +72,10 @@ test("the vault gives identity and newest seed to the root key alone, also after
   await assert.rejects(identityIn(vault, generateUrk(), alice.chain), (error: Refused) => error.reason === "aead");
 
   const seed = generateSeed();
-  const entry = await makeNextEntry(
-    { id: "alice", role: "person", gen: 2, kem: await publicKeyOf(seed) }, alice.identity, alice.chain.newest, alice.identity, { before: alice.seed, now: seed },
-  );
+  const entry = await makeNextEntry({ id: "alice", role: "person", gen: 2, kem: await publicKeyOf(seed) }, alice.identity, alice.chain.newest, alice.identity, {
+    before: alice.seed,
+    now: seed,
+  });
   const chain = good(await verifyUserChain("alice", [...alice.entries, entry]));
   const second = await vaultWithSeed(vault, root, "alice", 2, seed);
   assert.equal(second.rev, 2);
@@ -118,7 +119,13 @@ test("who starts again is seen as such above a pin, and not below it", async () 
   const world = new World();
   const alice = await world.person("alice");
   const seed = generateSeed();
-  const reset = await makeNextEntry({ id: "alice", role: "person", gen: 2, kem: await publicKeyOf(seed) }, generateIdentity(), alice.chain.newest, undefined, undefined);
+  const reset = await makeNextEntry(
+    { id: "alice", role: "person", gen: 2, kem: await publicKeyOf(seed) },
+    generateIdentity(),
+    alice.chain.newest,
+    undefined,
+    undefined,
+  );
   const chain = good(await verifyUserChain("alice", [...alice.entries, reset], alice.chain.pin()));
   assert.equal(chain.resetSince(alice.chain.pin())?.n, 2);
   assert.equal(chain.resetSince(chain.pin()), undefined);

@@ -71,16 +71,41 @@ export function SecretForm({ methods, label, busyWords, onSecret, codeLabel, onC
       <ErrorSummary problems={problem === undefined ? [] : [{ field, text: problem }]} />
       {stale ? <SignInAgain /> : null}
       {methods.length < 2 ? null : (
-        <TileChoice legend={t("keys.secret.which")} value={method} onChange={(chosen) => { setMethod(chosen); setProblem(undefined); setSecret(""); }}
-          options={methods.map((one) => ({ value: one, label: t(`keys.way.${one}`) }))} />
+        <TileChoice
+          legend={t("keys.secret.which")}
+          value={method}
+          onChange={(chosen) => {
+            setMethod(chosen);
+            setProblem(undefined);
+            setSecret("");
+          }}
+          options={methods.map((one) => ({ value: one, label: t(`keys.way.${one}`) }))}
+        />
       )}
-      {method === "code"
-        ? <TextField id={field} label={codeLabel ?? t("keys.secret.code")} hint={t("keys.secret.code-hint")} secret value={secret} onInput={setSecret} error={problem} autoComplete="off" />
-        : <PassphraseField id={field} label={t("keys.secret.passphrase")} value={secret} onInput={setSecret} error={problem} />}
+      {method === "code" ? (
+        <TextField
+          id={field}
+          label={codeLabel ?? t("keys.secret.code")}
+          hint={t("keys.secret.code-hint")}
+          secret
+          value={secret}
+          onInput={setSecret}
+          error={problem}
+          autoComplete="off"
+        />
+      ) : (
+        <PassphraseField id={field} label={t("keys.secret.passphrase")} value={secret} onInput={setSecret} error={problem} />
+      )}
       {busy ? <Spinner>{busyWords}</Spinner> : null}
       <div class="button-row">
-        <Button type="submit" busy={busy}>{label}</Button>
-        {onCancel === undefined ? null : <Button look="quiet" onClick={onCancel}>{t("common.cancel")}</Button>}
+        <Button type="submit" busy={busy}>
+          {label}
+        </Button>
+        {onCancel === undefined ? null : (
+          <Button look="quiet" onClick={onCancel}>
+            {t("common.cancel")}
+          </Button>
+        )}
       </div>
     </form>
   );

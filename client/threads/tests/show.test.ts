@@ -11,7 +11,15 @@ import { mayCarryMedicines } from "../context.ts";
 const NAMES: Readonly<Record<string, string>> = { alice: "Alice", bob: "Bob", erin: "Erin", linden_pharmacists: "the pharmacists" };
 
 function epoch(seq: number, number: number, members: readonly string[], user = "alice"): RecordView {
-  return { t: "epoch", seq, epoch: number, user, dev: `${user}_phone`, ts: seq * 1000, members: members.map((id) => ({ id, role: id.includes("_") ? "team" : "patient", gen: 1 })) };
+  return {
+    t: "epoch",
+    seq,
+    epoch: number,
+    user,
+    dev: `${user}_phone`,
+    ts: seq * 1000,
+    members: members.map((id) => ({ id, role: id.includes("_") ? "team" : "patient", gen: 1 })),
+  };
 }
 
 function message(seq: number, user: string, body: BodyView): RecordView {
@@ -24,10 +32,24 @@ function text(id: string, words: string, inReplyTo?: string): BodyView {
 
 function shown(records: readonly RecordView[], more: Partial<Shown> = {}): Shown {
   return {
-    me: "alice", staff: false, records, transport: new Map(), receipts: [], pending: [], closed: false,
-    writer: (user) => ({ name: NAMES[user] ?? user, role: "", staff: user !== "alice" }), member: (id) => NAMES[id] ?? id, picture: () => null,
-    words: { joined: (name) => `${name} in`, left: (name) => `${name} out`, begun: (name) => `${name} began`, renewed: (name, by) => `${name} anew, ${by} made sure` },
-    startedAgain: () => false, ...more,
+    me: "alice",
+    staff: false,
+    records,
+    transport: new Map(),
+    receipts: [],
+    pending: [],
+    closed: false,
+    writer: (user) => ({ name: NAMES[user] ?? user, role: "", staff: user !== "alice" }),
+    member: (id) => NAMES[id] ?? id,
+    picture: () => null,
+    words: {
+      joined: (name) => `${name} in`,
+      left: (name) => `${name} out`,
+      begun: (name) => `${name} began`,
+      renewed: (name, by) => `${name} anew, ${by} made sure`,
+    },
+    startedAgain: () => false,
+    ...more,
   };
 }
 
@@ -97,7 +119,8 @@ describe("what the list shows", () => {
   });
 
   test("messages that cannot be read keep their place and number", () => {
-    const odd = (seq: number, content: Extract<RecordView, { t: "msg" }>["content"]): RecordView => ({ ...message(seq, "bob", text("x", "")), content } as RecordView);
+    const odd = (seq: number, content: Extract<RecordView, { t: "msg" }>["content"]): RecordView =>
+      ({ ...message(seq, "bob", text("x", "")), content }) as RecordView;
     const views = toViews(shown([
       BEGUN, odd(2, { kind: "withheld" }), odd(3, { kind: "unreadable", fault: "aead" }), odd(4, { kind: "unreadable", fault: undefined }),
       odd(5, { kind: "body", body: { kind: "newer", id: undefined } }),

@@ -49,7 +49,23 @@ function buttonClass(look: ButtonProps["look"], big: boolean): string {
 }
 
 /** A button. While `busy` or `disabled` it keeps its place and focus, and does nothing. */
-export function Button({ children, look, big = false, icon, type = "button", busy = false, disabled = false, onClick, label, pressed, expanded, controls, shortcut, title, buttonRef }: ButtonProps) {
+export function Button({
+  children,
+  look,
+  big = false,
+  icon,
+  type = "button",
+  busy = false,
+  disabled = false,
+  onClick,
+  label,
+  pressed,
+  expanded,
+  controls,
+  shortcut,
+  title,
+  buttonRef,
+}: ButtonProps) {
   const off = busy || disabled;
   const extra: ButtonHTMLAttributes<HTMLButtonElement> & { ref?: Ref<HTMLButtonElement> } = {};
   if (label !== undefined) extra["aria-label"] = label;
@@ -62,10 +78,15 @@ export function Button({ children, look, big = false, icon, type = "button", bus
   if (busy) extra["aria-busy"] = true;
   if (buttonRef !== undefined) extra.ref = buttonRef;
   return (
-    <button {...extra} type={type} class={buttonClass(look, big)} onClick={(event) => {
-      if (off) event.preventDefault();
-      else onClick?.(event);
-    }}>
+    <button
+      {...extra}
+      type={type}
+      class={buttonClass(look, big)}
+      onClick={(event) => {
+        if (off) event.preventDefault();
+        else onClick?.(event);
+      }}
+    >
       {icon === undefined ? null : <Icon name={icon} />}
       {children}
     </button>
@@ -77,7 +98,12 @@ export function Button({ children, look, big = false, icon, type = "button", bus
 export function LinkButton({ children, href, look, big = false, icon, apart = false }: Pick<ButtonProps, "children" | "look" | "big" | "icon"> & {
   readonly href: string; readonly apart?: boolean;
 }) {
-  return <a class={buttonClass(look, big)} href={href} {...(apart ? { target: "_blank", rel: "noopener" } : {})}>{icon === undefined ? null : <Icon name={icon} />}{children}</a>;
+  return (
+    <a class={buttonClass(look, big)} href={href} {...(apart ? { target: "_blank", rel: "noopener" } : {})}>
+      {icon === undefined ? null : <Icon name={icon} />}
+      {children}
+    </a>
+  );
 }
 
 export type Tone = "info" | "ok" | "warn" | "urgent";
@@ -134,7 +160,14 @@ export function EmptyState({ icon, title, heading = false, children, action }: {
   readonly children?: ComponentChildren;
   readonly action?: ComponentChildren;
 }) {
-  return <div class="empty"><Icon name={icon} />{heading ? <h1>{title}</h1> : <strong>{title}</strong>}{children === undefined ? null : <p>{children}</p>}{action}</div>;
+  return (
+    <div class="empty">
+      <Icon name={icon} />
+      {heading ? <h1>{title}</h1> : <strong>{title}</strong>}
+      {children === undefined ? null : <p>{children}</p>}
+      {action}
+    </div>
+  );
 }
 
 /** Read aloud when `text` changes; seen by nobody. */

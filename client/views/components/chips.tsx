@@ -15,7 +15,12 @@ export function Chip({ chip, onOpen, onRemove }: {
       <span class="sr-only">{t(chip.kind === "medicine" ? "views.chip.medicine" : "views.chip.order")}: </span>
       <span class="chip__name">{chip.name}</span>
       {chip.detail === "" ? null : <span class="chip__meta">{chip.detail}</span>}
-      {chip.code === "" || onRemove !== undefined ? null : <details class="chip__meta"><summary>RxNorm</summary>{t("views.chip.code", { code: chip.code })}</details>}
+      {chip.code === "" || onRemove !== undefined ? null : (
+        <details class="chip__meta">
+          <summary>RxNorm</summary>
+          {t("views.chip.code", { code: chip.code })}
+        </details>
+      )}
     </span>
   );
   return (

@@ -22,7 +22,20 @@ export function WhoCanRead({ readers, changed }: { readonly readers: readonly Re
   const names = readers.map((one) => (one.count === null ? one.name : t("views.readers.team", { name: one.name, count: one.count })));
   const people = readers.flatMap((one) => one.people);
   if (readers.length === 0) return null;
-  const line = <><Icon name="lock" /><span>{t("views.readers.line", { names: list(names) })}{changed === undefined ? null : <> <strong>{changed}</strong></>}</span></>;
+  const line = (
+    <>
+      <Icon name="lock" />
+      <span>
+        {t("views.readers.line", { names: list(names) })}
+        {changed === undefined ? null : (
+          <>
+            {" "}
+            <strong>{changed}</strong>
+          </>
+        )}
+      </span>
+    </>
+  );
   if (people.length === 0) return <p class="readers readers__line">{line}</p>;
   return <details class="readers"><summary class="readers__line">{line}</summary><p>{t("views.readers.people", { names: list(people) })}</p></details>;
 }
@@ -143,34 +156,84 @@ export function Composer(props: ComposerProps) {
   }, []);
   const foot = (
     <p class="small soft composer__foot">
-      <span id={`${id}-aids`} class={props.draftSaved ? "sr-only" : ""}>{t("views.composer.aids-off")}{onAddFiles === undefined ? null : <span class="words-when-wide"> {t("views.composer.files-limit")}</span>}</span>
+      <span id={`${id}-aids`} class={props.draftSaved ? "sr-only" : ""}>
+        {t("views.composer.aids-off")}
+        {onAddFiles === undefined ? null : <span class="words-when-wide"> {t("views.composer.files-limit")}</span>}
+      </span>
       <span role="status">{props.draftSaved ? t("views.composer.draft-saved") : ""}</span>
     </p>
   );
   return (
-    <form ref={form} class={awake || begun || props.urgency !== undefined ? "composer no-print" : "composer composer--slim no-print"} onFocusIn={() => setAwake(true)} onSubmit={(event) => {
-      event.preventDefault();
-      send();
-    }}>
+    <form
+      ref={form}
+      class={awake || begun || props.urgency !== undefined ? "composer no-print" : "composer composer--slim no-print"}
+      onFocusIn={() => setAwake(true)}
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
       {props.urgency === undefined ? null : <UrgencyCard {...props.urgency} />}
       {props.above}
       <WhoCanRead readers={props.readers} {...(props.readersChanged === undefined ? {} : { changed: props.readersChanged })} />
-      {props.hours === undefined ? null : <div class={props.hours.said === true ? "composer__hours composer__hours--said" : "composer__hours"}><HoursNotice notice={props.hours.notice} phone={props.hours.phone} /></div>}
-      {props.problem === undefined ? null : (
-        <Banner tone="warn" slim announce><p>{props.problem.words} <Button look="plain" onClick={props.problem.onClose}>{t("common.close")}</Button></p></Banner>
+      {props.hours === undefined ? null : (
+        <div class={props.hours.said === true ? "composer__hours composer__hours--said" : "composer__hours"}>
+          <HoursNotice notice={props.hours.notice} phone={props.hours.phone} />
+        </div>
       )}
-      {wanting && wordless ? <p class="field__error" role="alert"><Icon name="warn" />{t("views.composer.words-first")}</p> : null}
-      {props.blocked === null ? null : <Banner tone="warn" slim announce><p>{props.blocked}</p></Banner>}
+      {props.problem === undefined ? null : (
+        <Banner tone="warn" slim announce>
+          <p>
+            {props.problem.words}{" "}
+            <Button look="plain" onClick={props.problem.onClose}>
+              {t("common.close")}
+            </Button>
+          </p>
+        </Banner>
+      )}
+      {wanting && wordless ? (
+        <p class="field__error" role="alert">
+          <Icon name="warn" />
+          {t("views.composer.words-first")}
+        </p>
+      ) : null}
+      {props.blocked === null ? null : (
+        <Banner tone="warn" slim announce>
+          <p>{props.blocked}</p>
+        </Banner>
+      )}
       <div class="composer__box">
         {replyTo === undefined ? null : (
-          <p class="row small"><span class="soft">{t("views.message.reply-to", { who: replyTo.who })}:</span> <span translate={false} class="clip">{replyTo.text}</span>
-            <Button look="plain" onClick={replyTo.onCancel}>{t("views.composer.cancel-reply")}</Button></p>
+          <p class="row small">
+            <span class="soft">{t("views.message.reply-to", { who: replyTo.who })}:</span>{" "}
+            <span translate={false} class="clip">
+              {replyTo.text}
+            </span>
+            <Button look="plain" onClick={replyTo.onCancel}>
+              {t("views.composer.cancel-reply")}
+            </Button>
+          </p>
         )}
         {correcting === undefined ? null : (
-          <p class="row small"><Icon name="edit" /> {t("views.composer.correcting", { time: correcting.time })} <Button look="plain" onClick={correcting.onCancel}>{t("common.cancel")}</Button></p>
+          <p class="row small">
+            <Icon name="edit" /> {t("views.composer.correcting", { time: correcting.time })}{" "}
+            <Button look="plain" onClick={correcting.onCancel}>
+              {t("common.cancel")}
+            </Button>
+          </p>
         )}
-        <label class="sr-only" for={id}>{t("views.composer.label")}</label>
-        <textarea {...PRIVATE_WORDS} ref={box} id={id} class="area" rows={2} value={props.text} placeholder={t("views.composer.placeholder")} aria-describedby={`${id}-aids`}
+        <label class="sr-only" for={id}>
+          {t("views.composer.label")}
+        </label>
+        <textarea
+          {...PRIVATE_WORDS}
+          ref={box}
+          id={id}
+          class="area"
+          rows={2}
+          value={props.text}
+          placeholder={t("views.composer.placeholder")}
+          aria-describedby={`${id}-aids`}
           onInput={(event) => props.onText(event.currentTarget.value)}
           onKeyDown={(event) => {
             // The single letters of the workbench act outside of fields only: Escape leads out of this one.
@@ -178,9 +241,12 @@ export function Composer(props: ComposerProps) {
             if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
             event.preventDefault();
             send();
-          }} />
+          }}
+        />
         <ChipRow chips={props.chips} onRemove={props.onRemoveChip} />
-        {props.files.map((file) => <FileRow key={file.id} file={file} onRemove={() => props.onRemoveFile(file)} />)}
+        {props.files.map((file) => (
+          <FileRow key={file.id} file={file} onRemove={() => props.onRemoveFile(file)} />
+        ))}
       </div>
       {props.urgency === undefined ? (
         <div class="composer__row">
@@ -199,9 +265,13 @@ export function Composer(props: ComposerProps) {
             </>
           )}
           {foot}
-          <Button type="submit" icon="send" busy={props.sending} disabled={!ready} shortcut="Control+Enter">{t(props.sending ? "views.composer.sending" : "views.composer.send")}</Button>
+          <Button type="submit" icon="send" busy={props.sending} disabled={!ready} shortcut="Control+Enter">
+            {t(props.sending ? "views.composer.sending" : "views.composer.send")}
+          </Button>
         </div>
-      ) : foot}
+      ) : (
+        foot
+      )}
     </form>
   );
 }
@@ -222,8 +292,13 @@ function FileRow({ file, onRemove }: { readonly file: FileView; readonly onRemov
   return (
     <div class="file-row">
       <Icon name={file.failed ? "warn" : file.image === null ? "file" : "image"} />
-      <span translate={false}>{file.failed ? t("views.file.failed", { name: file.name }) : file.name}{file.broken === true ? <small class="soft"> {t("views.file.broken")}</small> : null}</span>
-      <button type="button" aria-label={t("views.file.remove", { name: file.name })} onClick={onRemove}><Icon name="close" /></button>
+      <span translate={false}>
+        {file.failed ? t("views.file.failed", { name: file.name }) : file.name}
+        {file.broken === true ? <small class="soft"> {t("views.file.broken")}</small> : null}
+      </span>
+      <button type="button" aria-label={t("views.file.remove", { name: file.name })} onClick={onRemove}>
+        <Icon name="close" />
+      </button>
       {file.progress === null ? null : <progress max={100} value={percent} aria-label={t("views.file.progress", { name: file.name, percent })} />}
     </div>
   );

@@ -29,7 +29,12 @@ export function ContextPanel({ context, onRefresh, onAttach, medicines = true }:
   if (panel === null) {
     return (
       <div class="context">
-        <Banner tone="warn" icon="offline"><p>{t("views.context.down-empty")}</p><Button look="quiet" icon="refresh" onClick={onRefresh}>{t("common.try-again")}</Button></Banner>
+        <Banner tone="warn" icon="offline">
+          <p>{t("views.context.down-empty")}</p>
+          <Button look="quiet" icon="refresh" onClick={onRefresh}>
+            {t("common.try-again")}
+          </Button>
+        </Banner>
       </div>
     );
   }
@@ -54,22 +59,48 @@ function Missing({ sections }: { readonly sections: Panel["sections"] }) {
   return names.length === 0 ? null : <Banner tone="warn" slim><p>{t("views.context.partial", { names: list(names) })}</p></Banner>;
 }
 
-function Parts({ panel, onAttach, medicines }: { readonly panel: Panel; readonly onAttach: ((chip: ChipView) => void) | undefined; readonly medicines: boolean }) {
+function Parts({
+  panel,
+  onAttach,
+  medicines,
+}: {
+  readonly panel: Panel;
+  readonly onAttach: ((chip: ChipView) => void) | undefined;
+  readonly medicines: boolean;
+}) {
   const onMedicine = medicines ? onAttach : undefined;
   const active = panel.medicines.filter((one) => one.current);
   const past = panel.medicines.filter((one) => !one.current);
   const { sections } = panel;
   return (
     <>
-      {panel.sight === "desk" ? <p class="nothing"><Icon name="lock" /> {t("views.context.hidden")}</p> : (
+      {panel.sight === "desk" ? (
+        <p class="nothing">
+          <Icon name="lock" /> {t("views.context.hidden")}
+        </p>
+      ) : (
         <section>
-          <h2>{t("views.context.active")}<span>{active.length}</span></h2>
-          {active.length === 0 ? <Nothing state={sections["medications"]}>{t("views.context.none-active")}</Nothing>
-            : <ul class="context__list">{active.map((one) => <Medicine key={one.id} medicine={one} onAttach={onMedicine} />)}</ul>}
+          <h2>
+            {t("views.context.active")}
+            <span>{active.length}</span>
+          </h2>
+          {active.length === 0 ? (
+            <Nothing state={sections["medications"]}>{t("views.context.none-active")}</Nothing>
+          ) : (
+            <ul class="context__list">
+              {active.map((one) => (
+                <Medicine key={one.id} medicine={one} onAttach={onMedicine} />
+              ))}
+            </ul>
+          )}
           {past.length === 0 ? null : (
             <details>
               <summary>{t("views.context.past-show", { count: past.length })}</summary>
-              <ul class="context__list">{past.map((one) => <Medicine key={one.id} medicine={one} onAttach={onMedicine} />)}</ul>
+              <ul class="context__list">
+                {past.map((one) => (
+                  <Medicine key={one.id} medicine={one} onAttach={onMedicine} />
+                ))}
+              </ul>
             </details>
           )}
         </section>
@@ -79,15 +110,30 @@ function Parts({ panel, onAttach, medicines }: { readonly panel: Panel; readonly
           <h2>{t("views.context.dispenses")}</h2>
           <ul class="context__list">
             {panel.dispenses.map((one) => (
-              <li key={one.id}><span class="name" translate={false}>{one.name}</span><span class="meta">{one.detail}</span></li>
+              <li key={one.id}>
+                <span class="name" translate={false}>
+                  {one.name}
+                </span>
+                <span class="meta">{one.detail}</span>
+              </li>
             ))}
           </ul>
         </section>
       )}
       <section>
-        <h2>{t("views.context.orders")}<span>{panel.orders.length}</span></h2>
-        {panel.orders.length === 0 ? <Nothing state={sections["orders"]} />
-          : <ul class="context__list">{panel.orders.map((one) => <OrderRow key={one.id} order={one} onAttach={onAttach} />)}</ul>}
+        <h2>
+          {t("views.context.orders")}
+          <span>{panel.orders.length}</span>
+        </h2>
+        {panel.orders.length === 0 ? (
+          <Nothing state={sections["orders"]} />
+        ) : (
+          <ul class="context__list">
+            {panel.orders.map((one) => (
+              <OrderRow key={one.id} order={one} onAttach={onAttach} />
+            ))}
+          </ul>
+        )}
       </section>
       {panel.sight === "desk" ? null : (
         <>
@@ -95,10 +141,17 @@ function Parts({ panel, onAttach, medicines }: { readonly panel: Panel; readonly
           <Readings title={t("views.context.vitals")} readings={panel.vitals} state={sections["vitals"]} />
           <section>
             <h2>{t("views.context.conditions")}</h2>
-            {panel.conditions.length === 0 ? <Nothing state={sections["conditions"]} /> : (
+            {panel.conditions.length === 0 ? (
+              <Nothing state={sections["conditions"]} />
+            ) : (
               <ul class="context__list">
                 {panel.conditions.map((one) => (
-                  <li key={one.id}><span class={one.active ? "name" : "soft"} translate={false}>{one.name}</span>{one.since === "" ? null : <span class="meta">{day(one.since)}</span>}</li>
+                  <li key={one.id}>
+                    <span class={one.active ? "name" : "soft"} translate={false}>
+                      {one.name}
+                    </span>
+                    {one.since === "" ? null : <span class="meta">{day(one.since)}</span>}
+                  </li>
                 ))}
               </ul>
             )}
@@ -112,18 +165,36 @@ function Parts({ panel, onAttach, medicines }: { readonly panel: Panel; readonly
 function Medicine({ medicine, onAttach }: { readonly medicine: PanelMedicine; readonly onAttach: ((chip: ChipView) => void) | undefined }) {
   const facts = [
     medicine.filledOn === null ? "" : t("views.context.filled", { date: day(medicine.filledOn) }),
-    medicine.repeatsLeft === null ? "" : medicine.repeatsLeft === 0 ? t("views.context.no-repeats") : t("views.context.repeats", { count: medicine.repeatsLeft }),
+    medicine.repeatsLeft === null
+      ? ""
+      : medicine.repeatsLeft === 0
+        ? t("views.context.no-repeats")
+        : t("views.context.repeats", { count: medicine.repeatsLeft }),
     medicine.reason,
   ].filter(Boolean);
   return (
     <li>
-      <span class="name" translate={false}>{medicine.name}</span>
-      {medicine.dose === "" ? null : <span class="meta" translate={false}>{medicine.doseOwn ? `“${medicine.dose}”` : medicine.dose}</span>}
+      <span class="name" translate={false}>
+        {medicine.name}
+      </span>
+      {medicine.dose === "" ? null : (
+        <span class="meta" translate={false}>
+          {medicine.doseOwn ? `“${medicine.dose}”` : medicine.dose}
+        </span>
+      )}
       {facts.length === 0 ? null : <span class="meta">{facts.join(" · ")}</span>}
-      {medicine.rxnormName === "" ? null
-        : <details class="meta"><summary>RxNorm {medicine.rxnorm}</summary><span translate={false}>{medicine.rxnormName}</span></details>}
+      {medicine.rxnormName === "" ? null : (
+        <details class="meta">
+          <summary>RxNorm {medicine.rxnorm}</summary>
+          <span translate={false}>{medicine.rxnormName}</span>
+        </details>
+      )}
       <span class="end">
-        {medicine.daysLeft === null ? null : <Tag tone={medicine.daysLeft <= RUNNING_LOW_DAYS ? "warn" : "ok"} icon={medicine.daysLeft <= RUNNING_LOW_DAYS ? "clock" : "check"}>{t("views.context.left", { count: medicine.daysLeft })}</Tag>}
+        {medicine.daysLeft === null ? null : (
+          <Tag tone={medicine.daysLeft <= RUNNING_LOW_DAYS ? "warn" : "ok"} icon={medicine.daysLeft <= RUNNING_LOW_DAYS ? "clock" : "check"}>
+            {t("views.context.left", { count: medicine.daysLeft })}
+          </Tag>
+        )}
         <Attach chip={medicineChip(medicine)} onAttach={onAttach} />
       </span>
     </li>
@@ -143,17 +214,37 @@ function OrderRow({ order, onAttach }: { readonly order: PanelOrder; readonly on
   );
 }
 
-function Readings({ title, readings, state }: { readonly title: string; readonly readings: readonly PanelReading[]; readonly state: SectionState | undefined }) {
+function Readings({
+  title,
+  readings,
+  state,
+}: {
+  readonly title: string;
+  readonly readings: readonly PanelReading[];
+  readonly state: SectionState | undefined;
+}) {
   return (
     <section>
       <h2>{title}</h2>
-      {readings.length === 0 ? <Nothing state={state} /> : (
+      {readings.length === 0 ? (
+        <Nothing state={state} />
+      ) : (
         <ul class="context__list">
           {readings.map((one) => (
             <li key={one.id}>
               <span class="name">{one.name}</span>
               <span class="meta">{[day(one.takenOn), one.range, one.preliminary ? t("views.context.preliminary") : ""].filter(Boolean).join(" · ")}</span>
-              <span class="end"><strong>{one.value}</strong>{one.flag === "" ? null : <> <Tag tone="warn" icon="warn">{one.flag}</Tag></>}</span>
+              <span class="end">
+                <strong>{one.value}</strong>
+                {one.flag === "" ? null : (
+                  <>
+                    {" "}
+                    <Tag tone="warn" icon="warn">
+                      {one.flag}
+                    </Tag>
+                  </>
+                )}
+              </span>
             </li>
           ))}
         </ul>
@@ -183,7 +274,9 @@ export function orderChip(order: PanelOrder): ChipView {
 
 /** What is in an order, how it stands, and since when: a number alone tells nobody which one it is. */
 export function orderWords(order: PanelOrder): string {
-  return [order.item, order.stateWords, order.orderedOn === null ? "" : t("views.context.ordered", { date: day(order.orderedOn) })].filter((one) => one !== "").join(" · ");
+  return [order.item, order.stateWords, order.orderedOn === null ? "" : t("views.context.ordered", { date: day(order.orderedOn) })]
+    .filter((one) => one !== "")
+    .join(" · ");
 }
 
 function orderTone(order: PanelOrder): { tone?: "ok" | "warn" | "urgent" | "info"; icon: "check" | "clock" | "warn" | "box" } {

@@ -66,8 +66,20 @@ export function Field({ id, label, hint, error, control }: FieldProps & {
   return (
     <div class={error === undefined ? "field" : "field field--error"}>
       <label for={id}>{label}</label>
-      {hint === undefined ? null : <div class="field__hint" id={`${id}-hint`}>{hint}</div>}
-      {error === undefined ? null : <p class="field__error" id={`${id}-error`}><Icon name="warn" /><span><span class="sr-only">{t("common.error.prefix")} </span>{error}</span></p>}
+      {hint === undefined ? null : (
+        <div class="field__hint" id={`${id}-hint`}>
+          {hint}
+        </div>
+      )}
+      {error === undefined ? null : (
+        <p class="field__error" id={`${id}-error`}>
+          <Icon name="warn" />
+          <span>
+            <span class="sr-only">{t("common.error.prefix")} </span>
+            {error}
+          </span>
+        </p>
+      )}
       {control({ id, ...(described === "" ? {} : { "aria-describedby": described }), ...(error === undefined ? {} : { "aria-invalid": true as const }) })}
     </div>
   );

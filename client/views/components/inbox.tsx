@@ -25,19 +25,49 @@ export function InboxList({ rows, current, href, onOpen }: InboxListProps) {
     <ul class="queue" aria-label={t("views.inbox.label")}>
       {rows.map((row) => (
         <li key={row.thread}>
-          <a class={look(row)} href={href(row.thread)} {...(row.thread === current ? { "aria-current": "true" as const } : {})} onClick={(event) => {
-            if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
-            event.preventDefault();
-            onOpen(row.thread);
-          }}>
-            <span class="queue__who" translate={false}>{row.who}</span>
-            <time class="queue__when" dateTime={new Date(row.lastAt).toISOString()}>{moment(row.lastAt)}</time>
-            <span class="queue__subject" translate={false}>{row.subject ?? t("views.inbox.cannot-read")}</span>
-            <span class="queue__last" translate={false}>{row.last ?? ""}</span>
+          <a
+            class={look(row)}
+            href={href(row.thread)}
+            {...(row.thread === current ? { "aria-current": "true" as const } : {})}
+            onClick={(event) => {
+              if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+              event.preventDefault();
+              onOpen(row.thread);
+            }}
+          >
+            <span class="queue__who" translate={false}>
+              {row.who}
+            </span>
+            <time class="queue__when" dateTime={new Date(row.lastAt).toISOString()}>
+              {moment(row.lastAt)}
+            </time>
+            <span class="queue__subject" translate={false}>
+              {row.subject ?? t("views.inbox.cannot-read")}
+            </span>
+            <span class="queue__last" translate={false}>
+              {row.last ?? ""}
+            </span>
             <span class="queue__tags">
-              {row.urgent ? <Tag tone="urgent" icon="warn">{t("views.message.urgent")}</Tag> : null}
-              {row.unread > 0 ? <><span class="count" aria-hidden="true">{row.unread}</span><span class="sr-only">{t("views.inbox.unread")}: {row.unread}</span></> : null}
-              {row.waitsForKeys ? <Tag icon="key">{t("views.inbox.waits-keys")}</Tag> : row.turn === null ? null : <Tag {...TURNS[row.turn]}>{t(`views.inbox.${row.turn}`)}</Tag>}
+              {row.urgent ? (
+                <Tag tone="urgent" icon="warn">
+                  {t("views.message.urgent")}
+                </Tag>
+              ) : null}
+              {row.unread > 0 ? (
+                <>
+                  <span class="count" aria-hidden="true">
+                    {row.unread}
+                  </span>
+                  <span class="sr-only">
+                    {t("views.inbox.unread")}: {row.unread}
+                  </span>
+                </>
+              ) : null}
+              {row.waitsForKeys ? (
+                <Tag icon="key">{t("views.inbox.waits-keys")}</Tag>
+              ) : row.turn === null ? null : (
+                <Tag {...TURNS[row.turn]}>{t(`views.inbox.${row.turn}`)}</Tag>
+              )}
               <Tag>{topicName(row.topic)}</Tag>
             </span>
           </a>
@@ -71,7 +101,8 @@ export function useQueueKeys(keys: QueueKeys): void {
   // With each drawing at once, so that the next key meets the rows that are seen.
   useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || typing(event.target) || document.querySelector("dialog[open]") !== null) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || typing(event.target) || document.querySelector("dialog[open]") !== null)
+        return;
       const act = actOf(event.key, keys);
       if (act === undefined) return;
       event.preventDefault();

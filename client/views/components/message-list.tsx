@@ -46,7 +46,17 @@ export interface Place {
 type Anchor = { readonly at: "end" | "line" } | { readonly at: "message"; readonly place: Place };
 
 /** Drawn again only when one of its values is another one: a word typed below it costs nothing here. */
-export const MessageList = memo(function MessageList({ messages, acts, firstUnread, hasOlder, loadingOlder, onOlder, at = null, onPlace, onSeenEnd }: MessageListProps) {
+export const MessageList = memo(function MessageList({
+  messages,
+  acts,
+  firstUnread,
+  hasOlder,
+  loadingOlder,
+  onOlder,
+  at = null,
+  onPlace,
+  onSeenEnd,
+}: MessageListProps) {
   const box = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLOListElement>(null);
   const place = useRef<Place | null>(null);
@@ -167,40 +177,67 @@ export const MessageList = memo(function MessageList({ messages, acts, firstUnre
     if (scroller.scrollHeight <= scroller.clientHeight + NEAR_END_PX) onSeenEnd?.();
   }, []);
 
-  useEffect(() => { onPlace?.(() => (box.current === null || atEnd() ? null : topmost(box.current))); }, []);
+  useEffect(() => {
+    onPlace?.(() => (box.current === null || atEnd() ? null : topmost(box.current)));
+  }, []);
 
   return (
     <div class="messages" ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label={t("views.messages.label")}>
       {more ? (
         <div class="messages__older">
-          {loadingOlder ? <Spinner>{t("views.messages.loading-older")}</Spinner> : <Button look="quiet" onClick={showOlder}>{t("views.messages.older")}</Button>}
+          {loadingOlder ? (
+            <Spinner>{t("views.messages.loading-older")}</Spinner>
+          ) : (
+            <Button look="quiet" onClick={showOlder}>
+              {t("views.messages.older")}
+            </Button>
+          )}
         </div>
-      ) : <p class="system-line soft">{t("views.messages.start")}</p>}
+      ) : (
+        <p class="system-line soft">{t("views.messages.start")}</p>
+      )}
       <ol class="messages__inner" ref={inner}>
         {shown.map((message, index) => {
           const before = shown[index - 1];
           const newDay = before === undefined || !sameDay(before.at, message.at);
           return (
             <Fragment key={message.key}>
-              {newDay ? <li class="messages__line"><span class="messages__day">{dayLine(message.at)}</span></li> : null}
-              {message.key === firstUnread ? <li class="messages__line messages__new"><span>{t("views.message.new")}</span></li> : null}
-              <li data-key={message.key}><Message message={message} acts={acts} /></li>
+              {newDay ? (
+                <li class="messages__line">
+                  <span class="messages__day">{dayLine(message.at)}</span>
+                </li>
+              ) : null}
+              {message.key === firstUnread ? (
+                <li class="messages__line messages__new">
+                  <span>{t("views.message.new")}</span>
+                </li>
+              ) : null}
+              <li data-key={message.key}>
+                <Message message={message} acts={acts} />
+              </li>
             </Fragment>
           );
         })}
       </ol>
       {missed === 0 ? null : (
         <div class="messages__jump">
-          <Button icon="down" onClick={() => {
-            moved.current = true;
-            anchor.current = { at: "end" };
-            setMissed(0);
-            settle();
-            onSeenEnd?.();
-          }}>{t("views.messages.jump", { count: missed })}</Button>
+          <Button
+            icon="down"
+            onClick={() => {
+              moved.current = true;
+              anchor.current = { at: "end" };
+              setMissed(0);
+              settle();
+              onSeenEnd?.();
+            }}
+          >
+            {t("views.messages.jump", { count: missed })}
+          </Button>
         </div>
       )}
-      <LiveRegion text={last === undefined || last.kind === "system" || last.mine ? "" : `${last.who}: ${last.kind === "text" ? last.text : stateWords(last)}`} />
+      <LiveRegion
+        text={last === undefined || last.kind === "system" || last.mine ? "" : `${last.who}: ${last.kind === "text" ? last.text : stateWords(last)}`}
+      />
     </div>
   );
 });

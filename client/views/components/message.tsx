@@ -52,7 +52,22 @@ export function stateWords(message: MessageView): string {
 /** One message of a thread; redrawn only when its value is another one. */
 export const Message = memo(function Message({ message, acts }: { readonly message: MessageView; readonly acts: MessageActs }) {
   if (message.kind === "system") {
-    return <p class={message.key === HOURS ? "system-line system-line--hours" : "system-line"}><Icon name={message.warn ? "warn" : "info"} /><span>{message.text}{message.phone === undefined ? null : <> <a class="nowrap" href={phoneUri(message.phone)}>{t("common.call", { phone: message.phone })}</a></>}</span></p>;
+    return (
+      <p class={message.key === HOURS ? "system-line system-line--hours" : "system-line"}>
+        <Icon name={message.warn ? "warn" : "info"} />
+        <span>
+          {message.text}
+          {message.phone === undefined ? null : (
+            <>
+              {" "}
+              <a class="nowrap" href={phoneUri(message.phone)}>
+                {t("common.call", { phone: message.phone })}
+              </a>
+            </>
+          )}
+        </span>
+      </p>
+    );
   }
   const label = t("views.message.label", { who: who(message), role: message.role, time: moment(message.at), state: stateWords(message) });
   const looks = ["bubble", message.mine ? "bubble--mine" : "", message.kind === "text" ? (message.urgent ? "bubble--urgent" : "") : "bubble--odd"];
@@ -61,11 +76,23 @@ export const Message = memo(function Message({ message, acts }: { readonly messa
       <header class="bubble__head">
         <span class="bubble__who">{who(message)}</span>
         {message.mine ? null : <span class="bubble__role">{message.role}</span>}
-        <time dateTime={new Date(message.at).toISOString()} class="soft">{moment(message.at)}</time>
-        {message.kind === "text" && message.urgent ? <Tag tone="urgent" icon="warn">{t("views.message.urgent")}</Tag> : null}
+        <time dateTime={new Date(message.at).toISOString()} class="soft">
+          {moment(message.at)}
+        </time>
+        {message.kind === "text" && message.urgent ? (
+          <Tag tone="urgent" icon="warn">
+            {t("views.message.urgent")}
+          </Tag>
+        ) : null}
         {message.kind === "text" ? <Acts message={message} acts={acts} /> : null}
       </header>
-      {message.kind === "text" ? <Text message={message} acts={acts} /> : message.kind === "retracted" ? <Retracted message={message} /> : <Odd message={message} />}
+      {message.kind === "text" ? (
+        <Text message={message} acts={acts} />
+      ) : message.kind === "retracted" ? (
+        <Retracted message={message} />
+      ) : (
+        <Odd message={message} />
+      )}
     </article>
   );
 });
@@ -81,12 +108,25 @@ function Text({ message, acts }: { readonly message: TextMessage; readonly acts:
       )}
       {message.text === "" ? null : <Words text={message.text} />}
       <ChipRow chips={message.chips} onOpen={acts.onOpenChip} />
-      {message.files.map((file) => <Attached key={file.id} file={file} onOpen={() => acts.onOpenFile?.(message.key, file)} />)}
-      {message.foreignCorrection ? <p class="small"><Icon name="warn" /> {t("views.message.correction-foreign")}</p> : null}
+      {message.files.map((file) => (
+        <Attached key={file.id} file={file} onOpen={() => acts.onOpenFile?.(message.key, file)} />
+      ))}
+      {message.foreignCorrection ? (
+        <p class="small">
+          <Icon name="warn" /> {t("views.message.correction-foreign")}
+        </p>
+      ) : null}
       <footer class="bubble__foot">
-        {message.corrected === null ? null : <span><Icon name="edit" /> {t("views.message.corrected", { time: moment(message.corrected) })}</span>}
+        {message.corrected === null ? null : (
+          <span>
+            <Icon name="edit" /> {t("views.message.corrected", { time: moment(message.corrected) })}
+          </span>
+        )}
         {message.state === "received" ? null : (
-          <span class={message.state === "failed" ? "bubble__state bubble__state--failed" : "bubble__state"}><Icon name={STATE_ICON[message.state]} />{stateWords(message)}</span>
+          <span class={message.state === "failed" ? "bubble__state bubble__state--failed" : "bubble__state"}>
+            <Icon name={STATE_ICON[message.state]} />
+            {stateWords(message)}
+          </span>
         )}
         {message.why === undefined ? null : <span>{message.why}</span>}
         <Again message={message} acts={acts} />
@@ -141,7 +181,10 @@ function Attached({ file, onOpen }: { readonly file: FileView; readonly onOpen: 
   return (
     <div class="stack-tight">
       {file.image === null ? null : <img class="bubble__image" src={file.image} alt={t("views.file.image", { name: file.name })} />}
-      <button type="button" class="bubble__file" onClick={onOpen}><Icon name={file.image === null ? "file" : "image"} /><span translate={false}>{label}</span></button>
+      <button type="button" class="bubble__file" onClick={onOpen}>
+        <Icon name={file.image === null ? "file" : "image"} />
+        <span translate={false}>{label}</span>
+      </button>
     </div>
   );
 }

@@ -42,18 +42,37 @@ export function PatientHeader({ name, patient, allergies, lookAlikes, waitsForKe
   return (
     <div class="patient" role="region" aria-label={patient?.name ?? name}>
       <p class="patient__row">
-        <span class="patient__name" translate={false}>{patient?.name ?? name}</span>
+        <span class="patient__name" translate={false}>
+          {patient?.name ?? name}
+        </span>
         {patient === null ? null : (
           <>
-            <span>{t("views.patient.born", { date: day(patient.birthDate) })}{patient.age === null ? "" : ` · ${t("views.patient.age", { count: patient.age })}`}</span>
+            <span>
+              {t("views.patient.born", { date: day(patient.birthDate) })}
+              {patient.age === null ? "" : ` · ${t("views.patient.age", { count: patient.age })}`}
+            </span>
             {patient.number === "" ? null : <span class="figures soft">{t("views.patient.number", { number: patient.number })}</span>}
           </>
         )}
-        {waitsForKeys ? <Tag icon="key" tone="info">{t("views.patient.waits")}</Tag> : null}
+        {waitsForKeys ? (
+          <Tag icon="key" tone="info">
+            {t("views.patient.waits")}
+          </Tag>
+        ) : null}
       </p>
       <AllergyStrip panel={allergies} />
-      {lookAlikes.length === 0 ? null : <p class="lookalike"><Icon name="people" /><span>{lookAlikeWords(lookAlikes)}</span></p>}
-      {patient === null || patient.silent === "" ? null : <p class="lookalike"><Icon name="stop" /><span>{t(`views.patient.${patient.silent}`)}</span></p>}
+      {lookAlikes.length === 0 ? null : (
+        <p class="lookalike">
+          <Icon name="people" />
+          <span>{lookAlikeWords(lookAlikes)}</span>
+        </p>
+      )}
+      {patient === null || patient.silent === "" ? null : (
+        <p class="lookalike">
+          <Icon name="stop" />
+          <span>{t(`views.patient.${patient.silent}`)}</span>
+        </p>
+      )}
     </div>
   );
 }

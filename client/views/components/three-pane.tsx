@@ -17,16 +17,30 @@ export function ThreePane({ show, onShow, queue, thread, context }: {
 }) {
   return (
     <div class="three" data-show={show}>
-      <section class="pane pane--queue" aria-label={t("views.three.queue")}>{queue}</section>
+      <section class="pane pane--queue" aria-label={t("views.three.queue")}>
+        {queue}
+      </section>
       <section class="pane pane--thread" aria-label={t("views.three.thread")}>
         <div class="three__switch no-print">
-          <span class="three__back"><Button look="plain" icon="back" onClick={() => onShow("queue")}>{t("views.three.back-queue")}</Button></span>
-          <span class="three__toggle"><Button look="quiet" icon="pill" expanded={show === "context"} shortcut="i" onClick={() => onShow("context")}>{t("views.three.show-context")}</Button></span>
+          <span class="three__back">
+            <Button look="plain" icon="back" onClick={() => onShow("queue")}>
+              {t("views.three.back-queue")}
+            </Button>
+          </span>
+          <span class="three__toggle">
+            <Button look="quiet" icon="pill" expanded={show === "context"} shortcut="i" onClick={() => onShow("context")}>
+              {t("views.three.show-context")}
+            </Button>
+          </span>
         </div>
         {thread}
       </section>
       <aside class="pane pane--context" aria-label={t("views.three.context")}>
-        <div class="three__toggle three__switch no-print"><Button look="quiet" icon="close" onClick={() => onShow("thread")}>{t("views.three.hide-context")}</Button></div>
+        <div class="three__toggle three__switch no-print">
+          <Button look="quiet" icon="close" onClick={() => onShow("thread")}>
+            {t("views.three.hide-context")}
+          </Button>
+        </div>
         {context}
       </aside>
     </div>
