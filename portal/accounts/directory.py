@@ -222,7 +222,7 @@ def _store(session: Session, account_id: str, signed: SignedEntry) -> None:
     entry = signed.entry
     if entry.id != account_id or entry.role is not EntryRole.PERSON:
         raise Unprocessable("refused", extra={"reason": "unknown user"})
-    with first_wins(session, "moved-chain"):
+    with first_wins(session, "already-enrolled" if entry.n == 1 else "moved-chain"):
         session.add(
             DirectoryEntry(
                 id=entry.id,
