@@ -219,6 +219,8 @@ def _heads(session: Session, actor: Actor, rows: Sequence[tuple[InboxRow, Thread
                 ReadPosition.pharmacy_id.in_({thread.pharmacy_id for thread in threads.values()}),
                 ReadPosition.account_id == actor.account_id,
                 ReadPosition.thread_id.in_(threads),
+                # What only came to the browser was not opened yet.
+                ReadPosition.read_seq > 0,
             )
         )
     }

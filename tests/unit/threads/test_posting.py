@@ -290,6 +290,9 @@ def test_what_was_handled_before_somebody_joined_is_not_new_to_that_one(threads:
     # What still waits for an answer is one thing to see to, however long the talk was.
     assert (threads.unread("erin", waits.thread_id), threads.unread("bob", waits.thread_id)) == (1, 2)
     assert threads.unread("erin", handled.thread_id) == 0
+    # That it reached her browser does not make it new.
+    threads.receipt("erin", handled.thread_id, ReceiptKind.DELIVERED)
+    assert threads.unread("erin", handled.thread_id) == 0
     clock.shift(timedelta(hours=1))
     writer = threads.writer("dave", handled.thread_id)
     parties = [threads.party("dave", Role.PATIENT), threads.party("riverside_pharmacists", Role.TEAM)]
