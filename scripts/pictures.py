@@ -63,6 +63,8 @@ def of_alice(browser: Browser, address: str) -> list[Path]:
     made.append(shot(page, "thread-on-a-telephone"))
     page.set_viewport_size(WIDE)
     page.goto("/record")
+    page.get_by_role("link", name="Others only").click()
+    page.wait_for_url("**who=others**")
     page.locator("main h1").wait_for()
     return [*made, shot(page, "who-looked")]
 

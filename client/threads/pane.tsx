@@ -12,7 +12,7 @@ import { Dialog } from "../views/components/dialog.tsx";
 import { MessageList, type Place } from "../views/components/message-list.tsx";
 import { HOURS, type MessageActs, ReasonCode } from "../views/components/message.tsx";
 import { More } from "../views/components/more.tsx";
-import { day, moment, phoneUri } from "../views/format.ts";
+import { day, list, moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { reasonWords } from "../views/reasons.ts";
 import { readNotice } from "../views/shell.tsx";
@@ -557,7 +557,7 @@ function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged
   if (last === undefined || last === epochs[0] || Date.now() - last.ts > RECENT_MS) return {};
   const before = epochs[epochs.indexOf(last) - 1]!;
   const fresh = last.members.filter((one) => !before.members.some((other) => other.id === one.id));
-  return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: fresh.map((one) => memberName(desk, one.id)).join(", ") }) };
+  return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: list(fresh.map((one) => (one.id === desk.me ? t("views.readers.you") : memberName(desk, one.id)))) }) };
 }
 
 function useViews(

@@ -105,6 +105,13 @@ def zone_names() -> tuple[str, ...]:
     )
 
 
+@cache
+def zone_places() -> tuple[tuple[str, str, str], ...]:
+    """The same by region: region, place as a person writes it ("New York"), zone."""
+    parted = ((zone, *zone.split("/", 1)) for zone in zone_names())
+    return tuple((region, place.replace("_", " ").replace("/", ", "), zone) for zone, region, place in parted)
+
+
 def prepare(app: Flask) -> None:
     """Give the templates what they need."""
     assets = Assets()

@@ -53,7 +53,7 @@ def _page(errors: dict[str, str]) -> str:
     return render_template(
         "patient/account.html",
         chosen=chosen,
-        zones=pages.zone_names(),
+        zones=pages.zone_places(),
         errors=errors,
         saved=request.args.get("saved") == "1",
     )
