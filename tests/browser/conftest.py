@@ -7,7 +7,6 @@ fails the test, unless it said before that it would happen: `complaints.allow(r"
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from running import SOON, launching, start_portal, stop_portal
 from stage import Stage, on_stage
 
-ROOT = Path(__file__).resolve().parents[2]
-SCREENS = ROOT / "var" / "screens"
 WIDE = {"width": 1280, "height": 900}
-NARROW = {"width": 320, "height": 640}
 # How long a test may take, the start of its portal included, before it is taken for one that hangs; in seconds.
 HANGS = 900
 expect.set_options(timeout=SOON)
@@ -51,6 +47,7 @@ def complaints() -> Iterator[Complaints]:
 def person(browser: Browser, complaints: Complaints, portal_url: str) -> Iterator[Callable[..., Page]]:
     """`person("alice")`: a page in a browser profile of that person's own; the same name gives the same profile.
 
+    Which portal it is says the fixture `portal_url` of the module that asks.
     Further arguments are Playwright's context options (locale, viewport, color_scheme …) of a new profile.
     """
     profiles: dict[str, BrowserContext] = {}
@@ -66,39 +63,6 @@ def person(browser: Browser, complaints: Complaints, portal_url: str) -> Iterato
     yield page_of
     for context in profiles.values():
         context.close()
-
-
-@pytest.fixture
-def screens() -> Callable[..., list[Path]]:
-    """`screens(page, "inbox")` keeps pictures in var/screens: wide, 320 px, dark, Spanish (that one loads anew)."""
-
-    def take(page: Page, name: str, *, spanish: bool = True) -> list[Path]:
-        SCREENS.mkdir(parents=True, exist_ok=True)
-        before = page.viewport_size or WIDE
-        taken: list[Path] = []
-
-        def shot(kind: str) -> None:
-            taken.append(SCREENS / f"{name}-{kind}.png")
-            page.screenshot(path=taken[-1], full_page=True)
-
-        page.set_viewport_size(WIDE)
-        shot("wide")
-        page.set_viewport_size(NARROW)
-        shot("320")
-        page.set_viewport_size(before)
-        page.emulate_media(color_scheme="dark")
-        shot("dark")
-        page.emulate_media(color_scheme="light")
-        if spanish:
-            english = page.url
-            page.context.add_cookies([{"name": "portal_language", "value": "es", "url": english}])
-            page.reload()
-            shot("es")
-            page.context.clear_cookies(name="portal_language")
-            page.goto(english)
-        return taken
-
-    return take
 
 
 @pytest.fixture(scope="module")
@@ -119,22 +83,3 @@ def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     with on_stage(demo, browser, heard) as made:
         yield made
     assert heard.unexpected() == []
-
-
-@pytest.fixture(scope="session")
-def portal_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running portal with the empty demo world: accounts and EHR data, but no keys, threads or team.
-
-    One for all tests of a worker; what one test leaves behind, the next one finds.
-    """
-    process, address = start_portal(tmp_path_factory.mktemp("portal"), "--empty")
-    yield address
-    stop_portal(process)
-
-
-@pytest.fixture(scope="session")
-def demo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running portal with the whole demo world."""
-    process, address = start_portal(tmp_path_factory.mktemp("demo"))
-    yield address
-    stop_portal(process)

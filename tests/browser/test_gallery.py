@@ -8,6 +8,7 @@ import pytest
 from checks import axe, axe_by_night
 from complaints import Complaints
 from playwright.sync_api import Browser, Page, expect
+from running import SOON
 from werkzeug.serving import make_server
 
 from portal.core.database import Database
@@ -41,6 +42,7 @@ def show(browser: Browser, gallery: str, complaints: Complaints) -> Iterator[Cal
 
     def opened(view: str, *, width: int = 1280, height: int = 900, large: bool = False, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US", **options)
+        context.set_default_timeout(SOON)
         contexts.append(context)
         complaints.listen(context)
         if large:

@@ -1,13 +1,13 @@
 """Walt writes his numbers down every day: a thousand messages. And a conversation in a browser of some years ago."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from complaints import Complaints
 from demo_world import sign_in
 from playwright.sync_api import Page, Route, expect
-from running import SOON
+from running import SOON, start_portal, stop_portal
 from test_vectors_in_chromium import BROWSERS
 
 pytestmark = pytest.mark.browser
@@ -19,9 +19,11 @@ MANY = 5 * SOON
 
 
 @pytest.fixture(scope="module")
-def portal_url(demo_url: str) -> str:
-    """The whole demo world."""
-    return demo_url
+def portal_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running portal with the whole demo world."""
+    process, address = start_portal(tmp_path_factory.mktemp("demo"))
+    yield address
+    stop_portal(process)
 
 
 def test_the_newest_fifty_come_at_once_and_the_place_is_kept(

@@ -10,6 +10,7 @@ from complaints import Complaints
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from running import SOON
 from werkzeug.serving import make_server
 from world import World, build
 from world_web import Browser as SignedIn
@@ -58,6 +59,7 @@ def visit(browser: Browser, portal: tuple[str, Flask, World], complaints: Compla
 
     def opened(who: str, *, width: int, large: bool, **options: Any) -> BrowserContext:
         context = browser.new_context(viewport={"width": width, "height": 800}, **{"locale": "en-US", **options})
+        context.set_default_timeout(SOON)
         complaints.listen(context)
         cookies = [{"name": "portal_text", "value": "large", "url": address}] if large else []
         if who != "nobody":
