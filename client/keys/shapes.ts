@@ -78,6 +78,8 @@ export interface TeamItem {
   readonly gen: number;
   readonly sole_member: boolean;
   readonly seats: readonly SeatItem[];
+  /** Who works here, would fit and has no keys yet: they can be let in ahead. */
+  readonly expected: readonly Pick<SeatItem, "account" | "name" | "role">[];
 }
 
 export interface PersonItem {

@@ -111,7 +111,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       history.replaceState(null, "", location.pathname);
       const team = now.find((one) => one.team === query.get("team"));
       const act = (["found", "admit", "expel", "renew", "ahead", "code"] as const).find((one) => one === query.get("do"));
-      const seat = team?.seats.find((one) => one.account === query.get("who"));
+      const seat = team === undefined ? undefined : [...team.seats, ...expectedSeats(team)].find((one) => one.account === query.get("who"));
       if (team !== undefined && act !== undefined && (seat !== undefined || act === "found" || act === "renew")) await begin(act, team, seat);
     });
     // Somebody asks, or lets this person in: shown without loading the page again, and at once when the page is looked at again.
@@ -189,6 +189,11 @@ function HandOver({ handed: { name, team, code }, problem, onDone }: {
       </div>
     </div>
   );
+}
+
+/** Who could be let in ahead, as if they had asked. */
+function expectedSeats(team: TeamItem): readonly SeatItem[] {
+  return team.expected.map((one) => ({ ...one, state: "waiting", since: "", has_keys: false, flagged: false, ahead: null }));
 }
 
 function teamName(team: TeamItem): string {
@@ -344,6 +349,20 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
             ))}
           </ul>
         </>
+      )}
+      {!member || team.expected.length === 0 ? null : (
+        <details>
+          <summary>{t("keys.team.expected", { count: team.expected.length })}</summary>
+          <p>{t("keys.team.expected-body")}</p>
+          <ul class="list">
+            {expectedSeats(team).map((seat) => (
+              <li key={seat.account} class="row row-apart" data-expected={seat.account}>
+                <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)}</span></span>
+                <Button look="quiet" onClick={() => onAct("code", seat)} label={t("keys.team.code.label", { name: seat.name })}>{t("keys.team.code.do")}</Button>
+              </li>
+            ))}
+          </ul>
+        </details>
       )}
       <div class="button-row">
         {team.gen > 0 && mine === undefined && fits ? <Button onClick={onAsk}>{t("keys.team.ask")}</Button> : null}

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import ahead, directory, policy, recovery
@@ -22,7 +22,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.ahead import Ahead
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.roles import Role, role_in_records
-from portal.accounts.tables import Account
+from portal.accounts.tables import Account, DirectoryEntry
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
@@ -77,6 +77,8 @@ LIFE: Life[State, Event] = Life(
     ),
 )
 
+MOST_EXPECTED = 50
+
 # Who may sit where: medicines are for pharmacists; at the desk pharmacists sit too (design decision 13).
 ROLES: Mapping[TeamKind, frozenset[Role]] = {
     TeamKind.PHARMACISTS: frozenset({Role.PHARMACIST}),
@@ -104,8 +106,20 @@ class Seat:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """Somebody who works at the pharmacy and would fit into a team, and has no keys yet."""
+
+    account: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
 class Team:
-    """A team as its pharmacy's staff see it. `gen` 0: not founded yet; `sole_member`: one lost code loses it all."""
+    """A team as its pharmacy's staff see it. `gen` 0: not founded yet; `sole_member`: one lost code loses it all.
+
+    `expected`: who could be let in ahead without having asked.
+    """
 
     id: str
     pharmacy_id: str
@@ -113,6 +127,7 @@ class Team:
     gen: int
     seats: tuple[Seat, ...]
     sole_member: bool
+    expected: tuple[Expected, ...]
 
 
 @dataclass(frozen=True)
@@ -282,7 +297,7 @@ def withdraw(session: Session, account_id: str, *, why: str) -> list[str]:
 
 
 def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Team]:
-    """All teams of a pharmacy with their seats, also those not founded yet. Five queries."""
+    """All teams of a pharmacy with their seats, also those not founded yet. Six queries."""
     policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
     newest = newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     rows = session.execute(
@@ -312,6 +327,7 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
                 ahead=made,
             )
         )
+    keyless = _without_keys(session, pharmacy_id)
     return [
         Team(
             id=team_id(pharmacy_id, kind),
@@ -320,6 +336,11 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
             gen=newest.get(team_id(pharmacy_id, kind), 0),
             seats=tuple(seats[kind.value]),
             sole_member=sum(seat.state is State.MEMBER and seat.ahead is None for seat in seats[kind.value]) == 1,
+            expected=tuple(
+                one
+                for one in keyless
+                if Role(one.role) in ROLES[kind] and one.account not in {seat.account for seat in seats[kind.value]}
+            ),
         )
         for kind in TeamKind
     ]
@@ -445,6 +466,20 @@ def _check_fits(session: Session, account_id: str, pharmacy_id: str, kind: TeamK
         raise NotFound()
     if Role(wanted.role) not in ROLES[kind]:
         raise Unprocessable("team-not-for-role")
+
+
+def _without_keys(session: Session, pharmacy_id: str) -> list[Expected]:
+    rows = session.execute(
+        select(Account.id, Account.display_name, Account.role)
+        .where(
+            Account.pharmacy_id == pharmacy_id,
+            Account.disabled_at.is_(None),
+            ~exists().where(DirectoryEntry.id == Account.id),
+        )
+        .order_by(Account.display_name, Account.id)
+        .limit(MOST_EXPECTED)
+    )
+    return [Expected(account, name, role) for account, name, role in rows]
 
 
 def _who_came(session: Session, account_ids: Collection[str]) -> set[str]:

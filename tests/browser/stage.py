@@ -116,19 +116,11 @@ class Stage:
             self.found_team("bob")
             self.kept["founded"] = "yes"
 
-    def expected(self, login: str) -> None:
-        """Somebody is expected at work with the pharmacists: an account, a seat that was asked for, no keys yet."""
-        self.at(login, "/account")
-        self.write(
-            "INSERT INTO team_seat (pharmacy_id, kind, account_id, state, since) "
-            "SELECT 'riverside', 'pharmacists', id, 'waiting', created_at FROM account WHERE email = ?",
-            f"{login}@demo.example",
-        )
-
     def handed(self, name: str) -> Page:
-        """Bob lets somebody in who is expected: he stands before the sheet with the code."""
+        """Bob lets somebody in who has not opened messages yet: he stands before the sheet with the code."""
         self.founded()
         page = self.with_keys("bob", "/team")
+        team(page).locator("summary").filter(has_text="not opened messages yet").click()
         team(page).get_by_role("button", name=f"Let in {name} with a code").click()
         confirm_with(page, self.with_code("bob"))
         page.locator("[data-handed] .code-groups").wait_for()

@@ -13,7 +13,7 @@ def test_erin_starts_alone_and_reads_and_answers_at_once(stage: Stage) -> None:
     stage.founded()
     alice = stage.with_keys("alice", "/home")
     thread = ask(alice, "May I take it with milk?")
-    stage.expected("erin")
+    stage.at("erin", "/account")
     bob = stage.handed("Erin Walsh")
     code = code_shown(bob)
     bob.get_by_role("button", name="I have printed it").click()

@@ -125,7 +125,7 @@ def _(stage: Stage) -> Page:
 
 @state("recover-ahead", spanish=True)
 def _(stage: Stage) -> Page:
-    stage.expected("olivia")
+    stage.at("olivia", "/account")
     stage.handed("Olivia Park")
     page = stage.at("olivia", "/recover")
     page.get_by_text("Bob Rivera has let you in").first.wait_for()
@@ -134,7 +134,7 @@ def _(stage: Stage) -> Page:
 
 @state("team-handed")
 def _(stage: Stage) -> Page:
-    stage.expected("erin")
+    stage.at("erin", "/account")
     return stage.handed("Erin Walsh")
 
 

@@ -140,6 +140,7 @@ def _team(team: Team) -> dict[str, Any]:
         "gen": team.gen,
         "sole_member": team.sole_member,
         "seats": [_seat(seat) for seat in team.seats],
+        "expected": [asdict(one) for one in team.expected],
     }
 
 

@@ -285,3 +285,17 @@ def test_bob_is_alone_in_the_team_until_erin_has_come(keys: Keys, world: World) 
     take_over(keys, handed)
     with world.database.transaction() as session:
         assert teams.leave(session, actor=keys.actor("bob"), team=PHARMACISTS) is State.LEAVING
+
+
+def test_bob_sees_who_could_be_let_in_ahead(keys: Keys, world: World) -> None:
+    def expected() -> list[list[str]]:
+        with world.database.reading() as session:
+            found = teams.of_pharmacy(session, actor=keys.actor("bob"), pharmacy_id="riverside")
+        return [[one.name for one in team.expected] for team in found]
+
+    pharmacists, desk, supervisors, privacy = expected()
+    assert "Erin" in pharmacists
+    assert {"Erin", "Frank"} <= set(desk)
+    assert (supervisors, privacy) == (["Grace"], ["Heidi"])
+    let_in(keys)
+    assert "Erin" not in expected()[0] + expected()[1]
