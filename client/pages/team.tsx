@@ -358,7 +358,9 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
             {expectedSeats(team).map((seat) => (
               <li key={seat.account} class="row row-apart" data-expected={seat.account}>
                 <span><strong translate={false}>{seat.name}</strong> <span class="soft">{t(`common.role.${seat.role}`)}</span></span>
-                <Button look="quiet" onClick={() => onAct("code", seat)} label={t("keys.team.code.label", { name: seat.name })}>{t("keys.team.code.do")}</Button>
+                <Button look="quiet" onClick={() => onAct("code", seat)} label={t("keys.team.code.label", { name: seat.name })}>
+                  {t("keys.team.code.do")}
+                </Button>
               </li>
             ))}
           </ul>
