@@ -32,7 +32,7 @@ def measure(server: str, *, quick: bool) -> Iterator[Figure]:
         try:
             lines += [_open(portal, cookies[number // OF_ONE]) for number in range(2, count)]
             opening = time.perf_counter() - began
-            # A stream says "ping" every twenty seconds; the first round belongs to opening.
+            # A stream says "ping" every thirty seconds; the first round belongs to opening.
             time.sleep(5)
             full = proportional_memory(portal.served.pid)
             cpu, began = portal.served.cpu(), time.perf_counter()

@@ -1,23 +1,27 @@
 """The portal as a Flask app: wiring and nothing else."""
 
 import logging
+from collections.abc import Callable
 from time import perf_counter
+from typing import Any, cast
 
-from flask import Flask, Response, g, redirect, request
-from flask_wtf.csrf import CSRFProtect
+from flask import Flask, Response, g, redirect
 from werkzeug.wrappers import Response as AnyResponse
 
+from portal.accounts import actor
 from portal.core import ids, logs, resources
 from portal.core.bus import Bus, open_bus
 from portal.core.database import Database
 from portal.core.settings import Settings, UnsafeSettings
 from portal.identity import flask_session
 from portal.web import (
+    acting,
     api,
     assets,
     auth,
     checkpoints,
     clinic,
+    csrf,
     errors,
     events,
     health,
@@ -49,7 +53,7 @@ def create_app(
     """Make the app. Raises UnsafeSettings when production settings would endanger people."""
     if reasons := settings.unsafe():
         raise UnsafeSettings(reasons)
-    app = Flask(
+    app = _App(
         "portal",
         template_folder=str(resources.directory("templates")),
         static_folder=None,
@@ -61,7 +65,7 @@ def create_app(
         MAX_FORM_PARTS=100,
         MAX_FORM_MEMORY_SIZE=256 * 1024,
         TRUSTED_HOSTS=[*settings.hosts, "127.0.0.1"],
-        WTF_CSRF_HEADERS=["X-CSRF-Token"],
+        WTF_CSRF_HEADERS=[csrf.HEADER],
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
@@ -74,8 +78,8 @@ def create_app(
     _watch(app)
     _one_address(app, settings)
     security.protect(app, settings)
-    flask_session.attach(app, settings)
-    csrf = CSRFProtect(app)
+    flask_session.attach(app, settings, {acting.ACTOR: actor.QUESTION})
+    tokens = csrf.Tokens(app)
     limits.limit(app, settings)
     errors.handle(app)
     pages.prepare(app)
@@ -94,21 +98,31 @@ def create_app(
     ):
         app.register_blueprint(blueprint)
     for endpoint in auth.CSRF_EXEMPT:
-        csrf.exempt(app.view_functions[endpoint])
-    app.wsgi_app = security.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+        tokens.exempt(app.view_functions[endpoint])
+    proxies = security.TrustedProxies(app.wsgi_app, settings.trusted_proxies)
+    app.wsgi_app = security.OnEveryAnswer(proxies, settings)  # type: ignore[method-assign]
     return app
+
+
+class _App(Flask):
+    """Flask, for views and hooks that are none of them coroutines and need not be asked each time."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself."""
+        return func
 
 
 def _watch(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
-        g.request_id = ids.random_id()
-        logs.request_id.set(g.request_id)
-        g.began = perf_counter()
+        kept = cast(Any, g)._get_current_object()
+        kept.request_id = flask_session.asked().environ[security.REQUEST_ID]
+        kept.began = perf_counter()
+        logs.request_id.set(kept.request_id)
 
     @app.after_request
     def end(answer: Response) -> Response:
-        answer.headers["X-Request-Id"] = g.request_id
+        request, kept = flask_session.asked(), cast(Any, g)._get_current_object()
         # A file that was there is one of dozens behind each page and tells nothing.
         level = logging.DEBUG if request.blueprint in _OF_NO_NOTE and answer.status_code < 400 else logging.INFO
         # The route, never the path: paths carry ids of threads and patients.
@@ -116,11 +130,11 @@ def _watch(app: Flask) -> None:
             level,
             "request",
             extra={
-                "request_id": g.request_id,
+                "request_id": kept.request_id,
                 "method": request.method,
                 "route": request.url_rule.rule if request.url_rule else None,
                 "status": answer.status_code,
-                "milliseconds": round((perf_counter() - g.began) * 1000, 1),
+                "milliseconds": round((perf_counter() - kept.began) * 1000, 1),
             },
         )
         return answer
@@ -131,6 +145,7 @@ def _one_address(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def to_the_real_address() -> AnyResponse | None:
+        request = flask_session.asked()
         host = request.host.rsplit(":", 1)[0]
         if host != "127.0.0.1" or host in settings.hosts or request.path in security.MACHINE_PATHS:
             return None

@@ -1,11 +1,11 @@
 """Who acts: the account behind a request with everything policy asks about it, loaded in one query."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.roles import STAFF, Kind, Role, Scope
@@ -14,29 +14,45 @@ from portal.audit import Agent, Purpose
 from portal.core import clock
 from portal.core.database import table_of
 from portal.core.errors import NotSignedIn
+from portal.core.prepared import Prepared, Row
+from portal.identity.tables import LoginSession
 
-# Everyone's first query: a row for each relation that holds now, one without where there is none.
 _ACCOUNTS = table_of(Account)
 _RELATIONS = table_of(Relation)
-_WITH_RELATIONS = (
-    select(
-        *(_ACCOUNTS.c[name] for name in ("id", "role", "pharmacy_id", "language", "display_name")),
-        *(_ACCOUNTS.c[name] for name in ("disabled_at", "ends_at")),
-        *(_RELATIONS.c[name] for name in ("patient_id", "kind", "scope")),
-    )
-    .select_from(
-        _ACCOUNTS.outerjoin(
-            _RELATIONS,
-            and_(
-                _RELATIONS.c.account_id == _ACCOUNTS.c.id,
-                _RELATIONS.c.starts_at <= bindparam("moment"),
-                or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
-            ),
+_SESSIONS = table_of(LoginSession)
+
+
+def _asking(which: ColumnElement[bool]) -> Select[Any]:
+    # A row for each relation that holds now, one without where there is none.
+    return (
+        select(
+            *(_ACCOUNTS.c[name] for name in ("id", "role", "pharmacy_id", "language", "display_name")),
+            *(_ACCOUNTS.c[name] for name in ("disabled_at", "ends_at")),
+            *(_RELATIONS.c[name] for name in ("patient_id", "kind", "scope", "starts_at", "id")),
         )
+        .select_from(
+            _ACCOUNTS.outerjoin(
+                _RELATIONS,
+                and_(
+                    _RELATIONS.c.account_id == _ACCOUNTS.c.id,
+                    _RELATIONS.c.starts_at <= bindparam("moment"),
+                    or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
+                ),
+            )
+        )
+        .where(which)
     )
-    .where(_ACCOUNTS.c.id == bindparam("account_id"))
-    .order_by(_RELATIONS.c.starts_at, _RELATIONS.c.id)
+
+
+_BY_ID = Prepared(_asking(_ACCOUNTS.c.id == bindparam("account_id")))
+# To be asked together with the session (`identity.sessions.Finding`); `actor_of` reads the answers.
+QUESTION = _asking(
+    _ACCOUNTS.c.id
+    == select(_SESSIONS.c.account_id).where(_SESSIONS.c.id_hash == bindparam("id_hash")).scalar_subquery()
 )
+
+# Where the relation begins in a row.
+_RELATION = 7
 
 
 @dataclass(frozen=True)
@@ -109,27 +125,35 @@ def load_actor(
 
     Raises NotSignedIn when the account is unknown, disabled or past its last day.
     """
-    moment = clock.now()
-    rows = session.execute(_WITH_RELATIONS, {"account_id": account_id, "moment": moment}).all()
-    if not rows or rows[0].disabled_at is not None or (rows[0].ends_at is not None and rows[0].ends_at <= moment):
+    rows = _BY_ID.rows(session, {"account_id": account_id, "moment": clock.now()})
+    return actor_of(rows, login=login, address=address, request_id=request_id)
+
+
+def actor_of(
+    rows: Sequence[Row], *, login: Login | None = None, address: str | None = None, request_id: str | None = None
+) -> Actor:
+    """The actor that the answers to `QUESTION` tell of. Raises what `load_actor` raises."""
+    if not rows:
         raise NotSignedIn("session-ended")
-    account = rows[0]
+    account_id, role, pharmacy_id, language, name, disabled_at, ends_at, *_ = rows[0]
+    if disabled_at is not None or (ends_at is not None and ends_at <= clock.now()):
+        raise NotSignedIn("session-ended")
     return Actor(
-        account_id=account.id,
-        role=Role(account.role),
-        pharmacy_id=account.pharmacy_id,
-        acting=_one_each(ActingFor(row.patient_id, row.kind, row.scope) for row in rows if row.patient_id is not None),
+        account_id=account_id,
+        role=Role(role),
+        pharmacy_id=pharmacy_id,
+        acting=_one_each([row[_RELATION:] for row in rows if row[_RELATION] is not None]),
         agent=Agent(
-            account_id=account.id,
-            role=account.role,
+            account_id=account_id,
+            role=role,
             session_ref=login.ref if login is not None else None,
             address=address,
             request_id=request_id,
         ),
         auth_time=login.auth_time if login is not None else None,
         device_id=login.device_id if login is not None else None,
-        language=account.language,
-        name=account.display_name,
+        language=language,
+        name=name,
     )
 
 
@@ -141,11 +165,11 @@ def one_at_a_time(session: Session, account_id: str) -> None:
     session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
 
 
-def _one_each(relations: Iterable[ActingFor]) -> tuple[ActingFor, ...]:
+def _one_each(relations: Sequence[Row]) -> tuple[ActingFor, ...]:
     # Oneself comes first, then the order of beginning; a second relation to the same patient adds nothing.
     first: dict[str, ActingFor] = {}
-    for relation in sorted(relations, key=lambda one: one.kind != Kind.SELF):
-        known = first.get(relation.patient_id)
-        if known is None or (known.scope != Scope.ALL and relation.scope == Scope.ALL):
-            first[relation.patient_id] = relation
+    for patient_id, kind, scope, _, _ in sorted(relations, key=lambda row: (row[1] != Kind.SELF, row[3], row[4])):
+        known = first.get(patient_id)
+        if known is None or (known.scope != Scope.ALL and scope == Scope.ALL):
+            first[patient_id] = ActingFor(patient_id, kind, scope)
     return tuple(first.values())

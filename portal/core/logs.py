@@ -62,6 +62,9 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    # No line says from which place, thread or process it came, so nobody needs to find out.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _event(record: logging.LogRecord) -> str:

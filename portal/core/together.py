@@ -35,11 +35,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import cloned_traverse
 from sqlalchemy.types import JSON, Boolean, TypeDecorator, TypeEngine
 
+from portal.core.prepared import Prepared, Row
+
 Change = Insert | Update
-# psycopg remembers how it read a statement only up to 50 parameters (and 4,096 characters).
-MOST_PARAMETERS = 50
 # The rows that answer each question, by its name.
-Answers = dict[str, list[tuple[Any, ...]]]
+Answers = dict[str, list[Row]]
 
 
 class Writing(Protocol):
@@ -92,7 +92,7 @@ class Questions:
 
     def __init__(self, **asked: Select[Any]) -> None:
         layout: list[TypeEngine[Any]] = []
-        self._readers: list[tuple[str, Callable[[Any], tuple[Any, ...]]]] = []
+        self._readers: list[tuple[str, Callable[[Any], Row]]] = []
         places: list[list[int]] = []
         for name, question in asked.items():
             taken: list[int] = []
@@ -101,18 +101,22 @@ class Questions:
             places.append(taken)
             self._readers.append((name, _reader([place + 1 for place in taken])))
         parts = [_laid_out(number, question, places[number], layout) for number, question in enumerate(asked.values())]
-        self._statement = union_all(*parts) if len(parts) > 1 else parts[0]
+        self.prepared = Prepared(union_all(*parts) if len(parts) > 1 else parts[0])
 
     def ask(self, session: Session, params: Mapping[str, Any]) -> Answers:
         """The rows of each question, as tuples of its columns."""
+        return self.sorted(self.prepared.rows(session, params))
+
+    def sorted(self, rows: Sequence[Row]) -> Answers:
+        """What `prepared` gave, to each question its own."""
         answers: Answers = {name: [] for name, _ in self._readers}
-        for row in session.execute(self._statement, params):
+        for row in rows:
             name, read = self._readers[row[0]]
             answers[name].append(read(row))
         return answers
 
 
-def _reader(places: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+def _reader(places: Sequence[int]) -> Callable[[Any], Row]:
     if len(places) == 1:
         return lambda row: (row[places[0]],)
     return itemgetter(*places)
@@ -145,7 +149,8 @@ def _laid_out(
 class Together:
     """Gathers the changes of one act and writes them in one trip. Nothing is written before `write`.
 
-    Each change sees the rows as they were before all of them, so none may build on another.
+    Each change sees the rows as they were before all of them, so none may build on another. Changes of one table go
+    one after the other, in their order.
     """
 
     def __init__(self, session: Session) -> None:
@@ -172,14 +177,15 @@ class Together:
         shapes: list[_Shape] = []
         params: dict[str, Any] = {}
         for statement, rows in changes:
-            shape = _shape(statement, rows)
-            if shapes and len(params) + shape.size > MOST_PARAMETERS:
-                self._session.execute(_combined(tuple(shapes)), params)
+            if any(shape.statement.table is statement.table for shape in shapes):
+                # PostgreSQL promises no order within a statement, and rows are numbered as they come.
+                _combined(tuple(shapes)).rows(self._session, params)
                 shapes, params = [], {}
+            shape = _shape(statement, rows)
             params |= _named(len(shapes), shape, rows)
             shapes.append(shape)
         if shapes:
-            self._session.execute(_combined(tuple(shapes)), params)
+            _combined(tuple(shapes)).rows(self._session, params)
 
 
 def at_once(session: Session, statement: Change, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
@@ -190,7 +196,7 @@ def at_once(session: Session, statement: Change, rows: Sequence[Mapping[str, Any
     if session.get_bind().dialect.name != "postgresql":
         return session.execute(statement, rows).all()
     shape = _shape(statement, rows)
-    return session.execute(_alone(shape), _named(0, shape, rows)).all()
+    return _alone(shape).rows(session, _named(0, shape, rows))
 
 
 class _Shape(NamedTuple):
@@ -202,18 +208,14 @@ class _Shape(NamedTuple):
     common: tuple[str, ...]
     own: tuple[str, ...]
 
-    @property
-    def size(self) -> int:
-        """How many parameters it has."""
-        return len(self.common) + self.rows * len(self.own)
-
 
 def _shape(statement: Change, rows: Sequence[Mapping[str, Any]]) -> _Shape:
     first = rows[0]
     if len(rows) == 1:
         return _Shape(statement, 1, tuple(first), ())
-    own = tuple(name for name, value in first.items() if any(row[name] != value for row in rows[1:]))
-    return _Shape(statement, len(rows), tuple(name for name in first if name not in own), own)
+    differing = {name for row in rows[1:] for name, value in row.items() if first[name] != value}
+    own = tuple([name for name in first if name in differing])
+    return _Shape(statement, len(rows), tuple([name for name in first if name not in differing]), own)
 
 
 def _named(number: int, shape: _Shape, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -224,14 +226,16 @@ def _named(number: int, shape: _Shape, rows: Sequence[Mapping[str, Any]]) -> dic
 
 
 @lru_cache(maxsize=256)
-def _alone(shape: _Shape) -> Change:
-    return _one(0, shape)
+def _alone(shape: _Shape) -> Prepared:
+    return Prepared(_one(0, shape))
 
 
 @lru_cache(maxsize=512)
-def _combined(shapes: tuple[_Shape, ...]) -> Select[Any]:
-    return select(literal(1)).add_cte(
-        *(_one(number, shape).cte(f"change_{number}") for number, shape in enumerate(shapes))
+def _combined(shapes: tuple[_Shape, ...]) -> Prepared:
+    return Prepared(
+        select(literal(1)).add_cte(
+            *(_one(number, shape).cte(f"change_{number}") for number, shape in enumerate(shapes))
+        )
     )
 
 

@@ -38,7 +38,7 @@ from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, EndedBy, Proof
 from portal.pharmacies.topics import TEAM_OF_TOPIC, TeamKind, Topic, team_id, team_of
 from portal.threads.tables import Thread
-from portal.web.limits import limiter
+from portal.web.limits import UNCOUNTED_IN
 from portal.web.wiring import Services
 
 HOME = "riverside"
@@ -46,7 +46,6 @@ ZONE = ZoneInfo("America/Chicago")
 BEFORE = timedelta(days=55)
 # Within it a session is fresh enough for everything, and not yet idle.
 SCENE = timedelta(minutes=4)
-MARK = "portal.demo.story"
 Json = dict[str, Any]
 Progress = Callable[[str], None]
 
@@ -149,9 +148,6 @@ class Stage:
     now: datetime
     players: dict[str, Player] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        limiter.request_filter(_part_of_the_story)
-
     def person(self, login: str) -> DemoPerson:
         """Who somebody is."""
         return next(person for person in PEOPLE if person.login == login)
@@ -197,7 +193,8 @@ class Stage:
         return services
 
     def _marked(self, environ: Json, start_response: Any) -> Any:
-        environ[MARK] = True
+        # The story is told faster than people write; no request from outside can carry this mark.
+        environ[UNCOUNTED_IN] = True
         return self.app(environ, start_response)
 
     def _sign_in(self, player: Player, person: DemoPerson) -> None:
@@ -216,13 +213,6 @@ class Stage:
         if player.session is not None:
             with self._services.database.transaction() as session:
                 sessions.end(session, self._services.bus, player.session, EndedBy.LOGOUT)
-
-
-def _part_of_the_story() -> bool:
-    """The story is told faster than people write; no request from outside can carry this mark."""
-    from flask import request
-
-    return MARK in request.environ
 
 
 def _prologue(stage: Stage, progress: Progress) -> Plot:

@@ -1,6 +1,5 @@
 """Bytes as text, texts as bytes, hashes and key derivation: docs/protocol.md section 1."""
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -11,12 +10,15 @@ from portal.e2ee.reasons import Reason, Refused
 
 PROTOCOL = b"rxe2ee/1"
 HASH_BYTES = 32
+# Between the two alphabets; those of the standard one that are not ours become what no alphabet has.
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_+/", b"+/  ")
 _LENGTH_OF_PROTOCOL = len(PROTOCOL).to_bytes(8, "big") + PROTOCOL
 
 
 def b64(data: bytes) -> str:
     """The one base64url text, without padding, that stands for `data`."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
 
 
 def unb64(text: object, length: int | None = None) -> bytes:
@@ -24,17 +26,18 @@ def unb64(text: object, length: int | None = None) -> bytes:
     if not isinstance(text, str):
         raise Refused(Reason.FORM)
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as problem:
+        standard = text.encode("ascii").translate(_STANDARD)
+        data = binascii.a2b_base64(standard + b"=" * (-len(standard) % 4))
+    except ValueError as problem:
         raise Refused(Reason.FORM) from problem
-    if not _canonical(text, data) or not _of_length(data, length):
+    if not _canonical(standard, data) or not _of_length(data, length):
         raise Refused(Reason.FORM)
     return data
 
 
-def _canonical(text: str, data: bytes) -> bool:
+def _canonical(standard: bytes, data: bytes) -> bool:
     # The library skips characters it does not know and ignores unused bits; what it wrote itself has neither.
-    return b64(data) == text
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=") == standard
 
 
 def _of_length(data: bytes, length: int | None) -> bool:

@@ -6,6 +6,7 @@ check is a named step; the order of the tuples is the order of the protocol. A m
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from portal.e2ee import ed25519
@@ -48,6 +49,11 @@ class Known:
         return any(begin <= first and upto <= end for begin, end in self.spans)
 
 
+# A thread's keys and commitments are read and written again with each record of it.
+_text_of = lru_cache(maxsize=8192)(b64)
+_bytes_of = lru_cache(maxsize=8192)(unb64)
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadState:
     """All that accepting a thread's next record needs. Grows with epochs, members and devices, not with messages."""
@@ -81,8 +87,8 @@ class ThreadState:
             "seq": self.seq,
             "head": b64(self.head),
             "epoch": self.epoch,
-            "members": [[seat.id, seat.role.value, seat.gen, b64(seat.kid)] for seat in self.members],
-            "commits": [b64(commit) for commit in self.commits],
+            "members": [[seat.id, seat.role.value, seat.gen, _text_of(seat.kid)] for seat in self.members],
+            "commits": [_text_of(commit) for commit in self.commits],
             "known": {id: [it.role.value, it.gen, [list(span) for span in it.spans]] for id, it in self.known.items()},
             "keys": dict(self.keys),
             "revoked": sorted(self.revoked),
@@ -97,8 +103,8 @@ class ThreadState:
             seq=it["seq"],
             head=unb64(it["head"]),
             epoch=it["epoch"],
-            members=tuple(Seat(id, Role(role), gen, unb64(kid)) for id, role, gen, kid in it["members"]),
-            commits=tuple(unb64(commit) for commit in it["commits"]),
+            members=tuple(Seat(id, Role(role), gen, _bytes_of(kid)) for id, role, gen, kid in it["members"]),
+            commits=tuple(map(_bytes_of, it["commits"])),
             known={
                 id: Known(Role(role), gen, tuple((first, last) for first, last in spans))
                 for id, (role, gen, spans) in it["known"].items()

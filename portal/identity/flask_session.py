@@ -4,7 +4,7 @@ The row is read when something first asks for it, once a request; pages that nev
 working while the database is down. A cookie is written only when its value changes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import quote
 
@@ -13,17 +13,22 @@ from flask.sessions import SessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlalchemy import Select
 
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.database import Database
 from portal.core.errors import NotSignedIn
+from portal.core.prepared import Row
 from portal.core.settings import Settings
+from portal.core.together import Answers
 from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, State
+from portal.identity.sessions import CurrentSession, Finding, State
 
 __all__ = [
+    "asked",
     "attach",
+    "beside",
     "browser_session",
     "cookie_name",
     "current_login",
@@ -36,6 +41,8 @@ __all__ = [
 
 # How long a form may lie open in a browser that is not signed in.
 VISITOR_SECONDS = 4 * 3600
+# A request that has taken longer (a slow upload) asks anew what it learnt at its beginning of who is asking.
+FRESH_SECONDS = 1.0
 # Blueprints whose pages are the same for everybody: they answer without a session and while it is locked.
 PUBLIC_BLUEPRINTS = frozenset({"assets", "checkpoints", "health", "openapi", "public"})
 
@@ -63,11 +70,14 @@ class PortalSession(SessionMixin):
     A visitor who is not signed in has no row: the token of a form lies in a signed cookie of its own.
     """
 
-    def __init__(self, cookie: str | None, visitor: dict[str, Any]) -> None:
+    def __init__(self, finding: Finding, cookie: str | None, visitor: dict[str, Any]) -> None:
+        self._finding = finding
         self._cookie = cookie
         self._loaded = cookie is None
         self._values = visitor
         self._current: CurrentSession | None = None
+        self._beside: Answers = {}
+        self._found_at = 0.0
         self.modified = False
         self.accessed = False
         # The value to set, "" to remove the cookie, None to leave it as it is.
@@ -79,13 +89,20 @@ class PortalSession(SessionMixin):
         self._load()
         return self._current
 
+    def beside(self, name: str) -> list[Row] | None:
+        """What was asked together with the row, by its name; None when it was not, or too long ago to act upon."""
+        self._load()
+        return self._beside.get(name) if clock.monotonic() - self._found_at < FRESH_SECONDS else None
+
     def adopt(self, cookie: str, current: CurrentSession) -> None:
         """Go on under a new cookie value; the old one is dead."""
+        self._beside = {}
         self._loaded, self._current, self.new_cookie = True, current, cookie
         self._values, self.modified = dict(current.web), False
 
     def drop(self) -> None:
         """The session has ended: forget it, and tell the browser to."""
+        self._beside = {}
         self._loaded, self._current, self.new_cookie = True, None, ""
         self._values, self.modified = {}, False
 
@@ -99,8 +116,8 @@ class PortalSession(SessionMixin):
             return
         # Asked once a request: what runs after the page that says "down" must not fail on the same again.
         self._loaded = True
-        with _services().database.reading() as rows:
-            found = sessions.find(rows, self._cookie)
+        self._found_at = clock.monotonic()
+        found, self._beside = self._finding.find(_services().database, self._cookie)
         self._current = found
         if found is not None and found.signed_in:
             self._values = dict(found.web)
@@ -131,7 +148,8 @@ class PortalSession(SessionMixin):
 class DatabaseSessions(SessionInterface):
     """Opens and saves `PortalSession`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, finding: Finding) -> None:
+        self._finding = finding
         self._secure = settings.origin.startswith("https://")
         self._cookie = cookie_name("portal_session", settings)
         # Apart from the session's, so that a late answer to a visitor never replaces the cookie of a login.
@@ -139,14 +157,15 @@ class DatabaseSessions(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> PortalSession:
         cookie = request.cookies.get(self._cookie)
-        return PortalSession(cookie if cookie and len(cookie) <= 128 else None, self._read_visitor(app, request))
+        kept = cookie if cookie and len(cookie) <= 128 else None
+        return PortalSession(self._finding, kept, self._read_visitor(app, request))
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         kept = cast(PortalSession, session)
         if kept.modified:
             self._write(app, kept, response)
         if kept.accessed:
-            response.vary.add("Cookie")
+            response.headers.add("Vary", "Cookie")
         if kept.new_cookie:
             self._set(response, self._cookie, kept.new_cookie)
         elif kept.new_cookie == "":
@@ -179,9 +198,12 @@ def cookie_name(plain: str, settings: Settings) -> str:
     return f"__Host-{plain}" if settings.origin.startswith("https://") else plain
 
 
-def attach(app: Flask, settings: Settings) -> None:
-    """Put sessions, Flask-Login and the guard into the app; its services are expected in `extensions["portal"]`."""
-    app.session_interface = DatabaseSessions(settings)
+def attach(app: Flask, settings: Settings, beside: Mapping[str, Select[Any]]) -> None:
+    """Put sessions, Flask-Login and the guard into the app; its services are expected in `extensions["portal"]`.
+
+    `beside` is what else is asked with each session (`sessions.Finding`), for `beside()`.
+    """
+    app.session_interface = DatabaseSessions(settings, Finding(beside))
     manager = LoginManager()
     # The address of a phone changes all day; what protects the session is the cookie, its hash and its ends.
     manager.session_protection = None
@@ -192,9 +214,19 @@ def attach(app: Flask, settings: Settings) -> None:
     app.before_request(guard)
 
 
+def asked() -> Request:
+    """The request itself, for whoever looks at it more than once: each look through Flask's proxy finds it anew."""
+    return cast(Request, cast(Any, request)._get_current_object())
+
+
 def browser_session() -> CurrentSession | None:
     """The session this browser's cookie names, also one that has ended; None without one."""
     return _session().current
+
+
+def beside(name: str) -> list[Row] | None:
+    """The answers to a question that was asked with this browser's session; None when it has to be asked anew."""
+    return _session().beside(name)
 
 
 def current_login() -> CurrentSession | None:
@@ -220,7 +252,8 @@ def guard() -> ResponseReturnValue | None:
 
     Raises NotSignedIn("locked"); a page asked for while locked leads to unlocking instead.
     """
-    if request.endpoint is None or request.blueprint in PUBLIC_BLUEPRINTS or _open_when_locked():
+    request = asked()
+    if request.endpoint is None or request.blueprint in PUBLIC_BLUEPRINTS or _open_when_locked(request.endpoint):
         return None
     current = _session().current
     if current is None:
@@ -230,11 +263,12 @@ def guard() -> ResponseReturnValue | None:
         return None
     if current.state is State.LOCKED:
         _settle(current)
-        if _is_navigation() and request.method == "GET":
+        if _is_navigation(request) and request.method == "GET":
             return redirect("/unlock?next=" + quote(request.full_path.rstrip("?"), safe=""), 303)
         raise NotSignedIn("locked")
-    g.language, g.time_zone, g.large_text = current.language, current.time_zone, current.large_text
-    if _is_navigation() and clock.now() - current.active_at >= sessions.TOUCH_EVERY:
+    kept = cast(Any, g)._get_current_object()
+    kept.language, kept.time_zone, kept.large_text = current.language, current.time_zone, current.large_text
+    if _is_navigation(request) and clock.now() - current.active_at >= sessions.TOUCH_EVERY:
         with _services().database.transaction() as rows:
             sessions.touch(rows, current)
     return None
@@ -280,16 +314,16 @@ def _settle(current: CurrentSession) -> None:
             sessions.settle(rows, services.bus, current, request_id=g.get("request_id"))
 
 
-def _open_when_locked() -> bool:
-    return getattr(current_app.view_functions.get(request.endpoint or ""), "open_when_locked", False) is True
+def _open_when_locked(endpoint: str) -> bool:
+    return getattr(current_app.view_functions.get(endpoint), "open_when_locked", False) is True
 
 
-def _is_navigation() -> bool:
+def _is_navigation(request: Request) -> bool:
     """Whether a person moved: a page or a form, never a fetch, a stream or a beacon of a script."""
-    mode = request.headers.get("Sec-Fetch-Mode")
+    mode = request.environ.get("HTTP_SEC_FETCH_MODE")
     if mode is not None:
-        return mode == "navigate"
-    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
+        return bool(mode == "navigate")
+    return "text/html" in request.environ.get("HTTP_ACCEPT", "") and not request.path.startswith("/api/")
 
 
 def _signer(app: Flask) -> URLSafeTimedSerializer:

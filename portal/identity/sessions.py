@@ -5,7 +5,8 @@ the cookie a new value), and ends once: `LIFE`. Whoever reads a session computes
 so nothing waits for a sweep. Times: ASVS 5.0 V7.3; streams and polling never move `active_at`.
 """
 
-from collections.abc import Collection, Sequence
+from collections import namedtuple
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -32,7 +33,7 @@ from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.database import Database, Moment, table_of
 from portal.core.lives import Life, Step
-from portal.core.together import among
+from portal.core.together import Answers, Questions, among
 from portal.identity.errors import LoginExpired
 from portal.identity.tables import LoginSession
 
@@ -65,6 +66,7 @@ _ROWS = select(
     *(part.label(f"account_{part.name}") for part in _account.c if part.name != "id"),
 ).select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
 _BY_COOKIE = _ROWS.where(_TABLE.c.id_hash == bindparam("id_hash"))
+_Kept: Any = namedtuple("_Kept", [column.key for column in _ROWS.selected_columns])  # type: ignore[misc]
 _BY_REF = _ROWS.where(_TABLE.c.ref == bindparam("ref"))
 # Only what `_state` looks at: asked every few seconds for all open streams.
 _STATES = (
@@ -195,10 +197,21 @@ def absolute_limit(role: str) -> timedelta:
     return ABSOLUTE["patient" if role == PATIENT else "staff"]
 
 
-def find(session: Session, cookie: str) -> CurrentSession | None:
-    """The session a cookie value belongs to, also when it has ended; None for a value never given out."""
-    row = session.execute(_BY_COOKIE, {"id_hash": ids.digest(cookie)}).one_or_none()
-    return None if row is None else _read(row)
+class Finding:
+    """Finds the session behind a cookie, and in the same trip what else is asked of whom it belongs to.
+
+    `beside`: questions by name, with the parameters `id_hash` (of the session) and `moment`.
+    """
+
+    def __init__(self, beside: Mapping[str, Select[Any]]) -> None:
+        self._questions = Questions(session=_BY_COOKIE, **beside)
+
+    def find(self, database: Database, cookie: str) -> tuple[CurrentSession | None, Answers]:
+        """The session, also one that has ended (None for a value never given out), and the answers."""
+        asked = {"id_hash": ids.digest(cookie), "moment": clock.now()}
+        answers = self._questions.sorted(database.ask(self._questions.prepared, asked))
+        found = [_read(_Kept(*row)) for row in answers["session"]]
+        return (found[0] if found else None), answers
 
 
 def by_ref(session: Session, ref: str) -> CurrentSession | None:

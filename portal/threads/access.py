@@ -1,35 +1,39 @@
 """Finding a thread for somebody: policy first, and foreign looks like unknown."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy
 from portal.accounts.actor import Actor
+from portal.core.database import table_of
 from portal.core.errors import NotFound
+from portal.core.prepared import Prepared
 from portal.pharmacies import standing
 from portal.pharmacies.standing import Standing
-from portal.threads.tables import Thread
+from portal.threads.tables import Thread, ThreadRow
 
-_THREAD = select(Thread).where(Thread.id == bindparam("thread_id"))
-_LOCKED = _THREAD.with_for_update()
+_THREADS = table_of(Thread)
+_THREAD = select(*(_THREADS.c[part.name] for part in fields(ThreadRow))).where(_THREADS.c.id == bindparam("thread_id"))
+_READ = Prepared(_THREAD)
+_LOCKED = Prepared(_THREAD.with_for_update())
 
 
 @dataclass(frozen=True)
 class Access:
     """A thread its reader may see, and under which of its members' ids: the own one, teams, or both."""
 
-    thread: Thread
+    thread: ThreadRow
     voices: frozenset[str]
     patient_active: bool
     in_care: bool
 
 
-def locked(session: Session, thread_id: str) -> Thread | None:
+def locked(session: Session, thread_id: str) -> ThreadRow | None:
     """The thread, its row locked until the end of the transaction, nothing asked yet of who may."""
-    return session.scalars(_LOCKED, {"thread_id": thread_id}).one_or_none()
+    return _row(_LOCKED, session, thread_id)
 
 
 def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: bool = False) -> Access:
@@ -37,15 +41,16 @@ def open_thread(session: Session, *, actor: Actor, thread_id: str, to_write: boo
 
     Raises NotFound for unknown and foreign threads alike, Unprocessable when its patient may not be written to.
     """
-    if to_write:
-        thread = locked(session, thread_id)
-    else:
-        thread = session.scalars(_THREAD, {"thread_id": thread_id}).one_or_none()
+    thread = _row(_LOCKED if to_write else _READ, session, thread_id)
     facts = standing.find(session, asked_of(actor, thread))
     return judge(actor, thread, facts, to_write=to_write)
 
 
-def asked_of(actor: Actor, thread: Thread | None) -> dict[str, str]:
+def _row(prepared: Prepared, session: Session, thread_id: str) -> ThreadRow | None:
+    return next((ThreadRow(*row) for row in prepared.rows(session, {"thread_id": thread_id})), None)
+
+
+def asked_of(actor: Actor, thread: ThreadRow | None) -> dict[str, str]:
     """What to ask `pharmacies.standing` of somebody and a thread; of an unknown thread the same, so that it takes as
     long as a foreign one."""
     return {
@@ -55,7 +60,7 @@ def asked_of(actor: Actor, thread: Thread | None) -> dict[str, str]:
     }
 
 
-def judge(actor: Actor, thread: Thread | None, facts: Standing, *, to_write: bool = False) -> Access:
+def judge(actor: Actor, thread: ThreadRow | None, facts: Standing, *, to_write: bool = False) -> Access:
     """What policy says of a thread that was looked up, with these facts. Raises like `open_thread`."""
     if thread is None:
         raise NotFound()
@@ -90,7 +95,7 @@ def judge(actor: Actor, thread: Thread | None, facts: Standing, *, to_write: boo
     return Access(thread, voices, facts.patient_active, facts.in_care)
 
 
-def was_member(thread: Thread, account_id: str) -> bool:
+def was_member(thread: Thread | ThreadRow, account_id: str) -> bool:
     """Whether somebody is or was a member of the thread in person."""
     return account_id in thread.state["known"]
 

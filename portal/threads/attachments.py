@@ -20,7 +20,7 @@ from portal.e2ee.records import AttachmentName
 from portal.pharmacies.tables import Pharmacy
 from portal.threads import on_record
 from portal.threads.access import open_thread
-from portal.threads.tables import Attachment, AttachmentPart, Record, Thread
+from portal.threads.tables import Attachment, AttachmentPart, Record, ThreadRow
 
 # 25 MiB of content, and what padding and chunking add to it.
 LARGEST = 27 * 1024 * 1024
@@ -161,7 +161,7 @@ def complete(session: Session, *, actor: Actor, attachment_id: str) -> bool:
     return True
 
 
-def claim(session: Session, *, actor: Actor, thread: Thread, seq: int, named: Iterable[AttachmentName]) -> None:
+def claim(session: Session, *, actor: Actor, thread: ThreadRow, seq: int, named: Iterable[AttachmentName]) -> None:
     """A message names its files: they must be the sender's own complete uploads for this thread, unclaimed."""
     for name in named:
         upload = session.get(Attachment, name.id)

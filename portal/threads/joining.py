@@ -9,10 +9,10 @@ from portal.accounts import directory, relations
 from portal.accounts.roles import Kind
 from portal.e2ee.records import Role
 from portal.threads.access import was_member
-from portal.threads.tables import Thread
+from portal.threads.tables import Thread, ThreadRow
 
 
-def open_to(thread: Thread, kind: str) -> bool:
+def open_to(thread: Thread | ThreadRow, kind: str) -> bool:
     """Whether somebody who acts for its patient in this way may be let in without being asked for: all while nobody of
     the patient's side reads it, the patient in person always."""
     if kind == Kind.SELF:
@@ -20,7 +20,7 @@ def open_to(thread: Thread, kind: str) -> bool:
     return thread.waits_for_keys
 
 
-def joinable(session: Session, threads: Collection[Thread]) -> dict[str, tuple[tuple[str, str], ...]]:
+def joinable(session: Session, threads: Collection[Thread | ThreadRow]) -> dict[str, tuple[tuple[str, str], ...]]:
     """For each thread that somebody may be let into, who: accounts that have keys by now, each with the role it would
     have in an epoch. Who was a member before is left out. Two queries, none where every patient reads already."""
     lacking = [thread for thread in threads if open_to(thread, Kind.SELF) or thread.waits_for_keys]

@@ -10,10 +10,10 @@ from portal.accounts.tables import Account, Patient, Relation
 from portal.core import clock
 from portal.core.together import Writing
 from portal.notify.notices import Recipient
-from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
+from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread, ThreadRow
 
 
-def message_came(session: Session, later: Writing, *, thread: Thread, author: str, from_pharmacy: bool) -> None:
+def message_came(session: Session, later: Writing, *, thread: ThreadRow, author: str, from_pharmacy: bool) -> None:
     """Plan the one content-free mail for each person who should know, should the message stay unread.
 
     A message of the pharmacy concerns the people on the patient's side; a message of the patient those members of
@@ -90,7 +90,7 @@ def accounts_of(session: Session, patient_id: str) -> list[str]:
     )
 
 
-def staff_has_read(session: Session, *, thread: Thread, seq: int, author: str) -> bool:
+def staff_has_read(session: Session, *, thread: ThreadRow, seq: int, author: str) -> bool:
     """Whether a signed read receipt of staff other than the author covers the message `seq`."""
     query = select(
         exists().where(
@@ -105,7 +105,7 @@ def staff_has_read(session: Session, *, thread: Thread, seq: int, author: str) -
     return bool(session.execute(query).scalar())
 
 
-def leave(session: Session, *, thread: Thread, reader_id: str) -> None:
+def leave(session: Session, *, thread: ThreadRow, reader_id: str) -> None:
     """A reader is no member any more: the thread goes out of that inbox."""
     session.execute(
         delete(InboxRow).where(

@@ -7,14 +7,14 @@ from portal import audit
 from portal.accounts.actor import Actor
 from portal.audit import Action, Entity
 from portal.core.together import Writing
-from portal.threads.tables import Thread
+from portal.threads.tables import ThreadRow
 
 
 def note(
     session: Writing,
     *,
     actor: Actor,
-    thread: Thread,
+    thread: ThreadRow,
     action: Action,
     entity: Entity,
     detail: Mapping[str, Any] | None = None,

@@ -5,7 +5,7 @@ Message, audit row, outbox row and inbox rows are written together or not at all
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from portal.pharmacies import care, keys, profiles, standing, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.topics import Topic, split_team_id, team_of
 from portal.threads import access, attachments, notices, on_record, reading, rekey, tell
-from portal.threads.tables import AcceptedKey, Record, Thread
+from portal.threads.tables import AcceptedKey, Record, Thread, ThreadRow
 
 # One request carries at most an epoch, histories for those who join, and one message.
 MOST_RECORDS = 12
@@ -118,7 +118,7 @@ def start_thread(
     if not in_care:
         care.choose(session, actor=actor, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
     moment = clock.now()
-    thread = Thread(
+    thread = ThreadRow(
         id=birth.thread_id,
         pharmacy_id=birth.pharmacy_id,
         patient_id=birth.patient_id,
@@ -135,9 +135,8 @@ def start_thread(
         state=ThreadState.new(birth.thread_id).to_json(),
         waits_for_keys=False,
     )
-    session.add(thread)
     try:
-        session.flush()
+        session.execute(insert(_THREADS), asdict(thread))
     except IntegrityError as taken:
         raise Conflict("thread-exists") from taken
     on_record.note(
@@ -175,7 +174,7 @@ def append(
     return _append(session, actor, thread, sealed, key, digest, urgent, answers)
 
 
-def _asked_of(actor: Actor, thread_id: str, thread: Thread | None, key: str) -> dict[str, Any]:
+def _asked_of(actor: Actor, thread_id: str, thread: ThreadRow | None, key: str) -> dict[str, Any]:
     return {
         **access.asked_of(actor, thread),
         **rekey.asked_of(thread, thread.state["keys"].values() if thread is not None else ()),
@@ -189,7 +188,7 @@ def _asked_of(actor: Actor, thread_id: str, thread: Thread | None, key: str) -> 
 def _append(
     session: Session,
     actor: Actor,
-    thread: Thread,
+    thread: ThreadRow,
     sealed: Sequence[Mapping[str, Any]],
     key: str,
     digest: bytes,
@@ -197,8 +196,6 @@ def _append(
     answers: Answers | None = None,
 ) -> Posted:
     """The checks and the changes; `answers` are those to `_ASKED`, None for a thread that is being born."""
-    # Its row is written once, when all is known, and not by the ORM.
-    session.expunge(thread)
     later = Together(session)
     parsed = _parse(sealed)
     directory = ServerDirectory(session)
@@ -263,7 +260,7 @@ def _append(
     return Posted(thread.id, last.header.seq, moment, told)
 
 
-def _retract(session: Session, thread: Thread, header: RedactHeader) -> None:
+def _retract(session: Session, thread: ThreadRow, header: RedactHeader) -> None:
     """Take the text of a retracted message away, unless a member of staff had read it before.
 
     Then the ciphertext stays, and staff may open it as "retracted, read before by …"; patients never get it again.
@@ -299,7 +296,7 @@ def _parse(sealed: Sequence[Mapping[str, Any]]) -> list[AnyRecord]:
     return parsed
 
 
-def _check_sender(actor: Actor, thread: Thread, parsed: Iterable[AnyRecord], directory: ServerDirectory) -> None:
+def _check_sender(actor: Actor, thread: ThreadRow, parsed: Iterable[AnyRecord], directory: ServerDirectory) -> None:
     for record in parsed:
         header = record.header
         if header.thread != thread.id:
@@ -308,7 +305,7 @@ def _check_sender(actor: Actor, thread: Thread, parsed: Iterable[AnyRecord], dir
             raise Forbidden("device-needed")
 
 
-def _check_head(thread: Thread, first: AnyRecord) -> None:
+def _check_head(thread: ThreadRow, first: AnyRecord) -> None:
     if first.header.seq != thread.head_seq + 1 or (thread.head_seq > 0 and b64(first.header.prev) != thread.head):
         raise Conflict("moved-head", extra={"head": thread.head, "seq": thread.head_seq})
 
@@ -318,7 +315,7 @@ def _author(session: Session, thread_id: str, seq: int) -> str | None:
     return record.account_id if record is not None and record.kind == "msg" else None
 
 
-def _check_members(session: Session, thread: Thread, header: EpochHeader) -> None:
+def _check_members(session: Session, thread: ThreadRow, header: EpochHeader) -> None:
     """Members of an epoch are what policy allows: the pharmacy's own teams, the one that the topic names among them,
     and accounts that act for the patient. Those who were members and do not act any more are `rekey.complete`'s.
     """
@@ -342,7 +339,7 @@ def _check_members(session: Session, thread: Thread, header: EpochHeader) -> Non
             raise Unprocessable("membership-policy")
 
 
-def _new_epoch(session: Session, later: Writing, actor: Actor, thread: Thread, header: EpochHeader) -> None:
+def _new_epoch(session: Session, later: Writing, actor: Actor, thread: ThreadRow, header: EpochHeader) -> None:
     before = {member["id"] for member in thread.members}
     thread.members = [{"id": seat.id, "role": seat.role.value, "gen": seat.gen} for seat in header.members]
     thread.epoch = header.epoch
@@ -355,7 +352,7 @@ def _new_epoch(session: Session, later: Writing, actor: Actor, thread: Thread, h
         _keys_changed(later, actor, thread, changed)
 
 
-def _keys_changed(later: Writing, actor: Actor, thread: Thread, detail: Mapping[str, Any]) -> None:
+def _keys_changed(later: Writing, actor: Actor, thread: ThreadRow, detail: Mapping[str, Any]) -> None:
     # A new epoch of the same members and keys of earlier epochs handed over both change who can read.
     on_record.note(
         later,
@@ -370,7 +367,7 @@ def _keys_changed(later: Writing, actor: Actor, thread: Thread, detail: Mapping[
 def _store(
     later: Writing,
     actor: Actor,
-    thread: Thread,
+    thread: ThreadRow,
     record: AnyRecord,
     raw: Mapping[str, Any],
     moment: datetime,
@@ -398,7 +395,7 @@ def _store(
     )
 
 
-def _audit_append(later: Writing, actor: Actor, thread: Thread, parsed: Sequence[AnyRecord]) -> None:
+def _audit_append(later: Writing, actor: Actor, thread: ThreadRow, parsed: Sequence[AnyRecord]) -> None:
     last = parsed[-1]
     words = {"msg": Action.MESSAGE_SENT, "redact": Action.MESSAGE_RETRACTED}
     if last.kind in words:
@@ -412,7 +409,7 @@ def _audit_append(later: Writing, actor: Actor, thread: Thread, parsed: Sequence
 
 
 def _tell(
-    session: Session, later: Writing, actor: Actor, thread: Thread, last: AnyRecord, moment: datetime
+    session: Session, later: Writing, actor: Actor, thread: ThreadRow, last: AnyRecord, moment: datetime
 ) -> tell.Told:
     """Inbox rows for all readers, and the delayed notice for those who are to be told by mail."""
     from_pharmacy = actor.staff

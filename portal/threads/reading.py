@@ -17,7 +17,7 @@ from portal.threads import on_record
 from portal.threads.access import Access, open_thread
 from portal.threads.inbox import carries_keys, transported
 from portal.threads.joining import joinable
-from portal.threads.tables import ReadPosition, Receipt, Record, Thread
+from portal.threads.tables import ReadPosition, Receipt, Record, ThreadRow
 
 _POSITIONS = table_of(ReadPosition)
 _FIRST_POSITION = insert(_POSITIONS)
@@ -43,7 +43,7 @@ class Opened:
     was put out is none of them.
     """
 
-    thread: Thread
+    thread: ThreadRow
     voices: frozenset[str]
     patient_active: bool
     epochs: tuple[tuple[int, Mapping[str, Any]], ...]
@@ -138,7 +138,7 @@ def _record_reading(session: Session, actor: Actor, access: Access, action: Acti
     on_record.note(session, actor=actor, thread=thread, action=action, entity=Entity("Communication", entity))
 
 
-def wrote(session: Writing, *, account_id: str, thread: Thread) -> None:
+def wrote(session: Writing, *, account_id: str, thread: ThreadRow) -> None:
     """Whoever had read everything before the own newest message has read that too; nobody else has."""
     seq, count = thread.last_message_seq, thread.messages
     if count == 1:

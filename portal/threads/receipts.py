@@ -20,7 +20,7 @@ from portal.pharmacies.keys import ServerDirectory
 from portal.threads import on_record, tell
 from portal.threads.access import open_thread
 from portal.threads.inbox import transported
-from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, Thread
+from portal.threads.tables import InboxRow, ReadPosition, Receipt, Record, ThreadRow
 
 _RECEIPTS = table_of(Receipt)
 _POSITIONS = table_of(ReadPosition)
@@ -75,7 +75,7 @@ def post_receipt(session: Session, *, actor: Actor, thread_id: str, raw: Mapping
     return tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread_id)
 
 
-def _keep(session: Session, actor: Actor, thread: Thread, receipt: SignedReceipt, raw: Mapping[str, Any]) -> None:
+def _keep(session: Session, actor: Actor, thread: ThreadRow, receipt: SignedReceipt, raw: Mapping[str, Any]) -> None:
     kept = session.execute(
         _KEEP.of(session),
         {
@@ -95,7 +95,7 @@ def _keep(session: Session, actor: Actor, thread: Thread, receipt: SignedReceipt
         raise Conflict("receipt-older", extra={"seq": known.seq})
 
 
-def _place(session: Session, thread: Thread, seq: int) -> Place:
+def _place(session: Session, thread: ThreadRow, seq: int) -> Place:
     """What lay at the record `seq`: the hash of the chain after it, and the members of its epoch."""
     state = ThreadState.from_json(thread.state)
     if seq > thread.head_seq:
@@ -113,7 +113,7 @@ def _place(session: Session, thread: Thread, seq: int) -> Place:
     return Place(state, there.head, header.members if isinstance(header, EpochHeader) else ())
 
 
-def _move_position(session: Session, actor: Actor, thread: Thread, kind: str, seq: int) -> None:
+def _move_position(session: Session, actor: Actor, thread: ThreadRow, kind: str, seq: int) -> None:
     thread_id = thread.id
     session.execute(
         _BEGIN.of(session),

@@ -23,7 +23,7 @@ from portal.e2ee.records import Role
 from portal.e2ee.verify import ThreadState
 from portal.pharmacies.tables import TeamRecord
 from portal.pharmacies.topics import split_team_id
-from portal.threads.tables import Receipt, Thread
+from portal.threads.tables import Receipt, ThreadRow
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ QUESTIONS: Mapping[str, Select[Any]] = {
 _ALONE = Questions(**QUESTIONS)
 
 
-def demand(answers: Answers, *, actor: Actor, thread: Thread, state: ThreadState, has_epoch: bool) -> None:
+def demand(answers: Answers, *, actor: Actor, thread: ThreadRow, state: ThreadState, has_epoch: bool) -> None:
     """Raises Conflict `reset` or `rekey` when the current epoch may not be written under any more.
 
     `reset`: a member started again after the current epoch; who may vouch for people lifts it, by an epoch. `rekey`
@@ -103,7 +103,7 @@ def complete(
     session: Session,
     *,
     actor: Actor,
-    thread: Thread,
+    thread: ThreadRow,
     before: Sequence[Mapping[str, Any]],
     state: ThreadState,
     maker: str,
@@ -132,13 +132,13 @@ def complete(
     thread.members = [{**member, "ended": True} if member["id"] in found.gone else member for member in thread.members]
 
 
-def _may_vouch(actor: Actor, thread: Thread) -> bool:
+def _may_vouch(actor: Actor, thread: ThreadRow) -> bool:
     # Which of the teams the actor speaks for is checked with the record itself, against the generation it names.
     splits = [split_team_id(member["id"]) for member in thread.members if member["role"] == Role.TEAM.value]
     return policy.may_vouch(actor, team_kinds={split[1].value for split in splits if split is not None})
 
 
-def asked_of(thread: Thread | None, speakers: Iterable[str]) -> dict[str, Any]:
+def asked_of(thread: ThreadRow | None, speakers: Iterable[str]) -> dict[str, Any]:
     """The parameters of `QUESTIONS`. Devices are looked up of the members in person and of all who have spoken."""
     members = thread.members if thread is not None else []
     people = [member["id"] for member in members if member["role"] != "team"]
@@ -153,9 +153,9 @@ def asked_of(thread: Thread | None, speakers: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _found(answers: Answers, thread: Thread) -> _Found:
+def _found(answers: Answers, thread: ThreadRow) -> _Found:
     known = {member["id"]: member["gen"] for member in thread.members}
-    newest: dict[str, int] = dict(answers["teams"])
+    newest: dict[str, int] = {str(team): gen for team, gen in answers["teams"]}
     for id, gen, _ in answers["entries"]:
         newest[id] = max(gen, newest.get(id, 0))
     return _Found(

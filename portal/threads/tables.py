@@ -1,5 +1,6 @@
 """Threads: their signed records, who has them in the inbox, who read how far, and their attachments."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,27 @@ class Thread(Base):
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
     # Set while the patient has no keys yet: the team wrote, and waits for her to enrol.
     waits_for_keys: Mapped[bool] = mapped_column(default=False)
+
+
+@dataclass(slots=True)
+class ThreadRow:
+    """A thread as it was read: the columns of `Thread` in their order, without what an object of the ORM costs."""
+
+    id: str
+    pharmacy_id: str
+    patient_id: str
+    topic: str
+    created_by: str
+    created_at: datetime
+    urgent_at: datetime | None
+    head_seq: int
+    head: str
+    last_message_seq: int
+    messages: int
+    epoch: int
+    members: list[dict[str, Any]]
+    state: dict[str, Any]
+    waits_for_keys: bool
 
 
 class Record(Base):

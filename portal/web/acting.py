@@ -8,11 +8,14 @@ from typing import Any, cast
 from flask import g
 from sqlalchemy.orm import Session
 
-from portal.accounts.actor import Actor, load_actor
+from portal.accounts.actor import Actor, actor_of, load_actor
 from portal.accounts.roles import Role
 from portal.core.errors import Forbidden
 from portal.identity import flask_session
 from portal.web.wiring import client_address, request_id, services
+
+# The name of the question that is asked with each session.
+ACTOR = "actor"
 
 
 def current_actor(session: Session | None = None) -> Actor:
@@ -22,10 +25,13 @@ def current_actor(session: Session | None = None) -> Actor:
     """
     if "actor" not in g:
         login = flask_session.require_login()
-        with nullcontext(session) if session is not None else services().database.reading() as looking:
-            g.actor = load_actor(
-                looking, str(login.account_id), login=login, address=client_address(), request_id=request_id()
-            )
+        who: Any = {"login": login, "address": client_address(), "request_id": request_id()}
+        rows = flask_session.beside(ACTOR)
+        if rows is not None:
+            g.actor = actor_of(rows, **who)
+        else:
+            with nullcontext(session) if session is not None else services().database.reading() as looking:
+                g.actor = load_actor(looking, login.account_id, **who)
     return cast(Actor, g.actor)
 
 

@@ -9,9 +9,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.audit import Action, Entity, record_refusal
 from portal.core import texts
-from portal.core.errors import BadInput, Forbidden, NotFound, PortalError, TooLarge, TooMany, Unavailable
+from portal.core.errors import BadInput, Forbidden, NotFound, PortalError, TooLarge, Unavailable
 from portal.identity import flask_session
-from portal.web import limits
 from portal.web.json import problem
 from portal.web.pages import language
 from portal.web.public import closed
@@ -19,7 +18,7 @@ from portal.web.wiring import client_address, request_id, services
 
 log = logging.getLogger(__name__)
 
-_BY_STATUS: dict[int, type[PortalError]] = {403: Forbidden, 404: NotFound, 413: TooLarge, 429: TooMany}
+_BY_STATUS: dict[int, type[PortalError]] = {403: Forbidden, 404: NotFound, 413: TooLarge}
 
 
 def handle(app: Flask) -> None:
@@ -79,8 +78,6 @@ def _sentence(error: PortalError) -> str:
 
 def _from_http(error: HTTPException) -> Response:
     kind = _BY_STATUS.get(error.code or 500)
-    if kind is TooMany:
-        return answer(TooMany(retry_after=limits.seconds_left()))
     if kind is not None:
         return answer(kind())
     if error.code in (301, 302, 303, 307, 308) and error.response is not None:

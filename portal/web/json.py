@@ -11,12 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 
 from portal.core import strict_json
 from portal.core.errors import BadInput, PortalError, TooLarge
+from portal.identity.flask_session import asked
 
 Body = TypeVar("Body")
+Shape = Callable[[Any, str], Any]
 BODY_LIMIT = 256 * 1024
 RECORDS_LIMIT = 2 * 1024 * 1024
 DEPTH_LIMIT = 12
@@ -43,7 +45,8 @@ def takes(body_type: type[Body], *, limit: int = BODY_LIMIT) -> Callable[[Callab
 
 def body(body_type: type[Body], *, limit: int = BODY_LIMIT) -> Body:
     """The request's body as `body_type`. Raises BadInput (400) or TooLarge (413); the field is named in `extra`."""
-    if request.content_type != "application/json":
+    request = asked()
+    if request.environ.get("CONTENT_TYPE") != "application/json":
         raise BadInput("content-type")
     if (request.content_length or 0) > limit:
         raise TooLarge()
@@ -58,54 +61,70 @@ def body(body_type: type[Body], *, limit: int = BODY_LIMIT) -> Body:
         value = strict_json.loads(raw, max_depth=DEPTH_LIMIT)
     except ValueError as problem:
         raise BadInput("json") from problem
-    return typing.cast(Body, _shape(body_type, value, "body"))
-
-
-def _shape(wanted: Any, value: Any, place: str) -> Any:
-    origin = typing.get_origin(wanted)
-    if origin in (typing.Union, types.UnionType):
-        options = typing.get_args(wanted)
-        if value is None and type(None) in options:
-            return None
-        return _shape(next(option for option in options if option is not type(None)), value, place)
-    if dataclasses.is_dataclass(wanted):
-        return _shape_object(typing.cast(type, wanted), value, place)
-    if origin in (list, tuple):
-        if not isinstance(value, list):
-            raise _wrong(place)
-        inner = typing.get_args(wanted)[0]
-        items = [_shape(inner, item, f"{place}[{i}]") for i, item in enumerate(value)]
-        return tuple(items) if origin is tuple else items
-    if origin is dict or wanted is dict:
-        if not isinstance(value, dict):
-            raise _wrong(place)
-        return value
-    if wanted is Any:
-        return value
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise _wrong(place)
-    return value
+    return typing.cast(Body, _shape(typing.cast(Any, body_type))(value, "body"))
 
 
 @functools.cache
-def _members(wanted: type) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
-    return typing.get_type_hints(wanted), {member.name: member for member in dataclasses.fields(wanted)}
+def _shape(wanted: Any) -> Shape:
+    """What reads a value into this type; `place` is what it says is wrong."""
+    origin = typing.get_origin(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return _optional(wanted)
+    if dataclasses.is_dataclass(wanted):
+        return _object(typing.cast(type, wanted))
+    if origin in (list, tuple):
+        return _items(origin, _shape(typing.get_args(wanted)[0]))
+    if wanted is Any:
+        return lambda value, place: value
+    return _plain(dict if origin is dict else wanted)
 
 
-def _shape_object(wanted: type, value: Any, place: str) -> Any:
-    if not isinstance(value, dict):
-        raise _wrong(place)
-    hints, members = _members(wanted)
-    for name in value:
-        if name not in members:
-            raise _wrong(f"{place}.{name[:40]}", "unknown-field")
-    given: dict[str, Any] = {}
-    for name, member in members.items():
-        if name in value:
-            given[name] = _shape(hints[name], value[name], f"{place}.{name}")
-        elif member.default is dataclasses.MISSING and member.default_factory is dataclasses.MISSING:
-            raise _wrong(f"{place}.{name}", "missing-field")
-    return wanted(**given)
+def _plain(wanted: type) -> Shape:
+    def read(value: Any, place: str) -> Any:
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise _wrong(place)
+        return value
+
+    return read
+
+
+def _optional(wanted: Any) -> Shape:
+    options = typing.get_args(wanted)
+    inner = _shape(next(option for option in options if option is not type(None)))
+    nothing = type(None) in options
+    return lambda value, place: None if value is None and nothing else inner(value, place)
+
+
+def _items(kind: Callable[[list[Any]], Any], inner: Shape) -> Shape:
+    def read(value: Any, place: str) -> Any:
+        if not isinstance(value, list):
+            raise _wrong(place)
+        return kind([inner(item, f"{place}[{i}]") for i, item in enumerate(value)])
+
+    return read
+
+
+def _object(wanted: type) -> Shape:
+    hints = typing.get_type_hints(wanted)
+    readers = {member.name: _shape(hints[member.name]) for member in dataclasses.fields(wanted)}
+    needed = [
+        member.name
+        for member in dataclasses.fields(wanted)
+        if member.default is dataclasses.MISSING and member.default_factory is dataclasses.MISSING
+    ]
+
+    def read(value: Any, place: str) -> Any:
+        if not isinstance(value, dict):
+            raise _wrong(place)
+        for name in value:
+            if name not in readers:
+                raise _wrong(f"{place}.{name[:40]}", "unknown-field")
+        for name in needed:
+            if name not in value:
+                raise _wrong(f"{place}.{name}", "missing-field")
+        return wanted(**{name: readers[name](item, f"{place}.{name}") for name, item in value.items()})
+
+    return read
 
 
 def _wrong(place: str, code: str = "bad-field") -> BadInput:
@@ -137,7 +156,7 @@ def problem(error: PortalError, sentence: str) -> Response:
 
 def query_int(name: str, *, default: int | None = None, least: int = 0, most: int = 2**53 - 1) -> int | None:
     """A whole number of the query string. Raises BadInput for anything else."""
-    text = request.args.get(name)
+    text = asked().args.get(name)
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:

@@ -6,11 +6,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from portal.core import ids
 from portal.core.errors import BadInput, Forbidden
 from portal.core.settings import Settings
+from portal.identity.flask_session import asked
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Answered for machines on the same host under 127.0.0.1; people are sent to the real address (WebAuthn needs it).
@@ -30,6 +32,10 @@ _ON_EVERY_ANSWER = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "geolocation=(), microphone=(), camera=(), payment=(), usb=()"),
 )
+_POLICY_OF_DATA = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+_NOT_KEPT = ("Cache-Control", "no-store")
+# Where the id of a request lies in its WSGI environment.
+REQUEST_ID = "portal.request_id"
 _COMMON = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -61,42 +67,67 @@ def content_security_policy(settings: Settings, *, key_page: bool) -> str:
 
 
 def protect(app: Flask, settings: Settings) -> None:
-    """Put the headers on every answer and refuse foreign origins before any view runs."""
-    policies = {kind: content_security_policy(settings, key_page=kind) for kind in (False, True)}
+    """Refuse foreign origins before any view runs, and give key pages their policy; the rest is `OnEveryAnswer`'s."""
+    of_key_pages = content_security_policy(settings, key_page=True)
 
     @app.before_request
     def refuse_foreign_origin() -> None:
+        request = asked()
         if request.method in SAFE_METHODS or request.path in SERVER_TO_SERVER:
             return
-        origin = request.headers.get("Origin")
+        origin, site = request.environ.get("HTTP_ORIGIN"), request.environ.get("HTTP_SEC_FETCH_SITE")
         if request.path.startswith("/api/") and origin != settings.origin:
             raise Forbidden("origin")
         # Under Referrer-Policy: no-referrer browsers send a page's own forms with Origin: null (Fetch, "append a
         # request Origin header"); Sec-Fetch-Site, which no page can set, tells them from another site's.
-        own_form = origin == "null" and request.headers.get("Sec-Fetch-Site") == "same-origin"
+        own_form = origin == "null" and site == "same-origin"
         if origin is not None and origin != settings.origin and not own_form:
             raise Forbidden("origin")
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        if site not in (None, "same-origin", "none"):
             raise Forbidden("origin")
 
     @app.before_request
     def refuse_nul() -> None:
         # PostgreSQL takes no NUL in a text: what holds one can name nothing that exists.
+        request = asked()
         form = request.form.values() if request.mimetype in _FORMS else ()
         if any("\0" in text for text in (request.path, *request.args.values(), *form)):
             raise BadInput("bad-field")
 
     @app.after_request
-    def put_headers(answer: Response) -> Response:
-        key_page = getattr(answer, "key_page", False)
-        headers = answer.headers
-        headers.setdefault("Content-Security-Policy", policies[key_page])
-        headers.setdefault("Cache-Control", "no-store")
-        # No view sets one of these, so they need not be looked for first.
-        headers.extend(_ON_EVERY_ANSWER)
-        if request.path.startswith("/api/"):
-            headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
+    def put_policy_of_key_pages(answer: Response) -> Response:
+        if getattr(answer, "key_page", False):
+            answer.headers.setdefault("Content-Security-Policy", of_key_pages)
         return answer
+
+
+class OnEveryAnswer:
+    """The headers of every answer, whoever gave it: a view, Flask, or an error on the way. Outermost of all.
+
+    Here they are a list put to a list; Flask's headers look at all there are for each one more.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], settings: Settings) -> None:
+        self._application = application
+        self._policy = ("Content-Security-Policy", content_security_policy(settings, key_page=False))
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[REQUEST_ID] = request_id = ids.random_id()
+        api = environ.get("PATH_INFO", "").startswith("/api/")
+
+        def begin(status: str, headers: list[tuple[str, str]], *exception: Any) -> Any:
+            there = {name for name, _ in headers}
+            more = [*_ON_EVERY_ANSWER, ("X-Request-Id", request_id)]
+            if api:
+                headers = [header for header in headers if header[0] != "Content-Security-Policy"]
+                more.append(_POLICY_OF_DATA)
+            elif "Content-Security-Policy" not in there:
+                more.append(self._policy)
+            if "Cache-Control" not in there:
+                more.append(_NOT_KEPT)
+            return start_response(status, headers + more, *exception)
+
+        return self._application(environ, begin)
 
 
 class TrustedProxies:

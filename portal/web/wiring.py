@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from flask import current_app, g, request
+from flask import current_app, g
 
 from portal.care.readers import EhrReaders
 from portal.core.bus import Bus
 from portal.core.database import Database
 from portal.core.settings import Settings
+from portal.identity.flask_session import asked
 
 
 @dataclass
@@ -41,7 +42,7 @@ def readers_of(given: Services) -> EhrReaders:
 
 def client_address() -> str:
     """The address of the person's machine, already freed of what untrusted proxies claim (`web.proxies`)."""
-    return request.remote_addr or "unknown"
+    return asked().remote_addr or "unknown"
 
 
 def request_id() -> str:

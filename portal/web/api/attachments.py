@@ -9,7 +9,7 @@ from portal.core.errors import BadInput, TooLarge, Unprocessable
 from portal.threads import attachments
 from portal.web.acting import current_actor
 from portal.web.json import Nothing, query_int, takes
-from portal.web.limits import UPLOAD_PER_ACCOUNT, limiter
+from portal.web.limits import UPLOAD_PER_ACCOUNT, at_most
 from portal.web.wiring import services
 
 blueprint = Blueprint("attachments", __name__, url_prefix="/api/attachments")
@@ -29,7 +29,7 @@ class NewAttachment:
 
 
 @blueprint.post("")
-@limiter.limit(UPLOAD_PER_ACCOUNT)
+@at_most(UPLOAD_PER_ACCOUNT)
 @takes(NewAttachment)
 def begin(new: NewAttachment) -> tuple[Response, int]:
     """Announce an upload, or ask how far one got."""
@@ -49,7 +49,7 @@ def begin(new: NewAttachment) -> tuple[Response, int]:
 
 
 @blueprint.put("/<attachment_id>")
-@limiter.limit(UPLOAD_PER_ACCOUNT)
+@at_most(UPLOAD_PER_ACCOUNT)
 def put_part(attachment_id: str) -> Response:
     """Store the next part of at most 1 MiB."""
     if request.content_type != "application/octet-stream":

@@ -11,7 +11,7 @@ from portal.pharmacies.topics import Topic
 from portal.threads import answered, inbox, posting, reading, receipts
 from portal.web.acting import current_actor
 from portal.web.json import RECORDS_LIMIT, query_int, stamp, takes
-from portal.web.limits import SEND_PER_ACCOUNT, limiter
+from portal.web.limits import SEND_PER_ACCOUNT, at_most
 from portal.web.wiring import services
 
 blueprint = Blueprint("threads", __name__, url_prefix="/api/threads")
@@ -83,7 +83,7 @@ def changes() -> Response:
 
 
 @blueprint.post("")
-@limiter.limit(SEND_PER_ACCOUNT)
+@at_most(SEND_PER_ACCOUNT)
 @takes(NewThread, limit=RECORDS_LIMIT)
 def start(new: NewThread) -> tuple[Response, int]:
     """Begin a thread. The Idempotency-Key is the id of the message's body."""
@@ -118,7 +118,7 @@ def list_records(thread_id: str) -> Response:
 
 
 @blueprint.post("/<thread_id>/messages")
-@limiter.limit(SEND_PER_ACCOUNT)
+@at_most(SEND_PER_ACCOUNT)
 @takes(NewRecords, limit=RECORDS_LIMIT)
 def send(new: NewRecords, thread_id: str) -> tuple[Response, int]:
     """Append a message or a retraction, with a new epoch before it where one is due."""

@@ -29,7 +29,7 @@ from portal.web.auth.wiring import (
     login_flow,
     stranger,
 )
-from portal.web.limits import LOGIN_PER_ADDRESS, limiter
+from portal.web.limits import LOGIN_PER_ADDRESS, at_most
 from portal.web.wiring import client_address, request_id, services
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ PROBLEMS = {
 
 @blueprint.get("/login")
 @open_when_locked
-@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+@at_most(LOGIN_PER_ADDRESS, key=client_address)
 def start() -> ResponseReturnValue:
     """Send the browser to the provider. A locked session is unlocked, not quietly replaced."""
     current = flask_session.current_login()
@@ -64,7 +64,7 @@ def start() -> ResponseReturnValue:
 
 @blueprint.get("/unlock")
 @open_when_locked
-@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+@at_most(LOGIN_PER_ADDRESS, key=client_address)
 def unlock() -> ResponseReturnValue:
     """A fresh login as the same account; without a session it is a login like any other."""
     current = flask_session.current_login()
@@ -72,7 +72,7 @@ def unlock() -> ResponseReturnValue:
 
 
 @blueprint.get("/step-up")
-@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+@at_most(LOGIN_PER_ADDRESS, key=client_address)
 def step_up() -> ResponseReturnValue:
     """A fresh login before something that must not be done from a chair left warm."""
     return _begin(Purpose.STEP_UP, flask_session.require_login())
@@ -96,7 +96,7 @@ def signed_in_again() -> str:
 
 @blueprint.get("/login/callback")
 @open_when_locked
-@limiter.limit(LOGIN_PER_ADDRESS, key_func=client_address)
+@at_most(LOGIN_PER_ADDRESS, key=client_address)
 def callback() -> ResponseReturnValue:
     """The browser comes back from the provider."""
     browser = request.cookies.get(cookie_name(BROWSER_COOKIE, services().settings))

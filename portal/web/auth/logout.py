@@ -17,7 +17,7 @@ from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy
 from portal.web import pages
 from portal.web.auth.wiring import SIGNED_OUT_COOKIE, id_token_box, login_flow, stranger
-from portal.web.limits import limiter
+from portal.web.limits import at_most
 from portal.web.wiring import client_address, services
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def logged_out() -> ResponseReturnValue:
 
 @blueprint.get("/logged-out/provider")
 @open_when_locked
-@limiter.limit(LOGOUTS_PER_ADDRESS, key_func=client_address)
+@at_most(LOGOUTS_PER_ADDRESS, key=client_address)
 def leave_provider() -> ResponseReturnValue:
     """On to the provider, which ends its session and sends the browser back (RP-initiated logout)."""
     leaving = request.cookies.get(_name(LEAVING_COOKIE), "")
@@ -74,7 +74,7 @@ def leave_provider() -> ResponseReturnValue:
 
 @blueprint.post("/login/backchannel")
 @open_when_locked
-@limiter.limit(LOGOUTS_PER_ADDRESS, key_func=client_address)
+@at_most(LOGOUTS_PER_ADDRESS, key=client_address)
 def backchannel() -> ResponseReturnValue:
     """The provider ended sessions (OpenID Connect Back-Channel Logout 1.0). 200 also when there was nothing to end."""
     tokens = request.form.getlist("logout_token")

@@ -6,7 +6,7 @@ The stream is no activity of a person: it neither delays the lock nor the end of
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -23,7 +23,8 @@ from portal.web.events.watch import Watch
 from portal.web.wiring import Services, services
 
 blueprint = Blueprint("events", __name__)
-PING_SECONDS = 20.0
+# Below what the proxy in front waits for (deploy/nginx), and seldom: two thousand streams are woken for it.
+PING_SECONDS = 30.0
 # A stream ends by itself and the browser comes back: nothing stays open for ever on an old worker.
 LONGEST_SECONDS = 30 * 60.0
 CATCH_UP = 200
@@ -82,6 +83,19 @@ def events() -> Response:
         answer.headers["X-Accel-Buffering"] = "no"
         # All of it is the open answer's from here on.
         answer.call_on_close(taken.pop_all().close)
+    return answer
+
+
+def letting_go(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The application, which forgets each request once its answer has begun: a stream lies open for half an hour."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        begun = application(environ, start_response)
+        # What the server itself looks for afterwards stays.
+        for name in environ.keys() - {"wsgi.file_wrapper"}:
+            del environ[name]
+        return begun
+
     return answer
 
 

@@ -11,7 +11,7 @@ from portal.core import clock
 from portal.core.errors import Conflict, PortalError, TooMany, Unavailable, Unprocessable
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
-from portal.web.limits import REDEEM_PER_ACCOUNT, limiter
+from portal.web.limits import REDEEM_PER_ACCOUNT, at_most
 from portal.web.public.frame import PHARMACY_COOKIE
 from portal.web.wiring import ehr_readers, services
 
@@ -27,7 +27,7 @@ def ask() -> str:
 
 
 @blueprint.post("/invitation")
-@limiter.limit(REDEEM_PER_ACCOUNT)
+@at_most(REDEEM_PER_ACCOUNT)
 @roles_only(Role.PATIENT)
 def redeem() -> ResponseReturnValue:
     """Take the code; whatever does not fit comes back with the page and a word on what to do."""

@@ -113,6 +113,15 @@ def test_json_routes_ask_for_the_exact_origin_even_with_a_token(scene: Scene) ->
     assert (answer.status_code, answer.get_json()["code"]) == (403, "origin")
 
 
+def test_a_token_that_was_good_for_dave_stays_worth_nothing_for_alice(scene: Scene) -> None:
+    alice, dave = scene.browser("alice"), scene.browser("dave")
+    act = {"json": {}, "headers": {"Origin": ORIGIN, "X-CSRF-Token": dave.csrf}}
+    for _ in range(2):
+        assert dave.client.post("/api/session/activity", **act).status_code == 200
+        answer = alice.client.post("/api/session/activity", **act)
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "csrf")
+
+
 # What reading may change, beside the record of the reading: a login that begins, and that a person was active.
 READING = {"audit_event", "login_session", "login_attempt"}
 

@@ -5,13 +5,14 @@ import json
 import logging
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ehr_fakes import FakeEhr, context_of
-from flask import Flask
-from sqlalchemy import Engine, text
+from flask import Flask, request
+from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import OperationalError
 from world_keys import Keys
 from world_routes import MATRIX, UNKNOWN, Scene, ask, path_of, routes_of, scene_of, statements
@@ -19,7 +20,8 @@ from world_threads import Threads
 from world_web import ORIGIN, Browser, portal_app
 
 import portal
-from portal.core import logs, texts
+from portal.accounts.tables import Account
+from portal.core import clock, logs, texts
 from portal.core.database import Database
 from portal.core.settings import Settings
 from portal.web import limits
@@ -56,11 +58,8 @@ def test_methods_that_a_route_does_not_list_are_405(scene: Scene) -> None:
 @pytest.fixture
 def tight(monkeypatch: pytest.MonkeyPatch, settings: Settings, database: Database) -> Scene:
     """The portal with twenty requests a minute for each account or address."""
-    app = portal_app(settings, database)
-    world = scene_of(app, database)
-    for group in limits.limiter.limit_manager._default_limits:
-        monkeypatch.setattr(group, "limit_provider", "20 per minute")
-    return world
+    monkeypatch.setattr(limits, "PER_ACCOUNT", "20 per minute")
+    return scene_of(portal_app(settings, database), database)
 
 
 def test_thirty_people_behind_one_address_do_not_use_up_each_others_requests(tight: Scene) -> None:
@@ -85,6 +84,33 @@ def test_a_page_over_the_limit_says_when_to_come_back(tight: Scene) -> None:
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0
     assert "Too many tries" in answer.get_data(as_text=True)
+
+
+def test_a_route_with_a_limit_of_its_own_is_counted_by_that(tight: Scene) -> None:
+    alice = tight.browser("alice")
+    headers = {"Origin": ORIGIN, "X-CSRF-Token": alice.csrf}
+    answers = [alice.client.post("/api/attachments", json={}, headers=headers) for _ in range(25)]
+    assert {answer.status_code for answer in answers} == {400}
+
+
+# Who asks is looked up at a request's beginning.
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_request_that_took_its_time_asks_again_who_is_asking(scene: Scene, seconds: int) -> None:
+    alice = scene.browser("alice")
+
+    def meanwhile() -> None:
+        if request.path == "/api/threads":
+            with scene.world.database.transaction() as session:
+                session.execute(
+                    update(Account).where(Account.id == scene.world.accounts["alice"]).values(disabled_at=clock.now())
+                )
+            clock.shift(timedelta(seconds=seconds))
+
+    scene.app.before_request_funcs[None].append(meanwhile)
+    assert alice.get("/api/threads").status_code == (401 if seconds else 200)
+    assert alice.get("/api/threads").status_code == 401
 
 
 # The description.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -310,6 +311,15 @@ def test_streams_are_capped_and_a_closed_one_makes_room(
 )
 def test_a_cursor_that_is_none_is_refused(app: Flask, world: World, cursor: str) -> None:
     assert Browser(app, world, "alice").get("/events", since=cursor).status_code == 400
+
+
+def test_an_open_answer_keeps_nothing_of_its_request() -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[str]:
+        return [environ["PATH_INFO"]]
+
+    environ = {"PATH_INFO": "/events", "HTTP_COOKIE": "secret", "wsgi.file_wrapper": object}
+    assert streams.letting_go(application)(environ, None) == ["/events"]
+    assert environ == {"wsgi.file_wrapper": object}
 
 
 def test_a_stream_that_is_told_nothing_new_pings_all_the_same(
