@@ -10,9 +10,7 @@ with sync_playwright() as p: sys.exit(not pathlib.Path(p.chromium.executable_pat
 
 echo "A Chromium is needed for the browser tests; installing one …"
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q && apt-get install -y -q --no-install-recommends chromium-headless-shell && exit 0
-    apt-get install -y -q --no-install-recommends chromium && exit 0
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium && exit 0
 elif .venv/bin/playwright install chromium; then
     exit 0
 fi
