@@ -557,7 +557,8 @@ function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged
   if (last === undefined || last === epochs[0] || Date.now() - last.ts > RECENT_MS) return {};
   const before = epochs[epochs.indexOf(last) - 1]!;
   const fresh = last.members.filter((one) => !before.members.some((other) => other.id === one.id));
-  return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: list(fresh.map((one) => (one.id === desk.me ? t("views.readers.you") : memberName(desk, one.id)))) }) };
+  const names = fresh.map((one) => (one.id === desk.me ? t("views.readers.you") : memberName(desk, one.id)));
+  return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: list(names) }) };
 }
 
 function useViews(
