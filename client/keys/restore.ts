@@ -2,13 +2,12 @@
 // a certificate for this browser. Or, when everything is lost, a new beginning.
 
 import { makeCertificate } from "../crypto/certificates.ts";
-import { makeNextEntry } from "../crypto/directory.ts";
+import { type UserChain, makeNextEntry } from "../crypto/directory.ts";
 import { type Bytes, unb64 } from "../crypto/encoding.ts";
-import { generateIdentity } from "../crypto/hybrid.ts";
+import { type IdentitySeeds, generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk, type UrkWrap } from "../crypto/recovery.ts";
 import { isCode, post } from "../live/api.ts";
-import { takeOver } from "./ahead.ts";
 import { bind, deviceName } from "./binding.ts";
 import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
 import { finishPending, settle } from "./pending.ts";
@@ -39,9 +38,10 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
   const own = await ownKeysWithVault();
   if ((await finishPending(store, account.id, person.session, own)) !== undefined) return;
   const chain = await ownChain(account.id, own, store);
-  if (chain.newest.ahead) return takeOver(person, own, chain, root);
   const vault = own.vault.vault;
   const [identity, seed] = [await identityIn(vault, root, chain), await newestSeedIn(vault, root, chain)];
+  // What a colleague made ahead is replaced before anything else is done with it.
+  if (chain.newest.ahead) return makeAnew(person, own, chain, { identity, seed });
   const kept = await keptDevice(store);
   const state = own.devices.find((one) => one.id === kept?.id)?.state;
   if (kept !== undefined && state === "active") {
@@ -74,21 +74,27 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
  * confirmed who it is; new ones can be written at once. Asks for a fresh login (ApiError `step-up`).
  */
 export function startAgain(person: SignedIn): Promise<void> {
-  return exclusively(person.account.id, () => makeAnew(person));
+  return exclusively(person.account.id, async () => {
+    const own = await ownKeysWithVault();
+    return makeAnew(person, own, await ownChain(person.account.id, own, person.store), undefined);
+  });
 }
 
-async function makeAnew({ account, store }: SignedIn): Promise<void> {
-  const own = await ownKeysWithVault();
-  const chain = await ownChain(account.id, own, store);
+/** New keys and a new device after a chain: a `reset`, or taking over from `before`, which then vouches and is led back to. */
+async function makeAnew(
+  { account, store }: SignedIn, own: Awaited<ReturnType<typeof ownKeysWithVault>>, chain: UserChain,
+  before: { readonly identity: IdentitySeeds; readonly seed: Bytes } | undefined,
+): Promise<void> {
   const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
-  const gen = chain.newest.gen + 1;
-  const entry = await makeNextEntry({ id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, undefined, undefined);
+  const [n, gen, rev] = [chain.newest.n + 1, chain.newest.gen + 1, own.vault.rev + 1];
+  const entry = await makeNextEntry(
+    { id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, before?.identity,
+    before === undefined ? undefined : { before: before.seed, now: seed },
+  );
   const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
-  const rev = own.vault.rev + 1;
-  const vault = await makeVault(account.id, root, { rev, n: chain.newest.n + 1, gen }, identity, seed);
+  const vault = await makeVault(account.id, root, { rev, n, gen }, identity, seed);
   await forgetKeys(store);
   const pending = await keepPending(store, { device, gen, keepRoot: true, certificate, entry: entryHash(entry.h) }, { root, seed });
   await post("/api/keys/entries", { entry, vault, rev });
-  const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName() });
-  await settle(store, account.id, pending, given);
+  await settle(store, account.id, pending, await post<Given>("/api/keys/devices", { certificate, name: deviceName() }));
 }

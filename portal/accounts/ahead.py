@@ -12,13 +12,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import directory, policy, recovery, vault
+from portal.accounts import directory, recovery, vault
 from portal.accounts.actor import Actor
 from portal.accounts.on_record import note_keys
 from portal.accounts.tables import Account, AheadKeys
 from portal.audit import Action, Entity
 from portal.core import clock
-from portal.core.errors import Forbidden
 
 LIVES = timedelta(days=14)
 
@@ -31,11 +30,16 @@ class Ahead:
     name: str
     ends_at: datetime
 
+    def over(self, members: Collection[str]) -> bool:
+        """Whether a team of these members calls them back: their time has passed, or who made them has gone."""
+        return self.ends_at <= clock.now() or self.made_by not in members
+
 
 def make(
     session: Session,
     *,
     actor: Actor,
+    pharmacy_id: str,
     account_id: str,
     entry: dict[str, Any],
     sealed: dict[str, Any],
@@ -46,11 +50,7 @@ def make(
     Asks for a fresh login, a certified device and a recovery way of the actor. That actor and newcomer belong to one
     team is the caller's business. Raises StepUpNeeded, Forbidden, Conflict `already-enrolled`, BadInput, Unprocessable.
     """
-    policy.needs_step_up(actor)
-    if actor.device_id is None or actor.pharmacy_id is None:
-        raise Forbidden("device-needed")
-    if not recovery.has_way(session, actor.account_id):
-        raise Forbidden("recovery-first")
+    recovery.needs_own_keys(session, actor=actor)
     directory.add_ahead(session, account_id=account_id, entry=entry)
     vault.put(session, actor=actor, rev=1, vault=sealed, owner=account_id)
     recovery.keep_code_ahead(session, account_id=account_id, wrap=wrap)
@@ -58,7 +58,7 @@ def make(
     session.add(
         AheadKeys(
             account_id=account_id,
-            pharmacy_id=actor.pharmacy_id,
+            pharmacy_id=pharmacy_id,
             made_by=actor.account_id,
             made_at=clock.now(),
             ends_at=until,

@@ -47,6 +47,18 @@ def has_way(session: Session, account_id: str) -> bool:
     return bool(ways(session, account_id))
 
 
+def needs_own_keys(session: Session, *, actor: Actor) -> None:
+    """What every act asks for that decides who gets a team's key: it is somebody whose own keys are not easily lost.
+
+    Raises StepUpNeeded without a fresh login, Forbidden `device-needed` or `recovery-first`.
+    """
+    policy.needs_step_up(actor)
+    if actor.device_id is None:
+        raise Forbidden("device-needed")
+    if not has_way(session, actor.account_id):
+        raise Forbidden("recovery-first")
+
+
 def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, Any]) -> None:
     """Set or replace a recovery way. The first one asks for nothing, a change for a fresh login (step-up).
 

@@ -125,16 +125,16 @@ def close_past(database: Database, bus: Bus, *, limit: int = 50) -> int:
         with database.transaction() as session:
             concerned = _close_past(session, bus, account_id)
         # Open browsers of who is left make the next generation of the team's key.
-        for team, account in concerned:
-            bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
+        for team, members in concerned.items():
+            teams.tell(bus, team, members)
     return len(due)
 
 
-def _close_past(session: Session, bus: Bus, account_id: str) -> list[tuple[str, str]]:
+def _close_past(session: Session, bus: Bus, account_id: str) -> dict[str, frozenset[str]]:
     account = _account(session, account_id)
     # The day may have been moved since it was looked at.
     if account.disabled_at is not None or account.ends_at is None or account.ends_at > clock.now():
-        return []
+        return {}
     account.disabled_at, account.closed_by = clock.now(), ClosedBy.LAST_DAY.value
     session.flush()
     ended = _end(session, bus, account, EndedBy.LAST_DAY, MACHINE)
@@ -148,7 +148,7 @@ def _close_past(session: Session, bus: Bus, account_id: str) -> list[tuple[str, 
         purpose=Purpose.HOPERAT,
         detail={"teams": list(ended.teams)},
     )
-    return [(team, member) for team in ended.teams for member in teams.members(session, team)]
+    return {team: teams.members(session, team) for team in ended.teams}
 
 
 def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = OPERATOR) -> str:

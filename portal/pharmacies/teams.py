@@ -25,6 +25,7 @@ from portal.accounts.roles import Role, role_in_records
 from portal.accounts.tables import Account, DirectoryEntry
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
+from portal.core.bus import Bus
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.core.lives import Life, Step
 from portal.core.together import among
@@ -142,6 +143,12 @@ class Appended:
     sole_member: bool
 
 
+def tell(bus: Bus, team: str, accounts: Iterable[str]) -> None:
+    """Open browsers of the people concerned load the team again: somebody asks or goes, or there is a new key."""
+    for account in accounts:
+        bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
+
+
 def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping[str, Any]) -> Appended:
     """Store the next generation of a team, signed by the actor: founding, joining, leaving, a new key.
 
@@ -151,11 +158,7 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
     """
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
-    policy.needs_step_up(actor)
-    if actor.device_id is None:
-        raise Forbidden("device-needed")
-    if not recovery.has_way(session, actor.account_id):
-        raise Forbidden("recovery-first")
+    recovery.needs_own_keys(session, actor=actor)
     raw = {**record_, "by": actor.account_id}
     with answering_refusals():
         wanted = read_team(raw)
@@ -226,7 +229,15 @@ def let_in_ahead(
     _may_act(actor, pharmacy_id, kind)
     _member_only(session, actor, team)
     _check_fits(session, account_id, pharmacy_id, kind)
-    until = ahead.make(session, actor=actor, account_id=account_id, entry=entry, sealed=sealed, wrap=wrap)
+    until = ahead.make(
+        session,
+        actor=actor,
+        pharmacy_id=pharmacy_id,
+        account_id=account_id,
+        entry=entry,
+        sealed=sealed,
+        wrap=wrap,
+    )
     if seats_of(session, account_id).get(team) is not State.APPROVED:
         _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
         _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
@@ -308,12 +319,14 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
     ).all()
     keyed = directory.have_keys(session, {row[0].account_id for row in rows})
     untouched = ahead.waiting(session, {row[0].account_id for row in rows})
-    sitting = {(row[0].kind, row[0].account_id) for row in rows if row[0].state == State.MEMBER}
+    sitting: dict[str, set[str]] = {kind.value: set() for kind in TeamKind}
+    for seat, *_ in rows:
+        if seat.state == State.MEMBER:
+            sitting[seat.kind].add(seat.account_id)
     seats: dict[str, list[Seat]] = {kind.value: [] for kind in TeamKind}
     for seat, name, role, disabled_at in rows:
         made = untouched.get(seat.account_id)
-        # Until the newcomer comes, whoever made the keys can open them: they go when that colleague goes.
-        stale = made is not None and (made.ends_at <= clock.now() or (seat.kind, made.made_by) not in sitting)
+        stale = made is not None and made.over(sitting[seat.kind])
         seats[seat.kind].append(
             Seat(
                 account=seat.account_id,
@@ -328,6 +341,7 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
             )
         )
     keyless = _without_keys(session, pharmacy_id)
+    standing = {kind: {seat.account for seat in own} for kind, own in seats.items()}
     return [
         Team(
             id=team_id(pharmacy_id, kind),
@@ -337,9 +351,7 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
             seats=tuple(seats[kind.value]),
             sole_member=sum(seat.state is State.MEMBER and seat.ahead is None for seat in seats[kind.value]) == 1,
             expected=tuple(
-                one
-                for one in keyless
-                if Role(one.role) in ROLES[kind] and one.account not in {seat.account for seat in seats[kind.value]}
+                one for one in keyless if Role(one.role) in ROLES[kind] and one.account not in standing[kind.value]
             ),
         )
         for kind in TeamKind
@@ -540,7 +552,7 @@ def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind
         if account.disabled_at is not None or id in gone:
             raise Unprocessable("member-leaves", extra={"account": id})
         made = untouched.get(id)
-        if made is not None and (made.ends_at <= clock.now() or made.made_by not in listed):
+        if made is not None and made.over(listed):
             raise Unprocessable("ahead-over", extra={"account": id})
         if id not in keyed:
             raise Unprocessable("member-without-keys", extra={"account": id})

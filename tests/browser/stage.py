@@ -188,6 +188,18 @@ def on_stage(demo: Demo, browser: Browser, complaints: Complaints) -> Iterator[S
         stage.close()
 
 
+@contextmanager
+def founded_stage(demo: Demo, browser: Browser, *allowed: str) -> Iterator[Stage]:
+    """A stage on which Bob has founded the pharmacists; nobody may complain but of what a pattern of `allowed` fits."""
+    heard = Complaints()
+    for pattern in allowed:
+        heard.allow(pattern)
+    with on_stage(demo, browser, heard) as stage:
+        stage.founded()
+        yield stage
+    assert heard.unexpected() == []
+
+
 def shown(page: Page, path: str) -> Page:
     """The page at a path."""
     page.goto(path)

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from checks import NARROW, axe
-from complaints import Complaints
 from demo_world import Demo
 from playwright.sync_api import Browser, Locator, Page, Route, expect
-from stage import Stage, on_stage
+from stage import Stage, founded_stage
 from talking import THREAD, ask, hears, said, say, send_when_up, sent
 
 pytestmark = pytest.mark.browser
@@ -19,13 +18,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     """A portal and its people. Bob has founded the pharmacists."""
-    heard = Complaints()
-    heard.allow(r"status of (401|403|404|409|429|503)")
-    heard.allow("net::ERR_FAILED")
-    with on_stage(demo, browser, heard) as made:
-        made.founded()
+    with founded_stage(demo, browser, r"status of (401|403|404|409|429|503)", "net::ERR_FAILED") as made:
         yield made
-    assert heard.unexpected() == []
 
 
 def row(page: Page, words: str) -> Locator:

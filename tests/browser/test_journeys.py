@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from checks import NARROW, axe
-from complaints import Complaints
 from demo_world import Demo, confirm_with, team
 from playwright.sync_api import Browser, Locator, Page, expect
-from stage import Stage, on_stage
+from stage import Stage, founded_stage
 from talking import THREAD, ask, hears, said, say, sent
 
 pytestmark = pytest.mark.browser
@@ -21,12 +20,8 @@ MOST_TAPS = 15
 @pytest.fixture(scope="module")
 def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     """A portal and its people. Bob has founded the pharmacists."""
-    heard = Complaints()
-    heard.allow(r"status of (401|403|404|409)")
-    with on_stage(demo, browser, heard) as made:
-        made.founded()
+    with founded_stage(demo, browser, r"status of (401|403|404|409)") as made:
         yield made
-    assert heard.unexpected() == []
 
 
 class Hand:

@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from complaints import Complaints
 from demo_world import Demo, give_password
 from playwright.sync_api import Browser, expect
 from running import SOON
-from stage import Stage, on_stage
+from stage import Stage, founded_stage
 from talking import THREAD, ask, hears, say, sent
 
 pytestmark = pytest.mark.browser
@@ -18,12 +17,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
     """A portal and its people, whose clock is moved. Bob has founded the pharmacists."""
-    heard = Complaints()
-    heard.allow(r"status of (401|403|404|409)")
-    with on_stage(demo, browser, heard) as made:
-        made.founded()
+    with founded_stage(demo, browser, r"status of (401|403|404|409)") as made:
         yield made
-    assert heard.unexpected() == []
 
 
 def clock(stage: Stage, act: str) -> None:

@@ -31,31 +31,42 @@ export function QrCode({ text, label }: { readonly text: string; readonly label:
   );
 }
 
-/** The sheet to print: whose code, since when, the code twice, and what to do with it. */
-export function RecoverySheet({ name, code, madeOn, signInAt }: {
-  readonly name: string;
-  readonly code: string;
-  /** YYYY-MM-DD. */
-  readonly madeOn: string;
+/** A sheet to print: what it is, whose, the code twice, and what to do with it. */
+function CodeSheet({ title, about, body, code, how, signInAt }: {
+  readonly title: string; readonly about: string; readonly body: string; readonly code: string; readonly how: string;
   /** The address of the portal, for the person who finds this sheet in a drawer. */
   readonly signInAt: string;
 }) {
   return (
-    <section class="card recovery-sheet stack" aria-label={t("views.recovery.sheet")}>
-      <h2>{t("views.recovery.sheet")}</h2>
-      <p>{t("views.recovery.for", { name })} · {t("views.recovery.made", { date: day(madeOn) })}</p>
-      <p>{t("views.recovery.sheet-body")}</p>
+    <section class="card recovery-sheet stack" aria-label={title}>
+      <h2>{title}</h2>
+      <p>{about}</p>
+      <p>{body}</p>
       <div class="recovery-sheet__code">
         <CodeGroups code={code} />
         <QrCode text={code} label={t("views.recovery.qr")} />
       </div>
-      <p>{t("views.recovery.how")}</p>
+      <p>{how}</p>
       <p class="figures">{signInAt}</p>
     </section>
   );
 }
 
-/** The sheet that a member of a team gives to a colleague who has not signed in yet: whose, which team, the code, until when. */
+/** The sheet of a recovery code: whose, since when. */
+export function RecoverySheet({ name, code, madeOn, signInAt }: {
+  readonly name: string;
+  readonly code: string;
+  /** YYYY-MM-DD. */
+  readonly madeOn: string;
+  readonly signInAt: string;
+}) {
+  return (
+    <CodeSheet title={t("views.recovery.sheet")} body={t("views.recovery.sheet-body")} code={code} how={t("views.recovery.how")} signInAt={signInAt}
+      about={`${t("views.recovery.for", { name })} · ${t("views.recovery.made", { date: day(madeOn) })}`} />
+  );
+}
+
+/** The sheet that a member of a team gives to a colleague who has not signed in yet: whose, which team, until when. */
 export function AheadSheet({ name, team, code, until, signInAt }: {
   readonly name: string;
   readonly team: string;
@@ -64,17 +75,8 @@ export function AheadSheet({ name, team, code, until, signInAt }: {
   readonly signInAt: string;
 }) {
   return (
-    <section class="card recovery-sheet stack" aria-label={t("views.ahead.sheet")}>
-      <h2>{t("views.ahead.sheet")}</h2>
-      <p>{t("views.recovery.for", { name })} · {team} · {t("views.ahead.until", { time: moment(until) })}</p>
-      <p>{t("views.ahead.body")}</p>
-      <div class="recovery-sheet__code">
-        <CodeGroups code={code} />
-        <QrCode text={code} label={t("views.recovery.qr")} />
-      </div>
-      <p>{t("views.ahead.how")}</p>
-      <p class="figures">{signInAt}</p>
-    </section>
+    <CodeSheet title={t("views.ahead.sheet")} body={t("views.ahead.body")} code={code} how={t("views.ahead.how")} signInAt={signInAt}
+      about={`${t("views.recovery.for", { name })} · ${team} · ${t("views.ahead.until", { time: moment(until) })}`} />
   );
 }
 

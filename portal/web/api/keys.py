@@ -14,7 +14,7 @@ from portal.e2ee.recovery import Method
 from portal.identity import flask_session
 from portal.pharmacies import teams
 from portal.web.acting import current_actor
-from portal.web.api.teams import ahead_json, tell_team
+from portal.web.api.teams import ahead_json
 from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import services
 
@@ -169,7 +169,7 @@ def add_entry(new: NextEntry) -> tuple[Response, int]:
         entry = directory.add_next(session, actor=actor, entry=new.entry, sealed=new.vault, rev=new.rev)
         left = teams.started_again(session, actor=actor) if entry.reset else {}
     for team, members in left.items():
-        tell_team(team, {*members, actor.account_id})
+        teams.tell(services().bus, team, {*members, actor.account_id})
     _tell("reset" if entry.reset else "entry")
     return jsonify(n=entry.n, gen=entry.gen), 201
 

@@ -1,6 +1,5 @@
 """Teams over JSON: who sits where, and the signed records that change it."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,7 +58,7 @@ def append(new: Generation, team: str) -> tuple[Response, int]:
     record = {"h": new.h, "w": new.w, "prev": new.prev, "sig": new.sig}
     with services().database.transaction() as session:
         appended = teams.append_record(session, actor=current_actor(), team=team, record_=record)
-    tell_team(team, {*appended.members, *appended.left})
+    teams.tell(services().bus, team, {*appended.members, *appended.left})
     return jsonify(asdict(appended)), 201
 
 
@@ -70,7 +69,7 @@ def ask(_: Nothing, team: str) -> Response:
     with services().database.transaction() as session:
         state = teams.ask(session, actor=current_actor(), team=team)
         members = teams.members(session, team)
-    tell_team(team, members)
+    teams.tell(services().bus, team, members)
     return _state(state)
 
 
@@ -83,7 +82,7 @@ def leave(_: Nothing, team: str) -> Response:
         state = teams.leave(session, actor=actor, team=team)
         members = teams.members(session, team)
     # The own browsers too: their streams still hear of the team.
-    tell_team(team, {*members, actor.account_id})
+    teams.tell(services().bus, team, {*members, actor.account_id})
     return _state(state)
 
 
@@ -111,7 +110,7 @@ def let_in_ahead(new: KeysAhead, team: str) -> tuple[Response, int]:
             wrap=new.wrap,
         )
         members = teams.members(session, team)
-    tell_team(team, members)
+    teams.tell(services().bus, team, members)
     return jsonify(until=stamp(until)), 201
 
 
@@ -121,12 +120,6 @@ def decline(somebody: Somebody, team: str) -> Response:
     """Refuse somebody's ask, or take the own one back."""
     with services().database.transaction() as session:
         return _state(teams.decline(session, actor=current_actor(), team=team, account_id=somebody.account))
-
-
-def tell_team(team: str, accounts: Iterable[str]) -> None:
-    """Open browsers of the people concerned load the team again: somebody asks or goes, or there is a new key."""
-    for account in accounts:
-        services().bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
 
 
 def _state(state: State) -> Response:

@@ -16,7 +16,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import STAFF, Role
 from portal.core import texts
 from portal.core.errors import BadInput, Conflict, Forbidden, PortalError, StepUpNeeded, TooMany
-from portal.pharmacies import colleagues, profiles, staff_invitations
+from portal.pharmacies import colleagues, profiles, staff_invitations, teams
 from portal.pharmacies.staff_invitations import Newcomer
 from portal.pharmacies.tables import StaffInvitation
 from portal.web import pages
@@ -116,8 +116,7 @@ def leave(pharmacy_id: str) -> ResponseReturnValue:
     answer = _try(pharmacy_id, change, "left")
     for team, members in left.items():
         # Open browsers of those who stay make the next generation; one's own close the team.
-        for account in {*members, current_actor().account_id}:
-            services().bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
+        teams.tell(services().bus, team, {*members, current_actor().account_id})
     return answer
 
 
