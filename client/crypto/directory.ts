@@ -94,6 +94,9 @@ export class UserChain {
   }
 }
 
+/** How the id of an organisation's recovery ends: `<pharmacy id>_recovery`. */
+export const RECOVERY = "_recovery";
+
 interface ChainStepFacts {
   readonly entry: UserEntry;
   readonly before: UserEntry | undefined;
@@ -120,6 +123,10 @@ export const ENTRY_STEPS: readonly ChainStep[] = [
   {
     name: "entry role", reason: "chain",
     holds: ({ entry, before }) => before === undefined || entry.role === before.role,
+  },
+  {
+    name: "a recovery is a service", reason: "chain",
+    holds: ({ entry }) => entry.role === "service" || !entry.id.endsWith(RECOVERY),
   },
   { name: "entry generation", reason: "member key", holds: generationFits },
   { name: "entry of one's own after one made ahead", reason: "member key", holds: ownAfterAhead },

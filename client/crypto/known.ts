@@ -51,7 +51,7 @@ export class KnownDirectory implements DirectoryView {
   }
 
   speaksFor(user: string, team: string, gen: number): boolean {
-    return this.teams.get(team)?.lists(user, gen) ?? false;
+    return this.teams.get(team)?.speaks(user, gen) ?? false;
   }
 
   vouches(user: string, team: string, gen: number): boolean {

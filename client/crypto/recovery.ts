@@ -126,8 +126,9 @@ async function stretch(passphrase: string, salt: Bytes, { kib, passes, lanes }: 
   })) as Bytes;
 }
 
-const SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const CHECK_SYMBOLS = `${SYMBOLS}*~$=U`;
+/** The alphabet of everything that is typed from paper. */
+export const SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+export const CHECK_SYMBOLS = `${SYMBOLS}*~$=U`;
 const CODE_SYMBOLS = 26;
 
 /** A fresh recovery code, in groups of four. */
@@ -136,9 +137,14 @@ export function generateCode(): string {
   return (symbols + checkSymbol(symbols)).match(/.{1,4}/g)!.join("-");
 }
 
+/** The symbols of something typed from paper: capitals, no spaces or hyphens, look-alikes as what they stand for. */
+export function bareCode(typed: string): string {
+  return typed.toUpperCase().replace(/[\s-]+/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
+}
+
 /** The 26 symbols of a typed code. Throws `Refused("code")` for a wrong length, symbol or check symbol. */
 export function readCode(typed: string): string {
-  const whole = typed.toUpperCase().replace(/[\s-]+/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
+  const whole = bareCode(typed);
   const symbols = whole.slice(0, CODE_SYMBOLS);
   const valid = whole.length === CODE_SYMBOLS + 1 && [...symbols].every((symbol) => SYMBOLS.includes(symbol));
   if (!valid || whole[CODE_SYMBOLS] !== checkSymbol(symbols)) throw new Refused("code");

@@ -1,7 +1,7 @@
 // Teams with keys of their own (docs/protocol.md section 3): a chain of records, each signed by a member of the one before,
 // the team's key sealed to each member, the key before under the new one. Who joins reads all history with one seal.
 
-import { type Entry, type KnownIdentity, type Pin, checkPin, openPrevSeed, sealPrevSeed } from "./directory.ts";
+import { type Entry, type KnownIdentity, type Pin, RECOVERY, checkPin, openPrevSeed, sealPrevSeed } from "./directory.ts";
 import { type Bytes, b64, pae, sameBytes, sha256, unb64, utf8 } from "./encoding.ts";
 import { LIST_LIMIT, bytes, bytesOrNone, headerObject, id, list, object, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { OVERHEAD_BYTES, PUBLIC_KEY_BYTES, SEED_BYTES, TAG_BYTES, generateSeed, open, publicKeyOf, seal } from "./hpke.ts";
@@ -22,7 +22,8 @@ export interface TeamText {
   readonly by: string;
 }
 
-export const TEAM_ROLES = ["pharmacist", "staff"] as const;
+/** `service`: the recovery of the organisation, which is nobody. */
+export const TEAM_ROLES = ["pharmacist", "staff", "service"] as const;
 
 export interface TeamMember {
   readonly id: string;
@@ -57,21 +58,26 @@ export class TeamChain {
     return gen === undefined ? this.newest : this.records[gen - 1];
   }
 
-  /** Whether a user is listed in that generation. */
-  lists(user: string, gen: number): boolean {
-    return this.entry(gen)?.members.some((member) => member.id === user) ?? false;
+  /** Whether a user's devices speak for the team in that generation: those of its people. */
+  speaks(user: string, gen: number): boolean {
+    return this.entry(gen)?.members.some((member) => member.id === user && member.role !== "service") ?? false;
   }
 
   /** Whether a user listed in that generation may say who a person is that started again: pharmacists, and the privacy team. */
   vouches(user: string, gen: number): boolean {
     const privacy = this.id.endsWith("_privacy");
-    return this.entry(gen)?.members.some((member) => member.id === user && (member.role === "pharmacist" || privacy)) ?? false;
+    return this.entry(gen)?.members.some((member) => member.id === user && (member.role === "pharmacist" || (privacy && member.role === "staff"))) ?? false;
   }
 
   /** The pin that remembers this chain; `n` is the generation. */
   pin(): Pin {
     return { n: this.newest.gen, hash: this.newest.hash };
   }
+}
+
+/** The id of the recovery that may be in a team: that of its pharmacy. */
+export function recoveryOf(team: string): string {
+  return team.slice(0, Math.max(0, team.lastIndexOf("_"))) + RECOVERY;
 }
 
 interface TeamStepFacts {
@@ -105,12 +111,17 @@ export const TEAM_STEPS: readonly TeamStep[] = [
     holds: ({ entry: { members } }) => new Set(members.map((member) => member.id)).size === members.length,
   },
   {
+    name: "team recovery", reason: "membership",
+    holds: ({ entry: { id: team, members } }) => members.every((member) => (member.role === "service") === (member.id === recoveryOf(team))),
+  },
+  {
     name: "team key is new", reason: "member key",
     holds: ({ entry, earlier }) => !earlier.some((record) => sameBytes(record.kem, entry.kem)),
   },
   {
     name: "team signer", reason: "creator",
-    holds: ({ entry, before }) => (before ?? entry).members.some((member) => member.id === entry.by),
+    holds: ({ entry, before }) =>
+      (before ?? entry).members.some((member) => member.id === entry.by && (before !== undefined || member.role !== "service")),
   },
   { name: "team signer is known", reason: "unknown user", holds: ({ identities }) => identities.length > 0 },
   {
@@ -168,7 +179,7 @@ function readTeam(one: TeamText): { entry: TeamEntry; prevrec: Bytes | undefined
     members: list(readMember)(members.get("members")), by: id(one.by), h, hash: sha256(h), wraps: readWraps(one.w),
     prev: unb64(one.prev, gen === 1 ? 0 : SEED_BYTES + TAG_BYTES),
   };
-  if (entry.members.length === 0) throw new Refused("form", "a team without members");
+  if (entry.members.every((member) => member.role === "service")) throw new Refused("form", "a team without people");
   return { entry, prevrec: bytesOrNone(32)(members.get("prevrec")) };
 }
 

@@ -109,6 +109,9 @@ class Directory(Protocol):
         """Whether a verified revocation of the device is known that this maker of an epoch may carry."""
 
 
+RECOVERY = "_recovery"
+"""How the id of an organisation's recovery ends: `<pharmacy id>_recovery`."""
+
 FORMS: dict[str, Form] = {
     "user": Form(
         {
@@ -190,6 +193,10 @@ def _same_role(link: _Link) -> bool:
     return link.before is None or link.entry.role is link.before.role
 
 
+def _recovery_is_a_service(link: _Link) -> bool:
+    return link.entry.role is EntryRole.SERVICE or not link.entry.id.endswith(RECOVERY)
+
+
 def _generation(link: _Link) -> bool:
     entry, before = link.entry, link.before
     if before is None:
@@ -225,6 +232,7 @@ CHAIN_CHECKS: tuple[Check[_Link], ...] = (
     Check("entry: chain", Reason.CHAIN, _follows),
     Check("entry: id", Reason.CHAIN, lambda it: it.entry.id == it.id),
     Check("entry: same role", Reason.CHAIN, _same_role),
+    Check("entry: a recovery is a service", Reason.CHAIN, _recovery_is_a_service),
     Check("entry: generation", Reason.MEMBER_KEY, _generation),
     Check("entry: own keys after those made ahead", Reason.MEMBER_KEY, _own_keys_after_ahead),
     Check("entry: own signature", Reason.CERTIFICATE, _own_signature),

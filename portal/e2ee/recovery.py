@@ -101,9 +101,14 @@ CODE_CHECKS: tuple[Check[str], ...] = (
 )
 
 
+def bare_code(typed: str) -> str:
+    """The symbols of something typed from paper: capitals, no spaces or hyphens, look-alikes as what they stand for."""
+    return re.sub(r"[ \t\r\n-]", "", typed).upper().translate(_LOOKALIKES)
+
+
 def read_code(typed: str) -> str:
     """The 26 symbols of a typed code; case, spaces, hyphens and look-alikes do not matter. Raises Refused(code)."""
-    code = re.sub(r"[ \t\r\n-]", "", typed).upper().translate(_LOOKALIKES)
+    code = bare_code(typed)
     require(CODE_CHECKS, code)
     return code[:CODE_SYMBOLS]
 

@@ -63,8 +63,8 @@ class Register:
         return self._certificates.get(dev)
 
     def speaks_for(self, user: str, team: str, gen: int) -> bool:
-        """Whether a user is listed in the team's record of that generation."""
-        return any(record.gen == gen and record.lists(user) for record in self.teams.get(team, []))
+        """Whether a user's devices speak for the team in that generation."""
+        return any(record.gen == gen and record.speaks(user) for record in self.teams.get(team, []))
 
     def vouches(self, user: str, team: str, gen: int) -> bool:
         """Whether a user may, as listed in that generation, say who somebody is that started again."""

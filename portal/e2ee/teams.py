@@ -6,7 +6,7 @@ from typing import Any
 
 from portal.e2ee import form, hpke, hybrid
 from portal.e2ee.checks import Check, require
-from portal.e2ee.directory import Entry, EntryRole, Pin, require_pin
+from portal.e2ee.directory import RECOVERY, Entry, EntryRole, Pin, require_pin
 from portal.e2ee.encoding import HASH_BYTES, b64, pae, sha256, unb64, wraps_hash
 from portal.e2ee.form import Form, refuse
 from portal.e2ee.hybrid import IdentityKeys
@@ -17,7 +17,7 @@ from portal.e2ee.records import WRAP_BYTES, Role
 
 @dataclass(frozen=True, slots=True)
 class TeamMember:
-    """A person in a team: `pharmacist` or `staff`."""
+    """Who is in a team: a `pharmacist`, other `staff`, or the organisation's recovery, a `service`."""
 
     id: str
     role: Role
@@ -49,13 +49,20 @@ class TeamRecord:
         return signed_bytes(self.h, self.wraps, self.prev)
 
     def lists(self, user: str) -> bool:
-        """Whether a user is a member in this generation."""
+        """Whether a user is a member in this generation, the recovery too."""
         return any(member.id == user for member in self.members)
+
+    def speaks(self, user: str) -> bool:
+        """Whether a user's devices speak for the team in this generation: those of its people."""
+        return any(member.id == user and member.role is not Role.SERVICE for member in self.members)
 
     def vouches(self, user: str) -> bool:
         """Whether a member may say who a person is that started again: pharmacists may, and the privacy team."""
         privacy = self.id.endswith(PRIVACY_TEAM)
-        return any(member.id == user and (member.role is Role.PHARMACIST or privacy) for member in self.members)
+        return any(
+            member.id == user and (member.role is Role.PHARMACIST or (privacy and member.role is Role.STAFF))
+            for member in self.members
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The transport object."""
@@ -70,7 +77,7 @@ def signed_bytes(h: bytes, wraps: Mapping[str, bytes], prev: bytes) -> bytes:
 
 # How the ids of the teams end that answer for privacy and have no pharmacist (docs/protocol.md section 3).
 PRIVACY_TEAM = "_privacy"
-MEMBER = Form({"id": form.identifier, "role": form.one_of(Role.PHARMACIST, Role.STAFF)})
+MEMBER = Form({"id": form.identifier, "role": form.one_of(Role.PHARMACIST, Role.STAFF, Role.SERVICE)})
 FORMS: dict[str, Form] = {
     "team": Form(
         {
@@ -108,7 +115,7 @@ def _prev_length(gen: int, prev: bytes) -> None:
 
 
 def _somebody(members: tuple[TeamMember, ...]) -> None:
-    if not members:
+    if all(member.role is Role.SERVICE for member in members):
         raise refuse()
 
 
@@ -136,8 +143,18 @@ def _nobody_twice(it: _Generation) -> bool:
     return len({member.id for member in it.record.members}) == len(it.record.members)
 
 
+def recovery_of(team: str) -> str:
+    """The id of the recovery that may be in a team: that of its pharmacy."""
+    return team.rpartition("_")[0] + RECOVERY
+
+
+def _recovery_in_its_place(it: _Generation) -> bool:
+    recovery = recovery_of(it.record.id)
+    return all((member.role is Role.SERVICE) == (member.id == recovery) for member in it.record.members)
+
+
 def _by_a_member(it: _Generation) -> bool:
-    return (it.before or it.record).lists(it.record.by)
+    return it.before.lists(it.record.by) if it.before else it.record.speaks(it.record.by)
 
 
 def _signed(it: _Generation) -> bool:
@@ -150,6 +167,7 @@ CHECKS: tuple[Check[_Generation], ...] = (
     Check("team: chain", Reason.CHAIN, _follows),
     Check("team: id", Reason.CHAIN, lambda it: it.record.id == it.id),
     Check("team: nobody twice", Reason.DUPLICATE, _nobody_twice),
+    Check("team: the recovery in its place", Reason.MEMBERSHIP, _recovery_in_its_place),
     Check("team: a new key", Reason.MEMBER_KEY, lambda it: all(it.record.kem != old.kem for old in it.earlier)),
     Check("team: by a member", Reason.CREATOR, _by_a_member),
     Check("team: by somebody known", Reason.UNKNOWN_USER, lambda it: len(it.identities_of(it.record.by)) > 0),

@@ -134,7 +134,7 @@ class ServerDirectory:
     def speaks_for(self, user: str, team: str, gen: int) -> bool:
         """Whether a person is listed in that generation of a team."""
         record = self._team(team, gen)
-        return record is not None and record.lists(user)
+        return record is not None and record.speaks(user)
 
     def vouches(self, user: str, team: str, gen: int) -> bool:
         """Whether a person may, as listed in that generation, say who somebody is that started again."""

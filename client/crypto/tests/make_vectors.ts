@@ -20,6 +20,7 @@ import { type MessageRecord } from "../records.ts";
 import { generateCode, generateUrk, readCode, wrapByCode, wrapByPassphrase } from "../recovery.ts";
 import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { type Place, sealEpoch, sealHistory, sealRedact } from "../seal.ts";
+import { generateOrk, recoveryKeys, splitOrk, writeSheet } from "../sheets.ts";
 import { makeTeamRecord } from "../teams.ts";
 import { ThreadState, verifyThread } from "../verify.ts";
 import { runVectorFile } from "./vectors.ts";
@@ -274,6 +275,20 @@ async function teams(): Promise<void> {
   refusedCase("member key", "the key of an earlier generation again", [texts[0], reused]);
   const wrongPrev = (await makeTeamRecord("linden_pharmacists", [bob!, fern!].map(seat), signer, { entry: before.entry, seed: generateSeed() })).text;
   reject("teams", "wrap", { name: "hides another seed", ...base, records: [texts[0], wrongPrev], member: "fern", keys: [keyText("fern", 1, fern!.seed)] });
+  const service = await world.person("linden_recovery", "service");
+  const withIt = { ...base, world: worldText(world, [bob!, fern!, dave!, service], []) };
+  const serviceSeat = { id: service.id, role: "service" as const, kem: service.chain.newest.kem };
+  const listed = (await makeTeamRecord("linden_pharmacists", [seat(bob!), serviceSeat], signer, before)).text;
+  const opened = { ...withIt, member: service.id, keys: [keyText(service.id, 1, service.seed)] };
+  ok("teams", { name: "the recovery of the organisation opens it", ...opened, records: [texts[0], listed] });
+  const posing = { ...serviceSeat, role: "staff" as const };
+  const asStaff = (await makeTeamRecord("linden_pharmacists", [seat(bob!), posing], signer, before)).text;
+  reject("teams", "membership", { name: "the recovery as staff", ...withIt, records: [texts[0], asStaff] });
+  const bySheets = { user: service.id, identity: service.identity };
+  const founded = (await makeTeamRecord("linden_pharmacists", [seat(bob!), serviceSeat], bySheets)).text;
+  reject("teams", "creator", { name: "founded by the recovery", ...withIt, records: [founded] });
+  const nobody = (await makeTeamRecord("linden_pharmacists", [serviceSeat], signer, before)).text;
+  reject("teams", "form", { name: "the recovery alone", ...withIt, records: [texts[0], nobody] });
   const number = safetyNumber([teamHeader(world.directory.team("linden_pharmacists")!)]);
   ok("safety", { name: "a team's own number", headers: [b64(unb64(texts[0]!.h))], digits: number.groups.join(" "), qr: number.qr });
 }
@@ -583,6 +598,29 @@ async function recovery(): Promise<void> {
   reject("codes", "code", { name: "a symbol that is none", typed: `U${code.slice(1)}` });
 }
 
+async function sheets(): Promise<void> {
+  const id = "linden_recovery";
+  const [ork, other] = [generateOrk(), generateOrk()];
+  const [keys, newer] = [recoveryKeys(ork, id), recoveryKeys(other, id)];
+  const facts = async (gen: number, seed: Bytes) => ({ id, role: "service" as const, gen, kem: await publicKeyOf(seed) });
+  const first = await makeFirstEntry(await facts(1, keys.seed), keys.identity);
+  const { newest } = good(await verifyUserChain(id, [first]));
+  const second = await makeNextEntry(await facts(2, newer.seed), newer.identity, newest, keys.identity, { before: keys.seed, now: newer.seed });
+  const write = (key: Bytes) => splitOrk(key).map((sheet) => writeSheet(sheet).join("\n"));
+  const [[one, two, three], [newOne, newTwo], [, strange]] = [write(ork), write(other), write(ork)];
+  const base = { id, entries: [first] };
+  for (const [name, typed] of Object.entries({ "1 and 2": [one, two], "2 and 3": [two, three], "3 and 1": [three, one] })) {
+    ok("sheets", { name, ...base, typed, ork: b64(ork) });
+  }
+  ok("sheets", { name: "of newer keys, which the older ones sign", ...base, entries: [first, second], typed: [newOne, newTwo], ork: b64(other) });
+  const [set, slope] = [randomBytes(6), randomBytes(32)];
+  ok("sheets", { name: "split", whole: b64(ork), set: b64(set), slope: b64(slope), codes: splitOrk(ork, set, slope).map((sheet) => [...writeSheet(sheet)]) });
+  reject("sheets", "duplicate", { name: "one sheet twice", ...base, typed: [two, two] });
+  reject("sheets", "object", { name: "sheets of two sets", ...base, typed: [one, strange] });
+  reject("sheets", "member key", { name: "sheets of the key before", ...base, entries: [first, second], typed: [one, two] });
+  reject("sheets", "code", { name: "a typing error", ...base, typed: [bent(one!.replaceAll("-", "")), two] });
+}
+
 async function attachments(): Promise<void> {
   const [thread, id] = [newId(), "a1"];
   for (const size of [0, 1, 257, 16_384, 40_000]) {
@@ -631,6 +669,7 @@ await chains();
 await teams();
 await threads();
 await recovery();
+await sheets();
 await attachments();
 const folder = path.join(process.env["PORTAL_ROOT"]!, "tests/vectors/rxe2ee-ts");
 for (const [file, cases] of files) {

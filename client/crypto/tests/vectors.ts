@@ -17,6 +17,7 @@ import { Refused, attemptAsync, refused } from "../reasons.ts";
 import { type ReceiptStep, type ReceiptText, verifyReceipt } from "../receipts.ts";
 import { type UrkWrap, readCode, unwrapUrk } from "../recovery.ts";
 import { safetyNumber } from "../safety.ts";
+import { openSheets, splitOrk, writeSheet } from "../sheets.ts";
 import { type Json, type JsonObject } from "../strictjson.ts";
 import { type TeamStep, type TeamText, openTeam, verifyTeamChain } from "../teams.ts";
 import { type Head, type StepTables, ThreadState, verifyThread } from "../verify.ts";
@@ -198,6 +199,13 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
   ["safety", (one) => {
     const { groups, qr } = safetyNumber((one.get("headers") as string[]).map((header) => unb64(header)));
     return Promise.resolve({ digits: groups.join(" "), qr });
+  }],
+  ["sheets", async (one) => {
+    if (one.has("whole")) {
+      const made = splitOrk(bytesOf(one, "whole"), bytesOf(one, "set"), bytesOf(one, "slope"));
+      return { codes: made.map((sheet) => [...writeSheet(sheet)]) };
+    }
+    return { ork: b64(await openSheets(one.get("typed") as [string, string], (await chainOf(one)).newest)) };
   }],
   ["sessions", async (one) => {
     const signature = bytesOf(one, "sig");

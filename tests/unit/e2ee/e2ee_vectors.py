@@ -7,7 +7,7 @@ from typing import Any
 
 from e2ee_corpus import VECTORS, Outcome, fits, outcome_of
 
-from portal.e2ee import attachments, directory, objects, recovery, teams
+from portal.e2ee import attachments, directory, objects, recovery, sheets, teams
 from portal.e2ee import open as opening
 from portal.e2ee.certificates import VerifiedDevice, verify_certificate, verify_revocation, verify_session
 from portal.e2ee.encoding import b64, sha256, unb64
@@ -167,6 +167,13 @@ def _codes(case: Case) -> Outputs:
     return {"symbols": recovery.read_code(case["typed"])}
 
 
+def _sheets(case: Case) -> Outputs:
+    if "whole" in case:
+        made = sheets.split(*(unb64(case[name]) for name in ("whole", "set", "slope")))
+        return {"codes": [sheets.write(sheet).split("\n") for sheet in made]}
+    return {"ork": b64(sheets.open_sheets(case["typed"], _chain(case)[-1].entry))}
+
+
 def _attachments(case: Case) -> Outputs:
     cth, key, hash = (unb64(case[name]) for name in ("cth", "key", "hash"))
     facts = attachments.FileFacts(case["thread"], case["id"], cth, key, case["size"], hash)
@@ -200,6 +207,7 @@ RUNNERS: Mapping[str, Callable[[Case], Outputs]] = {
     "roots": _roots,
     "safety": _safety,
     "sessions": _sessions,
+    "sheets": _sheets,
     "teams": _teams,
 }
 KINDS = ("threads", *RUNNERS)

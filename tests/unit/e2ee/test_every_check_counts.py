@@ -161,6 +161,8 @@ SUBJECT_FILES = {
     "argon2": "rxe2ee/recovery",
     "urk": "rxe2ee/recovery",
     "code": "rxe2ee/codes",
+    "sheet": "rxe2ee/sheets",
+    "sheets": "rxe2ee/sheets",
 }
 
 
@@ -356,6 +358,7 @@ TAKEN: Sequence[Taken] = (
     Taken(teams, "_wrap_lengths", nothing, "form"),
     Taken(teams, "_prev_length", nothing, "form"),
     Taken(teams, "_somebody", nothing, "form"),
+    Taken(teams.TeamRecord, "speaks", teams.TeamRecord.lists, "not a member"),
     Taken(hybrid, "_classical_holds", yes, "certificate"),
     Taken(hybrid, "_lattice_holds", yes, "certificate"),
     Taken(hybrid, "PROTOCOL", None, None),

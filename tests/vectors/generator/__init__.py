@@ -16,6 +16,7 @@ from .randomness import RANDOMNESS, fixed
 from .receipts import receipt_cases, report_cases
 from .recovery import code_cases, recovery_cases
 from .safety import safety_cases
+from .sheets import sheet_cases
 from .teams import team_cases
 from .threads import thread_cases
 
@@ -36,6 +37,7 @@ FILES: Mapping[str, Callable[[], tuple[Case, list[Case]]]] = {
     "roots": root_cases,
     "safety": safety_cases,
     "sessions": session_cases,
+    "sheets": sheet_cases,
     "teams": team_cases,
     "threads": thread_cases,
 }

@@ -4,12 +4,22 @@ import json
 from typing import Any
 
 from portal.e2ee import seal
-from portal.e2ee.directory import SignedEntry
+from portal.e2ee.directory import EntryRole, SignedEntry
 from portal.e2ee.encoding import b64, pae, sha256
 from portal.e2ee.identity import EncryptionKey, Identity, Person
 from portal.e2ee.keys import previous_seed_key
 
 from .building import Case, bent, changed, each_member_false, no, ok, signed_again
+
+
+def _recovery_cases() -> list[Case]:
+    """An organisation's recovery is a service, whatever else somebody makes of its id."""
+    service, person = (Person.new("linden_recovery", "sheets", role) for role in (EntryRole.SERVICE, EntryRole.PERSON))
+    whole, false = (seal.first_entry(one).to_json() for one in (service, person))
+    return [
+        ok("the recovery of an organisation", id="linden_recovery", entries=[whole], n=1, gen=1, resets=[]),
+        no("chain", "somebody with the id of a recovery", id="linden_recovery", entries=[false]),
+    ]
 
 
 def directory_cases() -> tuple[Case, list[Case]]:
@@ -186,7 +196,7 @@ def directory_cases() -> tuple[Case, list[Case]]:
         no("type", "another type", entries=[first_with(t="dev")]),
         *each_member_false(reset.entry.h, lambda h: {"entries": [e1, {**er, "h": b64(h)}]}),
     ]
-    return {"id": "alice", "pin": None}, cases
+    return {"id": "alice", "pin": None}, cases + _recovery_cases()
 
 
 def prevseed_cases() -> tuple[Case, list[Case]]:

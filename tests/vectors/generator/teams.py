@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portal.e2ee import hpke, seal
+from portal.e2ee.directory import Entry, EntryRole
 from portal.e2ee.encoding import b64, pae, sha256, unb64
 from portal.e2ee.identity import EncryptionKey, Identity, Person
 from portal.e2ee.keys import previous_seed_key
@@ -205,8 +206,68 @@ def team_cases() -> tuple[Case, list[Case]]:
         no("wrap", "prev hides another seed", records=[r1, lying], member="erin", keys=held["erin"]),
         no("wrap", "prev under the label of entries", records=[r1, label], member="erin", keys=held["erin"]),
     ]
+    cases += _recovery_cases(world, r1)
     world.teams = {}
     return {"id": TEAM, "pin": None, "world": world.text()}, cases
+
+
+def _recovery_cases(world: World, r1: dict[str, Any]) -> list[Case]:
+    """The pharmacy's recovery in the team, what it may do there, and others in its place."""
+    bob, dave = world.people["bob"], world.people["dave"]
+    sheets, rowan = (Person.new(f"{name}_recovery", "sheets", EntryRole.SERVICE) for name in ("linden", "rowan"))
+    entries = {one.id: seal.first_entry(one) for one in (sheets, rowan)}
+    users = {name: [signed.to_json() for signed in chain] for name, chain in world.chains.items()}
+    users |= {name: [signed.to_json()] for name, signed in entries.items()}
+    base = {"world": {"users": users, "teams": {}, "devices": {}, "revocations": []}}
+    first, old = world.teams[TEAM][0], world.team_keys[TEAM][0]
+
+    def seat(one: Person, role: Role = Role.SERVICE) -> tuple[TeamMember, Entry]:
+        return TeamMember(one.id, role), entries[one.id].entry
+
+    listed, key = seal.change_team(first, old, bob, [world.seat("bob"), seat(sheets)])
+    used, newest = seal.change_team(listed, key, sheets, [seat(sheets), world.seat("dave")])
+    r2, r3 = listed.to_json(), used.to_json()
+    seeds = {str(it.gen): b64(it.seed) for it in (old, key, newest)}
+
+    def next_by_bob(*members: tuple[TeamMember, Entry]) -> list[dict[str, Any]]:
+        return [r1, seal.change_team(first, old, bob, members)[0].to_json()]
+
+    alone, _ = seal.found_team(TEAM, sheets, [seat(sheets), world.seat("bob")])
+    unlisted, _ = seal.change_team(first, old, sheets, [seat(sheets), world.seat("dave")])
+    foreign, _ = seal.change_team(first, old, rowan, [seat(sheets), world.seat("dave")])
+    return [
+        ok("the recovery opens it", **base, records=[r1, r2], member=sheets.id, keys=[key_text(sheets.id, sheets.key)]),
+        ok(
+            "let in by the recovery",
+            **base,
+            records=[r1, r2, r3],
+            member="dave",
+            keys=[key_text("dave", dave.key)],
+            seeds=seeds,
+        ),
+        no(
+            "membership",
+            "the recovery as a pharmacist",
+            **base,
+            records=next_by_bob(world.seat("bob"), seat(sheets, Role.PHARMACIST)),
+        ),
+        no(
+            "membership",
+            "the recovery of another pharmacy",
+            **base,
+            records=next_by_bob(world.seat("bob"), seat(rowan)),
+        ),
+        no(
+            "membership",
+            "a person as the recovery",
+            **base,
+            records=next_by_bob(world.seat("bob"), world.seat("dave", Role.SERVICE)),
+        ),
+        no("form", "the recovery alone", **base, records=next_by_bob(seat(sheets))),
+        no("creator", "founded by the recovery", **base, records=[alone.to_json()]),
+        no("creator", "by the recovery before it was listed", **base, records=[r1, unlisted.to_json()]),
+        no("creator", "by the recovery of another pharmacy", **base, records=[r1, foreign.to_json()]),
+    ]
 
 
 def _team_members_false(record: TeamRecord, put: Callable[[bytes], Case]) -> list[Case]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.e2ee import seal
+from portal.e2ee.directory import EntryRole
 from portal.e2ee.encoding import b64, unb64
-from portal.e2ee.identity import Device
+from portal.e2ee.identity import Device, Person
 from portal.e2ee.records import Role
 from portal.e2ee.seal import Party, Writer
 
@@ -50,7 +51,9 @@ def thread_cases() -> tuple[Case, list[Case]]:
         *_from_a_lost_device(cast),
         *_enrolled_later(cast),
     ]
-    return common, of_the_cast + _form_cases(world) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases()
+    return common, of_the_cast + _form_cases(
+        world
+    ) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases() + _recovery_cases()
 
 
 def _asked_and_answered(cast: Cast) -> list[Case]:
@@ -177,6 +180,30 @@ def _by_who_has_left(cast: Cast) -> list[Case]:
     writer = Writer(dave.device, gone.state, gone.secrets)
     back = raw(writer.redact(2, "mistake", NOON))
     return [no("not a member", "taken back by its author who has left", records=[*gone.records, back])]
+
+
+def _recovery_cases() -> list[Case]:
+    """The recovery of an organisation is listed in a team and speaks for it nowhere."""
+    world = World("alice", "bob")
+    sheets = Person.new("linden_recovery", "sheets", EntryRole.SERVICE)
+    world.people["linden_recovery"], world.chains["linden_recovery"] = sheets, [seal.first_entry(sheets)]
+    world.certificates["sheets"] = seal.certificate(sheets.identity, sheets.device, NOON)
+    seats = [world.seat("bob"), world.seat("linden_recovery", Role.SERVICE)]
+    record, key = seal.found_team(TEAM, world.people["bob"], seats)
+    world.teams[TEAM], world.team_keys[TEAM] = [record], [key]
+    patient, team = world.party("alice", Role.PATIENT), world.party(TEAM, Role.TEAM)
+    alice = world.people["alice"]
+    talk, spoken = Talk(world), Talk(world)
+    for one in (talk, spoken):
+        one.epoch(alice.device, patient, team)
+        one.say(alice.device, "Who is there?", topic="other")
+    talk.say(world.people["bob"].device, "I am")
+    spoken.say(sheets.device, "The sheets speak")
+    common = {"world": world.text(), "keys": [key_text("alice", alice.key)]}
+    return [
+        ok("a team with a recovery in it", **common, records=talk.records, plain=["Who is there?", "I am"]),
+        no("not a member", "the recovery speaks for the team", **common, records=spoken.records),
+    ]
 
 
 def _from_a_lost_device(cast: Cast) -> list[Case]:
