@@ -22,10 +22,12 @@ export interface UrkWrap {
 export const URK_BYTES = 32;
 const CODE_PARAMETERS = "hkdf";
 const NEW_PARAMETERS = { kib: 65_536, passes: 3, lanes: 1 };
+/** The cost of new wraps and guards, as `params`. */
+export const NEW_STRETCHING = `argon2id,v=19,m=${NEW_PARAMETERS.kib},t=${NEW_PARAMETERS.passes},p=${NEW_PARAMETERS.lanes}`;
 const BOUNDS = { kib: [65_536, 1_048_576], passes: [3, 16], lanes: [1, 4] } as const;
 const PARAMETERS = /^argon2id,v=19,m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,9}),p=([1-9][0-9]{0,9})$/;
 
-interface Argon2Parameters {
+export interface Argon2Parameters {
   readonly kib: number;
   readonly passes: number;
   readonly lanes: number;
@@ -43,10 +45,8 @@ export function normalPassphrase(passphrase: string): string {
 
 /** Wraps the root key under a passphrase. Takes a few hundred milliseconds and 64 MiB. */
 export async function wrapByPassphrase(user: string, urk: Bytes, passphrase: string): Promise<UrkWrap> {
-  const { kib, passes, lanes } = NEW_PARAMETERS;
-  const params = `argon2id,v=19,m=${kib},t=${passes},p=${lanes}`;
   const salt = randomBytes(16);
-  return wrap(user, "passphrase", params, salt, await stretch(passphrase, salt, NEW_PARAMETERS), urk);
+  return wrap(user, "passphrase", NEW_STRETCHING, salt, await stretch(passphrase, salt, NEW_PARAMETERS), urk);
 }
 
 /** Wraps the root key under a recovery code. */
@@ -119,9 +119,14 @@ export function readParameters(params: string): Argon2Parameters {
   return { kib, passes, lanes };
 }
 
-async function stretch(passphrase: string, salt: Bytes, { kib, passes, lanes }: Argon2Parameters): Promise<Bytes> {
+function stretch(passphrase: string, salt: Bytes, parameters: Argon2Parameters): Promise<Bytes> {
+  return stretchBytes(utf8(normalPassphrase(passphrase)), salt, parameters);
+}
+
+/** Argon2id of bytes, 32 bytes. */
+export async function stretchBytes(password: Bytes, salt: Bytes, { kib, passes, lanes }: Argon2Parameters): Promise<Bytes> {
   return (await argon2id({
-    password: utf8(normalPassphrase(passphrase)), salt, memorySize: kib, iterations: passes, parallelism: lanes,
+    password, salt, memorySize: kib, iterations: passes, parallelism: lanes,
     hashLength: 32, outputType: "binary",
   })) as Bytes;
 }

@@ -10,6 +10,7 @@ import { type EntryText, makeEntryAhead, makeFirstEntry, makeNextEntry, verifyUs
 import { signerFromSeed } from "../ed25519.ts";
 import { type Bytes, aesSeal, b64, concat, hkdf, newId, pae, randomBytes, sha256, unb64, utf8 } from "../encoding.ts";
 import { makeReport } from "../franking.ts";
+import { passkeyFactor, pinFactor, sealGuard } from "../guard.ts";
 import { acceptableEnc, generateSeed, publicKeyOf, seal } from "../hpke.ts";
 import { generateIdentity, identityKeys, sign } from "../hybrid.ts";
 import { signSession } from "../identity.ts";
@@ -560,6 +561,32 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
   reject("inbound", "member key", { name: "to a key that is not the team's", ...arrived, item: strange });
 }
 
+async function guards(): Promise<void> {
+  const [lockKey, share, prf] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+  const place = { user: "bob", dev: "counter" };
+  const byPasskey = await sealGuard(place, lockKey, passkeyFactor(() => Promise.resolve(prf)), share);
+  const byPin = await sealGuard(place, lockKey, pinFactor("402715"), share);
+  const base = { ...place, share: b64(share), guard: byPasskey, prf: b64(prf) };
+  const ofPin = { ...place, share: b64(share), guard: byPin, pin: "402715" };
+  ok("guards", { name: "by passkey", ...base, lock: b64(lockKey) });
+  ok("guards", { name: "by PIN", ...ofPin, lock: b64(lockKey) });
+  reject("guards", "aead", { name: "another PIN", ...ofPin, pin: "402751" });
+  reject("guards", "aead", { name: "another share", ...base, share: b64(randomBytes(32)) });
+  reject("guards", "aead", { name: "another passkey", ...base, prf: b64(randomBytes(32)) });
+  reject("guards", "aead", { name: "bent", ...base, guard: { ...byPasskey, ct: bent(byPasskey.ct) } });
+  reject("guards", "aead", { name: "of another device, renamed", ...base, dev: "back_room", guard: { ...byPasskey, dev: "back_room" } });
+  reject("guards", "object", { name: "of another device", ...base, dev: "back_room" });
+  reject("guards", "object", { name: "of somebody else", ...base, user: "grace" });
+  for (const pin of ["40271", "4027150", "40271x", ""]) reject("guards", "code", { name: `the PIN "${pin}"`, ...ofPin, pin });
+  const weak = { ...byPin, params: "argon2id,v=19,m=8,t=3,p=1" };
+  reject("guards", "parameters", { name: "a weaker PIN", ...ofPin, guard: weak });
+  reject("guards", "parameters", { name: "a passkey with Argon2 parameters", ...base, guard: { ...byPasskey, params: byPin.params } });
+  reject("guards", "version", { name: "version 2", ...base, guard: { ...byPasskey, v: 2 } });
+  reject("guards", "type", { name: "another type", ...base, guard: { ...byPasskey, t: "urk" } });
+  reject("guards", "form", { name: "a further member", ...base, guard: { ...byPasskey, more: 1 } });
+  reject("guards", "form", { name: "another method", ...base, guard: { ...byPasskey, method: "face" } });
+}
+
 async function recovery(): Promise<void> {
   const urk = generateUrk();
   const code = generateCode();
@@ -670,6 +697,7 @@ await teams();
 await threads();
 await recovery();
 await sheets();
+await guards();
 await attachments();
 const folder = path.join(process.env["PORTAL_ROOT"]!, "tests/vectors/rxe2ee-ts");
 for (const [file, cases] of files) {

@@ -5,6 +5,7 @@ import { type CertificateText, type RevocationText, verifyCertificate, verifyRev
 import { type ChainStep, type EntryText, type Pin, verifyUserChain, walkBackSeeds } from "../directory.ts";
 import { b64, concat, sha256, unb64 } from "../encoding.ts";
 import { type Report, verifyReport } from "../franking.ts";
+import { type GuardText, openGuard, passkeyFactor, pinFactor } from "../guard.ts";
 import { open, publicKeyOf } from "../hpke.ts";
 import { verify as verifyHybrid } from "../hybrid.ts";
 import { verifySession } from "../identity.ts";
@@ -187,6 +188,12 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
   ["recovery", async (one) => {
     const wrap = plain<UrkWrap>(one.get("wrap"));
     return { urk: b64(must(await unwrapUrk(wrap, one.get("user") as string, one.get("secret") as string))) };
+  }],
+  ["guards", async (one) => {
+    const pin = one.get("pin");
+    const factor = typeof pin === "string" ? pinFactor(pin) : passkeyFactor(() => Promise.resolve(bytesOf(one, "prf")));
+    const place = { user: one.get("user") as string, dev: one.get("dev") as string };
+    return { lock: b64(must(await openGuard(plain<GuardText>(one.get("guard")), place, factor, bytesOf(one, "share")))) };
   }],
   ["codes", (one) => Promise.resolve({ symbols: readCode(one.get("typed") as string) })],
   ["attachments", async (one) => {

@@ -7,7 +7,7 @@ from typing import Any
 
 from e2ee_corpus import VECTORS, Outcome, fits, outcome_of
 
-from portal.e2ee import attachments, directory, objects, recovery, sheets, teams
+from portal.e2ee import attachments, directory, guard, objects, recovery, sheets, teams
 from portal.e2ee import open as opening
 from portal.e2ee.certificates import VerifiedDevice, verify_certificate, verify_revocation, verify_session
 from portal.e2ee.encoding import b64, sha256, unb64
@@ -163,6 +163,12 @@ def _recovery(case: Case) -> Outputs:
     return {"urk": b64(recovery.unwrap(recovery.read_wrap(case["wrap"]), case["user"], case["secret"]))}
 
 
+def _guards(case: Case) -> Outputs:
+    secret = case["pin"] if case.get("prf") is None else unb64(case["prf"])
+    kept = guard.read_guard(case["guard"])
+    return {"lock": b64(guard.open_guard(kept, case["user"], case["dev"], secret, unb64(case["share"])))}
+
+
 def _codes(case: Case) -> Outputs:
     return {"symbols": recovery.read_code(case["typed"])}
 
@@ -195,6 +201,7 @@ RUNNERS: Mapping[str, Callable[[Case], Outputs]] = {
     "certificates": _certificates,
     "codes": _codes,
     "directory": _directory,
+    "guards": _guards,
     "hpke": _hpke,
     "hybrid": _hybrid,
     "inbound": _inbound,

@@ -24,6 +24,7 @@ from portal.e2ee import (
     ed25519,
     encoding,
     form,
+    guard,
     hpke,
     hybrid,
     objects,
@@ -163,6 +164,7 @@ SUBJECT_FILES = {
     "code": "rxe2ee/codes",
     "sheet": "rxe2ee/sheets",
     "sheets": "rxe2ee/sheets",
+    "guard": "rxe2ee/guards",
 }
 
 
@@ -199,6 +201,7 @@ ALL_FORMS: Mapping[str, Mapping[str, Form]] = {
     "roots": objects.ROOT_FORMS,
     "inbound": objects.INBOUND_FORMS,
     "recovery": recovery.FORMS,
+    "guards": guard.FORMS,
 }
 INNER_FORMS: Mapping[str, Form] = {
     "a seat": records.SEAT,
@@ -247,6 +250,7 @@ REASON_OF_FORM = {"dev": "certificate", "devrev": "revocation"}
 FILE_OF_FORM = {
     "dev": "rxe2ee/certificates",
     "devrev": "rxe2ee/revocations",
+    "guard": "rxe2ee/guards",
     "inbound": "rxe2ee/inbound",
     "obj": "rxe2ee/objects",
     "receipt": "rxe2ee/receipts",

@@ -10,6 +10,7 @@ from .attachments import attachment_cases
 from .building import Case
 from .chains import directory_cases, prevseed_cases
 from .devices import certificate_cases, revocation_cases, session_cases
+from .guards import guard_cases
 from .objects import inbound_cases, object_cases, root_cases
 from .primitives import hpke_cases, hybrid_cases
 from .randomness import RANDOMNESS, fixed
@@ -25,6 +26,7 @@ FILES: Mapping[str, Callable[[], tuple[Case, list[Case]]]] = {
     "certificates": certificate_cases,
     "codes": code_cases,
     "directory": directory_cases,
+    "guards": guard_cases,
     "hpke": hpke_cases,
     "hybrid": hybrid_cases,
     "inbound": inbound_cases,
