@@ -27,6 +27,7 @@ from portal.notify.notices import KIND, MessageNotice
 from portal.outbox import Runner, dead_letters
 from portal.outbox.runner import Handler
 from portal.pharmacies import staff, staff_invitations
+from portal.privacy import stopping
 from portal.threads import attachments, notices, retention
 from portal.threads.waking import Waking
 from portal.web.wiring import Services, readers_of
@@ -155,6 +156,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     return {
         KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
         KEYS_JOB: KeyNotice(services.database, given, base_url),
+        stopping.OFFICE_JOB: stopping.OfficeNotice(services.database, given, base_url),
         staff_invitations.MAIL_JOB: staff_invitations.InvitationMail(services.database, given, base_url),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
         checking.JOB: checking.CheckConnection(services.database, readers_of(services)),

@@ -19,9 +19,11 @@ from world_web import ORIGIN, Browser
 from portal.accounts import patients
 from portal.accounts.tables import SealedObject
 from portal.core import clock, ids
+from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import care, staff_invitations
+from portal.privacy import stopping
 from portal.threads.tables import Attachment, AttachmentPart
 
 MATRIX: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text("utf-8"))
@@ -91,6 +93,17 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
     if kind == "session":
         own = Browser(scene.app, world, "alice").session_ref
         return {"own": own, "care": own, "foreign": Browser(scene.app, world, "dave").session_ref}
+    if kind == "stopped-person":
+        # One for each who may end the stop, for it is ended then.
+        cared = {"care": "alice", "care of supervisor": "rosa", "care of privacy": "frank"}
+        for name in (*cared.values(), "carol"):
+            with world.database.transaction() as session:
+                stopping.press(session, actor=world.actor(name), bus=MemoryBus())
+        return {
+            "own": UNKNOWN,
+            "foreign": world.accounts["carol"],
+            **{case: world.accounts[name] for case, name in cared.items()},
+        }
     if kind == "job":
         return {"care": job(world), "own": UNKNOWN, "foreign": UNKNOWN}
     if kind == "upload":

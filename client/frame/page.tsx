@@ -221,6 +221,7 @@ export function TroubleInside({ error }: { readonly error: unknown }) {
         <Button onClick={() => location.reload()}>{t("common.try-again")}</Button>
         <LinkButton look="quiet" href="/">{t("common.nav.home")}</LinkButton>
         <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
+        <LinkButton look="quiet" icon="stop" href="/something-wrong">{t("wrong.link")}</LinkButton>
       </div>
     </div>
   );

@@ -39,6 +39,8 @@ export interface OwnKeys {
   readonly devices: readonly OwnDevice[];
   readonly vault: { readonly rev: number; readonly vault: VaultText } | null;
   readonly recovery: readonly RecoveryWay[];
+  /** "Something is wrong" was pressed: no key changes until `ends_at`, or until staff end it. */
+  readonly stopped: { readonly at: string; readonly ends_at: string | null } | null;
   readonly teams: readonly { readonly team: string; readonly state: SeatState }[];
 }
 

@@ -109,6 +109,8 @@ export async function unlock(person: SignedIn): Promise<Ready | Missing> {
   } catch (error) {
     if (isCode(error, "share-gone")) return "share-gone";
     if (isCode(error, "device-stale")) return "stale";
+    // Somebody pressed "Something is wrong": a login from before it opens nothing.
+    if (isCode(error, "step-up")) return leaveFor("/step-up", { next: here() });
     throw error;
   }
   const resting = new Resting(store, account.id, device, unb64(given.share, 32));

@@ -94,6 +94,12 @@ export function AppFrame(props: FrameProps) {
                 <nav class="fold__list" aria-label={t("common.menu.label")}>
                   <Links menu={menu} path={props.path} icons />
                   <Utility {...props} fold />
+                  {props.full === true ? (
+                    <a href="/something-wrong">
+                      <Icon name="stop" />
+                      {t("wrong.link")}
+                    </a>
+                  ) : null}
                   {props.full === true && account.role === "patient" ? (
                     <p class="fold__emergency">
                       <Icon name="warn" />
@@ -133,6 +139,10 @@ export function AppFrame(props: FrameProps) {
               </a>
             </>
           )}
+          <a class="reach__wrong" href="/something-wrong">
+            <Icon name="stop" />
+            <span>{t("wrong.link")}</span>
+          </a>
           {props.full === true && account?.role === "patient" ? (
             <span class="reach__emergency">
               <Icon name="warn" />

@@ -326,6 +326,20 @@ def upgrade() -> None:
     with op.batch_alter_table('thread', schema=None) as batch_op:
         batch_op.create_index('ix_thread_patient', ['pharmacy_id', 'patient_id', 'created_at'], unique=False)
 
+    op.create_table('account_stop',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('asked_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('ended_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('ended_by', sa.String(length=64), nullable=True),
+    sa.Column('checked', sa.String(length=12), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_account_stop_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_account_stop'))
+    )
+    with op.batch_alter_table('account_stop', schema=None) as batch_op:
+        batch_op.create_index('ix_account_stop_account', ['account_id', 'ended_at'], unique=False)
+
     op.create_table('ahead_keys',
     sa.Column('account_id', sa.String(length=64), nullable=False),
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
@@ -622,6 +636,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_ahead_keys_pharmacy')
 
     op.drop_table('ahead_keys')
+    with op.batch_alter_table('account_stop', schema=None) as batch_op:
+        batch_op.drop_index('ix_account_stop_account')
+
+    op.drop_table('account_stop')
     with op.batch_alter_table('thread', schema=None) as batch_op:
         batch_op.drop_index('ix_thread_patient')
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import directory, notices, policy, vault
-from portal.accounts.actor import Actor, one_at_a_time
+from portal.accounts import directory, notices, policy, stops, vault
+from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, text_of_bytes, wrong
 from portal.accounts.notices import What
 from portal.accounts.on_record import note_keys
@@ -136,6 +136,7 @@ def bind(
         raise Forbidden("device-stale")
     if challenge is None:
         raise Forbidden("no-challenge")
+    stops.needs_later_login(actor, stops.standing(session, actor.account_id))
     with answering_refusals():
         certificates.verify_session(device, unb64(challenge), signature)
     share = _open_share(row, box)
@@ -151,6 +152,7 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
     Asks for a fresh login. Raises StepUpNeeded, NotFound, BadInput, Unprocessable.
     """
     policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
     row = session.get(Device, device_id, with_for_update=True)
     if row is None or row.account_id != actor.account_id or row.ended_at is not None:
         raise NotFound()
@@ -252,7 +254,7 @@ def _certify(
     box: SecretsBox,
 ) -> Given:
     device = _verify(actor, certificate, directory.newest_identity(chain))
-    one_at_a_time(session, actor.account_id)
+    stops.hold(session, actor.account_id)
     kept = {member: certificate[member] for member in ("h", "sig", "pop")}
     row = session.get(Device, device.dev, with_for_update=True)
     if row is not None and row.account_id == actor.account_id and row.ended_at is None and row.ed == device.ed.hex():

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import notices, policy, vault
+from portal.accounts import notices, policy, stops, vault
 from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.notices import What
@@ -89,6 +89,7 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
     Unprocessable.
     """
     policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
     there = [row.entry for row in _rows(session, [actor.account_id], lock=True)]
     if not there:
         raise Conflict("not-enrolled")
@@ -212,6 +213,7 @@ def _rows(session: Session, ids: list[str], *, lock: bool = False) -> list[Direc
 
 
 def _first(session: Session, account_id: str, entry: dict[str, Any]) -> SignedEntry:
+    stops.hold(session, account_id)
     if _rows(session, [account_id]):
         raise Conflict("already-enrolled")
     with answering_refusals():

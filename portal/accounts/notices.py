@@ -30,13 +30,24 @@ class What(StrEnum):
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     RESET = "reset"
+    STOPPED = "stopped"
+    STOP_ENDING = "stop-ending"
+    STOP_ENDED = "stop-ended"
+
+
+# Where the mail's link leads, where that is not the account.
+_NEXT = dict.fromkeys((What.STOPPED, What.STOP_ENDING, What.STOP_ENDED), "/something-wrong")
 
 
 def tell(session: Session, actor: Actor, what: What) -> None:
     """Tell a person what happened to the own keys, once the caller's transaction is committed."""
+    tell_account(session, actor.account_id, what, by=actor.agent.session_ref)
+
+
+def tell_account(session: Session, account_id: str, what: What, *, by: str | None = None) -> None:
+    """As `tell`, of what somebody else did or nobody; `by` is the session that did it."""
     at = clock.now().isoformat(timespec="seconds")
-    told = {"account": actor.account_id, "what": what.value, "at": at, "session": actor.agent.session_ref}
-    enqueue(session, KEYS_JOB, told)
+    enqueue(session, KEYS_JOB, {"account": account_id, "what": what.value, "at": at, "session": by})
 
 
 class KeyNotice(MailJob):
@@ -54,7 +65,7 @@ class KeyNotice(MailJob):
             Template(job.payload["what"]),
             account.language,
             to=account.email,
-            next="/account",
+            next=_NEXT.get(job.payload["what"], "/account"),
             when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
             browser=describe(browser) or NAMELESS,
         )

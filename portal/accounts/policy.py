@@ -16,6 +16,7 @@ yet, are the operator's too.
 | write in a thread         | as reading, and the patient active | as reading, and the patient active           |
 | make a history record     | never                              | as reading                                   |
 | let in who started again  | never                              | pharmacist; privacy officer in own threads   |
+| end an emergency stop     | own, a day after asking            | not own; pharmacist, supervisor, privacy     |
 | read the directory        | shares thread or care              | shares thread, pharmacy or care              |
 | see a pharmacy's teams    | never                              | own pharmacy                                 |
 | sit in a team             | never                              | own pharmacy, role fits the team             |
@@ -142,6 +143,12 @@ def may_vouch(actor: Actor, *, team_kinds: Collection[str]) -> bool:
     return (actor.role is Role.PHARMACIST and bool(team_kinds)) or (
         actor.role is Role.PRIVACY and "privacy" in team_kinds
     )
+
+
+def allow_end_stops(actor: Actor) -> None:
+    """Ending somebody's emergency stop: staff who make sure who people are. Whose, the pharmacy's care decides."""
+    if not actor.staff or actor.role not in CLINICAL | {Role.PRIVACY}:
+        raise Forbidden("stops-not-for-role")
 
 
 def allow_directory(actor: Actor, *, owner: str, shares_thread: bool, shares_pharmacy: bool, shares_care: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import notices, policy
+from portal.accounts import notices, policy, stops
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.forms import answering_refusals, wrong
 from portal.accounts.notices import What
@@ -50,19 +50,21 @@ def has_way(session: Session, account_id: str) -> bool:
 def needs_own_keys(session: Session, *, actor: Actor) -> None:
     """What every act asks for that decides who gets a team's key: it is somebody whose own keys are not easily lost.
 
-    Raises StepUpNeeded without a fresh login, Forbidden `device-needed` or `recovery-first`.
+    Raises StepUpNeeded without a fresh login, Forbidden `device-needed`, `recovery-first` or `keys-stopped`.
     """
     policy.needs_step_up(actor)
     if actor.device_id is None:
         raise Forbidden("device-needed")
     if not has_way(session, actor.account_id):
         raise Forbidden("recovery-first")
+    stops.hold(session, actor.account_id)
 
 
 def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, Any]) -> None:
     """Set or replace a recovery way. The first one asks for nothing, a change for a fresh login (step-up).
 
-    Raises Forbidden without a certified device, StepUpNeeded, BadInput for another form, user or method.
+    Raises Forbidden without a certified device and while the account is stopped, StepUpNeeded, BadInput for another
+    form, user or method.
     """
     if actor.device_id is None:
         raise Forbidden("device-needed")
@@ -70,7 +72,7 @@ def set_way(session: Session, *, actor: Actor, method: Method, wrap: dict[str, A
     if known:
         policy.needs_step_up(actor)
     _check(actor.account_id, method, wrap)
-    one_at_a_time(session, actor.account_id)
+    stops.hold(session, actor.account_id)
     row = session.get(RecoveryWrap, (actor.account_id, method.value))
     if row is None:
         row = RecoveryWrap(account_id=actor.account_id, method=method.value)
@@ -92,9 +94,10 @@ def keep_code_ahead(session: Session, *, account_id: str, wrap: dict[str, Any]) 
 def read_wraps(session: Session, *, actor: Actor, reads_per_day: int) -> dict[str, dict[str, Any]]:
     """The wraps by method; that of keys made ahead only until these end, so that a sheet found later opens nothing.
 
-    Raises StepUpNeeded without a fresh login, TooMany for too many reads without a device.
+    Raises StepUpNeeded without a fresh login, Forbidden `keys-stopped`, TooMany for too many reads without a device.
     """
     policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
     if actor.device_id is None:
         _count_read(session, actor, reads_per_day)
         notices.tell(session, actor, What.RECOVERY_READ)

@@ -196,6 +196,24 @@ class KeyVault(Base):
     set_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class AccountStop(Base):
+    """Somebody pressed "Something is wrong": no key of the account changes until this ends (portal/accounts/stops.py).
+
+    `asked_at`: when the person, signed in anew, asked for the end; `checked`: how staff made sure who it is.
+    """
+
+    __tablename__ = "account_stop"
+    __table_args__ = (Index("ix_account_stop_account", "account_id", "ended_at"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    at: Mapped[datetime] = mapped_column(Moment)
+    asked_at: Mapped[datetime | None] = mapped_column(Moment)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    ended_by: Mapped[str | None] = mapped_column(Id)
+    checked: Mapped[str | None] = mapped_column(String(12))
+
+
 class SealedObject(Base):
     """A draft, pin list, kept head or setting under its owner's key (docs/protocol.md section 8)."""
 

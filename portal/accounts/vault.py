@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal.accounts import policy
+from portal.accounts import policy, stops
 from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.on_record import note_keys
@@ -31,9 +31,11 @@ class Vault:
 def read(session: Session, *, actor: Actor) -> Vault | None:
     """The actor's vault: only for a session bound to a certified device, or within 5 minutes of a login; else None.
 
+    Somebody without a device gets none while the account is stopped.
     Recorded, because with a passphrase it is what opens everything.
     """
-    if actor.device_id is None and not policy.fresh_login(actor):
+    stopped = stops.standing(session, actor.account_id) is not None
+    if actor.device_id is None and (stopped or not policy.fresh_login(actor)):
         return None
     row = session.get(KeyVault, actor.account_id)
     if row is None:
@@ -63,6 +65,7 @@ def put(session: Session, *, actor: Actor, rev: int, vault: dict[str, Any], owne
     """
     owner = owner or actor.account_id
     _check(owner, rev, vault)
+    stops.hold(session, owner)
     row = session.get(KeyVault, owner, with_for_update=True)
     there = row.rev if row is not None else 0
     if rev != there + 1:

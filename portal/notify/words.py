@@ -25,6 +25,10 @@ class Template(StrEnum):
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     KEYS_RESET = "reset"
+    STOPPED = "stopped"
+    STOP_ENDING = "stop-ending"
+    STOP_ENDED = "stop-ended"
+    SOMEBODY_STOPPED = "somebody-stopped"
     STAFF_INVITED = "staff-invited"
 
 
@@ -38,9 +42,13 @@ TEMPLATES: dict[Template, frozenset[str]] = {
             Template.DEVICE_ADDED,
             Template.DEVICE_ENDED,
             Template.KEYS_RESET,
+            Template.STOPPED,
+            Template.STOP_ENDING,
+            Template.STOP_ENDED,
         ),
         frozenset({"link", "when", "browser"}),
     ),
+    Template.SOMEBODY_STOPPED: frozenset({"link", "when"}),
     Template.STAFF_INVITED: frozenset({"link", "who", "place", "until"}),
 }
 
@@ -49,7 +57,9 @@ _WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/
 _NAME = re.compile(r"\?|(?:[^\W_]|[ '’,&()-]|\.(?= |$)){1,120}")
 # Address of the portal, a fixed path, and at most one id: but for names nothing that a person has written.
 _FORMS = {
-    "link": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account|team)"),
+    "link": re.compile(
+        r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account|team|stops|something-wrong)"
+    ),
     # Day, time and zone as `moment` writes them.
     "when": _WHEN,
     "until": _WHEN,

@@ -15,7 +15,7 @@ from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, NotFound
 from portal.core.texts import LANGUAGES
-from portal.pharmacies import hours
+from portal.pharmacies import hours, regulators
 from portal.pharmacies.tables import Holiday, Pharmacy
 from portal.pharmacies.topics import Topic
 
@@ -42,6 +42,11 @@ class Profile:
     # What patients may write about; None: nobody has chosen yet, and everything is offered.
     topics: tuple[str, ...] | None = None
     holidays_checked_at: datetime | None = None
+
+    @property
+    def complaints(self) -> str | None:
+        """Where to complain about it: as it says itself, else the authority of its country; name, and maybe a link."""
+        return (self.licence or {}).get("complaints") or regulators.authority(self.country)
 
     @property
     def opening(self) -> hours.OpeningHours:

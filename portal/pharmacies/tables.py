@@ -24,7 +24,7 @@ class Pharmacy(Base):
     languages: Mapped[list[str]] = mapped_column(JSON)
     # {"mon": [["08:00", "19:00"]], …} in the pharmacy's zone; null: hours not set yet; "24:00" ends a day.
     hours: Mapped[dict[str, list[list[str]]] | None] = mapped_column(JSON)
-    # {"number", "authority", "url", "accreditation"}, each optional.
+    # {"number", "authority", "url", "accreditation", "complaints"}, each optional.
     licence: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     # The topics patients may pick; null: nobody has chosen yet, all are offered.
     topics: Mapped[list[str] | None] = mapped_column(JSON)

@@ -47,6 +47,10 @@ class Stage:
         page.set_viewport_size(options.get("viewport", WIDE))
         return page
 
+    def forget_login(self, profile: str) -> None:
+        """The session of a profile is over: who comes next signs in."""
+        self._signed_in.discard(profile)
+
     def forget(self, profile: str) -> None:
         """The profile is deleted from its disk."""
         self._pages.pop(profile)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.accounts import devices
+from portal.accounts import devices, stops
 from portal.core.lives import Life
 from portal.identity import sessions
 from portal.outbox import jobs
@@ -22,6 +22,7 @@ LIVES: list[Life[Any, Any]] = [
     attachments.LIFE,
     jobs.LIFE,
     staff_invitations.LIFE,
+    stops.LIFE,
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal.accounts import ahead, devices, directory, recovery, vault
+from portal.accounts import ahead, devices, directory, recovery, stops, vault
 from portal.accounts.devices import Given, OwnDevice
 from portal.core.errors import NotFound
 from portal.core.secrets_box import SecretsBox
@@ -84,6 +84,7 @@ def me() -> Response:
     actor = current_actor()
     with services().database.transaction() as session:
         kept = vault.read(session, actor=actor) if request.args.get("vault") != "0" else None
+        stop = stops.standing(session, actor.account_id)
         answer = {
             "entries": directory.own_entries(session, actor.account_id),
             "devices": [_device(one) for one in devices.own(session, actor=actor)],
@@ -92,6 +93,7 @@ def me() -> Response:
                 {"method": way.method.value, "set_at": stamp(way.set_at), "tried_at": stamp(way.tried_at)}
                 for way in recovery.ways(session, actor.account_id)
             ],
+            "stopped": None if stop is None else {"at": stamp(stop.at), "ends_at": stamp(stop.ends_at)},
             "teams": [
                 {"team": team, "state": state.value}
                 for team, state in sorted(teams.seats_of(session, actor.account_id).items())

@@ -2,11 +2,12 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import operator, people, pharmacy, privacy_office
+from portal.web.clinic import operator, people, pharmacy, privacy_office, stopped
 
 blueprints: tuple[Blueprint, ...] = (
     privacy_office.blueprint,
     operator.blueprint,
     pharmacy.blueprint,
     people.blueprint,
+    stopped.blueprint,
 )

@@ -27,7 +27,7 @@ blueprint = Blueprint("pharmacy", __name__, url_prefix="/pharmacies")
 COUNTRIES = ("US", "CA", "GB", "IE", "DE", "AT", "CH", "FR", "ES", "MX")
 SPANS = ("1", "2")
 _MOST_HOLIDAYS = 60
-_LICENCE = ("number", "authority", "url", "accreditation")
+_LICENCE = ("number", "authority", "url", "accreditation", "complaints")
 
 
 @blueprint.get("")

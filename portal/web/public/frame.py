@@ -135,6 +135,11 @@ class Frame:
         return f"/pharmacies/{known.pharmacy_id}" if known is not None and known.role in CLINICAL else None
 
     @property
+    def ends_stops(self) -> bool:
+        """Whether this person may end somebody's emergency stop."""
+        return self.account is not None and self.account.role in CLINICAL | {Role.PRIVACY}
+
+    @property
     def audience(self) -> str:
         """`patient` reads larger text than `staff`."""
         return "staff" if self.account is not None and self.account.role is not Role.PATIENT else "patient"

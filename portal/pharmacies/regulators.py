@@ -1,0 +1,35 @@
+"""Where somebody complains about how a pharmacy keeps data, by country: the authority that watches over privacy.
+
+Each is the national authority for privacy under its own name and address. A pharmacy that answers to another one (a
+state's, a region's, a board of pharmacy) names that in its profile. A country that is not here shows none rather than a
+wrong one.
+"""
+
+AUTHORITIES: dict[str, str] = {
+    "US": "HHS Office for Civil Rights, https://www.hhs.gov/ocr/complaints",
+    "PR": "HHS Office for Civil Rights, https://www.hhs.gov/ocr/complaints",
+    "CA": "Office of the Privacy Commissioner of Canada, https://www.priv.gc.ca",
+    "ES": "Agencia Española de Protección de Datos, https://www.aepd.es",
+    "FR": "Commission nationale de l'informatique et des libertés, https://www.cnil.fr",
+    "DE": "Die Bundesbeauftragte für den Datenschutz und die Informationsfreiheit, https://www.bfdi.bund.de",
+    "AT": "Österreichische Datenschutzbehörde, https://www.dsb.gv.at",
+    "IT": "Garante per la protezione dei dati personali, https://www.garanteprivacy.it",
+    "PT": "Comissão Nacional de Proteção de Dados, https://www.cnpd.pt",
+    "NL": "Autoriteit Persoonsgegevens, https://www.autoriteitpersoonsgegevens.nl",
+    "BE": "Autorité de protection des données, https://www.autoriteprotectiondonnees.be",
+    "IE": "Data Protection Commission, https://www.dataprotection.ie",
+    "PL": "Urząd Ochrony Danych Osobowych, https://uodo.gov.pl",
+    "SE": "Integritetsskyddsmyndigheten, https://www.imy.se",
+    "DK": "Datatilsynet, https://www.datatilsynet.dk",
+    "FI": "Tietosuojavaltuutetun toimisto, https://tietosuoja.fi",
+    "CH": "Eidgenössischer Datenschutz- und Öffentlichkeitsbeauftragter, https://www.edoeb.admin.ch",
+    "NO": "Datatilsynet, https://www.datatilsynet.no",
+    "GB": "Information Commissioner's Office, https://ico.org.uk",
+    "AU": "Office of the Australian Information Commissioner, https://www.oaic.gov.au",
+    "NZ": "Office of the Privacy Commissioner, https://www.privacy.org.nz",
+}
+
+
+def authority(country: str) -> str | None:
+    """Name and address of a country's authority (ISO 3166-1 alpha-2); None when the table does not know it."""
+    return AUTHORITIES.get(country.upper())

@@ -1,0 +1,140 @@
+"""What follows when somebody presses "Something is wrong", and how staff end it (portal/accounts/stops.py).
+
+All sessions of the person end, and the privacy officers of every pharmacy that has to do with the person are told, on
+a page and by mail. Staff who made sure who it is end the stop at once: a pharmacist, a supervisor or the privacy
+officer, of a pharmacy that works with the person, and never the person.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.accounts import names, policy, relations, stops
+from portal.accounts.actor import Actor
+from portal.accounts.roles import Kind, Role
+from portal.accounts.stops import Check, Stop
+from portal.accounts.tables import Account
+from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.core import clock
+from portal.core.bus import Bus
+from portal.core.errors import NotFound
+from portal.identity import sessions
+from portal.identity.sessions import EndedBy
+from portal.notify.notices import MailJob
+from portal.notify.words import Template, moment
+from portal.outbox import Job, enqueue
+from portal.pharmacies import care
+
+# The job that tells a privacy officer; payload {account: the officer's, at}. Whom it is about stands on the page.
+OFFICE_JOB = "notice.stopped"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An emergency stop as staff see it: who, since when, and when it ends by itself."""
+
+    stop: Stop
+    name: str
+    role: str
+
+
+def press(session: Session, *, actor: Actor, bus: Bus) -> None:
+    """Stop the actor's account: keys stay as they are, all sessions end, the privacy officers hear of it."""
+    stops.press(session, actor=actor)
+    for one in sessions.own(session, actor.account_id):
+        sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
+    at = clock.now().isoformat(timespec="seconds")
+    for officer in _officers(session, _pharmacies(session, actor)):
+        enqueue(session, OFFICE_JOB, {"account": officer, "at": at})
+
+
+def waiting(session: Session, *, actor: Actor) -> list[Waiting]:
+    """The stops that the actor may end, the newest first. Raises Forbidden for whom none are for."""
+    policy.allow_end_stops(actor)
+    standing = stops.all_standing(session)
+    ids = [one.account_id for one in standing]
+    known = names.names_of(session, ids)
+    patients = relations.patients_of(session, ids)
+    everybody = sorted({patient for acting in patients.values() for patient in acting})
+    caring = care.in_care_of(session, pharmacy_id=str(actor.pharmacy_id), patient_ids=everybody)
+    return [
+        Waiting(one, who.name, who.role)
+        for one in standing
+        if one.account_id != actor.account_id
+        and (who := known.get(one.account_id)) is not None
+        and (who.pharmacy_id == actor.pharmacy_id or caring & patients.get(one.account_id, set()))
+    ]
+
+
+def end(session: Session, *, actor: Actor, account_id: str, check: Check) -> None:
+    """End somebody's stop: the actor has made sure who it is, by `check`. Asks for a fresh login.
+
+    Raises Forbidden, StepUpNeeded, NotFound for whoever is not stopped or none of the actor's business.
+    """
+    policy.allow_end_stops(actor)
+    policy.needs_step_up(actor)
+    found = next((one for one in waiting(session, actor=actor) if one.stop.account_id == account_id), None)
+    if found is None:
+        raise NotFound()
+    stops.end(session, stop=found.stop, by=actor.account_id, check=check)
+    # On the person's own page "who looked", too.
+    mine = [one.patient_id for one in relations.live(session, account_id=account_id) if one.kind == Kind.SELF]
+    patients: list[str | None] = [*mine]
+    for patient_id in patients or [None]:
+        record(
+            session,
+            Action.KEY_STOP_ENDED,
+            agent=actor.agent,
+            patient_id=patient_id,
+            pharmacy_id=actor.pharmacy_id,
+            entity=Entity("Account", account_id),
+            purpose=Purpose.HSYSADMIN,
+            detail={"check": check.value},
+        )
+
+
+class OfficeNotice(MailJob):
+    """The handler of `OFFICE_JOB`. The mail says that somebody pressed it and when; who it is stands on the page."""
+
+    def __call__(self, job: Job) -> None:
+        """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
+        with self._database.reading() as session:
+            account = session.get(Account, str(job.payload["account"]))
+        if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
+            return
+        self.send(
+            job,
+            Template.SOMEBODY_STOPPED,
+            account.language,
+            to=account.email,
+            next="/stops",
+            when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
+        )
+        with self._database.transaction() as session:
+            audit.record(
+                session,
+                Action.NOTICE_SENT,
+                agent=Agent(None, None),
+                pharmacy_id=account.pharmacy_id,
+                entity=Entity("Account", account.id),
+                purpose=Purpose.HSYSADMIN,
+                detail={"to": account.id, "what": Template.SOMEBODY_STOPPED.value},
+            )
+
+
+def _pharmacies(session: Session, actor: Actor) -> set[str]:
+    """The pharmacies that have to do with a person: the own one, or those that care for whom the person acts for."""
+    if actor.pharmacy_id is not None:
+        return {actor.pharmacy_id}
+    caring = care.pharmacies_of(session, [one.patient_id for one in actor.acting])
+    return {pharmacy for some in caring.values() for pharmacy in some}
+
+
+def _officers(session: Session, pharmacies: set[str]) -> list[str]:
+    wanted = select(Account.id).where(
+        Account.role == Role.PRIVACY, Account.pharmacy_id.in_(sorted(pharmacies)), Account.disabled_at.is_(None)
+    )
+    return list(session.scalars(wanted.order_by(Account.id)))

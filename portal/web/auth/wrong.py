@@ -1,0 +1,69 @@
+""" "Something is wrong": one page, one button, for everybody who is signed in, also behind the lock.
+
+It answers without JavaScript and without a fresh login: somebody who sees a stranger at work must not be asked for a
+password first. A session is needed, so that nobody stops anybody else.
+"""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from portal.accounts import policy, stops
+from portal.accounts.actor import load_actor
+from portal.core.errors import NotSignedIn
+from portal.identity import flask_session
+from portal.identity.flask_session import open_when_locked
+from portal.identity.sessions import State
+from portal.privacy import stopping
+from portal.web.acting import current_actor
+from portal.web.public.frame import current_frame, known_pharmacies
+from portal.web.wiring import client_address, request_id, services
+
+blueprint = Blueprint("wrong", __name__)
+PAGE = "/something-wrong"
+
+
+@blueprint.get(PAGE)
+@open_when_locked
+def show() -> str:
+    """What the button does, whom to call, where to complain; for whoever has pressed it, how it is undone."""
+    current = flask_session.current_login()
+    with services().database.reading() as session:
+        stop = None if current is None else stops.standing(session, current.account_id)
+    profile = current_frame().profile
+    return render_template(
+        "auth/wrong.html",
+        signed_in=current is not None,
+        locked=current is not None and current.state is State.LOCKED,
+        # What stands is told to whoever has signed in since, not to somebody at a locked screen.
+        stop=stop if current is not None and current.state is State.ACTIVE else None,
+        done=current is None and request.args.get("done") == "1",
+        places=[profile] if profile is not None else known_pharmacies(),
+    )
+
+
+@blueprint.post(PAGE)
+@open_when_locked
+def press() -> ResponseReturnValue:
+    """End all sessions of this person, this one too, and hold every change of keys."""
+    current = flask_session.current_login()
+    if current is None:
+        raise NotSignedIn()
+    who: Any = {"login": current, "address": client_address(), "request_id": request_id()}
+    with services().database.transaction() as session:
+        actor = load_actor(session, current.account_id, **who)
+        stopping.press(session, actor=actor, bus=services().bus)
+    flask_session.sign_out()
+    return redirect(f"{PAGE}?done=1", 303)
+
+
+@blueprint.post(f"{PAGE}/undo")
+def undo() -> ResponseReturnValue:
+    """The person asks for the end of the stop; who has not signed in just now does so first, and presses again."""
+    actor = current_actor()
+    if not policy.fresh_login(actor):
+        return redirect(f"/step-up?next={PAGE}", 303)
+    with services().database.transaction() as session:
+        stops.ask_for_the_end(session, actor=actor)
+    return redirect(PAGE, 303)

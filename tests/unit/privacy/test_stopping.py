@@ -1,0 +1,122 @@
+"""Who hears of a stop, whose sessions end, and who may end it: staff who have made sure who somebody is."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from world import World, build
+
+from portal.accounts import stops
+from portal.accounts.stops import Check
+from portal.audit.tables import AuditEvent
+from portal.core import clock
+from portal.core.bus import MemoryBus
+from portal.core.database import Database
+from portal.core.errors import Forbidden, NotFound, StepUpNeeded
+from portal.identity import sessions
+from portal.identity.sessions import Proof
+from portal.notify.mail import Mail
+from portal.outbox import Job
+from portal.outbox.tables import OutboxJob
+from portal.privacy import stopping
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return build(database)
+
+
+def login(world: World, name: str) -> str:
+    with world.database.transaction() as session:
+        _, current = sessions.begin(
+            session, account_id=world.accounts[name], role="patient", proof=Proof(clock.now(), None, (), None, None)
+        )
+    return current.ref
+
+
+def press(world: World, name: str) -> None:
+    with world.database.transaction() as session:
+        stopping.press(session, actor=world.actor(name), bus=MemoryBus())
+
+
+def end(world: World, by: str, name: str, check: Check = Check.CALL_BACK) -> None:
+    with world.database.transaction() as session:
+        stopping.end(session, actor=world.actor(by), account_id=world.accounts[name], check=check)
+
+
+def seen(world: World, by: str) -> list[str]:
+    with world.database.reading() as session:
+        return [one.name for one in stopping.waiting(session, actor=world.actor(by))]
+
+
+def told(world: World, kind: str) -> set[str]:
+    with world.database.reading() as session:
+        jobs = session.scalars(select(OutboxJob).where(OutboxJob.kind == kind))
+        by_id = {id: name for name, id in world.accounts.items()}
+        return {by_id[job.payload["account"]] for job in jobs}
+
+
+def test_all_of_alices_sessions_end_and_nobody_elses(world: World) -> None:
+    hers, his = [login(world, "alice"), login(world, "alice")], login(world, "dave")
+    press(world, "alice")
+    with world.database.reading() as session:
+        assert {sessions.state(session, ref) for ref in hers} == {sessions.State.ENDED}
+        assert sessions.state(session, his) is sessions.State.ACTIVE
+
+
+def test_her_pharmacys_privacy_officer_and_she_herself_are_told(world: World) -> None:
+    press(world, "alice")
+    assert told(world, stopping.OFFICE_JOB) == {"heidi"}
+    assert told(world, "notice.keys") == {"alice"}
+
+
+def test_the_officers_mail_names_nobody(world: World) -> None:
+    sent: list[Mail] = []
+
+    class Postbox:
+        def send(self, mail: Mail) -> None:
+            sent.append(mail)
+
+    payload = {"account": world.accounts["heidi"], "at": "2026-11-22T09:30:00+00:00"}
+    job = Job("job1", stopping.OFFICE_JOB, payload, None, 1, clock.now())
+    stopping.OfficeNotice(world.database, Postbox(), "https://portal.test")(job)
+    (mail,) = sent
+    assert mail.to == "heidi@example.org"
+    assert "https://portal.test/login?next=/stops" in mail.text.split("\n")
+    assert "alice" not in mail.text.lower()
+
+
+def test_staff_of_a_pharmacy_that_works_with_her_end_it_and_it_is_on_record_how(world: World) -> None:
+    press(world, "alice")
+    assert seen(world, "bob") == seen(world, "heidi") == seen(world, "grace") == ["Alice"]
+    assert seen(world, "carol") == []
+    with pytest.raises(NotFound):
+        end(world, "carol", "alice")
+    with pytest.raises(Forbidden):
+        end(world, "frank", "alice")
+    end(world, "bob", "alice")
+    with world.database.reading() as session:
+        assert stops.standing(session, world.accounts["alice"]) is None
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "key.stop-ended"))
+    assert row.detail == {"check": "call-back"}
+    assert row.patient_id == world.patients["alice"]
+    with pytest.raises(NotFound):
+        end(world, "bob", "alice")
+
+
+def test_it_takes_a_fresh_login_and_nobody_ends_the_own(world: World) -> None:
+    press(world, "bob")
+    late = replace(world.actor("erin"), auth_time=clock.now() - timedelta(minutes=6))
+    with pytest.raises(StepUpNeeded), world.database.transaction() as session:
+        stopping.end(session, actor=late, account_id=world.accounts["bob"], check=Check.IN_PERSON)
+    assert seen(world, "bob") == []
+    with pytest.raises(NotFound):
+        end(world, "bob", "bob")
+    end(world, "erin", "bob", Check.IN_PERSON)
+
+
+def test_patients_and_the_operator_see_no_list(world: World) -> None:
+    for name in ("alice", "ivan", "frank"):
+        with pytest.raises(Forbidden):
+            seen(world, name)
