@@ -14,7 +14,7 @@ from datetime import timedelta
 from flask import Flask
 
 from portal import audit
-from portal.accounts import directory
+from portal.accounts import carers, directory
 from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
@@ -158,6 +158,8 @@ def handlers(services: Services) -> Mapping[str, Handler]:
         KEYS_JOB: KeyNotice(services.database, given, base_url),
         stopping.OFFICE_JOB: stopping.OfficeNotice(services.database, given, base_url),
         staff_invitations.MAIL_JOB: staff_invitations.InvitationMail(services.database, given, base_url),
+        carers.MAIL_JOB: carers.InvitationMail(services.database, given, base_url),
+        carers.NOTICE_JOB: carers.CarerNotice(services.database, given, base_url),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
         checking.JOB: checking.CheckConnection(services.database, readers_of(services)),
     }
@@ -173,11 +175,16 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
         with database.transaction() as session:
             return attachments.remove_orphans(session)
 
+    def ends_of_carers() -> int:
+        with database.transaction() as session:
+            return carers.warn_of_ends(session)
+
     def old_rows() -> None:
         with database.transaction() as session:
             dead_letters.prune(session)
             retention.forget_accepted_keys(session)
             staff_invitations.forget_unused(session)
+            carers.forget_unused(session)
 
     return {
         "outbox": [Task("outbox", timedelta(seconds=1), runner.run_due, greedy=True)],
@@ -187,6 +194,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
             Task("last-days", timedelta(seconds=20), lambda: staff.close_past(database, services.bus), greedy=True),
             Task("refusals", timedelta(minutes=1), lambda: audit.flush_refusals(database)),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
+            Task("carers", timedelta(hours=1), ends_of_carers),
             Task("old-rows", timedelta(hours=1), old_rows),
         ],
     }

@@ -16,7 +16,7 @@ from world_keys import Keys
 from world_threads import Threads
 from world_web import ORIGIN, Browser
 
-from portal.accounts import patients
+from portal.accounts import carers, patients
 from portal.accounts.tables import SealedObject
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -78,6 +78,9 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
         keys.enrol("bob", "carol")
         keys.team("riverside_pharmacists", "bob", "bob")
         keys.team("harbor_pharmacists", "carol", "carol")
+    if kind in ("carer-invitation", "carer-relation"):
+        made = {name: helped(world, name, taken=kind == "carer-relation") for name in ("alice", "dave")}
+        return {"own": made["alice"], "care": made["alice"], "foreign": made["dave"]}
     if kind == "staff-invitation":
         own = invited(world, "bob")
         return {"own": own, "care": own, "foreign": invited(world, "carol")}
@@ -136,6 +139,23 @@ def invited(world: World, by: str) -> str:
     oscar = staff_invitations.Newcomer("oscar@example.org", "Oscar Bell", "pharmacist")
     with world.database.transaction() as session:
         return staff_invitations.invite(session, actor=actor, pharmacy_id=str(actor.pharmacy_id), newcomer=oscar)
+
+
+def helped(world: World, name: str, *, taken: bool) -> str:
+    """The invitation of somebody who is to act for a patient; once `taken` up, the relation that came of it."""
+    where = carers.Circumstances(zone="UTC", of_age=18, born=None)
+    with world.database.transaction() as session:
+        made, code = carers.invite(
+            session,
+            actor=world.actor(name),
+            patient_id=world.patients[name],
+            newcomer=carers.Newcomer("Judy", None, "carer", "orders"),
+            where=where,
+        )
+    if not taken:
+        return made
+    with world.database.transaction() as session:
+        return carers.accept(session, actor=world.actor("judy"), invitation_id=made, code=code).id
 
 
 def nick(world: World) -> str:

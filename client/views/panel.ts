@@ -68,7 +68,7 @@ export interface ContextJson {
   readonly source: string;
   readonly as_of: string;
   readonly stale: boolean;
-  readonly sight: "whole" | "desk";
+  readonly sight: "whole" | "desk" | "refills" | "orders";
   readonly sections: Readonly<Record<string, SectionState>>;
   readonly patient: {
     readonly full_name: string;

@@ -185,7 +185,7 @@ export interface Panel {
     readonly silent: "" | "deceased" | "inactive";
   };
   /** `desk`: medicines, tests and conditions are not shown to this role. */
-  readonly sight: "whole" | "desk";
+  readonly sight: "whole" | "desk" | "refills" | "orders";
   readonly allergyState: "recorded" | "none_known" | "nothing_recorded" | "unavailable";
   readonly allergies: readonly { readonly id: string; readonly name: string; readonly reactions: string; readonly severe: boolean }[];
   readonly medicines: readonly PanelMedicine[];

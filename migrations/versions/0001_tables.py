@@ -384,6 +384,34 @@ def upgrade() -> None:
     with op.batch_alter_table('care_relation', schema=None) as batch_op:
         batch_op.create_index('ix_care_relation_patient', ['patient_id', 'ends_at'], unique=False)
 
+    op.create_table('carer_invitation',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('patient_id', sa.String(length=64), nullable=False),
+    sa.Column('invited_by', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=120), nullable=False),
+    sa.Column('code_hash', sa.String(length=64), nullable=True),
+    sa.Column('mail', sa.String(length=254), nullable=True),
+    sa.Column('kind', sa.String(length=12), nullable=False),
+    sa.Column('scope', sa.String(length=24), nullable=False),
+    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('by_age', sa.Boolean(), nullable=False),
+    sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('mails', sa.Integer(), nullable=False),
+    sa.Column('asked_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('used_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('used_by', sa.String(length=64), nullable=True),
+    sa.Column('declined_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('revoked_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['invited_by'], ['account.id'], name=op.f('fk_carer_invitation_invited_by')),
+    sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_carer_invitation_patient_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_carer_invitation')),
+    sa.UniqueConstraint('code_hash', name=op.f('uq_carer_invitation_code_hash'))
+    )
+    with op.batch_alter_table('carer_invitation', schema=None) as batch_op:
+        batch_op.create_index('ix_carer_invitation_mail', ['mail'], unique=False)
+        batch_op.create_index('ix_carer_invitation_patient', ['patient_id', 'created_at'], unique=False)
+
     op.create_table('device',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('account_id', sa.String(length=64), nullable=False),
@@ -501,6 +529,8 @@ def upgrade() -> None:
     sa.Column('scope', sa.String(length=24), nullable=False),
     sa.Column('starts_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('by_age', sa.Boolean(), nullable=False),
+    sa.Column('warned_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_relation_account_id')),
     sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_relation_patient_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_relation'))
@@ -626,6 +656,11 @@ def downgrade() -> None:
         batch_op.drop_index('ix_device_account')
 
     op.drop_table('device')
+    with op.batch_alter_table('carer_invitation', schema=None) as batch_op:
+        batch_op.drop_index('ix_carer_invitation_patient')
+        batch_op.drop_index('ix_carer_invitation_mail')
+
+    op.drop_table('carer_invitation')
     with op.batch_alter_table('care_relation', schema=None) as batch_op:
         batch_op.drop_index('ix_care_relation_patient')
 

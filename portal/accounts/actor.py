@@ -65,7 +65,7 @@ class ActingFor:
 
     def reaches(self, scope: Scope) -> bool:
         """Whether acts of `scope` are covered."""
-        return self.scope in (Scope.ALL, scope)
+        return Scope(self.scope).reaches(scope)
 
 
 @dataclass(frozen=True)
@@ -166,10 +166,10 @@ def one_at_a_time(session: Session, account_id: str) -> None:
 
 
 def _one_each(relations: Sequence[Row]) -> tuple[ActingFor, ...]:
-    # Oneself comes first, then the order of beginning; a second relation to the same patient adds nothing.
+    # Oneself comes first, then the order of beginning; of two relations to one patient the wider counts.
     first: dict[str, ActingFor] = {}
     for patient_id, kind, scope, _, _ in sorted(relations, key=lambda row: (row[1] != Kind.SELF, row[3], row[4])):
         known = first.get(patient_id)
-        if known is None or (known.scope != Scope.ALL and scope == Scope.ALL):
+        if known is None or not known.reaches(Scope(scope)):
             first[patient_id] = ActingFor(patient_id, kind, scope)
     return tuple(first.values())

@@ -9,8 +9,8 @@ yet, are the operator's too.
 
 | act                       | patient's side                     | pharmacy's side                              |
 | ------------------------- | ---------------------------------- | -------------------------------------------- |
-| read the context          | acting, scope context              | in care; pharmacist and supervisor whole,    |
-|                           |                                    | technician without medicines                 |
+| read the context          | acting; by scope orders only, also | in care; pharmacist and supervisor whole,    |
+|                           | medicines, or whole                | technician without medicines                 |
 | start a thread            | acting, scope messages, active     | in care, in the topic's team, active         |
 | read a thread             | member of it, acting               | own pharmacy, in care, in a member team      |
 | write in a thread         | as reading, and the patient active | as reading, and the patient active           |
@@ -20,7 +20,8 @@ yet, are the operator's too.
 | read the directory        | shares thread or care              | shares thread, pharmacy or care              |
 | see a pharmacy's teams    | never                              | own pharmacy                                 |
 | sit in a team             | never                              | own pharmacy, role fits the team             |
-| read the audit record     | of the patients one acts for       | privacy officer, own pharmacy                |
+| read the audit record     | acting, scope all                  | privacy officer, own pharmacy                |
+| invite and end carers     | the patient in person              | never                                        |
 | see who works there       | never                              | own pharmacy                                 |
 | invite, set a last day    | never                              | pharmacist and supervisor in a team there    |
 | list patients             | never                              | own pharmacy, not the privacy officer        |
@@ -32,7 +33,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from portal.accounts.actor import Actor
-from portal.accounts.roles import CLINICAL, Role, Scope
+from portal.accounts.roles import CLINICAL, Kind, Role, Scope
 from portal.core import clock
 from portal.core.errors import Forbidden, NotFound, StepUpNeeded, Unprocessable
 
@@ -42,10 +43,22 @@ CLOCKS_APART = timedelta(seconds=30)
 
 
 class Sight(StrEnum):
-    """How much of a patient's context a person sees. `desk`: who it is, allergies and orders, but no medicines."""
+    """How much of a patient's context a person sees. `desk`: who it is, allergies and orders, but no medicines;
+    `orders`: who it is, and orders without what is in them; `refills`: orders and medicines."""
 
     WHOLE = "whole"
     DESK = "desk"
+    REFILLS = "refills"
+    ORDERS = "orders"
+
+
+# What each scope of the patient's side sees of the context.
+_SIGHTS = {
+    Scope.ORDERS: Sight.ORDERS,
+    Scope.REFILLS: Sight.REFILLS,
+    Scope.MESSAGES: Sight.WHOLE,
+    Scope.ALL: Sight.WHOLE,
+}
 
 
 def needs_step_up(actor: Actor, *, at: datetime | None = None) -> None:
@@ -64,8 +77,9 @@ def fresh_login(actor: Actor, *, at: datetime | None = None) -> bool:
 
 def allow_context(actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: bool) -> Sight:
     """Reading the medication and order context of a patient through a pharmacy's connection."""
-    if _acts_for(actor, patient_id, Scope.CONTEXT):
-        return Sight.WHOLE
+    acting = actor.relation(patient_id)
+    if actor.role is Role.PATIENT and acting is not None:
+        return _SIGHTS[Scope(acting.scope)]
     _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
     if actor.role in CLINICAL:
         return Sight.WHOLE
@@ -220,6 +234,19 @@ def allow_invite(actor: Actor, *, pharmacy_id: str) -> None:
     allow_patients(actor, pharmacy_id=pharmacy_id)
 
 
+def allow_carers(actor: Actor, *, patient_id: str) -> None:
+    """Seeing, inviting, changing and ending who acts for a patient: the patient in person."""
+    acting = actor.relation(patient_id)
+    if actor.role is not Role.PATIENT or acting is None or acting.kind != Kind.SELF or not acting.reaches(Scope.ALL):
+        raise NotFound()
+
+
+def allow_act_for_others(actor: Actor) -> None:
+    """Taking up what a patient invites to: accounts of patients. Staff act in their own role, and only in that."""
+    if actor.role is not Role.PATIENT:
+        raise Forbidden("carer-for-patients")
+
+
 def allow_start_care(actor: Actor, *, patient_id: str) -> None:
     """Putting a patient into a pharmacy's care from the patient's side: by picking the pharmacy."""
     if not _acts_for(actor, patient_id, Scope.ALL):
@@ -239,7 +266,7 @@ def allow_end_care(actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: 
 
 def allow_patient_audit(actor: Actor, *, patient_id: str, pharmacy_ids: frozenset[str] = frozenset()) -> None:
     """Reading who looked at a patient's data. `pharmacy_ids`: the pharmacies that have had the patient in care."""
-    if actor.relation(patient_id) is not None:
+    if _acts_for(actor, patient_id, Scope.ALL):
         return
     if actor.role is Role.PRIVACY and actor.pharmacy_id is not None and actor.pharmacy_id in pharmacy_ids:
         return

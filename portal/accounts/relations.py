@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts.roles import Kind, Scope
+from portal.accounts.roles import Kind, Scope, scopes_reaching
 from portal.accounts.tables import Account, Patient, Relation
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock, ids
@@ -66,6 +66,30 @@ def end(session: Session, *, agent: Agent, relation_id: str, pharmacy_id: str | 
     _end(session, relation, agent=agent, pharmacy_id=pharmacy_id)
 
 
+def change(
+    session: Session, *, agent: Agent, relation: Relation, scope: Scope, until: datetime | None, by_age: bool = False
+) -> None:
+    """Widen, narrow, prolong or shorten a relation that lives; without a change nothing is written.
+
+    `by_age`: the end is the patient's coming of age. Raises BadInput for an end that is not ahead.
+    """
+    if until is not None and until <= clock.now():
+        raise BadInput("until")
+    if (relation.scope, relation.ends_at) == (scope, until):
+        return
+    detail = {"kind": relation.kind, "scope": scope.value, "was": relation.scope}
+    relation.scope, relation.ends_at, relation.by_age, relation.warned_at = scope.value, until, by_age, None
+    record(
+        session,
+        Action.RELATION_CHANGED,
+        agent=agent,
+        patient_id=relation.patient_id,
+        entity=Entity("Account", relation.account_id),
+        purpose=Purpose.PATRQT,
+        detail=detail,
+    )
+
+
 def live(session: Session, *, account_id: str | None = None, patient_id: str | None = None) -> list[Relation]:
     """The relations that hold now, of an account, of a patient, or of both."""
     moment = clock.now()
@@ -79,8 +103,10 @@ def live(session: Session, *, account_id: str | None = None, patient_id: str | N
     return list(session.scalars(wanted.order_by(Relation.starts_at, Relation.id)))
 
 
-def accounts_of(session: Session, patient_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
-    """For each patient the (account id, kind) of everyone who acts for them now and may sign in. One query."""
+def accounts_of(
+    session: Session, patient_ids: list[str], *, scope: Scope = Scope.MESSAGES
+) -> dict[str, list[tuple[str, str]]]:
+    """For each patient the (account id, kind) of all who act for them now in `scope` and may sign in. One query."""
     moment = clock.now()
     rows = session.execute(
         select(Relation.patient_id, Relation.account_id, Relation.kind)
@@ -89,6 +115,7 @@ def accounts_of(session: Session, patient_ids: list[str]) -> dict[str, list[tupl
             Relation.patient_id.in_(patient_ids),
             Relation.starts_at <= moment,
             or_(Relation.ends_at.is_(None), Relation.ends_at > moment),
+            Relation.scope.in_(scopes_reaching(scope)),
             Account.disabled_at.is_(None),
         )
         .order_by(Relation.starts_at, Relation.id)

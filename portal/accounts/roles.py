@@ -34,15 +34,35 @@ class Kind(StrEnum):
     SELF = "self"
     CHILD = "child"
     PARENT = "parent"
+    GUARDIAN = "guardian"
     CARER = "carer"
 
 
 class Scope(StrEnum):
-    """What a relation reaches: everything, or only the threads, or only medicines and orders."""
+    """What a relation reaches: steps, each with all that the ones before it reach (docs/decisions/0019).
 
-    ALL = "all"
+    Orders and where they are; also the medicines, to look after refills; also conversations and the rest of the
+    context; everything, as the patient in person: who looked, which pharmacies there are.
+    """
+
+    ORDERS = "orders"
+    REFILLS = "refills"
     MESSAGES = "messages"
-    CONTEXT = "context"
+    ALL = "all"
+
+    def reaches(self, other: "Scope") -> bool:
+        """Whether acts of the scope `other` are covered by this one."""
+        return _STEPS.index(self) >= _STEPS.index(other)
+
+
+_STEPS = tuple(Scope)
+# What somebody may be invited to; `all` is for the patient in person and who acts for a child without an account.
+INVITED_TO = _STEPS[:-1]
+
+
+def scopes_reaching(scope: Scope) -> tuple[str, ...]:
+    """The scopes, as they are stored, that cover acts of `scope`."""
+    return tuple(one.value for one in Scope if one.reaches(scope))
 
 
 def role_in_records(role: Role) -> str:

@@ -80,6 +80,41 @@ class Relation(Base):
     scope: Mapped[str] = mapped_column(String(24), default="all")
     starts_at: Mapped[datetime] = mapped_column(Moment)
     ends_at: Mapped[datetime | None] = mapped_column(Moment)
+    # It ends because the patient comes of age, which no later date moves (portal/accounts/carers.py).
+    by_age: Mapped[bool] = mapped_column(default=False)
+    # Both sides were told that the end is near.
+    warned_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class CarerInvitation(Base):
+    """A patient invites somebody to act for them: by a code handed over, or to a verified mail address."""
+
+    __tablename__ = "carer_invitation"
+    __table_args__ = (
+        Index("ix_carer_invitation_patient", "patient_id", "created_at"),
+        Index("ix_carer_invitation_mail", "mail"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patient.id"))
+    invited_by: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    # What the patient calls the person; the account brings a name of its own.
+    name: Mapped[str] = mapped_column(String(120))
+    code_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    mail: Mapped[str | None] = mapped_column(String(254))
+    kind: Mapped[str] = mapped_column(String(12))
+    scope: Mapped[str] = mapped_column(String(24))
+    # When the access itself ends, and whether that is the patient's coming of age.
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+    by_age: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    mails: Mapped[int] = mapped_column(Integer, default=0)
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    used_at: Mapped[datetime | None] = mapped_column(Moment)
+    used_by: Mapped[str | None] = mapped_column(Id)
+    declined_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Invitation(Base):

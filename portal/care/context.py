@@ -3,6 +3,7 @@
 No transaction is open while the EHR is asked (architecture rule 3), and nothing is answered before the row is written.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -22,7 +23,7 @@ from portal.core import clock, ids
 from portal.core.database import Database, table_of
 from portal.core.errors import NotFound, PortalError
 from portal.ehr.context import FRESH_SECONDS
-from portal.ehr.model import PatientContext
+from portal.ehr.model import AllergyState, PatientContext
 from portal.ehr.panel import context_to_json
 from portal.pharmacies import care
 from portal.pharmacies.tables import CareRelation, EhrConnection, Pharmacy
@@ -76,7 +77,7 @@ class ContextRead:
         panel = context_to_json(self.context, language, today=today)
         for order in panel["orders"]:
             bare = order.pop("chip_without_medicine")
-            if self.sight is Sight.DESK:
+            if self.sight in (Sight.DESK, Sight.ORDERS):
                 order.update(chip=bare, item="", quantity="")
         return {**panel, "sight": self.sight.value}
 
@@ -126,7 +127,7 @@ def read_context(
         _note(session, actor, patient_id, pharmacy_id, found, address if found.as_of >= asked else None)
         if known.value != place.status:
             patients.learn_status(session, patient_id=patient_id, status=known)
-    return ContextRead(found if sight is Sight.WHOLE else for_desk(found), sight, found)
+    return ContextRead(_CUT[sight](found), sight, found)
 
 
 def note_print(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
@@ -152,14 +153,29 @@ def note_print(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: 
 
 def for_desk(context: PatientContext) -> PatientContext:
     """The context without anything that names a medicine or a finding: who it is, allergies, orders."""
-    return replace(
-        context,
-        medication_requests=(),
-        other_dispenses=(),
-        conditions=(),
-        labs=(),
-        vitals=(),
-    )
+    return replace(_without_findings(context), medication_requests=(), other_dispenses=())
+
+
+def for_refills(context: PatientContext) -> PatientContext:
+    """Who it is, medicines and orders: nothing of what else was found or is insured."""
+    return replace(_without_findings(context), allergies=(), allergy_state=AllergyState.UNAVAILABLE, coverages=())
+
+
+def for_orders(context: PatientContext) -> PatientContext:
+    """Who it is, and orders: nothing that names a medicine or a finding."""
+    return replace(for_refills(context), medication_requests=(), other_dispenses=())
+
+
+def _without_findings(context: PatientContext) -> PatientContext:
+    return replace(context, conditions=(), labs=(), vitals=())
+
+
+_CUT: Mapping[Sight, Callable[[PatientContext], PatientContext]] = {
+    Sight.WHOLE: lambda context: context,
+    Sight.DESK: for_desk,
+    Sight.REFILLS: for_refills,
+    Sight.ORDERS: for_orders,
+}
 
 
 def _note(

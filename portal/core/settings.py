@@ -55,6 +55,7 @@ class Settings:
     audit_signing_key_previous: str = _setting("", "PORTAL_AUDIT_SIGNING_KEY_PREVIOUS")
     attachment_quota_mib: int = _setting(500, "PORTAL_ATTACHMENT_QUOTA_MIB")
     recovery_reads_per_day: int = _setting(5, "PORTAL_RECOVERY_READS_PER_DAY")
+    parents_until_age: int = _setting(18, "PORTAL_PARENTS_UNTIL_AGE")
     stream_limit: int = _setting(224, "PORTAL_STREAM_LIMIT")
     threads: int = _setting(32, "PORTAL_THREADS")
     workers: int = _setting(2, "PORTAL_WORKERS")

@@ -30,6 +30,9 @@ class Template(StrEnum):
     STOP_ENDED = "stop-ended"
     SOMEBODY_STOPPED = "somebody-stopped"
     STAFF_INVITED = "staff-invited"
+    CARER_INVITED = "carer-invited"
+    CARER_CHANGED = "carer-changed"
+    CARER_ENDS_SOON = "carer-ends-soon"
 
 
 # Template → the variables its sentences may use.
@@ -50,6 +53,10 @@ TEMPLATES: dict[Template, frozenset[str]] = {
     ),
     Template.SOMEBODY_STOPPED: frozenset({"link", "when"}),
     Template.STAFF_INVITED: frozenset({"link", "who", "place", "until"}),
+    # Who invites is a patient, so a mail does not even name that person.
+    Template.CARER_INVITED: frozenset({"link", "until"}),
+    Template.CARER_CHANGED: frozenset({"link", "when"}),
+    Template.CARER_ENDS_SOON: frozenset({"link", "when"}),
 }
 
 _WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/+-]{1,40}\)")
@@ -58,7 +65,7 @@ _NAME = re.compile(r"\?|(?:[^\W_]|[ '’,&()-]|\.(?= |$)){1,120}")
 # Address of the portal, a fixed path, and at most one id: but for names nothing that a person has written.
 _FORMS = {
     "link": re.compile(
-        r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account|team|stops|something-wrong)"
+        r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account|team|carers|stops|something-wrong)"
     ),
     # Day, time and zone as `moment` writes them.
     "when": _WHEN,

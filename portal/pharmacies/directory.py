@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from portal.accounts import directory, policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.directory import Person
+from portal.accounts.roles import Scope
 from portal.audit import Action, Purpose, record
 from portal.core.errors import NotFound
 from portal.pharmacies import care, teams
@@ -74,7 +75,9 @@ def _allowed(
 ) -> frozenset[str]:
     acting = [one.patient_id for one in actor.acting]
     near = {pharmacy for found in care.pharmacies_of(session, acting).values() for pharmacy in found}
-    kin = {account for found in relations.accounts_of(session, acting).values() for account, _ in found}
+    # Whose messages one may read, with those one may have to share an epoch.
+    talks = [one.patient_id for one in actor.acting if one.reaches(Scope.MESSAGES)]
+    kin = {account for found in relations.accounts_of(session, talks).values() for account, _ in found}
     works_at = _pharmacies(session, ids, people)
     patients = _patients_in_care(session, actor, list(people)) if actor.staff else frozenset()
     in_care = {id for id in ids if id in kin or id in patients or works_at[id] & near}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import policy
 from portal.accounts.actor import Actor
-from portal.accounts.roles import Kind, Scope
+from portal.accounts.roles import Kind, Scope, scopes_reaching
 from portal.accounts.tables import Account, Device, DirectoryEntry, Relation
 from portal.core import clock
 from portal.core.database import table_of
@@ -67,7 +67,7 @@ QUESTIONS: Mapping[str, Select[Any]] = {
         _RELATIONS.c.patient_id == bindparam("patient_id"),
         _RELATIONS.c.starts_at <= bindparam("moment"),
         or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
-        or_(_RELATIONS.c.scope == Scope.ALL.value, _RELATIONS.c.scope == Scope.MESSAGES.value),
+        _RELATIONS.c.scope.in_(scopes_reaching(Scope.MESSAGES)),
         _ACCOUNTS.c.disabled_at.is_(None),
     ),
 }

@@ -18,6 +18,7 @@ _ICONS = {
     "session": "person",
     "account": "person",
     "relation": "people",
+    "carer": "people",
     "invitation": "people",
     "staff": "people",
     "care": "heart",

@@ -78,6 +78,14 @@ class Stage:
         self._signed_in.add(profile)
         return page
 
+    def fresh(self, profile: str, path: str) -> Page:
+        """As `at`, having signed in just now."""
+        page = self.at(profile, "/home")
+        page.goto(f"/step-up?next={path}")
+        give_password(page, profile)
+        page.wait_for_url(f"{self.demo.url}{path}")
+        return page
+
     def with_keys(self, profile: str, path: str) -> Page:
         """As `at`; waits until the client's page stands at `path`, first keys being made on the way."""
         page = self.at(profile, path)

@@ -110,6 +110,96 @@ def _(stage: Stage) -> Page:
     return page
 
 
+def asking(stage: Stage, who: str) -> Page:
+    """Before the form that invites a helper; the sign-in is young enough for it."""
+    return stage.fresh(who, "/carers/invite")
+
+
+def invite_helper(stage: Stage) -> str:
+    """Peggy invites a helper for refills by a code; gives the code, her page shows it."""
+    page = asking(stage, "peggy")
+    page.get_by_label("What you call this person").fill("Trent")
+    page.get_by_label("Someone who looks after me").check()
+    page.get_by_label("Orders and refills").check()
+    page.get_by_role("button", name="Invite").click()
+    return page.locator(".code-line").inner_text()
+
+
+def looked_at(stage: Stage, code: str) -> Page:
+    """Trent looks at what a code invites to."""
+    page = stage.at("trent", "/carers/accept")
+    page.locator("#code").fill(code)
+    page.get_by_role("button", name="Look at it first").click()
+    page.get_by_role("button", name="Yes, I will help").or_(page.locator(".summary-errors")).first.wait_for()
+    return page
+
+
+def helped(stage: Stage) -> None:
+    """Trent helps Peggy with refills."""
+    if "helped" not in stage.kept:
+        page = looked_at(stage, invite_helper(stage))
+        page.get_by_role("button", name="Yes, I will help").click()
+        page.get_by_text("You can help from now on.").wait_for()
+        stage.kept["helped"] = "yes"
+
+
+@state("carers-none", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/carers")
+
+
+@state("carers", spanish=True)
+def _(stage: Stage) -> Page:
+    helped(stage)
+    invite_helper(stage)
+    return stage.at("peggy", "/carers")
+
+
+@state("carers-invite", spanish=True)
+def _(stage: Stage) -> Page:
+    return asking(stage, "peggy")
+
+
+@state("carers-invite-wrong")
+def _(stage: Stage) -> Page:
+    page = asking(stage, "peggy")
+    page.locator("form.stack").evaluate("(form) => { form.noValidate = true; }")
+    page.get_by_label("What you call this person").fill("Trent")
+    page.get_by_label("Someone who looks after me").check()
+    page.get_by_role("button", name="Invite").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("carers-card")
+def _(stage: Stage) -> Page:
+    invite_helper(stage)
+    return stage.page("peggy")
+
+
+@state("carers-accept", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("trent", "/carers/accept")
+
+
+@state("carers-refused")
+def _(stage: Stage) -> Page:
+    return looked_at(stage, "AAAA-BBBB-CCCC-DDDD")
+
+
+@state("carers-offer")
+def _(stage: Stage) -> Page:
+    return looked_at(stage, invite_helper(stage))
+
+
+@state("home-carer", spanish=True)
+def _(stage: Stage) -> Page:
+    helped(stage)
+    page = stage.at("trent", "/carers")
+    page.locator("main").get_by_role("link", name="Open").click()
+    return page
+
+
 @state("medicines", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("alice", "/medicines")

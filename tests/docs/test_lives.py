@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.accounts import devices, stops
+from portal.accounts import carers, devices, stops
 from portal.core.lives import Life
 from portal.identity import sessions
 from portal.outbox import jobs
@@ -23,6 +23,7 @@ LIVES: list[Life[Any, Any]] = [
     jobs.LIFE,
     staff_invitations.LIFE,
     stops.LIFE,
+    carers.LIFE,
 ]
 
 

@@ -2,11 +2,12 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, home, invitation, record
+from portal.web.patient import account, carers, home, invitation, record
 
 blueprints: tuple[Blueprint, ...] = (
     home.blueprint,
     record.blueprint,
     account.blueprint,
     invitation.blueprint,
+    carers.blueprint,
 )

@@ -7,6 +7,7 @@ from flask import request
 
 from portal.accounts import names
 from portal.accounts.actor import Actor
+from portal.accounts.roles import Scope
 from portal.care.context import read_context
 from portal.core.errors import NotFound, PortalError
 from portal.web import pages
@@ -21,6 +22,11 @@ class Person:
     patient_id: str
     kind: str
     name: str | None
+    scope: str
+
+    def reaches(self, scope: str) -> bool:
+        """Whether acts of a scope are covered, by its word: for templates."""
+        return Scope(self.scope).reaches(Scope(scope))
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,9 @@ class View:
     problem: str | None
 
 
-def person(actor: Actor) -> tuple[Person | None, list[Person]]:
-    """The patient named by `?for=`, else the first. Raises NotFound for anybody one does not act for."""
-    choices = _choices(actor)
+def person(actor: Actor, scope: Scope = Scope.ORDERS) -> tuple[Person | None, list[Person]]:
+    """The patient named by `?for=`, else the first, of those one acts for in `scope`. Raises NotFound for others."""
+    choices = [one for one in _choices(actor) if Scope(one.scope).reaches(scope)]
     wanted = request.args.get("for")
     if wanted is None:
         return (choices[0] if choices else None), choices
@@ -64,11 +70,32 @@ def view(actor: Actor) -> View:
     return View(patient, choices, found.to_json(pages.spoken(), today=pages.today()), None)
 
 
+def context_of(actor: Actor, patient_id: str) -> dict[str, Any] | None:
+    """The panel of a patient through the pharmacy in view; None where it cannot be read now."""
+    profile = current_frame().profile
+    if profile is None:
+        return None
+    try:
+        found = read_context(
+            services().database, ehr_readers(), actor=actor, patient_id=patient_id, pharmacy_id=profile.id
+        )
+    except PortalError as problem:
+        if problem.status not in (404, 502, 503) or problem.code.startswith("database"):
+            raise
+        return None
+    return found.to_json(pages.spoken(), today=pages.today())
+
+
 def _choices(actor: Actor) -> list[Person]:
     patients = [acting.patient_id for acting in actor.acting]
     with services().database.reading() as session:
         known = names.selves(session, patients)
     return [
-        Person(acting.patient_id, acting.kind, known[acting.patient_id][1] if acting.patient_id in known else None)
+        Person(
+            acting.patient_id,
+            acting.kind,
+            known[acting.patient_id][1] if acting.patient_id in known else None,
+            acting.scope,
+        )
         for acting in actor.acting
     ]

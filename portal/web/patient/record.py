@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
+from portal.accounts.roles import Scope
 from portal.core.errors import BadInput
 from portal.privacy.record import look
 from portal.web import pages
@@ -63,7 +64,8 @@ def visits(lines: list[Line]) -> list[Visit]:
 @blueprint.get("/record")
 def who_looked() -> str:
     """The page."""
-    patient, choices = chosen.person(current_actor())
+    actor = current_actor()
+    patient, choices = chosen.person(actor, Scope.ALL)
     before, others = query_int("before"), request.args.get("who") == "others"
     lines, following = _lines(patient.patient_id, before, others=others) if patient is not None else ([], None)
     days: dict[str, list[Visit]] = {}
@@ -73,6 +75,8 @@ def who_looked() -> str:
         "patient/record.html",
         patient=patient,
         choices=choices,
+        # Who acts for others in part only: who looked is theirs to see.
+        only_theirs=patient is None and bool(actor.acting),
         days=days,
         next=following,
         before=before,

@@ -77,7 +77,7 @@ def test_a_relation_ends_at_its_time(world: World) -> None:
     relation = world.actor("judy").relation(ann)
     assert relation is not None
     assert relation.reaches(Scope.MESSAGES)
-    assert not relation.reaches(Scope.CONTEXT)
+    assert not relation.reaches(Scope.ALL)
     clock.shift(timedelta(days=1, seconds=1))
     assert world.actor("judy").relation(ann) is None
 
@@ -88,9 +88,11 @@ def test_binding_again_replaces_and_leaves_one_living_relation(world: World) -> 
         first = relations.live(session, account_id=judy, patient_id=rosa)
         same = relations.bind(session, agent=NOBODY, account_id=judy, patient_id=rosa, kind=Kind.CHILD)
         assert [same.id] == [one.id for one in first]
-        relations.bind(session, agent=NOBODY, account_id=judy, patient_id=rosa, kind=Kind.CHILD, scope=Scope.CONTEXT)
-        assert [one.scope for one in relations.live(session, account_id=judy, patient_id=rosa)] == ["context"]
+        relations.bind(session, agent=NOBODY, account_id=judy, patient_id=rosa, kind=Kind.CHILD, scope=Scope.REFILLS)
+        assert [one.scope for one in relations.live(session, account_id=judy, patient_id=rosa)] == ["refills"]
         everyone = relations.accounts_of(session, [rosa])
+        assert everyone == {rosa: [(world.accounts["rosa"], "self")]}
+        everyone = relations.accounts_of(session, [rosa], scope=Scope.ORDERS)
         assert everyone == {rosa: [(world.accounts["rosa"], "self"), (judy, "child")]}
     assert actions(world.database, patient_id=rosa)[-2:] == ["relation.ended", "relation.bound"]
 

@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portal.accounts import policy
 from portal.accounts.actor import ActingFor, Actor
-from portal.accounts.roles import Kind, Role, Scope
+from portal.accounts.roles import Kind, Role, Scope, scopes_reaching
 from portal.audit import Agent
 from portal.core.errors import Forbidden, NotFound, StepUpNeeded, Unprocessable
 
@@ -123,15 +125,67 @@ def test_posting_asks_the_same_as_reading() -> None:
     assert answers(policy.allow_post, patient_active=True, **facts) == answers(policy.allow_read_thread, **facts)
 
 
-def test_a_carer_for_messages_reads_the_thread_but_not_the_medicines() -> None:
-    judy = person(Role.PATIENT, None, ActingFor("rosa", Kind.CARER, Scope.MESSAGES))
-    policy.allow_read_thread(
-        judy, patient_id="rosa", pharmacy_id="riverside", in_care=True, is_member=True, in_team=False
-    )
-    with pytest.raises(NotFound):
-        policy.allow_context(judy, patient_id="rosa", pharmacy_id="riverside", in_care=True)
-    with pytest.raises(NotFound):
-        policy.allow_start_care(judy, patient_id="rosa")
+ACTS = {
+    "orders": lambda carer: policy.allow_context(carer, patient_id="rosa", pharmacy_id="riverside", in_care=True),
+    "messages": lambda carer: policy.allow_read_thread(
+        carer, patient_id="rosa", pharmacy_id="riverside", in_care=True, is_member=True, in_team=False
+    ),
+    "write": lambda carer: policy.allow_start_thread(
+        carer, patient_id="rosa", pharmacy_id="riverside", in_care=True, in_team=False, patient_active=True
+    ),
+    "who looked": lambda carer: policy.allow_patient_audit(carer, patient_id="rosa"),
+    "start care": lambda carer: policy.allow_start_care(carer, patient_id="rosa"),
+    "end care": lambda carer: policy.allow_end_care(carer, patient_id="rosa", pharmacy_id="riverside", in_care=True),
+}
+
+
+def carer(scope: Scope, kind: Kind = Kind.CARER) -> Actor:
+    return person(Role.PATIENT, None, ActingFor("rosa", kind, scope))
+
+
+def may(scope: Scope) -> set[str]:
+    """What a carer of this scope may do, as words; what of the context is seen counts as one word each."""
+    found = {f"sees {policy.allow_context(carer(scope), patient_id='rosa', pharmacy_id='riverside', in_care=True)}"}
+    for name, act in ACTS.items():
+        try:
+            act(carer(scope))
+            found.add(name)
+        except NotFound:
+            pass
+    return found
+
+
+def test_each_scope_of_a_carer_opens_what_it_says_and_nothing_else() -> None:
+    assert {scope.value: may(scope) for scope in Scope} == {
+        "orders": {"sees orders", "orders"},
+        "refills": {"sees refills", "orders"},
+        "messages": {"sees whole", "orders", "messages", "write"},
+        "all": {"sees whole", *ACTS},
+    }
+
+
+@given(st.sampled_from(list(Scope)), st.sampled_from(list(Scope)), st.sampled_from(list(Scope)))
+def test_scopes_are_steps_and_a_wider_one_never_opens_less(one: Scope, other: Scope, third: Scope) -> None:
+    assert one.reaches(one)
+    assert one.reaches(other) or other.reaches(one)
+    assert (one.reaches(other) and other.reaches(one)) == (one is other)
+    if one.reaches(other) and other.reaches(third):
+        assert one.reaches(third)
+    if one.reaches(other):
+        acts = {word for word in may(other) if not word.startswith("sees")}
+        assert acts <= may(one)
+    assert (one.value in scopes_reaching(other)) == one.reaches(other)
+
+
+def test_only_the_patient_in_person_says_who_acts_for_her() -> None:
+    for kind in Kind:
+        asked = carer(Scope.ALL, kind)
+        if kind is Kind.SELF:
+            policy.allow_carers(asked, patient_id="rosa")
+        else:
+            with pytest.raises(NotFound):
+                policy.allow_carers(asked, patient_id="rosa")
+    assert answers(policy.allow_carers, patient_id="alice") == NOT_FOUND | {"alice": "yes"}
 
 
 def test_a_relation_of_staff_gives_no_patients_rights() -> None:

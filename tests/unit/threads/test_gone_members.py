@@ -74,7 +74,7 @@ def narrow(threads: Threads, name: str) -> None:
             account_id=threads.world.accounts[name],
             patient_id=threads.world.patients["rosa"],
             kind=Kind.CHILD,
-            scope=Scope.CONTEXT,
+            scope=Scope.REFILLS,
         )
 
 

@@ -144,7 +144,7 @@ def test_who_may_see_medicines_only_has_no_messages_in_the_inbox(threads: Thread
             account_id=threads.world.accounts["alice"],
             patient_id=threads.world.patients["alice"],
             kind=Kind.SELF,
-            scope=Scope.CONTEXT,
+            scope=Scope.REFILLS,
         )
     with threads.world.database.transaction() as session:
         page = inbox.page(session, actor=threads.keys.actor("alice"), reader=None, pharmacy_id=None, after=None)
