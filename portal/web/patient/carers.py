@@ -15,7 +15,16 @@ from portal.accounts import carers, names, policy
 from portal.accounts.actor import Actor
 from portal.accounts.carers import Circumstances, Newcomer, Offer
 from portal.accounts.roles import INVITED_TO, Kind, Role
-from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, PortalError, StepUpNeeded, TooMany, Unprocessable
+from portal.core.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    NotFound,
+    PortalError,
+    StepUpNeeded,
+    TooMany,
+    Unprocessable,
+)
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import REDEEM_PER_ACCOUNT, at_most
