@@ -168,8 +168,8 @@ def invite(
 ) -> tuple[str, str | None]:
     """Invite somebody: (invitation id, code to hand over; None where a mail goes). Asks for a fresh login.
 
-    Raises NotFound, StepUpNeeded, Forbidden `keys-stopped`; BadInput `carer-invitation` naming the field in `extra`; Unprocessable
-    `carer-birth-date` where an age limit cannot be found out; Conflict `carer-invited`, `carer-acts-already`; TooMany.
+    Raises NotFound, StepUpNeeded, Forbidden `keys-stopped`; BadInput `carer-invitation` naming the field in `extra`;
+    Unprocessable `carer-birth-date` where an age limit cannot be found out; Conflict `carer-invited`; TooMany.
     """
     policy.allow_carers(actor, patient_id=patient_id)
     policy.needs_step_up(actor)
