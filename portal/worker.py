@@ -192,6 +192,12 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
         "housekeeping": [
             Task("sessions", timedelta(seconds=3), lambda: sessions.sweep(database, services.bus)),
             Task("last-days", timedelta(seconds=20), lambda: staff.close_past(database, services.bus), greedy=True),
+            Task(
+                "invitations",
+                timedelta(seconds=20),
+                lambda: staff.close_uninvited(database, services.bus),
+                greedy=True,
+            ),
             Task("refusals", timedelta(minutes=1), lambda: audit.flush_refusals(database)),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
             Task("carers", timedelta(hours=1), ends_of_carers),

@@ -6,7 +6,8 @@ from world import World
 
 from portal.accounts import devices, directory, recovery
 from portal.accounts.actor import Actor
-from portal.accounts.roles import role_in_records
+from portal.accounts.roles import Role, role_in_records
+from portal.accounts.tables import Account
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
 from portal.e2ee import recovery as ways
@@ -116,7 +117,9 @@ class Keys:
 
     def role_in_team(self, name: str) -> RecordRole:
         """The word for a person in a team's record."""
-        is_pharmacist = role_in_records(self.world.actor(name).role) == RecordRole.PHARMACIST
+        with self.world.database.reading() as session:
+            role = Role(session.get_one(Account, self.world.accounts[name]).role)
+        is_pharmacist = role_in_records(role) == RecordRole.PHARMACIST
         return RecordRole.PHARMACIST if is_pharmacist else RecordRole.STAFF
 
 

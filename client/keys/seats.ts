@@ -5,8 +5,8 @@ import { type UserChain } from "../crypto/directory.ts";
 import { type Bytes, sameBytes } from "../crypto/encoding.ts";
 import { type TeamMember, type TeamSeat } from "../crypto/teams.ts";
 
-/** Why somebody is not listed: the keys do not verify, or they were begun anew since they were seen here. */
-export type SeatFault = "keys" | "anew";
+/** Why somebody is not listed: the keys do not verify, they were begun anew since they were seen here, or a colleague was faster. */
+export type SeatFault = "keys" | "anew" | "moved";
 
 /** The key of somebody who is to be listed cannot be relied on. */
 export class SeatRefused extends Error {

@@ -28,19 +28,23 @@ export async function teamsOf(pharmacy: string): Promise<readonly TeamItem[]> {
 const TRIES = 3;
 const NOBODY: Joining = new Map();
 
+/** Who is to be listed, of a team as it stands; undefined where the act no longer means anything. */
+type Wanted = (team: TeamItem) => readonly { readonly account: string; readonly role: string }[] | undefined;
+
 /**
- * Makes the next generation of a team with exactly these people, of whom those in `joining` are new. `root`: the person's root
- * key, by code or passphrase. Again from the newest record if a colleague was faster. Throws ApiError (`step-up`,
- * `recovery-first`, `member-leaves` …), SeatRefused.
+ * Makes the next generation of a team with exactly the people that `wantedOf` names, of whom those in `joining` are new. `root`:
+ * the person's root key, by code or passphrase. If a colleague was faster, again from the newest record and from the seats as
+ * they are by then, as far as the act still means something. Throws ApiError (`step-up`, `recovery-first`, `member-leaves` …),
+ * SeatRefused.
  */
-async function makeGeneration(
-  ready: Ready, root: Bytes, team: TeamItem, wanted: readonly { readonly account: string; readonly role: string }[],
-  joining: Joining,
-): Promise<Appended> {
+async function makeGeneration(ready: Ready, root: Bytes, before: TeamItem, wantedOf: Wanted, joining: Joining): Promise<Appended> {
   const { account, directory, keyring, chain } = ready;
   const own = await ownKeysWithVault();
   const identity = await identityIn(own.vault.vault, root, chain);
+  let team = before;
   for (let tried = 1; ; tried += 1) {
+    const wanted = wantedOf(team);
+    if (wanted === undefined) throw new SeatRefused(account.id, "moved");
     await directory.load([team.team, ...wanted.map((one) => one.account)], { fresh: true });
     const newest = directory.known.team(team.team)?.newest;
     const seats = seatsFor(wanted, {
@@ -49,8 +53,8 @@ async function makeGeneration(
     }, newest?.members ?? [], joining);
     const seed = newest === undefined ? undefined : await seedOf(ready, team.team, newest.gen);
     if (newest !== undefined && seed === undefined) throw new SeatRefused(account.id);
-    const before = newest === undefined || seed === undefined ? undefined : { entry: newest, seed };
-    const made = await makeTeamRecord(team.team, seats, { user: account.id, identity }, before);
+    const last = newest === undefined || seed === undefined ? undefined : { entry: newest, seed };
+    const made = await makeTeamRecord(team.team, seats, { user: account.id, identity }, last);
     try {
       const { h, w, prev, sig } = made.text;
       const appended = await post<Appended>(`/api/teams/${team.team}/records`, { h, w, prev, sig });
@@ -60,6 +64,7 @@ async function makeGeneration(
       return appended;
     } catch (error) {
       if (!isCode(error, "moved-generation") || tried >= TRIES) throw error;
+      team = (await teamsOf(account.pharmacy ?? "")).find((one) => one.team === before.team) ?? team;
     }
   }
 }
@@ -81,10 +86,11 @@ function staying(team: TeamItem): readonly SeatItem[] {
   return team.seats.filter((seat) => seat.state === "member" && !seat.flagged);
 }
 
-/** The first generation, with oneself in it. */
+/** The first generation, with oneself in it; not when a colleague has founded the team meanwhile. */
 export function found(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
   const { account, chain } = ready;
-  return makeGeneration(ready, root, team, [{ account: account.id, role: account.role }], new Map([[account.id, chain.introduced.hash]]));
+  const wanted: Wanted = (now) => (now.gen === 0 ? [{ account: account.id, role: account.role }] : undefined);
+  return makeGeneration(ready, root, team, wanted, new Map([[account.id, chain.introduced.hash]]));
 }
 
 /**
@@ -94,8 +100,12 @@ export function found(ready: Ready, root: Bytes, team: TeamItem): Promise<Append
 export async function admit(ready: Ready, root: Bytes, team: TeamItem, account: string, made?: Bytes): Promise<Appended> {
   const compared = made ?? ready.directory.known.chain(account)?.introduced.hash;
   if (made === undefined) await ready.directory.confirm(account);
-  const joining = team.seats.filter((seat) => seat.account === account && seat.has_keys);
-  return makeGeneration(ready, root, team, [...staying(team), ...joining], new Map([[account, compared]]));
+  const wanted: Wanted = (now) => {
+    const others = staying(now).filter((seat) => seat.account !== account);
+    const joining = now.seats.filter((seat) => seat.account === account && seat.has_keys && seat.state !== "leaving");
+    return joining.length === 0 ? undefined : [...others, ...joining];
+  };
+  return makeGeneration(ready, root, team, wanted, new Map([[account, compared]]));
 }
 
 /**
@@ -103,12 +113,13 @@ export async function admit(ready: Ready, root: Bytes, team: TeamItem, account: 
  * too, until these have come: such keys are open to who made them.
  */
 export function expel(ready: Ready, root: Bytes, team: TeamItem, account: string): Promise<Appended> {
-  return makeGeneration(ready, root, team, staying(team).filter((seat) => seat.account !== account && seat.ahead?.by !== account), NOBODY);
+  const wanted: Wanted = (now) => staying(now).filter((seat) => seat.account !== account && seat.ahead?.by !== account);
+  return makeGeneration(ready, root, team, wanted, NOBODY);
 }
 
 /** A new key for the same people: after a member lost a device, or to leave out those who are gone. */
 export function renew(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
-  return makeGeneration(ready, root, team, staying(team), NOBODY);
+  return makeGeneration(ready, root, team, staying, NOBODY);
 }
 
 export async function ask(team: string): Promise<void> {

@@ -147,7 +147,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   if (handed !== undefined) return <HandOver handed={handed} problem={problem} onDone={() => setHanded(undefined)} />;
   return (
     <div class="narrow stack-wide">
-      <div class="stack"><h1>{t("keys.team.title")}</h1><p class="lead">{t("keys.team.body")}</p></div>
+      <div class="stack"><h1>{t("keys.team.title")}</h1><p class="lead">{t("keys.team.body")}</p><p><a href="/staff">{t("staff.title")}</a></p></div>
       {ready.own.recovery.length > 0 ? null : (
         <Banner tone="warn" title={t("keys.team.recovery-first")}>
           <p>{t("keys.team.recovery-first-body")}</p>
@@ -208,8 +208,14 @@ function plan(act: Act, team: TeamItem, seat: SeatItem | undefined): Omit<RootAc
   };
 }
 
+function waitingWords(seat: SeatItem): string {
+  if (seat.has_keys) return "keys.team.asked";
+  return seat.state === "approved" ? "keys.team.approved-no-keys" : "keys.team.asked-no-keys";
+}
+
 function seatWords(error: unknown, teams: readonly TeamItem[]): string {
   if (error instanceof SeatRefused) {
+    if (error.fault === "moved") return t("errors.moved-generation");
     const seat = teams.flatMap((team) => team.seats).find((one) => one.account === error.account);
     return t(error.fault === "anew" ? "keys.team.seat-anew" : "keys.team.seat-refused", { name: seat?.name ?? error.account });
   }
@@ -307,7 +313,7 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
                   <strong translate={false}>{seat.name}</strong>{" "}
                   <span class="soft">
                     {t(`common.role.${seat.role}`)} ·{" "}
-                    {t(seat.has_keys ? "keys.team.asked" : "keys.team.asked-no-keys", { time: moment(Date.parse(seat.since)) })}
+                    {t(waitingWords(seat), { time: moment(Date.parse(seat.since)) })}
                   </span>
                 </span>
                 {member ? (

@@ -15,15 +15,16 @@ const PATIENT_MENU: readonly (readonly [string, IconName, string])[] = [
   ["/orders", "box", "orders"], ["/record", "eye", "record"], ["/account", "person", "account"],
 ];
 const PHARMACY_MENU: readonly (readonly [string, IconName, string])[] = [
-  ["/inbox", "message", "inbox"], ["/new", "people", "patients"], ["/team", "key", "team"], ["/account", "person", "account"],
+  ["/inbox", "message", "inbox"], ["/new", "people", "patients"], ["/team", "key", "team"],
+  ["/staff", "list", "staff"], ["/account", "person", "account"],
 ];
 const MENUS: Readonly<Record<Role, readonly (readonly [string, IconName, string])[]>> = {
   patient: PATIENT_MENU,
   pharmacist: PHARMACY_MENU,
   technician: PHARMACY_MENU,
   supervisor: PHARMACY_MENU,
-  privacy: [["/privacy-office", "eye", "privacy-office"], ["/inbox", "message", "inbox"], ["/team", "key", "team"], ["/account", "person", "account"]],
-  operator: [["/operator", "device", "operator"], ["/account", "person", "account"]],
+  privacy: [["/privacy-office", "eye", "privacy-office"], ...PHARMACY_MENU.filter(([href]) => href !== "/new")],
+  operator: [["/pharmacies", "box", "pharmacies"], ["/operator", "device", "operator"], ["/account", "person", "account"]],
 };
 
 export interface FrameProps {

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import directory, recovery, vault
 from portal.accounts.actor import Actor
 from portal.accounts.on_record import note_keys
-from portal.accounts.tables import Account, AheadKeys
+from portal.accounts.tables import Account, AheadKeys, RecoveryWrap
 from portal.audit import Action, Entity
 from portal.core import clock
 
@@ -44,8 +44,9 @@ def make(
     entry: dict[str, Any],
     sealed: dict[str, Any],
     wrap: dict[str, Any],
+    latest: datetime | None = None,
 ) -> datetime:
-    """Store entry, vault and code of somebody without keys; gives the time at which they end.
+    """Store entry, vault and code of somebody without keys; gives the time at which they end, `latest` at most.
 
     Asks for a fresh login, a certified device and a recovery way of the actor. That actor and newcomer belong to one
     team is the caller's business. Raises StepUpNeeded, Forbidden, Conflict `already-enrolled`, BadInput, Unprocessable.
@@ -54,7 +55,7 @@ def make(
     directory.add_ahead(session, account_id=account_id, entry=entry)
     vault.put(session, actor=actor, rev=1, vault=sealed, owner=account_id)
     recovery.keep_code_ahead(session, account_id=account_id, wrap=wrap)
-    until = clock.now() + LIVES
+    until = min(clock.now() + LIVES, latest) if latest is not None else clock.now() + LIVES
     session.add(
         AheadKeys(
             account_id=account_id,
@@ -72,6 +73,15 @@ def make(
         detail={"until": until.isoformat(timespec="seconds")},
     )
     return until
+
+
+def end(session: Session, account_id: str) -> None:
+    """Nobody is going to take these keys over any more: the code is taken no longer, and what it opens goes."""
+    made = session.get(AheadKeys, account_id, with_for_update=True)
+    if made is None or made.taken_at is not None:
+        return
+    made.ends_at = min(made.ends_at, clock.now())
+    session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == account_id))
 
 
 def waiting(session: Session, account_ids: Collection[str]) -> dict[str, Ahead]:

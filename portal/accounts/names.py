@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from portal.accounts.awaited import CAME
 from portal.accounts.roles import Kind
 from portal.accounts.tables import Account, Relation
 from portal.core import clock
@@ -33,7 +34,7 @@ def staff_of(session: Session, pharmacy_id: str) -> list[Colleague]:
     """Who works or has worked at a pharmacy, by name; closed accounts too, since they have acted."""
     rows = session.execute(
         select(Account.id, Account.display_name, Account.role)
-        .where(Account.pharmacy_id == pharmacy_id)
+        .where(Account.pharmacy_id == pharmacy_id, CAME)
         .order_by(Account.display_name, Account.id)
     )
     return [Colleague(*row) for row in rows]

@@ -4,8 +4,8 @@ The facts that need the database (in care? sits in the team?) are looked up by t
 every rule can be read and tested without one. A rule raises NotFound where the thing must look as if it did not
 exist (anything about a patient the actor has no business with), Forbidden where its existence is no secret, and
 Unprocessable where the actor may do such things but not in this state. An operator, who runs the server, sees no
-patient: every line below ends in NotFound for that role. A pharmacy's settings, and the people of one that has no team
-yet, are the operator's too.
+patient: every line below ends in NotFound for that role. A pharmacy's settings, and who works there, the operator sees
+too; bringing people in is the operator's only where there is no team yet.
 
 | act                       | patient's side                     | pharmacy's side                              |
 | ------------------------- | ---------------------------------- | -------------------------------------------- |

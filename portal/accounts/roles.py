@@ -22,10 +22,13 @@ CLINICAL = frozenset({Role.PHARMACIST, Role.SUPERVISOR})
 
 
 class ClosedBy(StrEnum):
-    """Who has closed an account: the operator by hand, or its last day of work."""
+    """Why an account is closed: the operator by hand, its last day of work, or that nobody has come by it yet."""
 
     OPERATOR = "operator"
     LAST_DAY = "last-day"
+    # The row of somebody who is invited (portal/accounts/awaited.py), and of one whose invitation is over.
+    INVITED = "invited"
+    NEVER_CAME = "never-came"
 
 
 class Kind(StrEnum):

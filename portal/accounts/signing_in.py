@@ -1,9 +1,9 @@
 """The account behind a login: found by (issuer, subject), or made at the first one.
 
 The first login takes role and pharmacy from the provider's claims, or from an invitation to the mail address that the
-provider has verified. From then on the portal's own row decides, and a claim may only take away: who no longer has any
-role of that side at the provider, or works at another pharmacy, is refused until both agree again (design decision 13;
-docs/decisions/0013).
+provider has verified: then the row that was made at inviting becomes the person's (portal.accounts.awaited). From then
+on the portal's own row decides, and a claim may only take away: who no longer has any role of that side at the
+provider, or works at another pharmacy, is refused until both agree again (design decision 13; docs/decisions/0013).
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.accounts import awaited
 from portal.accounts.forms import first_wins
 from portal.accounts.roles import STAFF, ClosedBy, Role
 from portal.accounts.tables import Account
@@ -39,7 +40,6 @@ class Invited:
     account_id: str
     role: Role
     pharmacy_id: str
-    name: str
     ends_at: datetime | None
     # Uses the invitation up, once the account stands, in the transaction of the login.
     accept: Callable[[Agent], None]
@@ -167,22 +167,11 @@ def _create(
     session: Session, claims: SignedInClaims, role: Role, agent: Agent, language: str | None, invited: Invited | None
 ) -> SignIn:
     wanted = [one for one in (language, claims.language) if one in LANGUAGES]
-    pharmacy_id = invited.pharmacy_id if invited is not None else claims.pharmacy
-    account = Account(
-        id=invited.account_id if invited is not None else ids.random_id(),
-        issuer=claims.issuer,
-        subject=claims.subject,
-        role=role.value,
-        pharmacy_id=pharmacy_id if role in STAFF else None,
-        display_name=claims.name or (invited.name if invited is not None else claims.subject[:120]),
-        language=wanted[0] if wanted else LANGUAGES[0],
-        role_claimed=False,
-        pharmacy_claimed=False,
-        ends_at=invited.ends_at if invited is not None else None,
-        created_at=clock.now(),
-    )
-    _refresh(account, claims)
+    account = _invited_row(session, invited) if invited is not None else _new_row(claims, role)
+    account.language = wanted[0] if wanted else account.language
     with first_wins(session, "account-exists"):
+        account.issuer, account.subject = claims.issuer, claims.subject
+        _refresh(account, claims)
         session.add(account)
     newcomer = Agent(account.id, role.value, address=agent.address, request_id=agent.request_id)
     record(
@@ -197,6 +186,29 @@ def _create(
     if invited is not None:
         invited.accept(newcomer)
     return SignIn(account.id, role, created=True)
+
+
+def _new_row(claims: SignedInClaims, role: Role) -> Account:
+    return Account(
+        id=ids.random_id(),
+        role=role.value,
+        pharmacy_id=claims.pharmacy if role in STAFF else None,
+        display_name=claims.subject[:120],
+        language=LANGUAGES[0],
+        role_claimed=False,
+        pharmacy_claimed=False,
+        created_at=clock.now(),
+    )
+
+
+def _invited_row(session: Session, invited: Invited) -> Account:
+    """The row that waits for who was invited, opened. Keys that a colleague made ahead hang on its id."""
+    account = session.get_one(Account, invited.account_id, with_for_update=True)
+    if not awaited.is_awaited(account):
+        raise LoginRefused("login-disabled")
+    account.disabled_at = account.closed_by = None
+    account.ends_at, account.created_at = invited.ends_at, clock.now()
+    return account
 
 
 def _refresh(account: Account, claims: SignedInClaims) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.accounts.awaited import CAME
 from portal.accounts.tables import Account, Invitation
 from portal.pharmacies import profiles, teams
 from portal.pharmacies.tables import EhrCheck
@@ -55,7 +56,7 @@ def of(session: Session, pharmacy_id: str) -> list[Standing]:
     profile = profiles.get(session, pharmacy_id)
     founded = teams.founded(session, [pharmacy_id])[pharmacy_id]
     invited = session.scalar(select(Invitation.id).where(Invitation.pharmacy_id == pharmacy_id).limit(1))
-    working = session.scalar(select(Account.id).where(Account.pharmacy_id == pharmacy_id).limit(1))
+    working = session.scalar(select(Account.id).where(Account.pharmacy_id == pharmacy_id, CAME).limit(1))
     done = {
         Step.PROFILE: True,
         Step.HOURS: profile.week is not None,

@@ -31,7 +31,10 @@ class Seat:
 
 @dataclass(frozen=True)
 class Colleague:
-    """Somebody who works at a pharmacy. `ended`: the last day has passed, or is closing right now."""
+    """Somebody who works at a pharmacy. `ended`: the last day has passed, or is closing right now.
+
+    `alone_in`: teams that nobody will hold the key of any more once this person's last day is over.
+    """
 
     account: str
     name: str
@@ -42,10 +45,11 @@ class Colleague:
     last_day: date | None
     ended: bool
     seats: tuple[Seat, ...]
+    alone_in: tuple[TeamKind, ...]
 
 
 def everyone(session: Session, *, actor: Actor, pharmacy_id: str) -> tuple[list[Colleague], Mapping[str, str]]:
-    """Who works at a pharmacy, by name, and the names of all account ids in the list. Four queries.
+    """Who works at a pharmacy, by name, and the names of all account ids in the list. Five queries.
 
     Those whose last day has passed are listed too, so that the day can be moved; those closed by the operator are not.
     Raises NotFound for a foreign or unknown pharmacy.
@@ -71,6 +75,7 @@ def everyone(session: Session, *, actor: Actor, pharmacy_id: str) -> tuple[list[
     for row in session.scalars(standing.order_by(TeamSeat.kind, TeamSeat.account_id)):
         seat = Seat(TeamKind(row.kind), teams.State(row.state), row.since, row.decided_by)
         seats.setdefault(row.account_id, []).append(seat)
+    last_in = _last_in(session, {account.id: account.ends_at for account in accounts}, seats)
     found = [
         Colleague(
             account=account.id,
@@ -82,6 +87,7 @@ def everyone(session: Session, *, actor: Actor, pharmacy_id: str) -> tuple[list[
             last_day=last_days.day_of(account.ends_at, pharmacy.time_zone) if account.ends_at else None,
             ended=account.ends_at is not None and account.ends_at <= clock.now(),
             seats=tuple(seats.get(account.id, ())),
+            alone_in=last_in.get(account.id, ()),
         )
         for account in accounts
     ]
@@ -131,7 +137,7 @@ def leave_all(session: Session, *, actor: Actor, pharmacy_id: str) -> dict[str, 
     policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
     own = {team: state for team, state in teams.seats_of(session, actor.account_id).items() if _at(team, pharmacy_id)}
     member = [team for team, state in own.items() if state is teams.State.MEMBER]
-    alone = [team for team in member if len(teams.members(session, team)) == 1]
+    alone = [team for team in member if teams.who_came(session, teams.members(session, team)) == {actor.account_id}]
     if alone:
         raise Conflict("sole-member", extra={"teams": alone})
     for team, state in sorted(own.items()):
@@ -144,6 +150,31 @@ def leave_all(session: Session, *, actor: Actor, pharmacy_id: str) -> dict[str, 
 
 def _at(team: str, pharmacy_id: str) -> bool:
     return team in {team_id(pharmacy_id, kind) for kind in TeamKind}
+
+
+def _last_in(
+    session: Session, ends: Mapping[str, datetime | None], seats: Mapping[str, list[Seat]]
+) -> dict[str, tuple[TeamKind, ...]]:
+    """For each whose days here are counted the teams in which nobody with own keys stays longer."""
+    came = teams.who_came(session, ends)
+    holding = {kind: {id for id in came if any(_sits(seat, kind) for seat in seats.get(id, ()))} for kind in TeamKind}
+    return {
+        id: tuple(
+            kind
+            for kind, people in holding.items()
+            if id in people and not any(_stays(ends[other], end) for other in people - {id})
+        )
+        for id, end in ends.items()
+        if end is not None
+    }
+
+
+def _sits(seat: Seat, kind: TeamKind) -> bool:
+    return seat.kind is kind and seat.state is teams.State.MEMBER
+
+
+def _stays(end: datetime | None, beyond: datetime) -> bool:
+    return end is None or end > beyond
 
 
 def _names(session: Session, found: list[Colleague]) -> dict[str, str]:

@@ -7,10 +7,13 @@ The day is one of the pharmacy's zone; kept is the midnight that ends it. Sessio
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.accounts.awaited import CAME
+from portal.accounts.tables import Account
 from portal.core import clock
-from portal.pharmacies.tables import Pharmacy
+from portal.pharmacies.tables import Pharmacy, StaffInvitation
 
 # Who stays longer than this is not here for a while.
 FURTHEST = timedelta(days=2 * 366)
@@ -35,3 +38,23 @@ def can_be(day: date, zone: str) -> bool:
     """Whether somebody's last day can be `day`: today in `zone`, or later, but not years away."""
     today = clock.now().astimezone(ZoneInfo(zone)).date()
     return today <= day <= today + FURTHEST
+
+
+def follow(session: Session, pharmacy_id: str, *, before: str, now: str) -> None:
+    """A pharmacy is in another zone: everybody's last day stays that day, and ends at the midnight of the new zone."""
+    ending = select(Account).where(Account.pharmacy_id == pharmacy_id, Account.ends_at.is_not(None), CAME)
+    for account in session.scalars(ending.with_for_update()):
+        if account.ends_at is not None:
+            account.ends_at = end_of_day(day_of(account.ends_at, before), now)
+    # An invitation ends with the last day at the latest, and with it the newcomer's row.
+    invited = (
+        select(StaffInvitation, Account)
+        .join(Account, Account.id == StaffInvitation.account_id)
+        .where(StaffInvitation.pharmacy_id == pharmacy_id, StaffInvitation.used_at.is_(None))
+    )
+    for row, account in session.execute(invited.with_for_update()):
+        if row.last_day is None:
+            continue
+        end = end_of_day(row.last_day, now)
+        if row.expires_at == end_of_day(row.last_day, before) or row.expires_at > end:
+            row.expires_at = account.ends_at = end

@@ -15,7 +15,7 @@ from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, NotFound
 from portal.core.texts import LANGUAGES
-from portal.pharmacies import hours, regulators
+from portal.pharmacies import hours, last_days, regulators
 from portal.pharmacies.tables import Holiday, Pharmacy
 from portal.pharmacies.topics import Topic
 
@@ -71,6 +71,8 @@ def change(session: Session, *, agent: Agent, profile: Profile) -> None:
     pharmacy = session.get(Pharmacy, profile.id)
     if pharmacy is None:
         raise NotFound()
+    if pharmacy.time_zone != profile.time_zone:
+        last_days.follow(session, profile.id, before=pharmacy.time_zone, now=profile.time_zone)
     for name, value in _columns(profile).items():
         setattr(pharmacy, name, value)
     session.execute(delete(Holiday).where(Holiday.pharmacy_id == profile.id))

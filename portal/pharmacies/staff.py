@@ -4,13 +4,15 @@ Disabling, a change of role and the end of the last day of work act at once: ses
 back, seats in teams are without access, and the teams' keys are changed by the next member's browser.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import invitations
+from portal.accounts import awaited, invitations
+from portal.accounts.awaited import CAME
 from portal.accounts.roles import STAFF, ClosedBy, Role
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -50,8 +52,8 @@ class Ended:
 
 
 def accounts(session: Session, *, pharmacy_id: str | None = None) -> list[Row]:
-    """All accounts, or those of a pharmacy's staff."""
-    wanted = select(Account).order_by(Account.role, Account.subject, Account.id)
+    """All accounts of people who have come, or those of a pharmacy's staff."""
+    wanted = select(Account).where(CAME).order_by(Account.role, Account.subject, Account.id)
     if pharmacy_id is not None:
         wanted = wanted.where(Account.pharmacy_id == pharmacy_id)
     return [
@@ -62,7 +64,7 @@ def accounts(session: Session, *, pharmacy_id: str | None = None) -> list[Row]:
 
 def find(session: Session, name: str) -> str:
     """The id of the account with this id or subject. Raises NotFound, BadInput when two subjects are the same."""
-    found = list(session.scalars(select(Account.id).where((Account.id == name) | (Account.subject == name))))
+    found = list(session.scalars(select(Account.id).where((Account.id == name) | (Account.subject == name), CAME)))
     if not found:
         raise NotFound("unknown-account")
     if len(found) > 1:
@@ -123,22 +125,41 @@ def close_past(database: Database, bus: Bus, *, limit: int = 50) -> int:
         due = list(session.scalars(wanted))
     for account_id in due:
         with database.transaction() as session:
-            concerned = _close_past(session, bus, account_id)
-        # Open browsers of who is left make the next generation of the team's key.
-        for team, members in concerned.items():
-            teams.tell(bus, team, members)
+            concerned = _members_of(session, _close_past(session, bus, account_id))
+        _tell(bus, concerned)
     return len(due)
 
 
-def _close_past(session: Session, bus: Bus, account_id: str) -> dict[str, frozenset[str]]:
+def close_uninvited(database: Database, bus: Bus, *, limit: int = 50) -> int:
+    """Take back the seats, and end the keys made ahead, of people whose invitation ran out. Returns how many."""
+    with database.reading() as session:
+        due = staff_invitations.run_out(session, limit=limit)
+    for invitation_id in due:
+        with database.transaction() as session:
+            concerned = _members_of(session, staff_invitations.close_run_out(session, invitation_id, agent=MACHINE))
+        _tell(bus, concerned)
+    return len(due)
+
+
+def _members_of(session: Session, concerned: Iterable[str]) -> dict[str, frozenset[str]]:
+    session.flush()
+    return {team: teams.members(session, team) for team in concerned}
+
+
+def _tell(bus: Bus, concerned: Mapping[str, Iterable[str]]) -> None:
+    # Open browsers of who is left make the next generation of the team's key.
+    for team, members in concerned.items():
+        teams.tell(bus, team, members)
+
+
+def _close_past(session: Session, bus: Bus, account_id: str) -> tuple[str, ...]:
     account = _account(session, account_id)
     # The day may have been moved since it was looked at.
     if account.disabled_at is not None or account.ends_at is None or account.ends_at > clock.now():
-        return {}
+        return ()
     account.disabled_at, account.closed_by = clock.now(), ClosedBy.LAST_DAY.value
     session.flush()
     ended = _end(session, bus, account, EndedBy.LAST_DAY, MACHINE)
-    session.flush()
     record(
         session,
         Action.STAFF_ENDED,
@@ -148,7 +169,7 @@ def _close_past(session: Session, bus: Bus, account_id: str) -> dict[str, frozen
         purpose=Purpose.HOPERAT,
         detail={"teams": list(ended.teams)},
     )
-    return {team: teams.members(session, team) for team in ended.teams}
+    return ended.teams
 
 
 def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = OPERATOR) -> str:
@@ -169,15 +190,15 @@ def invite(session: Session, *, pharmacy_id: str, fhir_id: str, agent: Agent = O
 
 def _account(session: Session, account_id: str) -> Account:
     account = session.get(Account, account_id, with_for_update=True)
-    if account is None:
+    if account is None or not awaited.has_come(account):
         raise NotFound("unknown-account")
     return account
 
 
 def _end(session: Session, bus: Bus, account: Account, by: EndedBy, agent: Agent) -> Ended:
     ended = sessions.end_all(session, bus, account.id, by, agent=agent)
-    staff_invitations.revoke_all_of(session, account.id, agent=agent)
-    return Ended(ended, tuple(teams.withdraw(session, account.id, why=by.value)))
+    left = staff_invitations.revoke_all_of(session, account.id, agent=agent)
+    return Ended(ended, tuple(dict.fromkeys([*teams.withdraw(session, account.id, why=by.value), *left])))
 
 
 def _note(session: Session, agent: Agent, action: Action, account: Account) -> None:

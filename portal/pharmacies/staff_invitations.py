@@ -3,20 +3,24 @@
 What lets the newcomer in is the provider's word that the address is theirs, so whoever reads the mail gains nothing
 by it. Who is in charge of a pharmacy and sits in one of its teams invites; the operator only until the first team is
 founded, so that there is somebody to begin. Who invites may say yes to the newcomer's seats ahead, in the own teams.
+
+The newcomer has a row from the beginning (portal.accounts.awaited), so that colleagues can let in ahead who has never
+signed in. When the invitation ends unused, keys made ahead are over and the seats are gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from portal.accounts import policy
+from portal.accounts import ahead, awaited, policy
 from portal.accounts.actor import Actor
-from portal.accounts.roles import STAFF, Role
+from portal.accounts.ahead import Ahead
+from portal.accounts.roles import STAFF, ClosedBy, Role
 from portal.accounts.signing_in import Invited
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -102,6 +106,14 @@ class Choices:
     teams: Mapping[Role, tuple[TeamKind, ...]]
 
 
+@dataclass(frozen=True)
+class WayIn:
+    """How somebody who is invited can read from the first minute: `team` to let in ahead to, or the code `made`."""
+
+    team: str | None
+    made: Ahead | None
+
+
 def state_of(row: StaffInvitation) -> State:
     """Where an invitation stands now; nothing waits for a timer."""
     if row.used_at is not None:
@@ -118,7 +130,7 @@ def choices(session: Session, *, actor: Actor, pharmacy_id: str) -> Choices:
 
 
 def _choices(session: Session, actor: Actor, pharmacy_id: str) -> Choices:
-    own = teams.teams_of(session, actor.account_id)
+    own = teams.teams_held(session, actor.account_id)
     roles = BRINGS[actor.role] | (STAFF - _held(session, pharmacy_id))
     return Choices(
         {
@@ -131,7 +143,7 @@ def _choices(session: Session, actor: Actor, pharmacy_id: str) -> Choices:
 
 def allow(session: Session, *, actor: Actor, pharmacy_id: str) -> None:
     """Whether the actor may bring people into a pharmacy at all. Raises NotFound, Forbidden."""
-    mine = teams.teams_of(session, actor.account_id)
+    mine = teams.teams_held(session, actor.account_id)
     founded = teams.newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     policy.allow_invite_staff(
         actor,
@@ -173,8 +185,19 @@ def invite(session: Session, *, actor: Actor, pharmacy_id: str, newcomer: Newcom
         asked_at=now,
     )
     session.add(row)
+    awaited.make(
+        session,
+        account_id=row.account_id,
+        invitation_id=row.id,
+        role=role,
+        pharmacy_id=pharmacy_id,
+        name=row.name,
+        language=row.language,
+        until=row.expires_at,
+    )
     _ask_for_mail(session, row)
     _note(session, actor.agent, Action.STAFF_INVITED, row, {"role": row.role, "teams": list(row.teams)})
+    _approve(session, actor, row)
     return row.id
 
 
@@ -193,19 +216,22 @@ def send_again(session: Session, *, actor: Actor, pharmacy_id: str, invitation_i
     _note(session, actor.agent, Action.STAFF_INVITED_AGAIN, row, {"mails": row.mails})
 
 
-def revoke(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> None:
-    """Take an invitation back: nobody comes in by it from now on. Raises NotFound, Forbidden, Conflict."""
+def revoke(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> list[str]:
+    """Take an invitation back: nobody comes in by it from now on. The teams that need a new generation by it.
+
+    Raises NotFound, Forbidden, Conflict `invitation-over`.
+    """
     row = _own(session, actor, pharmacy_id, invitation_id)
     if LIFE.after(state_of(row), Event.REVOKE) is None:
         raise Conflict("invitation-over")
     row.revoked_at, row.revoked_by = clock.now(), actor.account_id
-    _note(session, actor.agent, Action.STAFF_UNINVITED, row, {})
+    return _close(session, row, actor.agent, {})
 
 
-def revoke_all_of(session: Session, account_id: str, *, agent: Agent) -> None:
+def revoke_all_of(session: Session, account_id: str, *, agent: Agent) -> list[str]:
     """Take back what somebody has invited whose account was closed or changed: nobody comes back in by a second name.
 
-    `agent` is who closed it. Colleagues may invite the same people anew.
+    `agent` is who closed it. Colleagues may invite the same people anew. The teams that need a new generation by it.
     """
     rows = session.scalars(
         select(StaffInvitation)
@@ -213,9 +239,47 @@ def revoke_all_of(session: Session, account_id: str, *, agent: Agent) -> None:
         .order_by(StaffInvitation.id)
         .with_for_update()
     )
+    concerned: list[str] = []
     for row in rows.all():
         row.revoked_at, row.revoked_by = clock.now(), agent.account_id
-        _note(session, agent, Action.STAFF_UNINVITED, row, {"of": account_id})
+        concerned += _close(session, row, agent, {"of": account_id})
+    return concerned
+
+
+def run_out(session: Session, *, limit: int) -> list[str]:
+    """Invitations whose time is over while their newcomer's row is still open, to be closed one by one."""
+    wanted = (
+        select(StaffInvitation.id)
+        .join(Account, Account.id == StaffInvitation.account_id)
+        .where(Account.closed_by == ClosedBy.INVITED.value, Account.ends_at <= clock.now())
+        .order_by(StaffInvitation.id)
+        .limit(limit)
+    )
+    return list(session.scalars(wanted))
+
+
+def close_run_out(session: Session, invitation_id: str, *, agent: Agent) -> list[str]:
+    """Close the newcomer's row of one that `run_out` has found. The teams that need a new generation by it."""
+    row = session.get(StaffInvitation, invitation_id, with_for_update=True)
+    if row is None or state_of(row) is not State.EXPIRED:
+        return []
+    return _close(session, row, agent, {"expired": True})
+
+
+def ways_in(session: Session, *, actor: Actor, rows: Sequence[StaffInvitation]) -> Mapping[str, WayIn]:
+    """By invitation id how each of those who may still come can be let in ahead, by the actor. Two queries."""
+    waiting = [row for row in rows if state_of(row) is State.OPEN]
+    made = ahead.waiting(session, [row.account_id for row in waiting])
+    held = teams.teams_held(session, actor.account_id)
+    found = {}
+    for row in waiting:
+        fitting = [kind for kind in TeamKind if Role(row.role) in teams.ROLES[kind]]
+        own = [kind for kind in fitting if team_id(row.pharmacy_id, kind) in held]
+        # Where the inviter has said yes comes first.
+        first = next((kind for kind in own if kind.value in row.teams), own[0] if own else None)
+        team = team_id(row.pharmacy_id, first) if first is not None else None
+        found[row.id] = WayIn(team, made.get(row.account_id))
+    return found
 
 
 def get(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> StaffInvitation:
@@ -261,7 +325,6 @@ def to_mail(session: Session, mail: str) -> list[Invited]:
             account_id=row.account_id,
             role=Role(row.role),
             pharmacy_id=row.pharmacy_id,
-            name=row.name,
             ends_at=last_days.end_of(session, row.pharmacy_id, row.last_day) if row.last_day else None,
             accept=partial(_accept, session, row),
         )
@@ -270,14 +333,16 @@ def to_mail(session: Session, mail: str) -> list[Invited]:
 
 
 def forget_unused(session: Session) -> None:
-    """Delete the invitations that nobody used, a month after they ended."""
+    """Delete the invitations that nobody used, a month after they ended, and the rows of those who never came."""
     since = clock.now() - KEPT_UNUSED
-    session.execute(
-        delete(StaffInvitation).where(
-            StaffInvitation.used_at.is_(None),
-            or_(StaffInvitation.revoked_at < since, StaffInvitation.expires_at < since),
-        )
+    over = select(StaffInvitation).where(
+        StaffInvitation.used_at.is_(None),
+        or_(StaffInvitation.revoked_at < since, StaffInvitation.expires_at < since),
     )
+    rows = session.scalars(over).all()
+    for row in rows:
+        session.delete(row)
+    awaited.forget(session, [row.account_id for row in rows])
 
 
 class InvitationMail(MailJob):
@@ -391,11 +456,25 @@ def _ask_for_mail(session: Session, row: StaffInvitation) -> None:
 def _accept(session: Session, row: StaffInvitation, newcomer: Agent) -> None:
     row.used_at = clock.now()
     _note(session, newcomer, Action.STAFF_JOINED, row, {"role": row.role, "by": row.invited_by})
-    seats = teams.teams_of(session, row.invited_by)
+    # A yes counts as long as who gave it still could: who has left the team since decides nothing there.
+    seats = select(TeamSeat).where(TeamSeat.account_id == row.account_id, TeamSeat.state == teams.State.APPROVED)
+    for seat in session.scalars(seats).all():
+        team = team_id(seat.pharmacy_id, TeamKind(seat.kind))
+        if seat.decided_by is None or team not in teams.teams_held(session, seat.decided_by):
+            seat.state, seat.since = teams.State.LEFT.value, clock.now()
+
+
+def _close(
+    session: Session, row: StaffInvitation, agent: Agent, detail: Mapping[str, str | int | bool | list[str]]
+) -> list[str]:
+    _note(session, agent, Action.STAFF_UNINVITED, row, detail)
+    if not awaited.close(session, row.account_id):
+        return []
+    return teams.withdraw(session, row.account_id, why=ClosedBy.NEVER_CAME.value)
+
+
+def _approve(session: Session, actor: Actor, row: StaffInvitation) -> None:
     for kind in map(TeamKind, row.teams):
-        # A yes counts as long as who gave it still could: who has left the team since decides nothing there.
-        if team_id(row.pharmacy_id, kind) not in seats:
-            continue
         session.add(
             TeamSeat(
                 pharmacy_id=row.pharmacy_id,
@@ -403,22 +482,26 @@ def _accept(session: Session, row: StaffInvitation, newcomer: Agent) -> None:
                 account_id=row.account_id,
                 state=teams.State.APPROVED.value,
                 since=clock.now(),
-                decided_by=row.invited_by,
+                decided_by=actor.account_id,
             )
         )
         record(
             session,
             Action.TEAM_ASKED,
-            agent=newcomer,
+            agent=actor.agent,
             pharmacy_id=row.pharmacy_id,
             entity=Entity("Team", team_id(row.pharmacy_id, kind)),
             purpose=Purpose.HOPERAT,
-            detail={"account": row.account_id, "approved": True, "by": row.invited_by},
+            detail={"account": row.account_id, "approved": True},
         )
 
 
 def _note(
-    session: Session, agent: Agent, action: Action, row: StaffInvitation, detail: Mapping[str, str | int | list[str]]
+    session: Session,
+    agent: Agent,
+    action: Action,
+    row: StaffInvitation,
+    detail: Mapping[str, str | int | bool | list[str]],
 ) -> None:
     record(
         session,

@@ -14,10 +14,10 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import ahead, directory, policy, recovery
+from portal.accounts import ahead, awaited, directory, policy, recovery
 from portal.accounts.actor import Actor
 from portal.accounts.ahead import Ahead
 from portal.accounts.forms import answering_refusals, first_wins
@@ -228,7 +228,7 @@ def let_in_ahead(
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
     _member_only(session, actor, team)
-    _check_fits(session, account_id, pharmacy_id, kind)
+    newcomer = _check_fits(session, account_id, pharmacy_id, kind)
     until = ahead.make(
         session,
         actor=actor,
@@ -237,6 +237,7 @@ def let_in_ahead(
         entry=entry,
         sealed=sealed,
         wrap=wrap,
+        latest=newcomer.ends_at,
     )
     if seats_of(session, account_id).get(team) is not State.APPROVED:
         _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
@@ -265,7 +266,7 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
     _may_act(actor, pharmacy_id, kind)
     # Locked, so that the last two do not leave at the same moment.
     _rows(session, [team], lock=True)
-    if _who_came(session, members(session, team)) == {actor.account_id}:
+    if who_came(session, members(session, team)) == {actor.account_id}:
         raise Conflict("sole-member")
     state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
     _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
@@ -281,7 +282,7 @@ def started_again(session: Session, *, actor: Actor) -> dict[str, frozenset[str]
     left: dict[str, frozenset[str]] = {}
     for team in sorted(teams_of(session, actor.account_id)):
         _rows(session, [team], lock=True)
-        if not _who_came(session, members(session, team)) - {actor.account_id}:
+        if not who_came(session, members(session, team)) - {actor.account_id}:
             continue
         pharmacy_id, kind = _of(session, team)
         _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
@@ -291,7 +292,7 @@ def started_again(session: Session, *, actor: Actor) -> dict[str, frozenset[str]
 
 
 def withdraw(session: Session, account_id: str, *, why: str) -> list[str]:
-    """Take away all seats of an account that was disabled or got another role: no access from now on.
+    """Take away all seats of an account that was disabled, got another role or never came: no access from now on.
 
     Returns the teams that need a new generation, which the next member's browser makes.
     """
@@ -312,7 +313,7 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
     policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
     newest = newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     rows = session.execute(
-        select(TeamSeat, Account.display_name, Account.role, Account.disabled_at)
+        select(TeamSeat, Account)
         .join(Account, Account.id == TeamSeat.account_id)
         .where(TeamSeat.pharmacy_id == pharmacy_id, TeamSeat.state != State.LEFT)
         .order_by(TeamSeat.since, TeamSeat.account_id)
@@ -324,19 +325,19 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
         if seat.state == State.MEMBER:
             sitting[seat.kind].add(seat.account_id)
     seats: dict[str, list[Seat]] = {kind.value: [] for kind in TeamKind}
-    for seat, name, role, disabled_at in rows:
+    for seat, account in rows:
         made = untouched.get(seat.account_id)
         stale = made is not None and made.over(sitting[seat.kind])
         seats[seat.kind].append(
             Seat(
                 account=seat.account_id,
-                name=name,
-                role=role,
+                name=account.display_name,
+                role=account.role,
                 state=State(seat.state),
                 since=seat.since,
                 has_keys=seat.account_id in keyed,
                 flagged=seat.state == State.LEAVING
-                or (seat.state == State.MEMBER and (disabled_at is not None or stale)),
+                or (seat.state == State.MEMBER and (not _can_sit(account) or stale)),
                 ahead=made,
             )
         )
@@ -367,6 +368,11 @@ def seats_of(session: Session, account_id: str) -> dict[str, State]:
 def teams_of(session: Session, account_id: str) -> frozenset[str]:
     """The teams a person is a member of now: what policy means by "sits in the team". One query."""
     return frozenset(team for team, state in seats_of(session, account_id).items() if state is State.MEMBER)
+
+
+def teams_held(session: Session, account_id: str) -> frozenset[str]:
+    """As `teams_of`, but for who was let in ahead and has not typed the code: such a login alone decides nothing."""
+    return teams_of(session, account_id) if who_came(session, [account_id]) else frozenset()
 
 
 _SEATS_AMONG = select(TeamSeat.account_id, TeamSeat.pharmacy_id, TeamSeat.kind).where(
@@ -409,6 +415,11 @@ def members(session: Session, team: str) -> frozenset[str]:
             )
         )
     )
+
+
+def who_came(session: Session, account_ids: Collection[str]) -> set[str]:
+    """Those who hold keys of their own: the others could lose the code on their sheet."""
+    return set(account_ids) - ahead.waiting(session, account_ids).keys()
 
 
 def newest_generations(session: Session, teams: Iterable[str]) -> dict[str, int]:
@@ -468,16 +479,22 @@ def _may_act(actor: Actor, pharmacy_id: str, kind: TeamKind) -> None:
 
 
 def _member_only(session: Session, actor: Actor, team: str) -> None:
-    if not is_member(session, account_id=actor.account_id, team=team):
+    if team not in teams_held(session, actor.account_id):
         raise Forbidden("not-in-team")
 
 
-def _check_fits(session: Session, account_id: str, pharmacy_id: str, kind: TeamKind) -> None:
-    wanted = session.get(Account, account_id)
-    if wanted is None or wanted.pharmacy_id != pharmacy_id or wanted.disabled_at is not None:
+def _check_fits(session: Session, account_id: str, pharmacy_id: str, kind: TeamKind) -> Account:
+    # Locked, so that no seat and no keys are made for somebody whose invitation is taken back at the same moment.
+    wanted = session.get(Account, account_id, with_for_update={"key_share": True})
+    if wanted is None or wanted.pharmacy_id != pharmacy_id or not _can_sit(wanted):
         raise NotFound()
     if Role(wanted.role) not in ROLES[kind]:
         raise Unprocessable("team-not-for-role")
+    return wanted
+
+
+def _can_sit(account: Account) -> bool:
+    return account.disabled_at is None or awaited.is_awaited(account)
 
 
 def _without_keys(session: Session, pharmacy_id: str) -> list[Expected]:
@@ -485,18 +502,13 @@ def _without_keys(session: Session, pharmacy_id: str) -> list[Expected]:
         select(Account.id, Account.display_name, Account.role)
         .where(
             Account.pharmacy_id == pharmacy_id,
-            Account.disabled_at.is_(None),
+            or_(Account.disabled_at.is_(None), awaited.awaited()),
             ~exists().where(DirectoryEntry.id == Account.id),
         )
         .order_by(Account.display_name, Account.id)
         .limit(MOST_EXPECTED)
     )
     return [Expected(account, name, role) for account, name, role in rows]
-
-
-def _who_came(session: Session, account_ids: Collection[str]) -> set[str]:
-    """Those who hold keys of their own: the others could lose the code on their sheet."""
-    return set(account_ids) - ahead.waiting(session, account_ids).keys()
 
 
 def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[TeamRecord]:
@@ -533,7 +545,9 @@ def _identities(session: Session, accounts: set[str]) -> IdentitiesOf:
 
 def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind: TeamKind) -> None:
     listed = {member.id: member.role for member in signed.members}
-    accounts = {row.id: row for row in session.scalars(select(Account).where(Account.id.in_(list(listed))))}
+    # Locked, so that nobody is listed whose account is closed at the same moment.
+    rows = select(Account).where(Account.id.in_(list(listed))).order_by(Account.id).with_for_update(read=True)
+    accounts = {row.id: row for row in session.scalars(rows.execution_options(populate_existing=True))}
     keyed = directory.have_keys(session, listed)
     gone = set(
         session.scalars(
@@ -549,7 +563,7 @@ def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind
             raise Unprocessable("team-not-for-role")
         if role.value != role_in_records(Role(account.role)):
             raise BadInput("form", extra={"field": "members"})
-        if account.disabled_at is not None or id in gone:
+        if not _can_sit(account) or id in gone:
             raise Unprocessable("member-leaves", extra={"account": id})
         made = untouched.get(id)
         if made is not None and made.over(listed):
@@ -581,7 +595,7 @@ def _follow(
     if before is not None and not joined and not left:
         _note(session, actor, Action.KEY_ROTATED, signed.id, pharmacy_id, {"gen": signed.gen})
     return Appended(
-        signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(_who_came(session, now)) == 1
+        signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(who_came(session, now)) == 1
     )
 
 

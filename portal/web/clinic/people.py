@@ -4,7 +4,7 @@ For everybody who works there; for the operator as long as the pharmacy has no t
 login keeps what was typed: the sign-in opens in a tab of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
 from flask import Blueprint, redirect, render_template, request
@@ -80,13 +80,22 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
 @blueprint.post(f"{PLACE}/invitations")
 def change_invitation(pharmacy_id: str) -> ResponseReturnValue:
     """Send the mail of an invitation again, or take the invitation back."""
-    act = staff_invitations.revoke if request.form.get("act") == "revoke" else staff_invitations.send_again
+    invitation_id = request.form.get("invitation", "")
+    left: dict[str, frozenset[str]] = {}
 
-    def change(session: Session) -> None:
-        invitation_id = request.form.get("invitation", "")
-        act(session, actor=current_actor(session), pharmacy_id=pharmacy_id, invitation_id=invitation_id)
+    def again(session: Session) -> None:
+        actor = current_actor(session)
+        staff_invitations.send_again(session, actor=actor, pharmacy_id=pharmacy_id, invitation_id=invitation_id)
 
-    return _try(pharmacy_id, change, "revoked" if act is staff_invitations.revoke else "again")
+    def revoke(session: Session) -> None:
+        actor = current_actor(session)
+        concerned = staff_invitations.revoke(session, actor=actor, pharmacy_id=pharmacy_id, invitation_id=invitation_id)
+        session.flush()
+        left.update({team: teams.members(session, team) for team in concerned})
+
+    answer = _try(pharmacy_id, *((revoke, "revoked") if request.form.get("act") == "revoke" else (again, "again")))
+    _tell(left)
+    return answer
 
 
 @blueprint.post(f"{PLACE}/last-day")
@@ -114,10 +123,15 @@ def leave(pharmacy_id: str) -> ResponseReturnValue:
         left.update(colleagues.leave_all(session, actor=current_actor(session), pharmacy_id=pharmacy_id))
 
     answer = _try(pharmacy_id, change, "left")
-    for team, members in left.items():
-        # Open browsers of those who stay make the next generation; one's own close the team.
-        teams.tell(services().bus, team, {*members, current_actor().account_id})
+    # One's own browsers close the teams.
+    _tell({team: members | {current_actor().account_id} for team, members in left.items()})
     return answer
+
+
+def _tell(left: Mapping[str, Collection[str]]) -> None:
+    """Open browsers of those who stay make the next generation of the teams that somebody has left."""
+    for team, members in left.items():
+        teams.tell(services().bus, team, members)
 
 
 def _try(pharmacy_id: str, change: Callable[[Session], None], done: str) -> ResponseReturnValue:
@@ -139,6 +153,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         people, known = colleagues.everyone(session, actor=actor, pharmacy_id=pharmacy_id)
         profile = profiles.get(session, pharmacy_id)
         invited, following, why_not = _invited(session, actor, pharmacy_id)
+        ways = staff_invitations.ways_in(session, actor=actor, rows=invited)
         inviters = names.names_of(session, [row.invited_by for row in invited])
     mine = next((one for one in people if one.account == actor.account_id), None)
     return render_template(
@@ -147,6 +162,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         people=people,
         known=known,
         invited=[(row, staff_invitations.state_of(row).value) for row in invited],
+        ways=ways,
         inviters={id: one.name for id, one in inviters.items()},
         next=following,
         why_not=why_not,

@@ -41,6 +41,7 @@ _PHARMACY = (
     ("/inbox", "message", "inbox"),
     ("/new", "people", "patients"),
     ("/team", "key", "team"),
+    ("/staff", "list", "staff"),
     ("/account", "person", "account"),
 )
 _MENUS = {
@@ -170,9 +171,13 @@ class Frame:
         if self.account is None:
             return []
         return [
-            Link(href, icon, pages.translate(f"common.nav.{name}"), current=request.path == href)
+            Link(href, icon, pages.translate(f"common.nav.{name}"), current=self._stands_at(href))
             for href, icon, name in _MENUS[self.account.role]
         ]
+
+    def _stands_at(self, href: str) -> bool:
+        # A person's colleagues stand under their pharmacy.
+        return request.path == href or (href == "/staff" and request.blueprint == "people")
 
 
 def reach(profile: Profile) -> Reach:

@@ -1,11 +1,12 @@
 """Erin is at Riverside for a while: what ends with her last day, and how somebody leaves all teams at once."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
-from world import World, build
+from world import NOBODY, RIVERSIDE, World, build
 from world_keys import Keys
 
 from portal.accounts.tables import Account
@@ -17,7 +18,9 @@ from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, NotSigne
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy, Proof
 from portal.identity.sessions import State as SessionState
-from portal.pharmacies import colleagues, last_days, staff, teams
+from portal.pharmacies import colleagues, last_days, profiles, staff, staff_invitations, teams
+from portal.pharmacies.staff_invitations import Newcomer
+from portal.pharmacies.tables import StaffInvitation
 from portal.pharmacies.teams import State
 
 PHARMACISTS = "riverside_pharmacists"
@@ -220,3 +223,40 @@ def test_who_is_alone_in_a_team_leaves_none(keys: Keys, world: World) -> None:
     assert (refused.value.code, refused.value.extra["teams"]) == ("sole-member", ["riverside_desk"])
     with world.database.reading() as session:
         assert set(teams.seats_of(session, world.accounts["erin"]).values()) == {State.MEMBER}
+
+
+def test_the_day_stays_the_day_when_the_pharmacy_moves_to_another_zone(world: World) -> None:
+    with clock.frozen(NOON):
+        set_day(world, TUESDAY)
+        with world.database.transaction() as session:
+            made = staff_invitations.invite(
+                session,
+                actor=world.actor("bob"),
+                pharmacy_id="riverside",
+                newcomer=Newcomer("oscar@example.org", "Oscar Bell", "pharmacist", last_day=TUESDAY),
+            )
+        with world.database.transaction() as session:
+            profiles.change(session, agent=NOBODY, profile=replace(RIVERSIDE, time_zone="America/New_York"))
+        with world.database.reading() as session:
+            invited = session.get_one(StaffInvitation, made)
+            ends = [session.get_one(Account, id).ends_at for id in (world.accounts["erin"], invited.account_id)]
+            assert [*ends, invited.expires_at] == [MIDNIGHT - timedelta(hours=1)] * 3
+            listed, _ = colleagues.everyone(session, actor=world.actor("bob"), pharmacy_id="riverside")
+            assert {one.name: one.last_day for one in listed}["Erin"] == TUESDAY
+
+
+def test_whose_last_day_leaves_a_team_with_nobody_is_told_before(keys: Keys, world: World) -> None:
+    def alone() -> dict[str, list[str]]:
+        with world.database.reading() as session:
+            listed, _ = colleagues.everyone(session, actor=world.actor("bob"), pharmacy_id="riverside")
+        return {one.name: [kind.value for kind in one.alone_in] for one in listed if one.alone_in}
+
+    keys.enrol("frank")
+    keys.team("riverside_desk", "frank", "frank")
+    with clock.frozen(NOON):
+        set_day(world, TUESDAY)
+        assert alone() == {}
+        set_day(world, TUESDAY + timedelta(days=1), "frank")
+        set_day(world, TUESDAY + timedelta(days=1), "bob", "erin")
+        # Bob stays a day longer than Erin, and then there is nobody.
+        assert alone() == {"Bob": ["pharmacists"], "Frank": ["desk"]}

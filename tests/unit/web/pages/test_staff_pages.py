@@ -73,6 +73,8 @@ def test_bob_invites_oscar_and_sees_how_far_that_is(bob: Browser, world: World) 
     assert "The e-mail is on its way." in shown
     assert "Pharmacists: yes said ahead" in shown
     row = only(world)
+    # Whoever starts alone is let in before coming: from here one goes to the page that makes the keys.
+    assert f'href="/team?do=code&amp;team=riverside_pharmacists&amp;who={row.account_id}"' in shown
     assert (row.language, row.teams, row.last_day) == ("es", ["pharmacists"], None)
     change(world, failure="TimeoutError")
     assert "We try again by ourselves" in page(bob)
