@@ -128,7 +128,7 @@ class Stage:
             self.found_team("bob")
             self.kept["founded"] = "yes"
 
-    def fresh(self, login: str) -> None:
+    def just_now(self, login: str) -> None:
         """The logins of a person are as if they had been just now, however long the machine has taken since."""
         self.write(
             "UPDATE login_session SET auth_time = ? WHERE account_id = (SELECT id FROM account WHERE email = ?)",
