@@ -16,7 +16,7 @@ from world_keys import Keys
 from world_threads import Threads
 from world_web import ORIGIN, Browser
 
-from portal.accounts import carers, patients
+from portal.accounts import carers, invitations, patients
 from portal.accounts.tables import SealedObject
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -84,6 +84,9 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
     if kind == "staff-invitation":
         own = invited(world, "bob")
         return {"own": own, "care": own, "foreign": invited(world, "carol")}
+    if kind == "patient-invitation":
+        own = invited_patient(world, "bob", "nora")
+        return {"own": own, "care": own, "foreign": invited_patient(world, "carol", "nick")}
     if kind in ("pharmacy", "pharmacy-with-team"):
         return {"own": "riverside", "care": "riverside", "foreign": "harbor", "unknown": "nowhere"}
     if kind == "team":
@@ -156,6 +159,17 @@ def helped(world: World, name: str, *, taken: bool) -> str:
         return made
     with world.database.transaction() as session:
         return carers.accept(session, actor=world.actor("judy"), invitation_id=made, code=code).id
+
+
+def invited_patient(world: World, by: str, fhir_id: str) -> str:
+    """A patient whom somebody has invited."""
+    actor = world.actor(by)
+    pharmacy = str(actor.pharmacy_id)
+    with world.database.transaction() as session:
+        invitation, _ = invitations.invite(
+            session, actor=actor, pharmacy_id=pharmacy, connection_id=f"{pharmacy}-ehr", fhir_id=fhir_id
+        )
+        return invitation
 
 
 def nick(world: World) -> str:

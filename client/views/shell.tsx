@@ -15,7 +15,7 @@ const PATIENT_MENU: readonly (readonly [string, IconName, string])[] = [
   ["/orders", "box", "orders"], ["/record", "eye", "record"], ["/account", "person", "account"],
 ];
 const PHARMACY_MENU: readonly (readonly [string, IconName, string])[] = [
-  ["/inbox", "message", "inbox"], ["/new", "people", "patients"], ["/team", "key", "team"],
+  ["/inbox", "message", "inbox"], ["/new", "people", "patients"], ["/invitations", "send", "invitations"], ["/team", "key", "team"],
   ["/staff", "list", "staff"], ["/account", "person", "account"],
 ];
 const MENUS: Readonly<Record<Role, readonly (readonly [string, IconName, string])[]>> = {
@@ -23,7 +23,7 @@ const MENUS: Readonly<Record<Role, readonly (readonly [string, IconName, string]
   pharmacist: PHARMACY_MENU,
   technician: PHARMACY_MENU,
   supervisor: PHARMACY_MENU,
-  privacy: [["/privacy-office", "eye", "privacy-office"], ...PHARMACY_MENU.filter(([href]) => href !== "/new")],
+  privacy: [["/privacy-office", "eye", "privacy-office"], ...PHARMACY_MENU.filter(([href]) => href !== "/new" && href !== "/invitations")],
   operator: [["/pharmacies", "box", "pharmacies"], ["/operator", "device", "operator"], ["/account", "person", "account"]],
 };
 

@@ -162,18 +162,22 @@ def upgrade() -> None:
     sa.Column('code_hash', sa.String(length=64), nullable=False),
     sa.Column('connection_id', sa.String(length=64), nullable=False),
     sa.Column('fhir_id', sa.String(length=64), nullable=False),
+    sa.Column('language', sa.String(length=8), nullable=False),
     sa.Column('created_by', sa.String(length=64), nullable=True),
     sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('used_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('used_by', sa.String(length=64), nullable=True),
     sa.Column('revoked_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('revoked_by', sa.String(length=64), nullable=True),
+    sa.Column('replaced_by', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_invitation')),
     sa.UniqueConstraint('code_hash', name=op.f('uq_invitation_code_hash'))
     )
     with op.batch_alter_table('invitation', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_invitation_created_at'), ['created_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_invitation_pharmacy_id'), ['pharmacy_id'], unique=False)
+        batch_op.create_index('ix_invitation_listed', ['pharmacy_id', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_invitation_patient', ['connection_id', 'fhir_id'], unique=False)
 
     op.create_table('login_attempt',
     sa.Column('state_hash', sa.String(length=64), nullable=False),
@@ -708,7 +712,8 @@ def downgrade() -> None:
 
     op.drop_table('login_attempt')
     with op.batch_alter_table('invitation', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_invitation_pharmacy_id'))
+        batch_op.drop_index('ix_invitation_patient')
+        batch_op.drop_index('ix_invitation_listed')
         batch_op.drop_index(batch_op.f('ix_invitation_created_at'))
 
     op.drop_table('invitation')

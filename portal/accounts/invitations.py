@@ -7,9 +7,10 @@ somebody else gets one answer, after the same steps.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from portal.accounts import patients, policy, relations
@@ -20,14 +21,52 @@ from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
 from portal.core import clock, ids
 from portal.core.database import Database, InEachDialect, table_of
 from portal.core.errors import Conflict, Forbidden, NotFound, PortalError, TooMany, Unprocessable
+from portal.core.lives import Life, Step
+from portal.core.texts import DEFAULT_LANGUAGE
 
 CODE_BITS = 80
 LIVES = timedelta(days=7)
+# Of one pharmacy: far more than a desk hands out, and few enough that nobody papers a town with codes.
+MOST_OPEN = 1000
+MOST_A_DAY = 300
+PAGE = 25
 TRIES = 5
 CLOSED = timedelta(minutes=15)
 
 _FAILURES = table_of(RedeemFailure)
 _FIRST = InEachDialect(lambda insert: insert(_FAILURES).on_conflict_do_nothing())
+
+
+class State(StrEnum):
+    """Where an invitation stands."""
+
+    OPEN = "open"
+    USED = "used"
+    REVOKED = "revoked"
+    REPLACED = "replaced"
+    EXPIRED = "expired"
+
+
+class Event(StrEnum):
+    """What moves an invitation."""
+
+    INVITE = "a patient is invited"
+    USE = "its code joins an account"
+    REVOKE = "taken back"
+    RENEW = "a new code is made"
+    RUN_OUT = "its time is over"
+
+
+LIFE: Life[State, Event] = Life(
+    "patient's invitation",
+    (
+        Step(None, Event.INVITE, State.OPEN),
+        Step(State.OPEN, Event.USE, State.USED),
+        Step(State.OPEN, Event.REVOKE, State.REVOKED),
+        Step(State.OPEN, Event.RENEW, State.REPLACED),
+        Step(State.OPEN, Event.RUN_OUT, State.EXPIRED),
+    ),
+)
 
 # (connection id, FHIR id) → the patient's birth date in the EHR; None when it has none. Raises Unavailable.
 BirthDateOf = Callable[[str, str], date | None]
@@ -42,13 +81,47 @@ class Redeemed:
     connection_id: str
 
 
-def invite(session: Session, *, actor: Actor, pharmacy_id: str, connection_id: str, fhir_id: str) -> tuple[str, str]:
-    """A member of staff invites a patient of the own pharmacy: (invitation id, code to hand over)."""
+def state_of(row: Invitation) -> State:
+    """Where an invitation stands now; nothing waits for a timer."""
+    if row.used_at is not None:
+        return State.USED
+    if row.revoked_at is not None:
+        return State.REVOKED if row.replaced_by is None else State.REPLACED
+    return State.OPEN if row.expires_at > clock.now() else State.EXPIRED
+
+
+def invite(
+    session: Session,
+    *,
+    actor: Actor,
+    pharmacy_id: str,
+    connection_id: str,
+    fhir_id: str,
+    language: str = DEFAULT_LANGUAGE,
+) -> tuple[str, str]:
+    """A member of staff invites a patient of the own pharmacy: (invitation id, code to hand over).
+
+    A code for the same patient that is open ends. Raises NotFound, Forbidden; TooMany beyond the pharmacy's bounds.
+    """
     policy.allow_invite(actor, pharmacy_id=pharmacy_id)
-    return create(session, agent=actor.agent, pharmacy_id=pharmacy_id, connection_id=connection_id, fhir_id=fhir_id)
+    made = select(func.count()).select_from(Invitation).where(Invitation.pharmacy_id == pharmacy_id)
+    waiting = session.scalar(made.where(_IS[State.OPEN]())) or 0
+    of_today = session.scalar(made.where(Invitation.created_at > clock.now() - timedelta(days=1))) or 0
+    if waiting >= MOST_OPEN or of_today >= MOST_A_DAY:
+        raise TooMany("too-many-invitations")
+    where = {"pharmacy_id": pharmacy_id, "connection_id": connection_id, "fhir_id": fhir_id}
+    return create(session, agent=actor.agent, language=language, **where)
 
 
-def create(session: Session, *, agent: Agent, pharmacy_id: str, connection_id: str, fhir_id: str) -> tuple[str, str]:
+def create(
+    session: Session,
+    *,
+    agent: Agent,
+    pharmacy_id: str,
+    connection_id: str,
+    fhir_id: str,
+    language: str = DEFAULT_LANGUAGE,
+) -> tuple[str, str]:
     """Make an invitation (also from the command line): (invitation id, code). The code is shown this once only."""
     code = ids.hand_code(CODE_BITS)
     invitation = Invitation(
@@ -57,39 +130,84 @@ def create(session: Session, *, agent: Agent, pharmacy_id: str, connection_id: s
         code_hash=_code_hash(code),
         connection_id=connection_id,
         fhir_id=fhir_id,
+        language=language,
         created_by=agent.account_id,
         created_at=clock.now(),
         expires_at=clock.now() + LIVES,
     )
+    for earlier in session.scalars(
+        select(Invitation)
+        .where(
+            Invitation.pharmacy_id == pharmacy_id,
+            Invitation.connection_id == connection_id,
+            Invitation.fhir_id == fhir_id,
+            _IS[State.OPEN](),
+        )
+        .order_by(Invitation.id)
+        .with_for_update()
+    ).all():
+        earlier.revoked_at, earlier.revoked_by, earlier.replaced_by = clock.now(), agent.account_id, invitation.id
+        _note(session, Action.INVITATION_REVOKED, agent, earlier)
     session.add(invitation)
-    known = patients.known_as(session, connection_id=connection_id, fhir_id=fhir_id)
-    record(
-        session,
-        Action.INVITATION_CREATED,
-        agent=agent,
-        patient_id=known.id if known is not None else None,
-        pharmacy_id=pharmacy_id,
-        entity=Entity("Invitation", invitation.id),
-    )
+    _note(session, Action.INVITATION_CREATED, agent, invitation)
     return invitation.id, code
 
 
-def revoke(session: Session, *, actor: Actor, invitation_id: str) -> None:
-    """Take an invitation back before it is used. Raises NotFound for a foreign or unknown one."""
-    invitation = session.get(Invitation, invitation_id)
-    if invitation is None:
+def revoke(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> None:
+    """Take an invitation back before it is used. Raises NotFound for a foreign or unknown one, Conflict."""
+    invitation = get(session, actor=actor, pharmacy_id=pharmacy_id, invitation_id=invitation_id)
+    if LIFE.after(state_of(invitation), Event.REVOKE) is None:
+        raise Conflict("invitation-over")
+    invitation.revoked_at, invitation.revoked_by = clock.now(), actor.account_id
+    _note(session, Action.INVITATION_REVOKED, actor.agent, invitation)
+
+
+def get(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> Invitation:
+    """An invitation of the own pharmacy, locked. Raises NotFound, Forbidden."""
+    policy.allow_invite(actor, pharmacy_id=pharmacy_id)
+    row = session.get(Invitation, invitation_id, with_for_update=True)
+    if row is None or row.pharmacy_id != pharmacy_id:
         raise NotFound()
-    policy.allow_invite(actor, pharmacy_id=invitation.pharmacy_id)
-    if invitation.used_at is not None or invitation.revoked_at is not None:
-        raise NotFound()
-    invitation.revoked_at = clock.now()
-    record(
-        session,
-        Action.INVITATION_REVOKED,
-        agent=actor.agent,
-        pharmacy_id=invitation.pharmacy_id,
-        entity=Entity("Invitation", invitation.id),
+    return row
+
+
+def listed(
+    session: Session,
+    *,
+    actor: Actor,
+    pharmacy_id: str,
+    state: State | None = None,
+    after: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Invitation], str | None]:
+    """A pharmacy's invitations, the newest first, and where the next page begins. `after`: the last one seen.
+
+    Raises NotFound, Forbidden.
+    """
+    policy.allow_invite(actor, pharmacy_id=pharmacy_id)
+    wanted = select(Invitation).where(Invitation.pharmacy_id == pharmacy_id)
+    if state is not None:
+        wanted = wanted.where(_IS[state]())
+    if after is not None:
+        seen = session.get(Invitation, after)
+        if seen is None or seen.pharmacy_id != pharmacy_id:
+            raise NotFound()
+        wanted = wanted.where(tuple_(Invitation.created_at, Invitation.id) < (seen.created_at, seen.id))
+    rows = list(session.scalars(wanted.order_by(Invitation.created_at.desc(), Invitation.id.desc()).limit(limit + 1)))
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+def open_until(session: Session, *, pharmacy_id: str, connection_id: str, fhir_ids: list[str]) -> dict[str, datetime]:
+    """Those of several people who have a code of a pharmacy that works now, by FHIR id, and until when."""
+    rows = session.execute(
+        select(Invitation.fhir_id, Invitation.expires_at).where(
+            Invitation.pharmacy_id == pharmacy_id,
+            Invitation.connection_id == connection_id,
+            Invitation.fhir_id.in_(fhir_ids),
+            _IS[State.OPEN](),
+        )
     )
+    return dict(rows.all())
 
 
 def redeem(
@@ -211,7 +329,35 @@ def _coded(code: str) -> Select[Invitation]:
 
 
 def _usable(invitation: Invitation) -> bool:
-    return invitation.used_at is None and invitation.revoked_at is None and invitation.expires_at > clock.now()
+    return LIFE.after(state_of(invitation), Event.USE) is not None
+
+
+# `state_of` for the database, which reads the same columns.
+_IS: dict[State, Callable[[], ColumnElement[bool]]] = {
+    State.OPEN: lambda: and_(
+        Invitation.used_at.is_(None), Invitation.revoked_at.is_(None), Invitation.expires_at > clock.now()
+    ),
+    State.USED: lambda: Invitation.used_at.is_not(None),
+    State.REVOKED: lambda: and_(
+        Invitation.used_at.is_(None), Invitation.revoked_at.is_not(None), Invitation.replaced_by.is_(None)
+    ),
+    State.REPLACED: lambda: and_(Invitation.used_at.is_(None), Invitation.replaced_by.is_not(None)),
+    State.EXPIRED: lambda: and_(
+        Invitation.used_at.is_(None), Invitation.revoked_at.is_(None), Invitation.expires_at <= clock.now()
+    ),
+}
+
+
+def _note(session: Session, action: Action, agent: Agent, invitation: Invitation) -> None:
+    known = patients.known_as(session, connection_id=invitation.connection_id, fhir_id=invitation.fhir_id)
+    record(
+        session,
+        action,
+        agent=agent,
+        patient_id=known.id if known is not None else None,
+        pharmacy_id=invitation.pharmacy_id,
+        entity=Entity("Invitation", invitation.id),
+    )
 
 
 def _refused(session: Session, actor: Actor) -> None:

@@ -118,15 +118,24 @@ class CarerInvitation(Base):
 
 
 class Invitation(Base):
-    """A code given by hand that binds an account to a patient of a pharmacy: once, within seven days."""
+    """A code given by hand that binds an account to a patient of a pharmacy: once, within seven days.
+
+    States and what moves them: accounts/invitations.py.
+    """
 
     __tablename__ = "invitation"
+    __table_args__ = (
+        Index("ix_invitation_listed", "pharmacy_id", "created_at", "id"),
+        Index("ix_invitation_patient", "connection_id", "fhir_id"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    pharmacy_id: Mapped[str] = mapped_column(Id, index=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id)
     code_hash: Mapped[str] = mapped_column(String(64), unique=True)
     connection_id: Mapped[str] = mapped_column(Id)
     fhir_id: Mapped[str] = mapped_column(String(64))
+    # The language of what was printed.
+    language: Mapped[str] = mapped_column(String(8), default="en")
     created_by: Mapped[str | None] = mapped_column(Id)
     # The newest one is what a code that leads nowhere asks the EHR about.
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
@@ -134,6 +143,9 @@ class Invitation(Base):
     used_at: Mapped[datetime | None] = mapped_column(Moment)
     used_by: Mapped[str | None] = mapped_column(Id)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    # Who took it back, and the invitation with a new code that stands in its place, if any.
+    revoked_by: Mapped[str | None] = mapped_column(Id)
+    replaced_by: Mapped[str | None] = mapped_column(Id)
 
 
 class RedeemFailure(Base):

@@ -12,10 +12,11 @@ from portal.accounts.roles import Kind, Role
 from portal.accounts.signing_in import SignIn
 from portal.accounts.tables import Relation
 from portal.audit import Action, Agent, Entity, Purpose, record
-from portal.care.readers import EhrReaders, address_of
+from portal.care.readers import Address, EhrReaders, address_of, answering
 from portal.core.database import Database
 from portal.core.errors import NotFound, Unprocessable
-from portal.ehr.errors import DownReason, EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable
+from portal.ehr.errors import EhrNotFound
+from portal.ehr.model import Patient as EhrPatient
 from portal.pharmacies import care
 from portal.pharmacies.tables import EhrConnection, Pharmacy
 
@@ -60,6 +61,19 @@ def match(database: Database, readers: EhrReaders, *, actor: Actor, code: str, b
 def check_invited(database: Database, readers: EhrReaders, *, pharmacy_id: str, fhir_id: str) -> bool:
     """Ask the EHR whether a patient can be invited; whether an account is joined to that patient already.
 
+    Raises what `open_record` raises.
+    """
+    address, _ = open_record(database, readers, pharmacy_id=pharmacy_id, fhir_id=fhir_id)
+    with database.reading() as session:
+        known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
+        return known is not None and bool(relations.live(session, patient_id=known.id))
+
+
+def open_record(
+    database: Database, readers: EhrReaders, *, pharmacy_id: str, fhir_id: str
+) -> tuple[Address, EhrPatient]:
+    """The pharmacy's EHR, and there the record of somebody who can be invited.
+
     Raises NotFound (`unknown-pharmacy`, `no-ehr-connection`, `patient-unknown`), Unprocessable (`patient-closed`,
     `patient-no-birth-date`) and EhrUnavailable.
     """
@@ -69,18 +83,15 @@ def check_invited(database: Database, readers: EhrReaders, *, pharmacy_id: str, 
         address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
     named = {"fhir_id": fhir_id}
     try:
-        found = readers.reader(address).patient(fhir_id)
+        with answering():
+            found = readers.reader(address).patient(fhir_id)
     except EhrNotFound as problem:
         raise NotFound("patient-unknown", extra=named) from problem
-    except (EhrRefused, EhrProtocolError) as problem:
-        raise EhrUnavailable(DownReason.SERVER_ERROR) from problem
     if found.silent:
         raise Unprocessable("patient-closed", extra=named)
     if len(found.birth_date) != _WHOLE_DATE:
         raise Unprocessable("patient-no-birth-date", extra=named)
-    with database.reading() as session:
-        known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
-        return known is not None and bool(relations.live(session, patient_id=known.id))
+    return address, found
 
 
 def birth_date_of(database: Database, readers: EhrReaders) -> BirthDateOf:
@@ -93,11 +104,10 @@ def birth_date_of(database: Database, readers: EhrReaders) -> BirthDateOf:
         with database.reading() as session:
             address = address_of(session, EhrConnection.id == connection_id)
         try:
-            found = readers.reader(address).patient(fhir_id)
+            with answering():
+                found = readers.reader(address).patient(fhir_id)
         except EhrNotFound:
             return None
-        except (EhrRefused, EhrProtocolError) as problem:
-            raise EhrUnavailable(DownReason.SERVER_ERROR) from problem
         if found.silent or len(found.birth_date) != _WHOLE_DATE:
             return None
         return date.fromisoformat(found.birth_date)

@@ -5,7 +5,8 @@ we are from the settings. A row that changed gets a new client.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from portal.core.errors import NotFound
 from portal.core.settings import Settings
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.ehr.context import ContextReader
+from portal.ehr.errors import DownReason, EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable
 from portal.ehr.model import Patient
 from portal.ehr.smart import Algorithm, Auth, BackendServices, ClientKey, NoAuth
 from portal.pharmacies import tables
@@ -111,6 +113,17 @@ def patients_of(database: Database, readers: EhrReaders) -> Callable[[str, Seque
         return readers.reader(address).patients(fhir_ids)
 
     return ask
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn every answer of an EHR that cannot be used into EhrUnavailable; EhrNotFound stays."""
+    try:
+        yield
+    except EhrNotFound:
+        raise
+    except (EhrRefused, EhrProtocolError) as problem:
+        raise EhrUnavailable(DownReason.SERVER_ERROR) from problem
 
 
 def address_of(session: Session, which: ColumnElement[bool]) -> Address:

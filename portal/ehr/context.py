@@ -7,6 +7,7 @@ once. When the EHR is down, what it said within the last five minutes is given a
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from portal.core import clock
 from portal.ehr import projection
@@ -25,13 +26,16 @@ from portal.ehr.model import (
     SectionState,
 )
 from portal.ehr.paging import SearchResult
-from portal.ehr.reading import is_fhir_id
+from portal.ehr.reading import folded_words, is_fhir_id
 from portal.ehr.transport import Deadline
 
 IDS_AT_ONCE = 50
 FRESH_SECONDS = 15.0
 LABS_EACH = 5
 VITALS_EACH = 90
+_FEWEST_DIGITS = 7
+# Digits of a phone number without its country's code, where those are most.
+_NATIONAL = 10
 _PAGE = ("_count", "200")
 
 
@@ -128,6 +132,37 @@ class ContextReader:
             if Identifier(system, value) in {replace(one, label="") for one in patient.identifiers}
         )
 
+    def find_by_name(self, name: str, born: date) -> tuple[Patient, ...]:
+        """The people with that birth date whose names, also earlier ones, have all the words of `name`."""
+        wanted = folded_words(name)
+        if not wanted:
+            return ()
+        # One word is asked for, the longest: EHRs differ in what several words mean. The others are looked for here.
+        longest = max(name.split(), key=len)
+        found = self._people((("name", longest), ("birthdate", born.isoformat())))
+        return tuple(
+            projection.patient(one)
+            for one in found
+            if one.get("birthDate") == born.isoformat() and _has_words(projection.name_words(one), wanted)
+        )
+
+    def find_by_phone(self, phone: str) -> tuple[Patient, ...]:
+        """The people with that phone number, however either side writes it; no EHR is asked with less than 7 digits."""
+        digits = _digits(phone)
+        if len(digits) < _FEWEST_DIGITS:
+            return ()
+        # A number with its country's code and the same without one are one phone.
+        spelled = dict.fromkeys((phone.strip(), digits, f"+{digits}", digits[-_NATIONAL:]))
+        asked = ",".join(one.replace(",", "") for one in spelled)
+        people = [projection.patient(one) for one in self._people((("phone", asked),))]
+        return tuple(one for one in people if any(_same_phone(digits, _digits(known)) for known in one.phones))
+
+    def _people(self, params: tuple[tuple[str, str], ...]) -> list[Json]:
+        found = self._client.search("Patient", (*params, ("_count", "50")), max_pages=2)
+        return [
+            one for one in found.matches if one.get("resourceType") == "Patient" and is_fhir_id(str(one.get("id", "")))
+        ]
+
     def patients(self, patient_ids: Sequence[str]) -> dict[str, Patient]:
         """Who these ids are, by id, those the EHR knows; a few searches for many ids, never one for each."""
         wanted = [patient_id for patient_id in patient_ids if is_fhir_id(patient_id)]
@@ -171,6 +206,19 @@ class ContextReader:
                 raise EhrProtocolError(ProtocolFault.WRONG_RESOURCE)
             raise EhrNotFound(404)
         return _context(reader, kept, included, sections, tuple(dropped), self._client.connection.source)
+
+
+def _has_words(known: Sequence[str], wanted: Sequence[str]) -> bool:
+    return all(any(one.startswith(word) for one in known) for word in wanted)
+
+
+def _digits(phone: str) -> str:
+    return "".join(one for one in phone if one.isascii() and one.isdigit())
+
+
+def _same_phone(one: str, other: str) -> bool:
+    shorter, longer = sorted((one, other), key=len)
+    return len(shorter) >= _FEWEST_DIGITS and longer.endswith(shorter)
 
 
 def _included(resources: Iterable[Json], reader: projection.Reader) -> tuple[dict[str, Json], list[Dropped]]:

@@ -62,6 +62,7 @@ class Patient:
     deceased: bool
     replaced_by: str = ""
     language: str = ""
+    phones: tuple[str, ...] = ()
 
     @property
     def silent(self) -> bool:
@@ -73,6 +74,12 @@ class Patient:
         """The one more identifier beside name and birth date: the medical record number where there is one."""
         marked = (number for number in self.identifiers if number.label == "MR")
         return next(marked, self.identifiers[0] if self.identifiers else None)
+
+    @property
+    def number_line(self) -> str:
+        """The record number with its label: it tells apart two people of one name and birth date. "" without one."""
+        number = self.record_number
+        return f"{number.label} {number.value}".strip() if number is not None else ""
 
     def age(self, today: date) -> int | None:
         """Full years on `today`, if the EHR knows the day of birth."""

@@ -35,6 +35,7 @@ from portal.ehr.reading import (
     codings,
     day,
     first,
+    folded_words,
     is_fhir_id,
     items,
     local_reference,
@@ -349,7 +350,22 @@ def patient(resource: Json) -> Patient:
         deceased=boolean(resource, "deceasedBoolean") is True or "deceasedDateTime" in resource,
         replaced_by=text(obj(successor, "other"), "reference", 200) or ("unknown" if successor else ""),
         language=next((code for _, code, _ in codings(obj(first({"c": preferred}, "c"), "language")) if code), "")[:12],
+        phones=tuple(
+            text(point, "value", 40)
+            for point in items(resource, "telecom")
+            if text(point, "system", 20) in ("phone", "sms") and text(point, "use", 20) != "old"
+        )[:8],
     )
+
+
+def name_words(resource: Json) -> list[str]:
+    """The words of all names of a Patient, also of earlier ones, as `folded_words` writes them."""
+    parts = [
+        part
+        for name in items(resource, "name")
+        for part in (*_texts(name, "given"), text(name, "family", 120), text(name, "text", 200))
+    ]
+    return [word for part in parts for word in folded_words(part)]
 
 
 def allergies(resources: Iterable[Json]) -> tuple[tuple[Allergy, ...], AllergyState]:

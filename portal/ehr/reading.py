@@ -6,6 +6,7 @@ Postel's rule for the read path: unknown fields are ignored, wrong kinds count a
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -21,6 +22,7 @@ _TYPE = re.compile(r"[A-Z][A-Za-z]{1,40}")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NESTING = (dict, list)
+_WORD = re.compile(r"[^\W_]+")
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
@@ -80,6 +82,12 @@ def text(value: object, key: str, limit: int = MAX_TEXT) -> str:
     """The cleaned text `value[key]`, or ""."""
     found = value.get(key) if isinstance(value, dict) else None
     return clean(found, limit) if isinstance(found, str) else ""
+
+
+def folded_words(words: str) -> list[str]:
+    """The words of a name for comparing: without accents, in small letters; "García-López" is two."""
+    plain = unicodedata.normalize("NFKD", clean(words)).casefold()
+    return _WORD.findall("".join(one for one in plain if not unicodedata.combining(one)))
 
 
 def clean(words: str, limit: int = MAX_TEXT) -> str:

@@ -145,7 +145,7 @@ def _lines(here: _InCare, known: Mapping[str, EhrPatient]) -> list[Line]:
             patient=row.id,
             name=_name(here, known, row.id),
             birth_date=known[row.id].birth_date if row.id in known else None,
-            number=_number(known[row.id]) if row.id in known else "",
+            number=known[row.id].number_line if row.id in known else "",
             status=status_in(known[row.id]).value if row.id in known else row.status,
             has_keys=here.accounts.get(row.id) in here.keyed,
             account=here.accounts.get(row.id),
@@ -169,11 +169,6 @@ def _kept(one: EhrPatient) -> str:
     return one.replaced_by.rpartition("/")[2] or one.id
 
 
-def _number(one: EhrPatient) -> str:
-    number = one.record_number
-    return f"{number.label} {number.value}".strip() if number is not None else ""
-
-
 def _somebody(patient_id: str, one: EhrPatient) -> Somebody:
     numbers = (one.record_number.value,) if one.record_number is not None else ()
     return Somebody(patient_id, one.family, one.birth_date, numbers)
@@ -181,7 +176,7 @@ def _somebody(patient_id: str, one: EhrPatient) -> Somebody:
 
 def _named(here: _InCare, known: Mapping[str, EhrPatient], one: LookAlike) -> NamedLookAlike:
     other = known[one.patient]
-    return NamedLookAlike(one.patient, _name(here, known, one.patient), other.birth_date, _number(other), one.why)
+    return NamedLookAlike(one.patient, _name(here, known, one.patient), other.birth_date, other.number_line, one.why)
 
 
 def _name(here: _InCare, known: Mapping[str, EhrPatient], patient_id: str) -> str | None:

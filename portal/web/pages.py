@@ -85,6 +85,12 @@ def format_date(day: date | datetime) -> str:
     return babel_date(day, "long", locale=spoken())
 
 
+def day_in(language: str, moment: datetime, zone_name: str) -> str:
+    """The last whole day before `moment` in a zone, in a language that need not be the reader's: for paper."""
+    last = (moment.astimezone(ZoneInfo(zone_name)) - timedelta(days=1)).date()
+    return babel_date(last, "long", locale=language)
+
+
 def key_page(name: str) -> Response:
     """A static shell of the browser client: the same bytes for everyone, no data inside."""
     page = make_response(render_template("shell.html", page=name))

@@ -71,6 +71,24 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("join", spanish=True)
+def _(stage: Stage) -> Page:
+    return shown(stage.page("a card in the hand"), "/join?at=riverside")
+
+
+@state("join-read")
+def _(stage: Stage) -> Page:
+    page = shown(stage.page("a card before the camera"), "/join?at=riverside#ABCD-EFGH-JKMN-PQRS")
+    page.locator("[data-read]").wait_for()
+    return page
+
+
+@state("home-joined")
+def _(stage: Stage) -> Page:
+    stage.joined("alicia", True)
+    return stage.at("alicia", "/home?joined=1")
+
+
 def join(page: Page) -> None:
     """Try a code that nobody gave."""
     page.locator("#code").fill("AAAA-BBBB-CCCC-DDDD")

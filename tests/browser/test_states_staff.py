@@ -360,6 +360,92 @@ def invited(stage: Stage, which: str) -> Page:
     return page
 
 
+INVITATIONS = "/pharmacies/riverside/invitations"
+
+
+@state("invitations", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("DELETE FROM invitation")
+    return stage.at("frank", INVITATIONS)
+
+
+@state("invitations-list", spanish=True)
+def _(stage: Stage) -> Page:
+    card_for_rosa(stage)
+    return stage.at("bob", INVITATIONS)
+
+
+@state("invitations-nameless")
+def _(stage: Stage) -> Page:
+    card_for_rosa(stage)
+    stage.ehr("down")
+    try:
+        return stage.at("bob", INVITATIONS)
+    finally:
+        stage.ehr("normal")
+
+
+@state("invite-find", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("frank", INVITATIONS + "/find")
+
+
+@state("invite-wrong")
+def _(stage: Stage) -> Page:
+    return looked_for(stage, "Rosa", "")
+
+
+@state("invite-nobody")
+def _(stage: Stage) -> Page:
+    return looked_for(stage, "Rosa", "1999-01-01")
+
+
+@state("invite-found")
+def _(stage: Stage) -> Page:
+    return looked_for(stage, "Morgan", birth_date(stage, "Alice Morgan"))
+
+
+@state("invite-card")
+def _(stage: Stage) -> Page:
+    return card_for_rosa(stage)
+
+
+@state("invite-shown")
+def _(stage: Stage) -> Page:
+    return card_for_rosa(stage, "Show the code")
+
+
+def birth_date(stage: Stage, name: str) -> str:
+    """The birth date of somebody in Riverside's care, as the EHR has it."""
+    found = stage.at("bob", "/account").evaluate(
+        "fetch('/api/patients?pharmacy=riverside').then((answer) => answer.json())"
+    )
+    return str(next(one["birth_date"] for one in found["items"] if one["name"] == name))
+
+
+def looked_for(stage: Stage, name: str, born: str) -> Page:
+    """Bob has asked the EHR for somebody."""
+    page = stage.at("bob", INVITATIONS + "/find")
+    page.locator("#name").fill(name)
+    page.locator("#born").fill(born)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Find", exact=True).click()
+    return page
+
+
+def card_for_rosa(stage: Stage, how: str = "Print a card") -> Page:
+    """Bob has invited Rosa, whom no account is joined to."""
+    stage.write("DELETE FROM invitation")
+    stage.write(
+        "UPDATE relation SET ends_at = starts_at WHERE account_id = (SELECT id FROM account WHERE subject = 'rosa')"
+    )
+    page = looked_for(stage, "Rosa", birth_date(stage, "Rosa Delgado"))
+    with page.expect_navigation():
+        page.get_by_role("button", name=how).click()
+    page.locator(".handout__letters").wait_for()
+    return page
+
+
 @state("operator", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("ivan", "/operator")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.accounts import carers, devices, stops
+from portal.accounts import carers, devices, invitations, stops
 from portal.core.lives import Life
 from portal.identity import sessions
 from portal.outbox import jobs
@@ -24,6 +24,7 @@ LIVES: list[Life[Any, Any]] = [
     staff_invitations.LIFE,
     stops.LIFE,
     carers.LIFE,
+    invitations.LIFE,
 ]
 
 

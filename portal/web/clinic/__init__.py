@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import operator, people, pharmacy, privacy_office, stopped
+from portal.web.clinic import invitations, operator, people, pharmacy, privacy_office, stopped
 
 blueprints: tuple[Blueprint, ...] = (
     privacy_office.blueprint,
@@ -10,4 +10,5 @@ blueprints: tuple[Blueprint, ...] = (
     pharmacy.blueprint,
     people.blueprint,
     stopped.blueprint,
+    invitations.blueprint,
 )

@@ -1,6 +1,6 @@
 """A patient's first page, medicines and orders."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
 from portal.accounts import directory, recovery
 from portal.accounts.roles import Role
@@ -30,7 +30,14 @@ def home() -> str:
     if enrolled and not any(way.tried_at for way in ways):
         untried = "tryout" if any(way.method is Method.CODE for way in ways) else "tryout-passphrase"
         protect = untried if ways else "protect"
-    return render_template("patient/home.html", shown=shown, waiting=waiting, protect=protect, name=actor.name)
+    return render_template(
+        "patient/home.html",
+        shown=shown,
+        waiting=waiting,
+        protect=protect,
+        name=actor.name,
+        joined=request.args.get("joined") == "1",
+    )
 
 
 @blueprint.get("/medicines")

@@ -40,6 +40,7 @@ _PATIENT = (
 _PHARMACY = (
     ("/inbox", "message", "inbox"),
     ("/new", "people", "patients"),
+    ("/invitations", "send", "invitations"),
     ("/team", "key", "team"),
     ("/staff", "list", "staff"),
     ("/account", "person", "account"),
@@ -49,7 +50,7 @@ _MENUS = {
     Role.PHARMACIST: _PHARMACY,
     Role.TECHNICIAN: _PHARMACY,
     Role.SUPERVISOR: _PHARMACY,
-    Role.PRIVACY: (("/privacy-office", "eye", "privacy-office"), *_PHARMACY[:1], *_PHARMACY[2:]),
+    Role.PRIVACY: (("/privacy-office", "eye", "privacy-office"), *_PHARMACY[:1], *_PHARMACY[3:]),
     Role.OPERATOR: (
         ("/pharmacies", "box", "pharmacies"),
         ("/operator", "device", "operator"),

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 from world import NOBODY, World, add_account, build
 
 from portal.accounts import invitations, patients, relations
@@ -262,15 +263,98 @@ class TestInvitations:
             invitation, code = invitations.create(
                 session, agent=NOBODY, pharmacy_id="riverside", connection_id="riverside-ehr", fhir_id="pat"
             )
+            for name, pharmacy in (("carol", "riverside"), ("carol", "harbor")):
+                with pytest.raises(NotFound):
+                    self.revoke(session, world, name, invitation, pharmacy)
+            self.revoke(session, world, "bob", invitation)
+            with pytest.raises(Conflict):
+                self.revoke(session, world, "bob", invitation)
             with pytest.raises(NotFound):
-                invitations.revoke(session, actor=world.actor("carol"), invitation_id=invitation)
-            invitations.revoke(session, actor=world.actor("bob"), invitation_id=invitation)
-            with pytest.raises(NotFound):
-                invitations.revoke(session, actor=world.actor("bob"), invitation_id=invitation)
-            with pytest.raises(NotFound):
-                invitations.revoke(session, actor=world.actor("bob"), invitation_id="unknown")
+                self.revoke(session, world, "bob", "unknown")
         with pytest.raises(Unprocessable):
             self.redeem(world, code)
+
+    def revoke(self, session: Session, world: World, name: str, invitation: str, pharmacy: str = "riverside") -> None:
+        invitations.revoke(session, actor=world.actor(name), pharmacy_id=pharmacy, invitation_id=invitation)
+
+    def test_a_new_code_ends_the_one_before(self, world: World, pat: str, code: str) -> None:
+        with world.database.transaction() as session:
+            _, newer = invitations.invite(
+                session,
+                actor=world.actor("bob"),
+                pharmacy_id="riverside",
+                connection_id="riverside-ehr",
+                fhir_id="pat",
+            )
+            rows, _ = invitations.listed(session, actor=world.actor("frank"), pharmacy_id="riverside")
+            assert sorted(invitations.state_of(row) for row in rows) == ["open", "replaced"]
+        with pytest.raises(Unprocessable):
+            self.redeem(world, code)
+        self.redeem(world, newer)
+
+    def test_each_state_of_a_list_is_the_state_of_its_rows(self, world: World) -> None:
+        with world.database.transaction() as session:
+            for number in range(3):
+                where = {"connection_id": "riverside-ehr", "fhir_id": f"p-{number}"}
+                made, _ = invitations.create(session, agent=NOBODY, pharmacy_id="riverside", **where)
+            self.revoke(session, world, "bob", made)
+            invitations.create(
+                session, agent=NOBODY, pharmacy_id="riverside", connection_id="riverside-ehr", fhir_id="p-0"
+            )
+            clock.shift(invitations.LIVES - timedelta(hours=1))
+            invitations.create(
+                session, agent=NOBODY, pharmacy_id="riverside", connection_id="riverside-ehr", fhir_id="p-9"
+            )
+            clock.shift(timedelta(hours=2))
+            seen = {}
+            for state in invitations.State:
+                rows, _ = invitations.listed(session, actor=world.actor("bob"), pharmacy_id="riverside", state=state)
+                assert {invitations.state_of(row) for row in rows} <= {state}
+                seen[state.value] = len(rows)
+        assert seen == {"open": 1, "used": 0, "revoked": 1, "replaced": 1, "expired": 2}
+
+    def test_the_list_goes_on_where_it_stopped_and_is_the_pharmacys_own(self, world: World) -> None:
+        with world.database.transaction() as session:
+            made = [
+                invitations.create(
+                    session, agent=NOBODY, pharmacy_id="riverside", connection_id="riverside-ehr", fhir_id=f"p-{number}"
+                )[0]
+                for number in range(5)
+            ]
+            seen: list[str] = []
+            after = None
+            while True:
+                rows, after = invitations.listed(
+                    session, actor=world.actor("bob"), pharmacy_id="riverside", after=after, limit=2
+                )
+                seen += [row.id for row in rows]
+                if after is None:
+                    break
+            assert sorted(seen) == sorted(made)
+            with pytest.raises(NotFound):
+                invitations.listed(session, actor=world.actor("carol"), pharmacy_id="harbor", after=made[0])
+            with pytest.raises(Forbidden):
+                invitations.listed(session, actor=world.actor("heidi"), pharmacy_id="riverside")
+
+    def test_a_pharmacy_makes_so_many_codes_a_day(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(invitations, "MOST_A_DAY", 2)
+
+        def invite(number: int) -> None:
+            with world.database.transaction() as session:
+                invitations.invite(
+                    session,
+                    actor=world.actor("bob"),
+                    pharmacy_id="riverside",
+                    connection_id="riverside-ehr",
+                    fhir_id=f"p-{number}",
+                )
+
+        invite(1)
+        invite(2)
+        with pytest.raises(TooMany):
+            invite(3)
+        clock.shift(timedelta(days=1, minutes=1))
+        invite(3)
 
     def test_alice_cannot_become_pat_as_herself_but_can_as_her_parent(self, world: World, code: str) -> None:
         with pytest.raises(Conflict):

@@ -206,6 +206,49 @@ def test_finding_by_identifier_takes_only_who_has_it(answer: Answer, reader: Con
     assert [one.id for one in reader.find_patients("urn:x", "1")] == ["alice"]
 
 
+def somebody(name: str, *names: Json, born: str = "1974-03-14", phone: str = "") -> Json:
+    telecom = [{"system": "phone", "value": phone}, {"system": "email", "value": "5550142@x.example"}]
+    return {"resourceType": "Patient", "id": name, "name": list(names), "birthDate": born, "telecom": telecom}
+
+
+@pytest.mark.parametrize("typed", ["María García-López", "garcia maria", "Lopez", "Mar Gar", "Peña"])
+def test_people_are_found_by_name_and_birth_date_however_the_name_is_written(
+    answer: Answer, reader: ContextReader, typed: str
+) -> None:
+    maria = {"family": "García López", "given": ["María"]}
+    answer(
+        "/Patient",
+        bundle(
+            somebody("maria", maria, {"use": "maiden", "family": "Peña"}),
+            # What an EHR adds that does not fit is left out here.
+            somebody("twin", {**maria}, {"family": "Pena"}, born="1974-03-15"),
+            somebody("other", {"family": "Garcés", "given": ["Ana"]}),
+        ),
+    )
+    assert [one.id for one in reader.find_by_name(typed, date(1974, 3, 14))] == ["maria"]
+    assert reader.find_by_name(" - ", date(1974, 3, 14)) == ()
+
+
+@pytest.mark.parametrize("typed", ["+1 555 555 0142", "555-555-0142", "(555) 555 0142", "15555550142"])
+def test_people_are_found_by_phone_however_the_number_is_written(
+    answer: Answer, reader: ContextReader, typed: str
+) -> None:
+    answer(
+        "/Patient",
+        bundle(
+            somebody("rosa", phone="+1 (555) 555-0142"),
+            somebody("judy", phone="555 555 0142"),
+            somebody("dave", phone="555 555 0143"),
+        ),
+    )
+    assert [one.id for one in reader.find_by_phone(typed)] == ["rosa", "judy"]
+
+
+def test_a_few_digits_find_nobody(reader: ContextReader) -> None:
+    # No answer is laid out: the EHR is not asked.
+    assert reader.find_by_phone("0142") == ()
+
+
 def test_the_panel_is_json_with_known_words(hospital: Ehr, reader: ContextReader) -> None:
     coded = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "860975"}]}
     hospital.found["MedicationRequest"] = [

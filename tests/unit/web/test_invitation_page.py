@@ -105,8 +105,9 @@ def test_unknown_used_expired_and_foreign_codes_and_wrong_birth_dates_get_one_an
     nina: Browser, world: World, ehr: PeopleEhr, app: Flask
 ) -> None:
     pages = []
-    good, used = code_for(world), code_for(world)
+    used = code_for(world)
     assert submit(nina, used).status_code == 303
+    good = code_for(world)
     other = Browser(app, world, "dave")
     other.client.environ_base["REMOTE_ADDR"] = "192.0.2.77"
     for code, born in ((good, {"day": "10"}), ("ABCD-EFGH-JKMN-PQRS", {}), (used, {})):
@@ -175,3 +176,22 @@ def test_staff_have_no_business_there(app: Flask, world: World) -> None:
     bob = Browser(app, world, "bob")
     assert bob.get("/invitation").status_code == 403
     assert submit(bob, "ABCD").status_code == 403
+
+
+def test_the_card_leads_to_the_login_and_back_without_its_code(app: Flask, world: World, nina: Browser) -> None:
+    stranger = app.test_client()
+    page = stranger.get("/join?at=riverside&language=es")
+    text = page.get_data(as_text=True)
+    assert 'lang="es"' in text
+    assert "Riverside Pharmacy le invita" in text
+    assert 'href="/login?next=%2Finvitation%3Fat%3Driverside"' in text
+    kept = {cookie.split("=")[0]: cookie for cookie in page.headers.getlist("Set-Cookie")}
+    assert {"portal_language", "portal_pharmacy"} <= kept.keys()
+    # A language that somebody has chosen stays.
+    assert 'lang="es"' in stranger.get("/join?language=en").get_data(as_text=True)
+    assert 'href="/invitation?at=riverside"' in nina.get("/join", at="riverside").get_data(as_text=True)
+    assert "Your invitation is from Riverside Pharmacy." in nina.get("/invitation", at="riverside").get_data(
+        as_text=True
+    )
+    assert "Your invitation is from" not in nina.get("/invitation", at="nowhere").get_data(as_text=True)
+    assert "signed in as a member of staff" in Browser(app, world, "bob").get("/join").get_data(as_text=True)
