@@ -57,7 +57,7 @@ class Keys:
                     recovery.set_way(
                         session,
                         actor=self.actor(name),
-                        method=ways.Method.CODE,
+                        way=ways.Method.CODE.value,
                         wrap=ways.wrap_by_code(person.urk, account_id, ways.make_code()).to_json(),
                     )
 

@@ -1,8 +1,8 @@
-// Recovery of the user root key: by passphrase through Argon2id, by a printed code (docs/protocol.md section 2).
+// Recovery of the user root key: by passkey, by a printed code, by passphrase through Argon2id (docs/protocol.md section 2).
 
 import { argon2id } from "hash-wasm";
 
-import { type Bytes, aesOpen, aesSeal, b64, hkdf, pae, randomBytes, utf8 } from "./encoding.ts";
+import { type Bytes, aesOpen, aesSeal, b64, hex, hkdf, pae, randomBytes, sha256, unb64, utf8 } from "./encoding.ts";
 import { bytes, id, oneOf, onlyMembers, text, versionAndType } from "./form.ts";
 import { Refused, attempt, attemptAsync, refused } from "./reasons.ts";
 import { type JsonObject } from "./strictjson.ts";
@@ -12,7 +12,8 @@ export interface UrkWrap {
   readonly v: 1;
   readonly t: "urk";
   readonly user: string;
-  readonly method: "passphrase" | "code";
+  /** What opens it. `device`: a code that one device of the person shows to another, once. */
+  readonly method: "passphrase" | "code" | "passkey" | "device";
   readonly salt: string;
   readonly params: string;
   readonly iv: string;
@@ -20,7 +21,11 @@ export interface UrkWrap {
 }
 
 export const URK_BYTES = 32;
+/** What a passkey gives by the PRF extension of WebAuthn. */
+export const PRF_BYTES = 32;
 const CODE_PARAMETERS = "hkdf";
+const CREDENTIAL = /^prf,cred=([A-Za-z0-9_-]+)$/;
+const CREDENTIAL_BYTES = [16, 1023] as const;
 const NEW_PARAMETERS = { kib: 65_536, passes: 3, lanes: 1 };
 /** The cost of new wraps and guards, as `params`. */
 export const NEW_STRETCHING = `argon2id,v=19,m=${NEW_PARAMETERS.kib},t=${NEW_PARAMETERS.passes},p=${NEW_PARAMETERS.lanes}`;
@@ -54,6 +59,31 @@ export async function wrapByCode(user: string, urk: Bytes, code: string): Promis
   return attemptAsync(() => wrap(user, "code", CODE_PARAMETERS, randomBytes(16), utf8(readCode(code)), urk));
 }
 
+/** Wraps the root key for one other device of the person, which is shown `code`. */
+export async function wrapByDevice(user: string, urk: Bytes, code: string): Promise<UrkWrap | Refused> {
+  return attemptAsync(() => wrap(user, "device", CODE_PARAMETERS, randomBytes(16), utf8(readCode(code)), urk));
+}
+
+/** Wraps the root key under a passkey, `given` being what it gives for `prfInput(user)`. */
+export async function wrapByPasskey(user: string, urk: Bytes, credential: Bytes, given: Bytes): Promise<UrkWrap | Refused> {
+  return attemptAsync(async () => {
+    const params = `prf,cred=${b64(credential)}`;
+    readCredential(params);
+    return wrap(user, "passkey", params, randomBytes(16), unb64(b64(given), PRF_BYTES), urk);
+  });
+}
+
+/** What a passkey of `user` is asked for: the member `eval.first` of the PRF extension. */
+export function prfInput(user: string): Bytes {
+  return sha256(pae("prf", "urk", user));
+}
+
+/** The id of a way back: the method's name, of a passkey 32 hex digits for its credential. Throws `Refused("parameters")`. */
+export function wayOf({ method, params }: UrkWrap): string {
+  if (method !== "passkey") return method;
+  return hex(sha256(readCredential(params)).slice(0, 16));
+}
+
 async function wrap(
   user: string, method: UrkWrap["method"], params: string, salt: Bytes, ikm: Bytes, urk: Bytes,
 ): Promise<UrkWrap> {
@@ -64,17 +94,19 @@ async function wrap(
 }
 
 /**
- * Opens the root key. `code` before anything is tried if a code is mistyped, `parameters` for Argon2 settings that are too weak
- * or too costly, `aead` for a wrong passphrase or code, `object` for the wrap of another person.
+ * Opens the root key by passphrase or code as typed, or by b64 of what the passkey gave. `code` before anything is tried if a code is
+ * mistyped, `parameters` for Argon2 settings that are too weak or too costly, `form` for what no passkey gives, `aead` for a wrong
+ * secret, `object` for the wrap of another person.
  */
 export function unwrapUrk(given: UrkWrap, user: string, secret: string): Promise<Bytes | Refused> {
   return attemptAsync(async () => {
     const { user: named, method, salt, params, iv, ct } = readWrap(given);
     if (named !== user) throw new Refused("object", "the wrap of another person");
-    const ikm = method === "passphrase" ? await stretch(secret, salt, readParameters(params)) : utf8(readCode(secret));
+    const ikm = method === "passphrase" ? await stretch(secret, salt, readParameters(params))
+      : method === "passkey" ? unb64(secret, PRF_BYTES) : utf8(readCode(secret));
     const key = hkdf(ikm, salt, pae("urk-key", user, method), 32);
     const urk = await aesOpen(key, iv, pae("urk", user, method, params), ct);
-    if (urk === undefined) throw new Refused("aead", "wrong passphrase or code");
+    if (urk === undefined) throw new Refused("aead", "a wrong secret");
     return urk;
   });
 }
@@ -96,15 +128,26 @@ function readWrap(given: UrkWrap): ReadWrap {
   onlyMembers(members, ["v", "t", "user", "method", "salt", "params", "iv", "ct"]);
   const wrap: ReadWrap = {
     user: id(members.get("user")),
-    method: oneOf("passphrase", "code")(members.get("method")),
+    method: oneOf("passphrase", "code", "passkey", "device")(members.get("method")),
     salt: bytes(16)(members.get("salt")),
     params: text(members.get("params")),
     iv: bytes(12)(members.get("iv")),
     ct: bytes(URK_BYTES + 16)(members.get("ct")),
   };
   if (wrap.method === "passphrase") readParameters(wrap.params);
+  else if (wrap.method === "passkey") readCredential(wrap.params);
   else if (wrap.params !== CODE_PARAMETERS) throw new Refused("parameters");
   return wrap;
+}
+
+/** The id of the passkey of a wrap. Throws `Refused("parameters")` for another text or length. */
+export function readCredential(params: string): Bytes {
+  const found = CREDENTIAL.exec(params);
+  const credential = found === null ? undefined : attempt(() => unb64(found[1]!));
+  if (credential === undefined || refused(credential)) throw new Refused("parameters", "an unknown form");
+  const [least, most] = CREDENTIAL_BYTES;
+  if (credential.length < least || credential.length > most) throw new Refused("parameters", "no id of a passkey");
+  return credential;
 }
 
 /** Reads Argon2 settings. Throws `Refused("parameters")` outside the bounds, before any work is done. */

@@ -5,7 +5,7 @@ import { type KeptKey, generateDeviceKey, signerOf, type Signer, verify } from "
 import { type Bytes, aesOpen, aesSeal, concat, newId, pae, randomBytes, sameBytes } from "../crypto/encoding.ts";
 import { type RestingPlace, generateDeviceWrappingKey, openAtRest, sealAtRest } from "../crypto/identity.ts";
 import { Refused } from "../crypto/reasons.ts";
-import { type UrkWrap } from "../crypto/recovery.ts";
+import { type UrkWrap, wayOf } from "../crypto/recovery.ts";
 import { type Store, StoreFailed, sameKept } from "../store/db.ts";
 import { type Seed } from "./keyring.ts";
 
@@ -177,18 +177,24 @@ function seedName(what: string, owner: string, gen: number): string {
   return `${what}:${owner}:${gen}`;
 }
 
+const WRAP = "wrap:";
+
 /** A certified device keeps its wraps, so that trying a recovery way out asks nobody. */
 export async function keepWrap(store: Store, wrap: UrkWrap): Promise<void> {
-  await store.put("keys", `wrap:${wrap.method}`, wrap, (kept) => kept.ct === wrap.ct);
+  await store.put("keys", WRAP + wayOf(wrap), wrap, (kept) => kept.ct === wrap.ct);
 }
 
-export function keptWrap(store: Store, method: UrkWrap["method"]): Promise<UrkWrap | undefined> {
-  return store.get<UrkWrap>("keys", `wrap:${method}`);
+/** The wrap of a way back, as this device keeps it. */
+export function keptWrap(store: Store, way: string): Promise<UrkWrap | undefined> {
+  return store.get<UrkWrap>("keys", WRAP + way);
+}
+
+export function dropWrap(store: Store, way: string): Promise<void> {
+  return store.delete("keys", WRAP + way);
 }
 
 export async function dropWraps(store: Store): Promise<void> {
-  await store.delete("keys", "wrap:code");
-  await store.delete("keys", "wrap:passphrase");
+  for (const [name] of await store.all("keys", WRAP)) await store.delete("keys", name);
 }
 
 /** Forgets device, seeds and wraps: this device was ended. The outbox stays until its owner says otherwise. */

@@ -1,19 +1,23 @@
-// Ways back to one's keys: a printed code, a passphrase. Set while the root key is at hand; tried out, so that the person knows
-// that it works before it is needed.
+// Ways back to one's keys: passkeys, a printed code, a passphrase. Set while the root key is at hand; tried out, so that the person
+// knows that it works before it is needed.
 
-import { type Bytes, sameBytes } from "../crypto/encoding.ts";
-import { type UrkWrap, generateCode, passphraseFault, generatePassphrase } from "../crypto/recovery.ts";
+import { type Bytes, b64, sameBytes } from "../crypto/encoding.ts";
+import { Refused, refused } from "../crypto/reasons.ts";
+import { type UrkWrap, generateCode, generatePassphrase, passphraseFault, readCredential, wayOf, wrapByPasskey } from "../crypto/recovery.ts";
 import { KNOWN_PASSPHRASES } from "../crypto/words/known.ts";
-import { get, post, put } from "../live/api.ts";
-import { keepWrap, keptWrap } from "./local.ts";
-import { type Ahead, type Method } from "./shapes.ts";
+import { get, post, put, remove } from "../live/api.ts";
+import { deviceName } from "./binding.ts";
+import { dropWrap, keepWrap, keptWrap } from "./local.ts";
+import { type Ahead } from "./shapes.ts";
 import { type Ready } from "./unlock.ts";
 import { openRootKey } from "./vault.ts";
+import { forgetPasskey, makePasskey } from "./webauthn.ts";
 import { run } from "./work.ts";
 
 export { generateCode, generatePassphrase };
 
-export type Wraps = Readonly<Partial<Record<Method, UrkWrap>>>;
+/** All wraps of a person's root key. */
+export type Wraps = readonly UrkWrap[];
 
 /** Ways back, and the keys that a colleague made ahead, while nobody has taken them over. */
 export interface WaysBack {
@@ -37,41 +41,69 @@ export function passphraseProblem(passphrase: string): "keys.passphrase.short" |
   return fault === undefined ? undefined : fault === "too short" ? "keys.passphrase.short" : "keys.passphrase.known";
 }
 
-/** The root key by code or passphrase, out of the wrap that this device keeps or that the server gives. */
-export async function rootBy(ready: Ready, method: Method, secret: string, wraps?: Wraps): Promise<Bytes> {
-  const wrap = (await keptWrap(ready.store, method)) ?? wraps?.[method] ?? (await recoveryWraps())[method];
-  if (wrap === undefined) throw new Error("no such recovery way");
-  return openRootKey(wrap, ready.account.id, secret);
+/** Sets code or passphrase as a way back. Throws ApiError `step-up` when another way is set and the last sign-in is not fresh. */
+export async function setWay(ready: Ready, root: Bytes, method: "code" | "passphrase", secret: string): Promise<void> {
+  await publish(ready, root, await run("wrapRootKey", { user: ready.account.id, urk: root, method, secret }), secret, {});
 }
 
 /**
- * Sets a recovery way. The wrap is opened again before the root key at rest is given up. Throws ApiError `step-up` when
- * another way is set already and the last sign-in is not fresh.
+ * Makes a passkey and sets it as a way back, under the name of this browser. `wraps`: those there are. To be called while the
+ * person's tap is fresh, as some browsers ask for one. Throws PasskeyTrouble; as `setWay`; ApiError `too-many-passkeys`.
  */
-export async function setWay(ready: Ready, root: Bytes, method: Method, secret: string): Promise<UrkWrap> {
-  const wrap = await run("wrapRootKey", { user: ready.account.id, urk: root, method, secret });
+export async function addPasskey(ready: Ready, root: Bytes, wraps: Wraps): Promise<void> {
+  const { credential, given } = await makePasskey(ready.account, wraps.filter((wrap) => wrap.method === "passkey").map((wrap) => readCredential(wrap.params)));
+  try {
+    const wrap = await wrapByPasskey(ready.account.id, root, credential, given);
+    if (refused(wrap)) throw wrap;
+    await publish(ready, root, wrap, b64(given), { name: deviceName() });
+  } catch (error) {
+    // Nothing lies under it: the platform need not offer it.
+    await forgetPasskey(credential);
+    throw error;
+  }
+}
+
+/** The wrap is opened again before the root key at rest is given up. */
+async function publish(ready: Ready, root: Bytes, wrap: UrkWrap, secret: string, more: { readonly name?: string }): Promise<void> {
   const opened = await openRootKey(wrap, ready.account.id, secret);
   if (!sameBytes(opened, root)) throw new Error("the wrap does not give the root key back");
-  await put(`/api/keys/recovery/${method}`, { wrap });
+  await put(`/api/keys/recovery/${wayOf(wrap)}`, { wrap, ...more });
   await keepWrap(ready.store, wrap);
   await ready.resting.dropRoot();
-  return wrap;
+}
+
+/** Takes a way back away. Throws ApiError `step-up`, `last-way`. */
+export async function removeWay(ready: Ready, wraps: Wraps, way: string): Promise<void> {
+  await remove(`/api/keys/recovery/${way}`);
+  await dropWrap(ready.store, way);
+  const wrap = wraps.find((one) => wayOf(one) === way);
+  if (wrap?.method === "passkey") await forgetPasskey(readCredential(wrap.params));
+}
+
+/** The wrap of a way back: this device's own copy, else the server's. Throws as `waysBack`. */
+export async function wrapOf(ready: Ready, way: string): Promise<UrkWrap | undefined> {
+  return (await keptWrap(ready.store, way)) ?? (await recoveryWraps()).find((one) => wayOf(one) === way);
 }
 
 /** Tries a way out as it would be used on a new device. Throws Refused `code` or `aead`; ApiError. */
-export async function tryOut(ready: Ready, method: Method, secret: string): Promise<Bytes> {
-  const kept = await keptWrap(ready.store, method);
-  const wrap = kept ?? (await recoveryWraps())[method];
-  if (wrap === undefined) throw new Error("no such recovery way");
-  const root = await openRootKey(wrap, ready.account.id, secret);
-  if (kept === undefined) await keepWrap(ready.store, wrap);
-  await tried(method);
-  return root;
+export async function tryOut(ready: Ready, wrap: UrkWrap, secret: string): Promise<void> {
+  try {
+    await openRootKey(wrap, ready.account.id, secret);
+    await keepWrap(ready.store, wrap);
+  } catch (error) {
+    if (!(error instanceof Refused) || error.reason !== "aead") throw error;
+    // It may have been replaced on another device since this one kept its copy.
+    const newer = (await recoveryWraps()).find((one) => wayOf(one) === wayOf(wrap));
+    if (newer === undefined || newer.ct === wrap.ct) throw error;
+    await openRootKey(newer, ready.account.id, secret);
+    await keepWrap(ready.store, newer);
+  }
+  await tried(wayOf(wrap));
 }
 
 /** Notes that a recovery way opened: the banner that asks to try it out goes. */
-export function tried(method: Method): Promise<void> {
-  return post<void>(`/api/keys/recovery/${method}/tried`);
+export function tried(way: string): Promise<void> {
+  return post<void>(`/api/keys/recovery/${way}/tried`);
 }
 
 /** Says to the server that the other browser which asks for the wraps is this person too. */

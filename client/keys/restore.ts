@@ -1,4 +1,4 @@
-// A browser without keys gets them back: by code or passphrase to the root key, from there to identity and seeds, and with them
+// A browser without keys gets them back: by passkey, code or passphrase to the root key, from there to identity and seeds, and with them
 // a certificate for this browser. Or, when everything is lost, a new beginning.
 
 import { makeCertificate } from "../crypto/certificates.ts";
@@ -6,7 +6,7 @@ import { type UserChain, makeNextEntry } from "../crypto/directory.ts";
 import { type Bytes, unb64 } from "../crypto/encoding.ts";
 import { type IdentitySeeds, generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
-import { generateUrk, type UrkWrap } from "../crypto/recovery.ts";
+import { generateUrk, type UrkWrap, wayOf } from "../crypto/recovery.ts";
 import { isCode, post } from "../live/api.ts";
 import { bind, deviceName } from "./binding.ts";
 import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
@@ -66,7 +66,7 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
   const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName() });
   await settle(store, account.id, pending, given);
   await keepWrap(store, wrap);
-  await tried(wrap.method);
+  await tried(wayOf(wrap));
 }
 
 /**

@@ -28,7 +28,11 @@ export interface OwnDevice {
 }
 
 export interface RecoveryWay {
+  /** `code`, `passphrase`, or 32 hex digits of a passkey (`wayOf`). */
+  readonly id: string;
   readonly method: Method;
+  /** By which its owner knows a passkey again. */
+  readonly name: string | null;
   readonly set_at: string;
   readonly tried_at: string | null;
 }

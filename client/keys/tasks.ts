@@ -14,7 +14,7 @@ export const keyTasks = {
 
   /** Wraps the root key under a passphrase or code. Throws Refused `code` for a mistyped one. */
   async wrapRootKey(input: {
-    readonly user: string; readonly urk: Bytes; readonly method: UrkWrap["method"]; readonly secret: string;
+    readonly user: string; readonly urk: Bytes; readonly method: "passphrase" | "code"; readonly secret: string;
   }): Promise<UrkWrap> {
     const { user, urk, method, secret } = input;
     const wrap = method === "passphrase" ? await wrapByPassphrase(user, urk, secret) : await wrapByCode(user, urk, secret);

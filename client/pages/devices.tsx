@@ -112,8 +112,8 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
         ) : (
           <ul class="list">
             {own.recovery.map((way) => (
-              <li key={way.method}>
-                {t(`keys.way.${way.method}`)} · {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
+              <li key={way.id}>
+                {t(`keys.way.${way.method}`)}{way.name === null ? null : <> ({way.name})</>} · {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
                 {" · "}
                 {way.tried_at === null ? t("keys.way.untried") : t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}
               </li>

@@ -1,10 +1,9 @@
-// A browser without this person's keys: back by code or passphrase, or, when both are gone, a new beginning.
+// A browser without this person's keys: back by passkey, code or passphrase, or, when both are gone, a new beginning.
 
 import { useEffect, useState } from "preact/hooks";
 
 import { type WaysBack, waysBack } from "../keys/recovery.ts";
 import { finishBegun, restore, startAgain } from "../keys/restore.ts";
-import type { Method } from "../keys/shapes.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
 import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../frame/page.tsx";
@@ -33,7 +32,8 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   useEffect(() => { void load(); }, []);
   const { wraps, ahead } = ways ?? {};
   const why = asked.get("why") ?? "new-browser";
-  const methods: readonly Method[] = (["code", "passphrase"] as const).filter((method) => wraps?.[method] !== undefined);
+  const methods = [...new Set(wraps?.map((wrap) => wrap.method))];
+  const body = methods.includes("passkey") ? "keys.recover.body-passkey" : methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body";
   if (error !== undefined && !isCode(error, "recovery-reads")) return <TroubleInside error={error} />;
   return (
     <div class="narrow stack-wide">
@@ -41,7 +41,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
         {ahead == null ? (
           <>
             <h1>{t(has(`keys.recover.why.${why}`) ? `keys.recover.why.${why}` : "keys.recover.why.new-browser")}</h1>
-            <p class="lead">{t(methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body")}</p>
+            <p class="lead">{t(body)}</p>
           </>
         ) : (
           <>
@@ -61,12 +61,13 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
           </Banner>
         ) : (
           <SecretForm
-            methods={methods}
+            account={person.account.id}
+            wraps={wraps}
             label={t(ahead == null ? "keys.recover.do" : "keys.ahead.do")}
             busyWords={t("keys.recover.busy")}
             codeLabel={ahead == null ? undefined : t("keys.ahead.label")}
-            onSecret={async (method, secret) => {
-              await restore(person, wraps[method]!, secret);
+            onSecret={async (wrap, secret) => {
+              await restore(person, wrap, secret);
               location.replace(next);
             }}
           />

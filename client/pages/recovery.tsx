@@ -1,13 +1,17 @@
-// "If you lose this device": a printed code first, a passphrase as second way, and trying both out while nothing is lost.
+// "If you lose this device": passkeys first, then a printed code, then a passphrase; and trying them out while nothing is lost.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { Bytes } from "../crypto/encoding.ts";
 import { ENGLISH_WORDS } from "../crypto/words/english.ts";
 import { SPANISH_WORDS } from "../crypto/words/spanish.ts";
-import { confirmOther, generateCode, generatePassphrase, passphraseProblem, setWay, tryOut } from "../keys/recovery.ts";
-import type { Method, RecoveryWay } from "../keys/shapes.ts";
-import { type Ready, ownKeys } from "../keys/unlock.ts";
+import type { UrkWrap } from "../crypto/recovery.ts";
+import {
+  type Wraps, addPasskey, confirmOther, generateCode, generatePassphrase, passphraseProblem, removeWay, setWay, tryOut, wrapOf,
+} from "../keys/recovery.ts";
+import type { RecoveryWay } from "../keys/shapes.ts";
+import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
+import { knowsPasskeys } from "../keys/webauthn.ts";
 import { isCode } from "../live/api.ts";
 import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
@@ -15,16 +19,21 @@ import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
 import { RecoverySheet } from "../views/components/recovery.tsx";
 import { moment } from "../views/format.ts";
 import { language, t } from "../views/i18n.ts";
+import { NewPasskey, Passkeys } from "./parts/passkey.tsx";
 import { type Asking, RootDialog, SecretForm, SignInAgain, onward, prepare } from "./parts/root.tsx";
+
+type Way = "passkey" | "code" | "passphrase";
 
 type Step =
   | { readonly kind: "overview" }
   | { readonly kind: "code"; readonly code: string }
   | { readonly kind: "passphrase"; readonly root: Bytes }
-  | { readonly kind: "try"; readonly method: Method }
-  | { readonly kind: "done"; readonly method: Method };
+  | { readonly kind: "passkey"; readonly root: Bytes; readonly wraps: Wraps; readonly failed?: unknown }
+  | { readonly kind: "try"; readonly method: Way; readonly wrap: UrkWrap }
+  | { readonly kind: "done"; readonly says: "try" | "passkey" };
 
-const METHODS: readonly Method[] = ["code", "passphrase"];
+const WAYS: readonly Way[] = ["passkey", "code", "passphrase"];
+const TYPED = ["code", "passphrase"] as const;
 const wanted = new URLSearchParams(location.search);
 
 function Recovery({ page }: { readonly page: Page<Ready> }) {
@@ -37,9 +46,10 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const reload = async (): Promise<void> => setWays((await ownKeys()).recovery);
 
-  const begin = async (method: Method): Promise<void> => {
+  const begin = async (method: Way): Promise<void> => {
     setProblem(undefined);
-    const run = async (root: Bytes): Promise<void> => {
+    const run = async (root: Bytes, wraps: Wraps): Promise<void> => {
+      if (method === "passkey") return setStep({ kind: "passkey", root, wraps });
       if (method === "passphrase") return setStep({ kind: "passphrase", root });
       const code = generateCode();
       await setWay(ready, root, "code", code);
@@ -49,8 +59,8 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
     setBusy(true);
     try {
       const resting = ways.length === 0 ? await ready.resting.root() : undefined;
-      if (resting !== undefined) return await run(resting);
-      const replaces = ways.some((way) => way.method === method);
+      if (resting !== undefined) return await run(resting, []);
+      const replaces = method !== "passkey" && ways.some((way) => way.method === method);
       setAsking(await prepare(ready, {
         title: t(replaces ? `keys.recovery.replace-${method}` : `keys.recovery.add-${method}`),
         body: t(replaces ? "keys.recovery.replace-body" : "keys.recovery.add-body"),
@@ -62,9 +72,65 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
       setBusy(false);
     }
   };
+  /** The first way back may be a passkey at once, with the tap that asked for it: there is nothing to prove yet. */
+  const firstPasskey = async (): Promise<void> => {
+    const root = ways.length === 0 ? await ready.resting.root() : undefined;
+    if (root === undefined) return begin("passkey");
+    setProblem(undefined);
+    setBusy(true);
+    try {
+      await addPasskey(ready, root, []);
+      await passkeySet();
+    } catch (failed) {
+      setStep({ kind: "passkey", root, wraps: [], failed });
+    } finally {
+      setBusy(false);
+    }
+  };
+  const passkeySet = async (): Promise<void> => {
+    await reload();
+    setStep({ kind: "done", says: "passkey" });
+  };
+
+  const startTry = async (way: string, method: Way): Promise<void> => {
+    setProblem(undefined);
+    try {
+      const wrap = await wrapOf(ready, way);
+      // Removed elsewhere since this list was read.
+      if (wrap === undefined) await reload();
+      else setStep({ kind: "try", method, wrap });
+    } catch (error) {
+      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: `/recovery?${new URLSearchParams({ try: way, next }).toString()}` });
+      setProblem(troubleWords(error));
+    }
+  };
+
+  const drop = async (way: RecoveryWay): Promise<void> => {
+    setProblem(undefined);
+    setBusy(true);
+    try {
+      setAsking(await prepare(ready, {
+        title: t("keys.passkey.remove-title", { name: way.name ?? "" }), body: t("keys.passkey.remove-body"), danger: true,
+        confirm: t("keys.passkey.remove"), query: { remove: way.id, next },
+        run: async (_root, wraps) => {
+          await removeWay(ready, wraps, way.id);
+          await reload();
+        },
+      }));
+    } catch (error) {
+      setProblem(troubleWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+
   useEffect(() => {
-    const method = METHODS.find((one) => one === wanted.get("do"));
+    const method = WAYS.find((one) => one === wanted.get("do"));
     if (method !== undefined) void begin(method);
+    const asked = (name: string): RecoveryWay | undefined => ways.find((way) => way.id === wanted.get(name));
+    const [tries, removes] = [asked("try"), asked("remove")];
+    if (tries !== undefined && tries.method !== "device") void startTry(tries.id, tries.method);
+    if (removes?.method === "passkey") void drop(removes);
   }, []);
 
   useEffect(() => {
@@ -84,25 +150,38 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
       )}
       {asking === undefined ? null : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
       {step.kind === "code" ? (
-        <NewCode page={page} code={step.code} onTry={() => setStep({ kind: "try", method: "code" })} next={next} />
+        <NewCode page={page} code={step.code} onTry={() => void startTry("code", "code")} next={next} />
       ) : step.kind === "passphrase" ? (
         <NewPassphrase
           ready={ready}
           root={step.root}
           onSet={async () => {
             await reload();
-            setStep({ kind: "try", method: "passphrase" });
+            await startTry("passphrase", "passphrase");
           }}
+          onBack={() => setStep({ kind: "overview" })}
+        />
+      ) : step.kind === "passkey" ? (
+        <NewPasskey
+          ready={ready}
+          root={step.root}
+          wraps={step.wraps}
+          failed={step.failed}
+          other={t("keys.passkey.rather-code")}
+          back={t("common.cancel")}
+          onSet={passkeySet}
+          onOther={() => void begin("code")}
           onBack={() => setStep({ kind: "overview" })}
         />
       ) : step.kind === "try" ? (
         <TryOut
           ready={ready}
           method={step.method}
+          wrap={step.wrap}
           onBack={() => setStep({ kind: "overview" })}
           onDone={async () => {
             await reload();
-            setStep({ kind: "done", method: step.method });
+            setStep({ kind: "done", says: "try" });
           }}
         />
       ) : (
@@ -112,19 +191,23 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
             <p class="lead">{t("keys.recovery.body")}</p>
           </div>
           {step.kind === "done" ? (
-            <Banner tone="ok" announce title={t("keys.try.done")}>
-              <p>{t("keys.try.done-body")}</p>
+            <Banner tone="ok" announce title={t(`keys.${step.says}.done`)}>
+              <p>{t(`keys.${step.says}.done-body`)}</p>
             </Banner>
           ) : null}
           {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
           <ul class="list">
-            {METHODS.map((method) => (
+            <li class="stack-tight" data-way="passkey">
+              <Passkeys ways={ways} onAdd={() => void firstPasskey()} onTry={(way) => void startTry(way.id, "passkey")} onRemove={(way) => void drop(way)} />
+            </li>
+            {TYPED.map((method) => (
               <li key={method} class="stack-tight" data-way={method}>
-                <Way
+                <TypedWay
                   method={method}
                   way={ways.find((one) => one.method === method)}
+                  first={method === "code" && !knowsPasskeys()}
                   onSet={() => void begin(method)}
-                  onTry={() => setStep({ kind: "try", method })}
+                  onTry={() => void startTry(method, method)}
                 />
               </li>
             ))}
@@ -144,8 +227,9 @@ function Recovery({ page }: { readonly page: Page<Ready> }) {
   );
 }
 
-function Way({ method, way, onSet, onTry }: {
-  readonly method: Method; readonly way: RecoveryWay | undefined; readonly onSet: () => void; readonly onTry: () => void;
+function TypedWay({ method, way, first, onSet, onTry }: {
+  readonly method: (typeof TYPED)[number]; readonly way: RecoveryWay | undefined; readonly first: boolean;
+  readonly onSet: () => void; readonly onTry: () => void;
 }) {
   return (
     <>
@@ -157,7 +241,7 @@ function Way({ method, way, onSet, onTry }: {
       <p class="soft">{way === undefined ? t(`keys.way.${method}-body`) : t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
         {way?.tried_at == null ? null : <> · {t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</>}</p>
       <div class="button-row">
-        {way === undefined ? <Button look={method === "code" ? "main" : "quiet"} onClick={onSet}>{t(`keys.way.${method}-do`)}</Button> : (
+        {way === undefined ? <Button look={first ? "main" : "quiet"} onClick={onSet}>{t(`keys.way.${method}-do`)}</Button> : (
           <>
             <Button onClick={onTry}>{t("keys.try.do")}</Button>
             <Button look="quiet" onClick={onSet}>{t("keys.way.replace")}</Button>
@@ -249,16 +333,16 @@ function NewPassphrase({ ready, root, onSet, onBack }: {
   );
 }
 
-function TryOut({ ready, method, onDone, onBack }: {
-  readonly ready: Ready; readonly method: Method; readonly onDone: () => Promise<void>; readonly onBack: () => void;
+function TryOut({ ready, method, wrap, onDone, onBack }: {
+  readonly ready: Ready; readonly method: Way; readonly wrap: UrkWrap; readonly onDone: () => Promise<void>; readonly onBack: () => void;
 }) {
   return (
     <div class="stack">
       <h1>{t("keys.try.title")}</h1>
       <p class="lead">{t(`keys.try.${method}`)}</p>
-      <SecretForm methods={[method]} label={t("keys.try.do")} busyWords={t("keys.secret.working")} onCancel={onBack}
-        onSecret={async (chosen, secret) => {
-          await tryOut(ready, chosen, secret);
+      <SecretForm account={ready.account.id} wraps={[wrap]} label={t("keys.try.do")} busyWords={t("keys.secret.working")} onCancel={onBack}
+        onSecret={async (tried, secret) => {
+          await tryOut(ready, tried, secret);
           await onDone();
         }} />
     </div>

@@ -518,12 +518,14 @@ def upgrade() -> None:
 
     op.create_table('recovery_wrap',
     sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('method', sa.String(length=12), nullable=False),
+    sa.Column('name', sa.String(length=60), nullable=True),
     sa.Column('wrap', sa.JSON(), nullable=False),
     sa.Column('set_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('tried_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_recovery_wrap_account_id')),
-    sa.PrimaryKeyConstraint('account_id', 'method', name=op.f('pk_recovery_wrap'))
+    sa.PrimaryKeyConstraint('account_id', 'id', name=op.f('pk_recovery_wrap'))
     )
     op.create_table('relation',
     sa.Column('id', sa.String(length=64), nullable=False),

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import directory, notices, policy, stops, vault
 from portal.accounts.actor import Actor
-from portal.accounts.forms import answering_refusals, text_of_bytes, wrong
+from portal.accounts.forms import answering_refusals, clean_name, text_of_bytes, wrong
 from portal.accounts.notices import What
 from portal.accounts.on_record import note_keys
 from portal.accounts.tables import Device
@@ -38,7 +38,6 @@ from portal.outbox import enqueue
 SHARE_BYTES = 32
 SHARE_PURPOSE = "device share"
 MOST_DEVICES = 20
-MOST_NAME = 60
 
 
 class State(StrEnum):
@@ -267,7 +266,7 @@ def _certify(
             Device(
                 id=device.dev,
                 account_id=actor.account_id,
-                name=_clean_name(name),
+                name=clean_name(name, "device_name"),
                 ed=device.ed.hex(),
                 certificate=kept,
                 signed_by=chain[-1].n,
@@ -300,13 +299,6 @@ def _refuse_used(session: Session, actor: Actor, device: VerifiedDevice, row: De
     living = select(Device.id).where(Device.account_id == actor.account_id, Device.ended_at.is_(None))
     if len(session.scalars(living).all()) >= MOST_DEVICES:
         raise Conflict("too-many-devices")
-
-
-def _clean_name(name: str) -> str:
-    cleaned = " ".join(name.split())
-    if not 0 < len(cleaned) <= MOST_NAME or not cleaned.isprintable():
-        wrong("device_name")
-    return cleaned
 
 
 def _open_share(row: Device, box: SecretsBox) -> bytes:

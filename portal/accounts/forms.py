@@ -25,6 +25,17 @@ def wrong(field: str) -> NoReturn:
     raise BadInput("bad-field", extra={"field": field})
 
 
+MOST_NAME = 60
+
+
+def clean_name(name: str, field: str) -> str:
+    """A name that a person gave to a device or a passkey, without white space to spare. Raises BadInput."""
+    cleaned = " ".join(name.split())
+    if not 0 < len(cleaned) <= MOST_NAME or not cleaned.isprintable():
+        wrong(field)
+    return cleaned
+
+
 @contextmanager
 def answering_refusals() -> Iterator[None]:
     """Turn what the encryption layer refuses into the answer of docs/protocol.md section 6.

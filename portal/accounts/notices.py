@@ -27,6 +27,7 @@ class What(StrEnum):
 
     RECOVERY_READ = "recovery-read"
     RECOVERY_SET = "recovery-set"
+    RECOVERY_REMOVED = "recovery-removed"
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     RESET = "reset"

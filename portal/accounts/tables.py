@@ -211,12 +211,17 @@ class Device(Base):
 
 
 class RecoveryWrap(Base):
-    """The user root key wrapped under one recovery way; the server can open none of them."""
+    """The user root key wrapped under one recovery way; the server can open none of them.
+
+    `id` is the way's (docs/protocol.md section 2); a passkey has a name by which its owner knows it again.
+    """
 
     __tablename__ = "recovery_wrap"
 
     account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
-    method: Mapped[str] = mapped_column(String(12), primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    method: Mapped[str] = mapped_column(String(12))
+    name: Mapped[str | None] = mapped_column(String(60))
     wrap: Mapped[dict[str, Any]] = mapped_column(JSON)
     set_at: Mapped[datetime] = mapped_column(Moment)
     tried_at: Mapped[datetime | None] = mapped_column(Moment)

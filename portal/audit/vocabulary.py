@@ -77,6 +77,7 @@ class Action(StrEnum):
     KEY_VAULT_READ = "key.vault-read"
     KEY_VAULT_CHANGED = "key.vault-changed"
     KEY_RECOVERY_SET = "key.recovery-set"
+    KEY_RECOVERY_REMOVED = "key.recovery-removed"
     KEY_RECOVERY_READ = "key.recovery-read"
     KEY_RECOVERY_TRIED = "key.recovery-tried"
     KEY_STOPPED = "key.stopped"

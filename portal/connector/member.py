@@ -124,10 +124,11 @@ class Member:
         Raises Refused(aead) for a wrong one, Refused(object) when that way is not set.
         """
         account = client.account_id
-        wraps = client.get("/api/keys/recovery")["wraps"]
-        if method.value not in wraps:
+        wraps = [read_wrap(wrap) for wrap in client.get("/api/keys/recovery")["wraps"]]
+        wrap = next((wrap for wrap in wraps if wrap.method is method), None)
+        if wrap is None:
             raise Refused(Reason.OBJECT)
-        urk = unwrap(read_wrap(wraps[method.value]), account, secret)
+        urk = unwrap(wrap, account, secret)
         person = keys.restored(account, urk, client.get("/api/keys/me"), Device.new(account, ids.random_id()))
         certificate = seal.certificate(person.identity, person.device, clock.now_ms())
         client.post("/api/keys/devices", {"certificate": certificate, "name": device_name})

@@ -1,4 +1,4 @@
-"""Getting the user's root key back: by passphrase, or by a printed code (docs/protocol.md section 2)."""
+"""Getting the user's root key back: by passkey, printed code or passphrase (docs/protocol.md section 2)."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from portal.core import ids
 from portal.e2ee import form
 from portal.e2ee.checks import Check, require
-from portal.e2ee.encoding import b64, hkdf, pae
+from portal.e2ee.encoding import b64, hkdf, pae, sha256, unb64
 from portal.e2ee.form import Form
 from portal.e2ee.keys import TAG_BYTES, aead_open
 from portal.e2ee.reasons import Reason, Refused
@@ -27,17 +27,22 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK_ALPHABET = ALPHABET + "*~$=U"
 CODE_SYMBOLS = 26
 CODE_PARAMS = "hkdf"
+PRF_BYTES = 32
+"""What a passkey gives by the PRF extension of WebAuthn."""
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 _LOOKALIKES = str.maketrans("OIL", "011")
+_PASSKEY_PARAMS = re.compile(r"prf,cred=([A-Za-z0-9_-]+)", re.ASCII)
 _ARGON2_PARAMS = re.compile(r"argon2id,v=19,m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,9}),p=([1-9][0-9]{0,9})", re.ASCII)
 
 
 class Method(StrEnum):
-    """The ways back."""
+    """What opens a wrap. `device`: a code that one device of the person shows to another, once."""
 
     PASSPHRASE = "passphrase"  # noqa: S105 (a name, no secret)
     CODE = "code"
+    PASSKEY = "passkey"
+    DEVICE = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,30 @@ def read_cost(params: str) -> Argon2Cost:
     cost = Argon2Cost(memory, passes, lanes)
     require(COST_CHECKS, cost)
     return cost
+
+
+CREDENTIAL_CHECKS: tuple[Check[bytes], ...] = (
+    Check("passkey: credential not too short", Reason.PARAMETERS, lambda credential: len(credential) >= 16),
+    Check("passkey: credential not too long", Reason.PARAMETERS, lambda credential: len(credential) <= 1023),
+)
+
+
+def read_credential(params: str) -> bytes:
+    """The id of the passkey in `params`. Raises Refused(parameters) for another text or length."""
+    match = _PASSKEY_PARAMS.fullmatch(params)
+    if match is None:
+        raise Refused(Reason.PARAMETERS)
+    try:
+        credential = unb64(match[1])
+    except Refused as problem:
+        raise Refused(Reason.PARAMETERS) from problem
+    require(CREDENTIAL_CHECKS, credential)
+    return credential
+
+
+def prf_input(user: str) -> bytes:
+    """What a passkey of `user` is asked for, the member `eval.first` of the PRF extension."""
+    return sha256(pae("prf", "urk", user))
 
 
 def normal_passphrase(typed: str) -> bytes:
@@ -129,6 +158,13 @@ class URKWrap:
         """What the ciphertext is bound to."""
         return pae("urk", self.user, self.method, self.params)
 
+    @property
+    def way(self) -> str:
+        """The id of this way back: the method's name, of a passkey 32 hex digits for its credential."""
+        if self.method is Method.PASSKEY:
+            return sha256(read_credential(self.params))[:16].hex()
+        return self.method.value
+
     def to_json(self) -> dict[str, Any]:
         """The stored object."""
         return {
@@ -165,6 +201,8 @@ def read_wrap(raw: Any) -> URKWrap:
     wrap = URKWrap(**{**it, "method": Method(it["method"])})
     if wrap.method is Method.PASSPHRASE:
         read_cost(wrap.params)
+    elif wrap.method is Method.PASSKEY:
+        read_credential(wrap.params)
     elif wrap.params != CODE_PARAMS:
         raise Refused(Reason.PARAMETERS)
     return wrap
@@ -182,6 +220,21 @@ def wrap_by_code(urk: bytes, user: str, code: str) -> URKWrap:
     return _wrap(urk, user, Method.CODE, CODE_PARAMS, code)
 
 
+def wrap_by_device(urk: bytes, user: str, code: str) -> URKWrap:
+    """Wrap a root key for one other device of the person, which is shown `code`. Raises Refused(code)."""
+    return _wrap(urk, user, Method.DEVICE, CODE_PARAMS, code)
+
+
+def wrap_by_passkey(urk: bytes, user: str, credential: bytes, given: bytes) -> URKWrap:
+    """Wrap a root key so that a passkey opens it, `given` being what it gives for `prf_input(user)`.
+
+    Raises Refused(parameters) for a credential id of another length.
+    """
+    params = f"prf,cred={b64(credential)}"
+    read_credential(params)
+    return _wrap(urk, user, Method.PASSKEY, params, b64(given))
+
+
 def _wrap(urk: bytes, user: str, method: Method, params: str, secret: str) -> URKWrap:
     wrap = URKWrap(user, method, ids.random_bytes(SALT_BYTES), params, ids.random_bytes(IV_BYTES), b"")
     ct = AESGCM(_key(wrap, secret)).encrypt(wrap.iv, urk, wrap.aad)
@@ -194,19 +247,22 @@ OWNER_CHECKS: tuple[Check[tuple[URKWrap, str]], ...] = (
 
 
 def unwrap(wrap: URKWrap, user: str, secret: str) -> bytes:
-    """The root key of `user`, by the passphrase or code as typed. Raises Refused.
+    """The root key of `user`, by passphrase or code as typed, or by b64 of what the passkey gave. Raises Refused.
 
-    `object` for the wrap of somebody else, `code` for a mistyped code, `aead` for a wrong passphrase or code.
+    `object` for the wrap of somebody else, `code` for a mistyped code, `form` for what no passkey gives, `aead` for a
+    wrong secret.
     """
     require(OWNER_CHECKS, (wrap, user))
     return aead_open(_key(wrap, secret), wrap.iv, wrap.ct, wrap.aad)
 
 
 def _key(wrap: URKWrap, secret: str) -> bytes:
-    if wrap.method is Method.CODE:
-        ikm = read_code(secret).encode()
-    else:
+    if wrap.method is Method.PASSPHRASE:
         ikm = stretched(normal_passphrase(secret), wrap.salt, read_cost(wrap.params))
+    elif wrap.method is Method.PASSKEY:
+        ikm = unb64(secret, PRF_BYTES)
+    else:
+        ikm = read_code(secret).encode()
     return hkdf(ikm, wrap.salt, pae("urk-key", wrap.user, wrap.method), 32)
 
 

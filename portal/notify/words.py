@@ -22,6 +22,7 @@ class Template(StrEnum):
     MESSAGE_WAITS = "message-waits"
     RECOVERY_READ = "recovery-read"
     RECOVERY_SET = "recovery-set"
+    RECOVERY_REMOVED = "recovery-removed"
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     KEYS_RESET = "reset"
@@ -42,6 +43,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
         (
             Template.RECOVERY_READ,
             Template.RECOVERY_SET,
+            Template.RECOVERY_REMOVED,
             Template.DEVICE_ADDED,
             Template.DEVICE_ENDED,
             Template.KEYS_RESET,

@@ -30,7 +30,11 @@ _ON_EVERY_ANSWER = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Permissions-Policy", "geolocation=(), microphone=(), camera=(), payment=(), usb=()"),
+    (
+        "Permissions-Policy",
+        "geolocation=(), microphone=(), camera=(), payment=(), usb=(), "
+        "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+    ),
 )
 _POLICY_OF_DATA = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 _NOT_KEPT = ("Cache-Control", "no-store")

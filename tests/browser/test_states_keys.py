@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from demo_world import confirm_with, get_code
+from demo_world import code_shown, confirm_with, get_code
+from passkeys import USE, Authenticator, new_profile, says_no_once
 from playwright.sync_api import Page
 from stage import Stage, answer_with, cut, refuse
 from walk import States, walk
@@ -22,6 +23,131 @@ def _(stage: Stage) -> Page:
     page.route("**/api/keys/enrol", lambda route: None)
     page.goto("/setup")
     page.get_by_text("Making your keys").first.wait_for()
+    return page
+
+
+def at_setup(stage: Stage, who: str, *, gives_secrets: bool = True) -> tuple[Page, Authenticator]:
+    """The first visit of somebody whose device has a lock of its own."""
+    page = stage.page(who)
+    lock = Authenticator(page, gives_secrets=gives_secrets)
+    stage.at(who, "/setup")
+    page.get_by_role("button", name=USE).wait_for()
+    return page, lock
+
+
+@state("setup-protect")
+def _(stage: Stage) -> Page:
+    return at_setup(stage, "grace")[0]
+
+
+@state("setup-protect-stopped")
+def _(stage: Stage) -> Page:
+    page, lock = at_setup(stage, "heidi")
+    lock.wrong_finger()
+    page.get_by_role("button", name=USE).click()
+    page.get_by_text("That did not work").first.wait_for()
+    return page
+
+
+@state("setup-protect-cannot")
+def _(stage: Stage) -> Page:
+    page, _lock = at_setup(stage, "frank", gives_secrets=False)
+    page.get_by_role("button", name=USE).click()
+    page.get_by_text("cannot keep your keys that way").first.wait_for()
+    return page
+
+
+def with_passkey(stage: Stage) -> Page:
+    """Ivan, who has a passkey on his device and a code on paper."""
+    page = stage.page("ivan")
+    if "ivan" not in stage.codes:
+        page, _lock = at_setup(stage, "ivan")
+        page.get_by_role("button", name="Get a recovery code instead").click()
+        stage.codes["ivan"] = code_shown(page)
+        page.goto("/recovery")
+        page.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
+        confirm_with(page, stage.codes["ivan"])
+        page.locator("[data-new-passkey]").get_by_role("button", name=USE).click()
+        page.get_by_text("It is set").first.wait_for()
+    stage.write("DELETE FROM recovery_read")
+    return page
+
+
+def at_passkeys(stage: Stage) -> Page:
+    """Ivan's ways back, in a browser with his keys."""
+    with_passkey(stage)
+    page = stage.at("ivan", "/recover?next=/recovery")
+    page.get_by_role("button", name=USE).click()
+    page.locator("[data-passkey]").first.wait_for()
+    return page
+
+
+@state("recovery-passkey")
+def _(stage: Stage) -> Page:
+    page, _lock = at_setup(stage, "carol")
+    page.goto("/recovery")
+    page.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
+    page.get_by_text("It is set").first.wait_for()
+    return page
+
+
+@state("recovery-passkey-second")
+def _(stage: Stage) -> Page:
+    page = at_passkeys(stage)
+    page.get_by_role("button", name="Add another one").click()
+    page.locator("dialog").get_by_role("button", name=USE).click()
+    page.locator("[data-new-passkey]").get_by_role("button", name=USE).click()
+    page.get_by_text("has a passkey of yours already").first.wait_for()
+    return page
+
+
+@state("recovery-passkey-try")
+def _(stage: Stage) -> Page:
+    page = at_passkeys(stage)
+    page.locator("[data-passkey]").get_by_role("button", name="Try it now").first.click()
+    page.get_by_role("button", name=USE).wait_for()
+    return page
+
+
+@state("recovery-passkey-remove")
+def _(stage: Stage) -> Page:
+    page = at_passkeys(stage)
+    page.locator("[data-passkey]").get_by_role("button", name="Remove").first.click()
+    page.locator("dialog").wait_for()
+    return page
+
+
+@state("recovery-no-passkeys")
+def _(stage: Stage) -> Page:
+    stage.with_keys("pat", "/devices")
+    page = stage.tab("pat")
+    page.add_init_script("delete window.PublicKeyCredential")
+    page.goto("/recovery")
+    page.locator("[data-way=passkey]").wait_for()
+    return page
+
+
+def at_recover_by_passkey(stage: Stage) -> Page:
+    """Ivan in a browser without his keys; his passkey was carried over to it."""
+    with_passkey(stage)
+    stage.forget_login("ivan")
+    new_profile(stage.page("ivan"))
+    page = stage.at("ivan", "/recover")
+    page.get_by_role("button", name=USE).wait_for()
+    return page
+
+
+@state("recover-passkey", spanish=True)
+def _(stage: Stage) -> Page:
+    return at_recover_by_passkey(stage)
+
+
+@state("recover-passkey-stopped")
+def _(stage: Stage) -> Page:
+    page = at_recover_by_passkey(stage)
+    says_no_once(page)
+    page.get_by_role("button", name=USE).click()
+    page.get_by_text("none of your passkeys").first.wait_for()
     return page
 
 

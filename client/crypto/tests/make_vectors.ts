@@ -18,7 +18,7 @@ import { sealEncryptionSeed, sealIdentity, sealInbound, sealObject } from "../ob
 import { ThreadReader } from "../open.ts";
 import { makeReceipt } from "../receipts.ts";
 import { type MessageRecord } from "../records.ts";
-import { generateCode, generateUrk, readCode, wrapByCode, wrapByPassphrase } from "../recovery.ts";
+import { generateCode, generateUrk, prfInput, readCode, wrapByCode, wrapByDevice, wrapByPasskey, wrapByPassphrase } from "../recovery.ts";
 import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { type Place, sealEpoch, sealHistory, sealRedact } from "../seal.ts";
 import { generateOrk, recoveryKeys, splitOrk, writeSheet } from "../sheets.ts";
@@ -618,6 +618,19 @@ async function recovery(): Promise<void> {
   reject("recovery", "type", { name: "another type", ...base, wrap: { ...byCode, t: "url" }, secret: code });
   reject("recovery", "form", { name: "a further member", ...base, wrap: { ...byCode, more: 1 }, secret: code });
   reject("recovery", "form", { name: "a salt of another length", ...base, wrap: { ...byCode, salt: b64(randomBytes(17)) }, secret: code });
+  const [credential, given, shown] = [randomBytes(20), randomBytes(32), generateCode()];
+  const byPasskey = good(await wrapByPasskey("alice", urk, credential, given));
+  const byDevice = good(await wrapByDevice("alice", urk, shown));
+  const passkey = { ...base, wrap: byPasskey, secret: b64(given) };
+  ok("recovery", { name: "by passkey", ...passkey, urk: b64(urk), first: b64(prfInput("alice")) });
+  ok("recovery", { name: "by the code of another device", ...base, wrap: byDevice, secret: shown.toLowerCase(), urk: b64(urk) });
+  reject("recovery", "aead", { name: "what another passkey gives", ...passkey, secret: b64(randomBytes(32)) });
+  reject("recovery", "form", { name: "31 bytes for a passkey", ...passkey, secret: b64(given.slice(1)) });
+  const short = b64(credential.slice(0, 15));
+  for (const params of ["prf", "prf,cred=", `prf,cred=${short}`, `prf,cred=${b64(credential)}=`, `prf,cred=${b64(credential)},`, "hkdf"]) {
+    reject("recovery", "parameters", { name: `a passkey with the parameters ${params}`, ...passkey, wrap: { ...byPasskey, params } });
+  }
+  reject("recovery", "aead", { name: "the code of another device as recovery code", ...base, wrap: { ...byDevice, method: "code" }, secret: shown });
   ok("codes", { name: "as printed", typed: code, symbols: readCode(code) });
   ok("codes", { name: "letters that look alike", typed: code.replaceAll("0", "o").replaceAll("1", "I"), symbols: readCode(code) });
   reject("codes", "code", { name: "too short", typed: code.slice(0, -1) });

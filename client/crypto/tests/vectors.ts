@@ -16,7 +16,7 @@ import {
 import { Keys, type OpenStep } from "../open.ts";
 import { Refused, attemptAsync, refused } from "../reasons.ts";
 import { type ReceiptStep, type ReceiptText, verifyReceipt } from "../receipts.ts";
-import { type UrkWrap, readCode, unwrapUrk } from "../recovery.ts";
+import { type UrkWrap, prfInput, readCode, unwrapUrk } from "../recovery.ts";
 import { safetyNumber } from "../safety.ts";
 import { openSheets, splitOrk, writeSheet } from "../sheets.ts";
 import { type Json, type JsonObject } from "../strictjson.ts";
@@ -187,7 +187,8 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
   }],
   ["recovery", async (one) => {
     const wrap = plain<UrkWrap>(one.get("wrap"));
-    return { urk: b64(must(await unwrapUrk(wrap, one.get("user") as string, one.get("secret") as string))) };
+    const user = one.get("user") as string;
+    return { urk: b64(must(await unwrapUrk(wrap, user, one.get("secret") as string))), first: b64(prfInput(user)) };
   }],
   ["guards", async (one) => {
     const pin = one.get("pin");

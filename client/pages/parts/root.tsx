@@ -1,13 +1,14 @@
-// Asking for the recovery code or passphrase: some acts need the root key, which this browser does not keep.
+// Asking for passkey, recovery code or passphrase: some acts need the root key, which this browser does not keep.
 
 import { useState } from "preact/hooks";
 
 import type { Bytes } from "../../crypto/encoding.ts";
 import { Refused } from "../../crypto/reasons.ts";
-import { codeIsWhole } from "../../crypto/recovery.ts";
-import { type Wraps, recoveryWraps, rootBy } from "../../keys/recovery.ts";
-import type { Method } from "../../keys/shapes.ts";
+import { type UrkWrap, codeIsWhole } from "../../crypto/recovery.ts";
+import { type Wraps, recoveryWraps } from "../../keys/recovery.ts";
 import { type Ready, leaveFor } from "../../keys/unlock.ts";
+import { openRootKey } from "../../keys/vault.ts";
+import { PasskeyTrouble, askPasskey, knowsPasskeys } from "../../keys/webauthn.ts";
 import { isCode } from "../../live/api.ts";
 import { troubleWords } from "../../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner } from "../../views/components/basics.tsx";
@@ -28,21 +29,82 @@ export function SignInAgain() {
   );
 }
 
-/** What a person types to show that the keys are theirs. */
+/** How a person shows that the keys are theirs. */
 export interface SecretFormProps {
-  readonly methods: readonly Method[];
+  readonly account: string;
+  /** What may be opened, in any order. */
+  readonly wraps: Wraps;
   readonly label: string;
   readonly busyWords: string;
   /** Throws what it throws: a wrong or mistyped secret is said beside the field. */
-  readonly onSecret: (method: Method, secret: string) => Promise<void>;
+  readonly onSecret: (wrap: UrkWrap, secret: string) => Promise<void>;
   /** What the code is called, where it is not one's own recovery code. */
   readonly codeLabel?: string | undefined;
   readonly onCancel?: () => void;
 }
 
+const TYPED = ["code", "passphrase"] as const;
+
+/** Passkey first, where there is one and the browser knows them; then code and passphrase. */
+export function SecretForm(props: SecretFormProps) {
+  const { wraps } = props;
+  const typed = TYPED.filter((method) => wraps.some((wrap) => wrap.method === method));
+  const hasPasskey = wraps.some((wrap) => wrap.method === "passkey");
+  const [typing, setTyping] = useState(false);
+  if (hasPasskey && knowsPasskeys() && !typing) return <PasskeyForm {...props} onType={typed.length === 0 ? undefined : () => setTyping(true)} />;
+  return (
+    <>
+      {hasPasskey && !knowsPasskeys() ? <p>{t("keys.passkey.unknown")}</p> : null}
+      {typed.length === 0 ? null : <TypedForm {...props} methods={typed} />}
+    </>
+  );
+}
+
+/** What a passkey that did not open or was not made is called, and the way on. */
+export function passkeyWords(error: unknown): string {
+  return error instanceof PasskeyTrouble ? t(`keys.passkey.${error.fault}`) : troubleWords(error);
+}
+
+function PasskeyForm({ account, wraps, busyWords, onSecret, onCancel, onType }: SecretFormProps & { readonly onType: (() => void) | undefined }) {
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [stale, setStale] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const go = async (): Promise<void> => {
+    if (busy) return;
+    setProblem(undefined);
+    setStale(false);
+    setBusy(true);
+    try {
+      const { wrap, secret } = await askPasskey(account, wraps);
+      await onSecret(wrap, secret);
+    } catch (error) {
+      const wrong = error instanceof Refused && error.reason === "aead";
+      const stopped = error instanceof PasskeyTrouble && error.fault === "cancelled";
+      if (isCode(error, "step-up")) setStale(true);
+      else setProblem(wrong ? t("keys.passkey.wrong") : stopped ? t("keys.passkey.not-opened") : passkeyWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <div class="stack">
+      {problem === undefined ? null : <Banner tone="warn" announce title={t("keys.passkey.did-not")}><p>{problem}</p></Banner>}
+      {stale ? <SignInAgain /> : null}
+      {busy ? <Spinner>{busyWords}</Spinner> : null}
+      <div class="button-row">
+        <Button icon="key" busy={busy} onClick={() => void go()}>{t("keys.passkey.use")}</Button>
+        {onType === undefined ? null : <Button look="quiet" onClick={onType}>{t("keys.passkey.instead")}</Button>}
+        {onCancel === undefined ? null : <Button look="quiet" onClick={onCancel}>{t("common.cancel")}</Button>}
+      </div>
+    </div>
+  );
+}
+
 /** The form for code or passphrase. Pasting, password managers and looking at what was typed are all allowed. */
-export function SecretForm({ methods, label, busyWords, onSecret, codeLabel, onCancel }: SecretFormProps) {
-  const [method, setMethod] = useState<Method>(methods[0] ?? "code");
+function TypedForm({ wraps, methods, label, busyWords, onSecret, codeLabel, onCancel }: SecretFormProps & {
+  readonly methods: readonly (typeof TYPED)[number][];
+}) {
+  const [method, setMethod] = useState(methods[0] ?? "code");
   const [secret, setSecret] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [stale, setStale] = useState(false);
@@ -57,7 +119,7 @@ export function SecretForm({ methods, label, busyWords, onSecret, codeLabel, onC
     if (method === "passphrase" && secret.trim() === "") return setProblem(t("keys.secret.empty-passphrase"));
     setBusy(true);
     try {
-      await onSecret(method, secret);
+      await onSecret(wraps.find((wrap) => wrap.method === method)!, secret);
     } catch (error) {
       const wrong = error instanceof Refused && error.reason === "aead";
       if (isCode(error, "step-up")) setStale(true);
@@ -121,7 +183,7 @@ export interface RootAct {
   readonly confirm: string;
   /** Where to go on after a fresh sign-in: the query of this page that begins the act again. */
   readonly query: Readonly<Record<string, string>>;
-  readonly run: (root: Bytes) => Promise<void>;
+  readonly run: (root: Bytes, wraps: Wraps) => Promise<void>;
 }
 
 /** How an act is begun: what is needed before it may be confirmed. */
@@ -158,9 +220,8 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [stale, setStale] = useState(false);
-  const methods = (["code", "passphrase"] as const).filter((method) => wraps[method] !== undefined);
   const go = async (root: Bytes): Promise<void> => {
-    await act.run(root);
+    await act.run(root, wraps);
     onDone();
   };
   const withResting = async (root: Bytes): Promise<void> => {
@@ -190,9 +251,9 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
             <Button look="quiet" onClick={onClose}>{t("common.cancel")}</Button>
           </div>
         </>
-      ) : methods.length === 0 ? <p>{t("keys.secret.none")} <a href="/recovery">{t("keys.recovery.title")}</a></p> : (
-        <SecretForm methods={methods} label={act.confirm} busyWords={t("keys.secret.working")} onCancel={onClose}
-          onSecret={async (method, secret) => go(await rootBy(ready, method, secret, wraps))} />
+      ) : wraps.length === 0 ? <p>{t("keys.secret.none")} <a href="/recovery">{t("keys.recovery.title")}</a></p> : (
+        <SecretForm account={ready.account.id} wraps={wraps} label={act.confirm} busyWords={t("keys.secret.working")} onCancel={onClose}
+          onSecret={async (wrap, secret) => go(await openRootKey(wrap, ready.account.id, secret))} />
       )}
     </Dialog>
   );

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from portal.accounts import ahead, devices, directory, recovery, stops, vault
 from portal.accounts.devices import Given, OwnDevice
+from portal.core import ids
 from portal.core.errors import NotFound
 from portal.core.secrets_box import SecretsBox
 from portal.e2ee.encoding import b64
@@ -73,9 +74,10 @@ class NextVault:
 
 @dataclass(frozen=True)
 class Wrap:
-    """The root key wrapped under one recovery way."""
+    """The root key wrapped under one recovery way; a passkey has a name."""
 
     wrap: dict[str, Any]
+    name: str | None = None
 
 
 @blueprint.get("/me")
@@ -90,7 +92,13 @@ def me() -> Response:
             "devices": [_device(one) for one in devices.own(session, actor=actor)],
             "vault": None if kept is None else {"rev": kept.rev, "vault": kept.vault},
             "recovery": [
-                {"method": way.method.value, "set_at": stamp(way.set_at), "tried_at": stamp(way.tried_at)}
+                {
+                    "id": way.id,
+                    "method": way.method.value,
+                    "name": way.name,
+                    "set_at": stamp(way.set_at),
+                    "tried_at": stamp(way.tried_at),
+                }
                 for way in recovery.ways(session, actor.account_id)
             ],
             "stopped": None if stop is None else {"at": stamp(stop.at), "ends_at": stamp(stop.ends_at)},
@@ -206,28 +214,39 @@ def confirm_recovery(_: Nothing) -> tuple[str, int]:
     return "", 204
 
 
-@blueprint.put("/recovery/<method>")
+@blueprint.put("/recovery/<way>")
 @takes(Wrap)
-def set_recovery(new: Wrap, method: str) -> tuple[str, int]:
+def set_recovery(new: Wrap, way: str) -> tuple[str, int]:
     """Set a recovery way; a change asks for a fresh login."""
     with services().database.transaction() as session:
-        recovery.set_way(session, actor=current_actor(), method=_method(method), wrap=new.wrap)
+        recovery.set_way(session, actor=current_actor(), way=_way(way), wrap=new.wrap, name=new.name)
+    _tell("recovery-set")
     return "", 204
 
 
-@blueprint.post("/recovery/<method>/tried")
+@blueprint.delete("/recovery/<way>")
+def remove_recovery(way: str) -> tuple[str, int]:
+    """Take a recovery way away, after a fresh login; never the last one."""
+    with services().database.transaction() as session:
+        recovery.remove_way(session, actor=current_actor(), way=_way(way))
+    _tell("recovery-removed")
+    return "", 204
+
+
+@blueprint.post("/recovery/<way>/tried")
 @takes(Nothing)
-def tried_recovery(_: Nothing, method: str) -> tuple[str, int]:
+def tried_recovery(_: Nothing, way: str) -> tuple[str, int]:
     """Note that the person tried a way out and it opened."""
     with services().database.transaction() as session:
-        recovery.tried(session, actor=current_actor(), method=_method(method))
+        recovery.tried(session, actor=current_actor(), way=_way(way))
     return "", 204
 
 
-def _method(word: str) -> Method:
-    if word not in set(Method):
+def _way(word: str) -> str:
+    # What else might come here is no way's name: nothing of it is looked for.
+    if word not in (Method.CODE, Method.PASSPHRASE) and not ids.is_id(word):
         raise NotFound()
-    return Method(word)
+    return word
 
 
 def _box() -> SecretsBox:

@@ -28,8 +28,7 @@ def home() -> str:
     # Before there are keys there is nothing to lose.
     protect = None
     if enrolled and not any(way.tried_at for way in ways):
-        untried = "tryout" if any(way.method is Method.CODE for way in ways) else "tryout-passphrase"
-        protect = untried if ways else "protect"
+        protect = _try_out({way.method for way in ways}) if ways else "protect"
     return render_template(
         "patient/home.html",
         shown=shown,
@@ -38,6 +37,13 @@ def home() -> str:
         name=actor.name,
         joined=request.args.get("joined") == "1",
     )
+
+
+def _try_out(methods: set[Method]) -> str:
+    """The card that asks to try a way back out: the one that is at hand in most homes comes first."""
+    if Method.PASSKEY in methods:
+        return "tryout-passkey"
+    return "tryout" if Method.CODE in methods else "tryout-passphrase"
 
 
 @blueprint.get("/medicines")

@@ -41,7 +41,7 @@ def test_a_way_back_that_two_tabs_set_at_once_is_set(database: Database) -> None
     alice, actor = keys.people["alice"], keys.actor("alice")
     wraps = [ways.wrap_by_code(alice.urk, alice.id, ways.make_code()).to_json() for _ in range(MANY)]
     acts = [
-        lambda session, wrap=wrap: recovery.set_way(session, actor=actor, method=ways.Method.CODE, wrap=wrap)
+        lambda session, wrap=wrap: recovery.set_way(session, actor=actor, way=ways.Method.CODE.value, wrap=wrap)
         for wrap in wraps
     ]
     assert codes(at_once(database, acts)) == []

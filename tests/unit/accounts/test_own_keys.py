@@ -297,12 +297,12 @@ class TestRecovery:
         old = replace(keys.actor("alice"), auth_time=clock.now() - timedelta(hours=1))
         with world.database.transaction() as session:
             assert not recovery.has_way(session, world.accounts["alice"])
-            recovery.set_way(session, actor=old, method=ways.Method.CODE, wrap=self.wrap(keys))
+            recovery.set_way(session, actor=old, way=ways.Method.CODE.value, wrap=self.wrap(keys))
             with pytest.raises(StepUpNeeded):
-                recovery.set_way(session, actor=old, method=ways.Method.CODE, wrap=self.wrap(keys))
-            recovery.set_way(session, actor=keys.actor("alice"), method=ways.Method.CODE, wrap=self.wrap(keys))
+                recovery.set_way(session, actor=old, way=ways.Method.CODE.value, wrap=self.wrap(keys))
+            recovery.set_way(session, actor=keys.actor("alice"), way=ways.Method.CODE.value, wrap=self.wrap(keys))
             with pytest.raises(Forbidden):
-                recovery.set_way(session, actor=world.actor("alice"), method=ways.Method.CODE, wrap=self.wrap(keys))
+                recovery.set_way(session, actor=world.actor("alice"), way=ways.Method.CODE.value, wrap=self.wrap(keys))
 
     def test_a_wrap_of_another_person_method_or_strength_is_refused(self, keys: Keys, world: World) -> None:
         keys.enrol("alice", "dave", with_recovery=False)
@@ -312,16 +312,16 @@ class TestRecovery:
             "params": "argon2id,v=19,m=1024,t=1,p=1",
         }
         with world.database.transaction() as session:
-            for method, wrong in (
+            for way, wrong in (
                 (ways.Method.CODE, self.wrap(keys, "dave")),
                 (ways.Method.PASSPHRASE, self.wrap(keys)),
                 (ways.Method.CODE, self.wrap(keys) | {"ct": "AAAA"}),
                 (ways.Method.CODE, self.wrap(keys) | {"more": 1}),
             ):
                 with pytest.raises(BadInput):
-                    recovery.set_way(session, actor=keys.actor("alice"), method=method, wrap=wrong)
+                    recovery.set_way(session, actor=keys.actor("alice"), way=way.value, wrap=wrong)
             with pytest.raises(Unprocessable) as refused:
-                recovery.set_way(session, actor=keys.actor("alice"), method=ways.Method.PASSPHRASE, wrap=weak)
+                recovery.set_way(session, actor=keys.actor("alice"), way=ways.Method.PASSPHRASE.value, wrap=weak)
             assert refused.value.extra == {"reason": "parameters"}
             assert session.scalars(select(RecoveryWrap)).all() == []
 
@@ -333,7 +333,7 @@ class TestRecovery:
                 recovery.read_wraps(session, actor=late, reads_per_day=5)
             for _ in range(5):
                 wraps = recovery.read_wraps(session, actor=world.actor("alice"), reads_per_day=5)
-            assert set(wraps) == {"code"}
+            assert [wrap["method"] for wrap in wraps] == ["code"]
             with pytest.raises(TooMany) as closed:
                 recovery.read_wraps(session, actor=world.actor("alice"), reads_per_day=5)
             assert 23 * 3600 < (closed.value.retry_after or 0) <= 24 * 3600 + 1
@@ -344,6 +344,75 @@ class TestRecovery:
             recovery.confirm_reads(session, actor=keys.actor("alice"))
             recovery.read_wraps(session, actor=world.actor("alice"), reads_per_day=5)
         assert jobs(world).count(("notice.keys", "recovery-read")) == 6
+
+    def test_several_passkeys_lie_beside_a_code_each_with_its_name(self, keys: Keys, world: World) -> None:
+        keys.enrol("alice", with_recovery=False)
+        alice, actor = keys.people["alice"], keys.actor("alice")
+        wraps = [ways.wrap_by_passkey(alice.urk, alice.id, ids.random_bytes(32), bytes(32)) for _ in range(2)]
+        with world.database.transaction() as session:
+            for wrap, name in zip(wraps, ("Alice's  phone", "Key on the ring"), strict=True):
+                recovery.set_way(session, actor=actor, way=wrap.way, wrap=wrap.to_json(), name=name)
+            recovery.set_way(session, actor=actor, way="code", wrap=self.wrap(keys))
+            recovery.tried(session, actor=actor, way=wraps[1].way)
+            known = recovery.ways(session, alice.id)
+            assert [(way.method.value, way.name, way.tried_at is not None) for way in known] == [
+                ("code", None, False),
+                ("passkey", "Alice's phone", False),
+                ("passkey", "Key on the ring", True),
+            ]
+            given = recovery.read_wraps(session, actor=world.actor("alice"), reads_per_day=5)
+            assert ways.unwrap(ways.read_wrap(given[1]), alice.id, b64(bytes(32))) == alice.urk
+            recovery.remove_way(session, actor=actor, way=wraps[0].way)
+            recovery.remove_way(session, actor=actor, way="code")
+            with pytest.raises(NotFound):
+                recovery.remove_way(session, actor=actor, way="code")
+            # The root key would be gone with the last one.
+            with pytest.raises(Conflict) as last:
+                recovery.remove_way(session, actor=actor, way=wraps[1].way)
+            assert last.value.code == "last-way"
+        assert events(world, "alice")[-3:] == ["key.recovery-read", "key.recovery-removed", "key.recovery-removed"]
+        told = [what for kind, what in jobs(world) if kind == "notice.keys"]
+        assert told == ["recovery-set"] * 3 + ["recovery-read"] + ["recovery-removed"] * 2
+
+    def test_a_way_is_removed_by_its_owner_on_a_device_after_a_fresh_login(self, keys: Keys, world: World) -> None:
+        keys.enrol("alice", "dave")
+        old = replace(keys.actor("alice"), auth_time=clock.now() - timedelta(minutes=6))
+        with world.database.transaction() as session:
+            with pytest.raises(StepUpNeeded):
+                recovery.remove_way(session, actor=old, way="code")
+            with pytest.raises(Forbidden):
+                recovery.remove_way(session, actor=world.actor("alice"), way="code")
+            with pytest.raises(NotFound):
+                recovery.remove_way(session, actor=keys.actor("dave"), way="passphrase")
+            assert recovery.has_way(session, world.accounts["alice"])
+
+    def test_a_passkey_of_another_id_name_or_number_is_refused(self, keys: Keys, world: World) -> None:
+        keys.enrol("alice", with_recovery=False)
+        alice, actor = keys.people["alice"], keys.actor("alice")
+        wrap = ways.wrap_by_passkey(alice.urk, alice.id, bytes(16), bytes(32))
+        other = ways.wrap_by_passkey(alice.urk, alice.id, bytes(17), bytes(32))
+        shown = ways.wrap_by_device(alice.urk, alice.id, ways.make_code())
+        with world.database.transaction() as session:
+            for way, sent, name in (
+                (other.way, wrap, "phone"),
+                ("passkey", wrap, "phone"),
+                (wrap.way, wrap, None),
+                (wrap.way, wrap, "  "),
+                (wrap.way, wrap, "x" * 61),
+                ("device", shown, None),
+            ):
+                with pytest.raises(BadInput):
+                    recovery.set_way(session, actor=actor, way=way, wrap=sent.to_json(), name=name)
+            with pytest.raises(BadInput):
+                recovery.set_way(session, actor=actor, way="code", wrap=self.wrap(keys), name="sheet")
+            for number in range(recovery.MOST_PASSKEYS):
+                one = ways.wrap_by_passkey(alice.urk, alice.id, bytes([number]) * 16, bytes(32))
+                recovery.set_way(session, actor=actor, way=one.way, wrap=one.to_json(), name="phone")
+            # The same one again takes its own place; one more is too many.
+            recovery.set_way(session, actor=actor, way=wrap.way, wrap=wrap.to_json(), name="phone")
+            with pytest.raises(Conflict) as many:
+                recovery.set_way(session, actor=actor, way=other.way, wrap=other.to_json(), name="phone")
+            assert many.value.code == "too-many-passkeys"
 
     def test_the_day_passes(self, keys: Keys, world: World) -> None:
         keys.enrol("alice")
@@ -357,11 +426,11 @@ class TestRecovery:
     def test_a_way_that_was_tried_out_is_noted(self, keys: Keys, world: World) -> None:
         keys.enrol("alice")
         with world.database.transaction() as session:
-            recovery.tried(session, actor=keys.actor("alice"), method=ways.Method.CODE)
+            recovery.tried(session, actor=keys.actor("alice"), way=ways.Method.CODE.value)
             (way,) = recovery.ways(session, world.accounts["alice"])
             assert way.tried_at is not None
             with pytest.raises(NotFound):
-                recovery.tried(session, actor=keys.actor("alice"), method=ways.Method.PASSPHRASE)
+                recovery.tried(session, actor=keys.actor("alice"), way=ways.Method.PASSPHRASE.value)
 
 
 def test_the_vault_is_replaced_in_order_and_read_by_its_owner_only(keys: Keys, world: World) -> None:

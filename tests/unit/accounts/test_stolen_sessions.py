@@ -119,7 +119,7 @@ def test_starting_again_takes_the_old_devices_sessions_off_their_device(keys: Ke
     assert again(world, old).device_id is None
     wrap = ways.wrap_by_code(ids.random_bytes(32), world.accounts["alice"], ways.make_code()).to_json()
     with pytest.raises(Forbidden), world.database.transaction() as session:
-        recovery.set_way(session, actor=acting(world, old), method=ways.Method.CODE, wrap=wrap)
+        recovery.set_way(session, actor=acting(world, old), way=ways.Method.CODE.value, wrap=wrap)
     with world.database.transaction() as session:
         devices.add(session, actor=acting(world, mine), certificate=certificate(new), name="new", box=BOX)
     assert again(world, mine).device_id == new.device.dev

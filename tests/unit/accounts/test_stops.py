@@ -68,7 +68,7 @@ def start_again(keys: Keys, session: Any) -> None:
 def set_a_way(keys: Keys, session: Any) -> None:
     alice = keys.people["alice"]
     wrap = ways.wrap_by_code(alice.urk, alice.id, ways.make_code()).to_json()
-    recovery.set_way(session, actor=keys.actor("alice"), method=ways.Method.CODE, wrap=wrap)
+    recovery.set_way(session, actor=keys.actor("alice"), way="code", wrap=wrap)
 
 
 def replace_the_vault(keys: Keys, session: Any) -> None:

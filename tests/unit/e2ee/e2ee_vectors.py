@@ -160,7 +160,8 @@ def _inbound(case: Case) -> Outputs:
 
 
 def _recovery(case: Case) -> Outputs:
-    return {"urk": b64(recovery.unwrap(recovery.read_wrap(case["wrap"]), case["user"], case["secret"]))}
+    urk = recovery.unwrap(recovery.read_wrap(case["wrap"]), case["user"], case["secret"])
+    return {"urk": b64(urk), "first": b64(recovery.prf_input(case["user"]))}
 
 
 def _guards(case: Case) -> Outputs:

@@ -160,6 +160,7 @@ SUBJECT_FILES = {
     "seed": "rxe2ee/teams",
     "report": "rxe2ee/reports",
     "argon2": "rxe2ee/recovery",
+    "passkey": "rxe2ee/recovery",
     "urk": "rxe2ee/recovery",
     "code": "rxe2ee/codes",
     "sheet": "rxe2ee/sheets",
@@ -372,6 +373,7 @@ TAKEN: Sequence[Taken] = (
     Taken(certificates, "SESSION_CHALLENGE_BYTES", range(10_000), "form"),
     Taken(recovery, "_ARGON2_PARAMS", None, "parameters"),
     Taken(recovery, "CODE_PARAMS", None, "parameters"),
+    Taken(recovery, "_PASSKEY_PARAMS", None, "parameters"),
     Taken(verify, "require_not_forked", nothing, "fork"),
     Taken(verify, "_require_not_rolled_back", nothing, "rollback"),
     Taken(strict_json, "_text", _without_limit, "form"),
@@ -390,6 +392,8 @@ def test_a_rule_counts(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
     instead = taken.instead
     if taken.name == "_ARGON2_PARAMS":
         monkeypatch.setattr(recovery, "read_cost", lambda _params: recovery.Argon2Cost())
+    elif taken.name == "_PASSKEY_PARAMS":
+        monkeypatch.setattr(recovery, "read_credential", lambda _params: bytes(16))
     elif taken.name == "CODE_PARAMS":
         monkeypatch.setattr(recovery, "CODE_PARAMS", _AnyText())
     else:

@@ -80,7 +80,7 @@ def take_over(keys: Keys, handed: Handed, name: str = "erin") -> Person:
         kept = vaults.read(session, actor=actor)
         entries = directory.own_entries(session, actor.account_id)
     assert kept is not None
-    urk = ways.unwrap(ways.read_wrap(wraps["code"]), actor.account_id, handed.code)
+    urk = ways.unwrap(ways.read_wrap(wraps[0]), actor.account_id, handed.code)
     me = {"entries": entries, "vault": {"rev": kept.rev, "vault": kept.vault}}
     given = restored(actor.account_id, urk, me, Device.new(actor.account_id, ids.random_id()))
     with database.reading() as session:
@@ -122,7 +122,7 @@ def test_erin_reads_at_once_with_the_code_and_then_only_she_can(keys: Keys, worl
     # From here on she does what a member does.
     with world.database.transaction() as session:
         wrap = ways.wrap_by_code(own.urk, own.id, ways.make_code()).to_json()
-        recovery.set_way(session, actor=keys.actor("erin"), method=ways.Method.CODE, wrap=wrap)
+        recovery.set_way(session, actor=keys.actor("erin"), way=ways.Method.CODE.value, wrap=wrap)
     assert keys.team(PHARMACISTS, "erin", "bob", "erin").gen == 3
 
 
@@ -218,7 +218,7 @@ def test_the_code_is_taken_for_a_fortnight_then_she_starts_again(keys: Keys, wor
         erin = world.actor("erin")
         with world.database.transaction() as session:
             # Whoever finds the sheet now opens nothing with it; nor may who has opened it before go on.
-            assert recovery.read_wraps(session, actor=erin, reads_per_day=5) == {}
+            assert recovery.read_wraps(session, actor=erin, reads_per_day=5) == []
             assert ahead.own(session, actor=erin) is None
             before = directory.chains(session, [erin.account_id])[erin.account_id][-1]
         own, old = Person.new(erin.account_id, ids.random_id()), handed.person

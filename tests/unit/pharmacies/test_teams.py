@@ -116,7 +116,7 @@ def test_whose_keys_were_begun_anew_sits_in_no_team_until_somebody_lets_them_in(
     assert seats(world, PHARMACISTS) == {"bob": "member", "erin": "leaving"}
     with world.database.transaction() as session:
         ways_back = wraps.wrap_by_code(keys.people["erin"].urk, world.accounts["erin"], wraps.make_code()).to_json()
-        recovery.set_way(session, actor=keys.actor("erin"), method=wraps.Method.CODE, wrap=ways_back)
+        recovery.set_way(session, actor=keys.actor("erin"), way=wraps.Method.CODE.value, wrap=ways_back)
     for by, code in (("erin", "not-in-team"), ("bob", "member-leaves")):
         with pytest.raises((Forbidden, Unprocessable)) as refused:
             keys.team(PHARMACISTS, by, "bob", "erin")

@@ -1,4 +1,4 @@
-"""Passphrases and recovery codes (docs/protocol.md section 2)."""
+"""Passphrases, recovery codes and passkeys (docs/protocol.md section 2)."""
 
 from typing import Any
 
@@ -18,6 +18,27 @@ def recovery_cases() -> tuple[Case, list[Case]]:
     costly = recovery.wrap_by_passphrase(urk, "alice", PASSPHRASE, recovery.Argon2Cost(65_536, 4, 2)).to_json()
     accents = recovery.wrap_by_passphrase(urk, "alice", "Café Müller \ufb01nds 12 pills").to_json()
     other = recovery.make_code()
+    credential, given, first = ids.random_bytes(32), ids.random_bytes(32), b64(recovery.prf_input("alice"))
+    by_passkey = recovery.wrap_by_passkey(urk, "alice", credential, given).to_json()
+    shown = recovery.make_code()
+    by_device = recovery.wrap_by_device(urk, "alice", shown).to_json()
+
+    def passkey(params: str) -> dict[str, Any]:
+        return {"wrap": {**by_passkey, "params": params}, "secret": b64(given)}
+
+    others = {
+        "no credential": "prf,cred=",
+        "no credential, no name": "prf",
+        "those of a code": "hkdf",
+        "a credential of 15 bytes": f"prf,cred={b64(bytes(15))}",
+        "a credential of 1024 bytes": f"prf,cred={b64(bytes(1024))}",
+        "a credential with padding": f"prf,cred={b64(credential)}=",
+        "a credential of an impossible length": f"prf,cred={b64(credential)}AA",
+        "a credential with unused bits": f"prf,cred={b64(credential)[:-1]}{_next(b64(credential)[-1])}",
+        "something behind the credential": f"prf,cred={b64(credential)},x=1",
+        "a line break after it": f"prf,cred={b64(credential)}\n",
+        "another order": f"cred={b64(credential)},prf",
+    }
 
     def words(**members: Any) -> dict[str, Any]:
         return {**by_words, **members}
@@ -54,6 +75,28 @@ def recovery_cases() -> tuple[Case, list[Case]]:
             wrap=by_code,
             secret=code.lower().replace("-", " ").replace("0", "o").replace("1", "l"),
         ),
+        ok("by passkey", wrap=by_passkey, secret=b64(given), first=first),
+        ok(
+            "by passkey with the shortest id",
+            wrap=recovery.wrap_by_passkey(urk, "alice", credential[:16], given).to_json(),
+            secret=b64(given),
+        ),
+        ok(
+            "by passkey with the longest id",
+            wrap=recovery.wrap_by_passkey(urk, "alice", credential * 31 + credential[:31], given).to_json(),
+            secret=b64(given),
+        ),
+        ok("by the code of another device", wrap=by_device, secret=shown),
+        no("aead", "what another passkey gives", wrap=by_passkey, secret=b64(credential)),
+        no("aead", "a passkey's wrap under another credential", **passkey(f"prf,cred={b64(given)}")),
+        no("object", "a passkey's wrap of somebody else", wrap=by_passkey, secret=b64(given), user="bob"),
+        no("form", "31 bytes for a passkey", wrap=by_passkey, secret=b64(given[:31])),
+        no("form", "33 bytes for a passkey", wrap=by_passkey, secret=b64(given + b"x")),
+        no("form", "a code for a passkey", wrap=by_passkey, secret=code),
+        *(no("parameters", f"passkey: {name}", **passkey(params)) for name, params in others.items()),
+        no("parameters", "a code with the parameters of a passkey", wrap={**by_code, "params": by_passkey["params"]}),
+        no("aead", "a recovery code as the code of another device", wrap={**by_code, "method": "device"}, secret=code),
+        no("code", "the code of another device, mistyped", wrap=by_device, secret=shown[:-1]),
         no("aead", "another passphrase", secret=PASSPHRASE + "s"),
         no("aead", "capitals matter", secret=PASSPHRASE.title()),
         no("aead", "another code", wrap=by_code, secret=other),
@@ -80,6 +123,12 @@ def recovery_cases() -> tuple[Case, list[Case]]:
         no("version", "version 2", wrap=words(v=2)),
         no("type", "another type", wrap=words(t="root")),
     ]
+
+
+def _next(symbol: str) -> str:
+    """A last symbol that stands for the same byte under another spelling: the lowest bit is not used by 32 bytes."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return alphabet[alphabet.index(symbol) ^ 1]
 
 
 def code_cases() -> tuple[Case, list[Case]]:

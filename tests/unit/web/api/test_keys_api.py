@@ -135,7 +135,7 @@ def test_the_ways_back_are_set_read_and_tried(app: Flask, keys: Keys) -> None:
     assert browser.put("/api/keys/recovery/code", {"wrap": wrap}).status_code == 204
     assert browser.put("/api/keys/recovery/pigeon", {"wrap": wrap}).status_code == 404
     fresh = Browser(app, keys.world, "alice")
-    assert fresh.get("/api/keys/recovery").get_json() == {"wraps": {"code": wrap}, "ahead": None}
+    assert fresh.get("/api/keys/recovery").get_json() == {"wraps": [wrap], "ahead": None}
     assert fresh.post("/api/keys/recovery/code/tried").status_code == 204
     assert fresh.get("/api/keys/me").get_json()["recovery"][0]["tried_at"] is not None
     for _ in range(4):
@@ -150,6 +150,27 @@ def test_the_ways_back_are_set_read_and_tried(app: Flask, keys: Keys) -> None:
     answer = late.get("/api/keys/recovery")
     assert (answer.status_code, answer.get_json()["code"]) == (403, "step-up")
     assert late.get("/api/keys/me").get_json()["vault"] is None
+
+
+def test_a_passkey_is_set_listed_and_removed(app: Flask, keys: Keys) -> None:
+    keys.enrol("alice")
+    alice = keys.people["alice"]
+    browser = bound(app, keys, "alice")
+    wrap = ways.wrap_by_passkey(alice.urk, alice.id, bytes(32), bytes(32))
+    path = f"/api/keys/recovery/{wrap.way}"
+    assert browser.put(path, {"wrap": wrap.to_json()}).status_code == 400
+    assert browser.put(path, {"wrap": wrap.to_json(), "name": "Chrome, Linux"}).status_code == 204
+    listed = browser.get("/api/keys/me").get_json()["recovery"]
+    assert [(way["id"], way["method"], way["name"]) for way in listed] == [
+        ("code", "code", None),
+        (wrap.way, "passkey", "Chrome, Linux"),
+    ]
+    assert browser.post(f"{path}/tried").status_code == 204
+    assert browser.send("DELETE", path, {}).status_code == 204
+    assert browser.send("DELETE", path, {}).status_code == 404
+    assert browser.send("DELETE", "/api/keys/recovery/pigeon", {}).status_code == 404
+    last = browser.send("DELETE", "/api/keys/recovery/code", {})
+    assert (last.status_code, last.get_json()["code"]) == (409, "last-way")
 
 
 def test_a_new_generation_and_the_end_of_a_device(app: Flask, keys: Keys) -> None:

@@ -1,0 +1,205 @@
+"""Passkeys that open keys: first, with one tap and nothing typed; then code and passphrase where a device cannot."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from complaints import Complaints
+from demo_world import Demo, code_shown, confirm_with, get_code, give_password, sign_in
+from passkeys import USE, Authenticator, new_profile, says_no_once
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+Person = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def portal_url(demo: Demo) -> str:
+    """These stories have a portal of their own."""
+    return demo.url
+
+
+@pytest.fixture(autouse=True)
+def refusals_are_heard(complaints: Complaints) -> None:
+    """Chromium says on the console that an answer was a refusal; a fresh sign-in is asked for on purpose."""
+    complaints.allow(r"status of (401|403|409)")
+
+
+def at(path: str) -> re.Pattern[str]:
+    """The address of a page, whatever its query."""
+    return re.compile(rf"^http://localhost:\d+{re.escape(path)}(\?.*)?$")
+
+
+def first_sign_in(page: Page, login: str) -> None:
+    """Sign in as somebody who wants nothing in particular: keys are made on the way."""
+    page.goto("/login")
+    give_password(page, login)
+
+
+def ways(page: Page) -> list[tuple[str, bool]]:
+    """The ways back that the server knows: method, and whether it was tried out."""
+    own = page.evaluate("fetch('/api/keys/me?vault=0').then((answer) => answer.json())")
+    return [(way["method"], way["tried_at"] is not None) for way in own["recovery"]]
+
+
+def test_alice_protects_her_messages_with_one_tap_and_comes_back_with_one(person: Person) -> None:
+    alice = person("alice")
+    finger = Authenticator(alice)
+    sign_in(alice, "alice", "/devices")
+    expect(alice.locator("h1")).to_have_text("Protect your messages")
+    alice.get_by_role("button", name=USE).click()
+    alice.wait_for_url(at("/devices"))
+    expect(alice.locator("[data-device]")).to_have_count(1)
+    assert ways(alice) == [("passkey", False)]
+    assert finger.passkeys() == 1
+    # The root key no longer lies in the browser: one seed is left.
+    assert (
+        alice.evaluate(
+            """async () => {
+          const account = (await (await fetch("/api/session")).json()).account.id;
+          const asked = indexedDB.open(`portal-${account}`);
+          await new Promise((resolve) => { asked.onsuccess = resolve; });
+          const counted = asked.result.transaction("seeds").objectStore("seeds").count();
+          await new Promise((resolve) => { counted.onsuccess = resolve; });
+          asked.result.close();
+          return counted.result;
+        }"""
+        )
+        == 1
+    )
+
+    alice.goto("/recovery")
+    passkey = alice.locator("[data-passkey]")
+    expect(passkey).to_contain_text("Not tried out yet")
+    passkey.get_by_role("button", name="Try it now").click()
+    alice.get_by_role("button", name=USE).click()
+    expect(alice.get_by_text("It works", exact=True)).to_be_visible()
+    assert ways(alice) == [("passkey", True)]
+    # One device keeps one: a second would take the place of the first.
+    alice.get_by_role("button", name="Add another one").click()
+    alice.locator("dialog").get_by_role("button", name=USE).click()
+    alice.locator("[data-new-passkey]").get_by_role("button", name=USE).click()
+    expect(alice.get_by_text("This device has a passkey of yours already")).to_be_visible()
+    assert finger.passkeys() == 1
+    alice.get_by_role("button", name="Cancel").click()
+    # The last way is never removed.
+    expect(alice.locator("[data-passkey]").get_by_role("button", name="Remove")).to_have_count(0)
+
+    new_profile(alice)
+    sign_in(alice, "alice", "/devices")
+    alice.wait_for_url(at("/recover"))
+    says_no_once(alice)
+    alice.get_by_role("button", name=USE).click()
+    expect(alice.get_by_text("this device has none of your passkeys")).to_be_visible()
+    alice.get_by_role("button", name=USE).click()
+    alice.wait_for_url(at("/devices"))
+    expect(alice.locator("[data-device]")).to_have_count(2)
+
+    # An act that needs the root key takes the passkey, too; the wrong finger changes nothing.
+    alice.get_by_role("button", name="End this device").click()
+    says_no_once(alice)
+    alice.locator("dialog").get_by_role("button", name=USE).click()
+    expect(alice.locator("dialog")).to_contain_text("That did not work")
+    alice.locator("dialog").get_by_role("button", name=USE).click()
+    expect(alice.locator("[data-device]")).to_have_count(1)
+
+
+def test_a_passkey_is_removed_and_the_code_stays(person: Person) -> None:
+    dave = person("dave")
+    finger = Authenticator(dave)
+    sign_in(dave, "dave", "/recovery")
+    dave.get_by_role("button", name="Get a recovery code instead").click()
+    code = code_shown(dave)
+    dave.goto("/recovery")
+    dave.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
+    confirm_with(dave, code)
+    dave.locator("[data-new-passkey]").get_by_role("button", name=USE).click()
+    expect(dave.get_by_text("It is set", exact=True)).to_be_visible()
+    assert ways(dave) == [("code", False), ("passkey", False)]
+    dave.get_by_role("button", name="Remove").click()
+    dave.get_by_role("button", name="Use code or passphrase").click()
+    confirm_with(dave, code)
+    expect(dave.locator("[data-passkey]")).to_have_count(0)
+    assert ways(dave) == [("code", False)]
+    # The platform was told that it opens nothing any more.
+    assert finger.passkeys() == 0
+    dave.reload()
+    expect(dave.locator("[data-way=code]")).to_be_visible()
+    assert ways(dave) == [("code", False)]
+
+
+def test_a_device_that_gives_no_secret_says_so_and_the_code_is_one_tap_away(person: Person) -> None:
+    nina = person("nina")
+    finger = Authenticator(nina, gives_secrets=False)
+    first_sign_in(nina, "nina")
+    nina.get_by_role("button", name=USE).click()
+    expect(nina.get_by_text("cannot keep your keys that way")).to_be_visible()
+    assert ways(nina) == []
+    # What was made for nothing is not offered later.
+    assert finger.passkeys() == 0
+    nina.get_by_role("button", name="Get a recovery code instead").click()
+    nina.wait_for_url(at("/recovery"))
+    code = code_shown(nina)
+    assert ways(nina) == [("code", False)]
+    new_profile(nina)
+    sign_in(nina, "nina", "/devices")
+    nina.wait_for_url(at("/recover"))
+    nina.locator("#secret-code").fill(code)
+    nina.get_by_role("button", name="Get my messages back").click()
+    nina.wait_for_url(at("/devices"))
+
+
+def test_a_platform_that_stumbles_over_the_extension_is_asked_once_more_without(person: Person) -> None:
+    walt = person("walt")
+    Authenticator(walt)
+    walt.add_init_script(
+        """{
+          const create = navigator.credentials.create.bind(navigator.credentials);
+          window.asked = [];
+          navigator.credentials.create = (options) => {
+            const { prf } = options.publicKey.extensions ?? {};
+            window.asked.push(prf === undefined ? "none" : prf.eval?.first?.byteLength);
+            return prf === undefined ? create(options) : Promise.reject(new DOMException("no", "UnknownError"));
+          };
+        }"""
+    )
+    first_sign_in(walt, "walt")
+    walt.get_by_role("button", name=USE).click()
+    expect(walt.get_by_text("cannot keep your keys that way")).to_be_visible()
+    # What is to be evaluated was always named.
+    assert walt.evaluate("window.asked") == [32, "none"]
+    walt.get_by_role("button", name="Later").click()
+    walt.wait_for_url(at("/home"))
+    expect(walt.get_by_role("link", name="Protect my messages")).to_be_visible()
+
+
+def test_who_says_no_or_later_goes_on_and_is_asked_again(person: Person) -> None:
+    pat = person("pat")
+    finger = Authenticator(pat)
+    finger.wrong_finger()
+    first_sign_in(pat, "pat")
+    pat.get_by_role("button", name=USE).click()
+    expect(pat.get_by_text("Nothing has changed")).to_be_visible()
+    pat.get_by_role("button", name="Later").click()
+    pat.wait_for_url(at("/home"))
+    finger.remove()
+    Authenticator(pat)
+    pat.get_by_role("link", name="Protect my messages").click()
+    pat.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
+    expect(pat.get_by_text("It is set", exact=True)).to_be_visible()
+    pat.goto("/home")
+    pat.get_by_role("link", name="Try it now").click()
+    pat.get_by_role("button", name="Try it now").click()
+    pat.get_by_role("button", name=USE).click()
+    expect(pat.get_by_text("It works", exact=True)).to_be_visible()
+
+
+def test_a_browser_without_passkeys_offers_what_works_everywhere(person: Person) -> None:
+    judy = person("judy")
+    judy.add_init_script("delete window.PublicKeyCredential")
+    first_sign_in(judy, "judy")
+    judy.wait_for_url(at("/home"))
+    get_code(judy)
+    judy.goto("/recovery")
+    expect(judy.locator("[data-way=passkey]")).to_contain_text("This browser cannot open messages by fingerprint")
+    expect(judy.locator("[data-way=passkey]").get_by_role("button")).to_have_count(0)
