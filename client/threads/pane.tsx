@@ -409,6 +409,9 @@ function Standing({ thread, phone, staff }: { readonly thread: ThreadModel; read
       </Banner>
     );
   }
+  if (staff && thread.info?.members.some((one) => one.undone === true) === true) {
+    return <Banner tone="warn" icon="stop" title={t("threads.undone.title")}><p>{t("threads.undone.body")}</p></Banner>;
+  }
   if (staff && thread.info?.waits_for_keys === true) return <Banner slim icon="key"><p>{t("threads.waits-for-keys")}</p></Banner>;
   return null;
 }

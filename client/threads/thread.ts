@@ -32,8 +32,8 @@ export interface ThreadInfo {
   readonly epoch: number;
   readonly waits_for_keys: boolean;
   readonly patient_active: boolean;
-  /** `ended`: still listed, but may not read any more. */
-  readonly members: readonly { readonly id: string; readonly ended?: boolean }[];
+  /** `ended`: still listed, but may not read any more; `undone`: was joined to the patient's record by mistake. */
+  readonly members: readonly { readonly id: string; readonly ended?: boolean; readonly undone?: boolean }[];
   readonly voices: readonly string[];
   readonly epochs: readonly { readonly seq: number; readonly record: RecordText }[];
   readonly receipts: readonly { readonly account: string; readonly kind: string; readonly h: string; readonly sig: string }[];

@@ -168,6 +168,7 @@ def upgrade() -> None:
     sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('used_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('used_by', sa.String(length=64), nullable=True),
+    sa.Column('added', sa.Boolean(), nullable=False),
     sa.Column('revoked_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('revoked_by', sa.String(length=64), nullable=True),
     sa.Column('replaced_by', sa.String(length=64), nullable=True),

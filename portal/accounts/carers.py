@@ -388,6 +388,21 @@ def give_up(session: Session, *, actor: Actor, patient_id: str) -> None:
     _tell(session, [actor.account_id, *patients], What.CHANGED, clock.now())
 
 
+def undo_all_of(session: Session, *, agent: Agent, account_id: str, patient_id: str) -> list[str]:
+    """Whom an account has brought to a patient that it was joined to by mistake; what it has offered ends."""
+    rows = session.scalars(
+        select(CarerInvitation)
+        .where(CarerInvitation.invited_by == account_id, CarerInvitation.patient_id == patient_id)
+        .order_by(CarerInvitation.id)
+        .with_for_update()
+    ).all()
+    for row in rows:
+        if state_of(row) is State.OPEN:
+            row.revoked_at = clock.now()
+            _note(session, agent, Action.CARER_UNINVITED, row, {})
+    return sorted({row.used_by for row in rows if row.used_by is not None})
+
+
 def warn_of_ends(session: Session) -> int:
     """Tell both sides of each access that ends within thirty days, once; how many there were."""
     now = clock.now()

@@ -320,6 +320,7 @@ def _patient_for(session: Session, actor: Actor, invitation: Invitation, kind: K
         raise Conflict("self-already-bound")
     if known is None and own:
         patients.add_record(session, patient_id=own[0], **where)
+        invitation.added = True
         return own[0]
     return patients.ensure(session, **where).id
 

@@ -25,6 +25,7 @@ too; bringing people in is the operator's only where there is no team yet.
 | see who works there       | never                              | own pharmacy                                 |
 | invite, set a last day    | never                              | pharmacist and supervisor in a team there    |
 | list patients             | never                              | own pharmacy, not the privacy officer        |
+| part a wrong account      | never                              | own pharmacy, in care                        |
 | invite, start or end care | end and start own                  | own pharmacy, end: pharmacist and supervisor |
 """
 
@@ -262,6 +263,14 @@ def allow_end_care(actor: Actor, *, patient_id: str, pharmacy_id: str, in_care: 
     _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
     if actor.role not in CLINICAL:
         raise Forbidden("end-care-not-for-role")
+
+
+def allow_unbind(actor: Actor, *, pharmacy_id: str, in_care: bool) -> None:
+    """Parting the wrong account from a patient: everybody who works at a pharmacy that cares for the patient.
+
+    It cannot wait for a role that is not there; it takes no data away, is on record, and is told the privacy officer.
+    """
+    _pharmacy_cares(actor, pharmacy_id=pharmacy_id, in_care=in_care)
 
 
 def allow_patient_audit(actor: Actor, *, patient_id: str, pharmacy_ids: frozenset[str] = frozenset()) -> None:

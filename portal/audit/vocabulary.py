@@ -28,6 +28,7 @@ class Action(StrEnum):
     RELATION_BOUND = "relation.bound"
     RELATION_CHANGED = "relation.changed"
     RELATION_ENDED = "relation.ended"
+    RELATION_UNDONE = "relation.undone"
     CARER_INVITED = "carer.invited"
     CARER_INVITED_AGAIN = "carer.invited-again"
     CARER_UNINVITED = "carer.uninvited"

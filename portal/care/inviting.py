@@ -22,7 +22,7 @@ from portal.core.errors import BadInput, Conflict, Unavailable
 from portal.core.texts import DEFAULT_LANGUAGE, LANGUAGES
 from portal.ehr.context import ContextReader
 from portal.ehr.model import Patient
-from portal.pharmacies import care
+from portal.pharmacies import care, connections
 from portal.pharmacies.lookalikes import Somebody, look_alikes
 from portal.pharmacies.patients import PatientsOf
 from portal.pharmacies.tables import EhrConnection
@@ -57,6 +57,8 @@ class Candidate:
     account: bool
     until: datetime | None
     look_alike: bool
+    # The portal's id, where the portal knows the person.
+    patient: str | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Listed:
     state: str
     who: Patient | None
     by: str | None
+    # Whom an account was joined to by it.
+    patient: str | None
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,7 @@ def listed(
     with database.reading() as session:
         rows, following = invitations.listed(session, actor=actor, pharmacy_id=pharmacy_id, state=state, after=after)
         makers = names.names_of(session, [row.created_by for row in rows if row.created_by is not None])
+        joined = {row.id: _known(session, row) for row in rows if row.used_at is not None}
     people, stale = _people(patients_of, rows)
     with database.transaction() as session:
         for connection_id in sorted({row.connection_id for row in rows}):
@@ -210,12 +215,41 @@ def listed(
                 invitations.state_of(row).value,
                 people.get(row.id),
                 makers[row.created_by].name if row.created_by in makers else None,
+                joined.get(row.id),
             )
             for row in rows
         ),
         following,
         stale,
     )
+
+
+def who(
+    database: Database, *, actor: Actor, pharmacy_id: str, patient_id: str, patients_of: PatientsOf
+) -> Patient | None:
+    """Who a patient in care is, for somebody who may know; None when the EHR does not say now."""
+    with database.reading() as session:
+        connection = connections.of_pharmacy(session, pharmacy_id)
+        known = (
+            patients.record_ids(session, patient_ids=[patient_id], connection_id=connection.id) if connection else {}
+        )
+    if connection is None or patient_id not in known:
+        return None
+    try:
+        with answering():
+            found = patients_of(connection.id, [known[patient_id]]).get(known[patient_id])
+    except Unavailable as down:
+        if down.code.startswith("database"):
+            raise
+        return None
+    with database.transaction() as session:
+        _note_shown(session, actor, pharmacy_id, connection.id, [known[patient_id]], "id")
+    return found
+
+
+def _known(session: Session, row: Invitation) -> str | None:
+    known = patients.known_as(session, connection_id=row.connection_id, fhir_id=row.fhir_id)
+    return known.id if known is not None else None
 
 
 def _question(name: str, born: date | None, phone: str) -> tuple[str, Callable[[ContextReader], tuple[Patient, ...]]]:
@@ -251,6 +285,7 @@ def _candidates(session: Session, pharmacy_id: str, address: Address, people: Se
             account=known.get(one.id) in joined,
             until=until.get(one.id),
             look_alike=bool(alike[one.id]),
+            patient=known.get(one.id),
         )
         for one in people
     ]

@@ -124,6 +124,7 @@ class EndedBy(StrEnum):
     ROLE = "role"
     EXPIRED = "expired"
     LAST_DAY = "last-day"
+    UNBOUND = "unbound"
 
 
 _ACTIONS = {EndedBy.LOGOUT: Action.SESSION_ENDED, EndedBy.EXPIRED: Action.SESSION_EXPIRED}

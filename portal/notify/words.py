@@ -30,6 +30,7 @@ class Template(StrEnum):
     STOP_ENDING = "stop-ending"
     STOP_ENDED = "stop-ended"
     SOMEBODY_STOPPED = "somebody-stopped"
+    SOMEBODY_UNBOUND = "somebody-unbound"
     STAFF_INVITED = "staff-invited"
     CARER_INVITED = "carer-invited"
     CARER_CHANGED = "carer-changed"
@@ -54,6 +55,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
         frozenset({"link", "when", "browser"}),
     ),
     Template.SOMEBODY_STOPPED: frozenset({"link", "when"}),
+    Template.SOMEBODY_UNBOUND: frozenset({"link", "when"}),
     Template.STAFF_INVITED: frozenset({"link", "who", "place", "until"}),
     # Who invites is a patient, so a mail does not even name that person.
     Template.CARER_INVITED: frozenset({"link", "until"}),

@@ -4,6 +4,8 @@ It begins when the patient picks or writes to the pharmacy, takes its invitation
 either side ends it, both see it.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, select, update
@@ -78,6 +80,11 @@ def end(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) ->
     """End the care relation, from either side. Raises NotFound when there is none, or none of the actor's business."""
     caring = in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id)
     policy.allow_end_care(actor, patient_id=patient_id, pharmacy_id=pharmacy_id, in_care=caring)
+    finish(session, actor=actor, patient_id=patient_id, pharmacy_id=pharmacy_id)
+
+
+def finish(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
+    """End a care relation for a caller that has asked policy: `end`, and undoing a wrong joining."""
     session.execute(
         update(CareRelation)
         .where(_now(), CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id == patient_id)
@@ -127,6 +134,40 @@ def pharmacies_of(session: Session, patient_ids: list[str]) -> dict[str, list[st
     for patient_id, pharmacy_id in rows:
         found[patient_id].append(pharmacy_id)
     return found
+
+
+@dataclass(frozen=True)
+class Care:
+    """A pharmacy's care for a patient as the patient reads it: the newest of a pharmacy; `ended_by` a side."""
+
+    pharmacy_id: str
+    source: str
+    starts_at: datetime
+    ends_at: datetime | None
+    ended_by: str | None
+
+
+def history(session: Session, patient_ids: list[str]) -> dict[str, list[Care]]:
+    """For each patient the pharmacies that care or have cared, those that care now first. One query."""
+    rows = session.execute(
+        select(
+            CareRelation.patient_id,
+            CareRelation.pharmacy_id,
+            CareRelation.source,
+            CareRelation.starts_at,
+            CareRelation.ends_at,
+            CareRelation.ended_by,
+        )
+        .where(CareRelation.patient_id.in_(patient_ids))
+        .order_by(CareRelation.starts_at, CareRelation.pharmacy_id)
+    )
+    newest: dict[str, dict[str, Care]] = {patient_id: {} for patient_id in patient_ids}
+    for patient_id, pharmacy_id, source, starts_at, ends_at, ended_by in rows:
+        newest[patient_id][pharmacy_id] = Care(pharmacy_id, source, starts_at, ends_at, ended_by)
+    return {
+        patient_id: sorted(found.values(), key=lambda one: one.ends_at is not None)
+        for patient_id, found in newest.items()
+    }
 
 
 def ever_cared(session: Session, patient_id: str) -> frozenset[str]:

@@ -28,8 +28,13 @@ from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
 from portal.pharmacies import care
 
-# The job that tells a privacy officer; payload {account: the officer's, at}. Whom it is about stands on the page.
+# The job that tells a privacy officer; payload {account: the officer's, at, what}. Whom it is about stands on a page.
 OFFICE_JOB = "notice.stopped"
+# What a privacy officer is told, and where the rest stands.
+PAGES = {
+    Template.SOMEBODY_STOPPED: "/stops",
+    Template.SOMEBODY_UNBOUND: f"/privacy-office?action={Action.RELATION_UNDONE.value}",
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,14 @@ def press(session: Session, *, actor: Actor, bus: Bus) -> None:
     stops.press(session, actor=actor)
     for one in sessions.own(session, actor.account_id):
         sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
+    tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED)
+
+
+def tell_officers(session: Session, pharmacies: set[str], what: Template) -> None:
+    """Tell the privacy officers of some pharmacies by mail, once the caller's transaction is committed."""
     at = clock.now().isoformat(timespec="seconds")
-    for officer in _officers(session, _pharmacies(session, actor)):
-        enqueue(session, OFFICE_JOB, {"account": officer, "at": at})
+    for officer in _officers(session, pharmacies):
+        enqueue(session, OFFICE_JOB, {"account": officer, "at": at, "what": what.value})
 
 
 def waiting(session: Session, *, actor: Actor) -> list[Waiting]:
@@ -97,7 +107,7 @@ def end(session: Session, *, actor: Actor, account_id: str, check: Check) -> Non
 
 
 class OfficeNotice(MailJob):
-    """The handler of `OFFICE_JOB`. The mail says that somebody pressed it and when; who it is stands on the page."""
+    """The handler of `OFFICE_JOB`. The mail says what happened and when; who it is stands on the page."""
 
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
@@ -105,12 +115,13 @@ class OfficeNotice(MailJob):
             account = session.get(Account, str(job.payload["account"]))
         if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
             return
+        what = Template(job.payload["what"])
         self.send(
             job,
-            Template.SOMEBODY_STOPPED,
+            what,
             account.language,
             to=account.email,
-            next="/stops",
+            next=PAGES[what],
             when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
         )
         with self._database.transaction() as session:
@@ -121,7 +132,7 @@ class OfficeNotice(MailJob):
                 pharmacy_id=account.pharmacy_id,
                 entity=Entity("Account", account.id),
                 purpose=Purpose.HSYSADMIN,
-                detail={"to": account.id, "what": Template.SOMEBODY_STOPPED.value},
+                detail={"to": account.id, "what": what.value},
             )
 
 

@@ -64,7 +64,8 @@ def judge(actor: Actor, thread: ThreadRow | None, facts: Standing, *, to_write: 
     """What policy says of a thread that was looked up, with these facts. Raises like `open_thread`."""
     if thread is None:
         raise NotFound()
-    members = {member["id"] for member in thread.members}
+    # Who was parted from the patient as the wrong person may act for somebody of that id still: shut all the same.
+    members = {member["id"] for member in thread.members if not member.get("undone")}
     # Somebody for whom the thread waits is no member yet, but may know that it waits. Who was put out does not wait.
     waiting = (
         thread.waits_for_keys

@@ -105,7 +105,7 @@ def staff_has_read(session: Session, *, thread: ThreadRow, seq: int, author: str
     return bool(session.execute(query).scalar())
 
 
-def leave(session: Session, *, thread: ThreadRow, reader_id: str) -> None:
+def leave(session: Session, *, thread: Thread | ThreadRow, reader_id: str) -> None:
     """A reader is no member any more: the thread goes out of that inbox."""
     session.execute(
         delete(InboxRow).where(

@@ -83,6 +83,8 @@ def demand(answers: Answers, *, actor: Actor, thread: ThreadRow, state: ThreadSt
     """
     found = _found(answers, thread)
     shut = {member["id"] for member in thread.members if member.get("ended")}
+    # Parted as the wrong person, and joined again since: the next epoch has them back.
+    undone = {member["id"] for member in thread.members if member.get("undone")} - found.gone
     behind = [
         member["id"]
         for member in thread.members
@@ -94,8 +96,8 @@ def demand(answers: Answers, *, actor: Actor, thread: ThreadRow, state: ThreadSt
     if has_epoch:
         return
     revoked = sorted(found.ended - set(state.revoked))
-    if behind or revoked or found.somebody_cannot_read or found.gone != shut:
-        back = sorted(shut - found.gone - set(behind))
+    if behind or revoked or found.somebody_cannot_read or found.gone != shut or undone:
+        back = sorted((shut | undone) - found.gone - set(behind))
         raise Conflict("rekey", extra={"members": behind + back, "revoked": revoked, "ended": sorted(found.gone)})
 
 
@@ -129,7 +131,10 @@ def complete(
         gen = was[member["id"]]["gen"] if member["id"] in found.gone else found.newest.get(member["id"], 0)
         if gen != member["gen"]:
             raise Unprocessable("member-key")
-    thread.members = [{**member, "ended": True} if member["id"] in found.gone else member for member in thread.members]
+    thread.members = [
+        {**was.get(member["id"], {}), **member, "ended": True} if member["id"] in found.gone else member
+        for member in thread.members
+    ]
 
 
 def _may_vouch(actor: Actor, thread: ThreadRow) -> bool:

@@ -45,7 +45,8 @@ class Thread(Base):
     # How many messages there are; records of keys and retractions do not count.
     messages: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     epoch: Mapped[int] = mapped_column(Integer)
-    # The members of the current epoch: [{id, role, gen}].
+    # The members of the current epoch: [{id, role, gen, ended?, undone?}]; `ended`: got no key of it, `undone`: was
+    # parted from the patient as the wrong person (portal/privacy/unbinding.py).
     members: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
     # Set while the patient has no keys yet: the team wrote, and waits for her to enrol.

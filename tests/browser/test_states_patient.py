@@ -89,6 +89,27 @@ def _(stage: Stage) -> Page:
     return stage.at("alicia", "/home?joined=1")
 
 
+@state("pharmacies-own", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("UPDATE care_relation SET ends_at = NULL, ended_by = NULL")
+    return stage.at("alice", "/account/pharmacies")
+
+
+@state("pharmacies-own-ended", spanish=True)
+def _(stage: Stage) -> Page:
+    page = stage.at("dave", "/account/pharmacies")
+    if page.locator("summary", has_text="End this").count() > 0:
+        page.locator("summary", has_text="End this").first.click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="End it with").first.click()
+    return shown(page, "/account/pharmacies")
+
+
+@state("pharmacies-own-none")
+def _(stage: Stage) -> Page:
+    return unjoined(stage, "/account/pharmacies")
+
+
 def join(page: Page) -> None:
     """Try a code that nobody gave."""
     page.locator("#code").fill("AAAA-BBBB-CCCC-DDDD")

@@ -446,6 +446,27 @@ def card_for_rosa(stage: Stage, how: str = "Print a card") -> Page:
     return page
 
 
+@state("wrong-person", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.joined("alicia", True)
+    return stage.at("bob", wrong_person(stage, "Alicia Morgan"))
+
+
+@state("wrong-person-nobody")
+def _(stage: Stage) -> Page:
+    stage.joined("alicia", False)
+    return stage.at("bob", wrong_person(stage, "Alicia Morgan"))
+
+
+def wrong_person(stage: Stage, name: str) -> str:
+    """Where a patient's account is parted from her."""
+    found = stage.at("bob", "/account").evaluate(
+        "fetch('/api/patients?pharmacy=riverside').then((answer) => answer.json())"
+    )
+    patient = next(one["patient"] for one in found["items"] if one["name"] == name)
+    return f"/pharmacies/riverside/wrong-person?patient={patient}"
+
+
 @state("operator", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("ivan", "/operator")

@@ -17,6 +17,8 @@ from portal.care.readers import patients_of
 from portal.core import clock, qr, texts
 from portal.core.errors import BadInput, Conflict, NotFound, PortalError, TooMany, Unavailable, Unprocessable
 from portal.pharmacies import profiles
+from portal.pharmacies.patients import PatientsOf
+from portal.privacy import unbinding
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import FIND_PER_ACCOUNT, at_most
@@ -24,8 +26,10 @@ from portal.web.wiring import ehr_readers, services
 
 blueprint = Blueprint("invitations", __name__)
 PLACE = "/pharmacies/<pharmacy_id>/invitations"
+WRONG = "/pharmacies/<pharmacy_id>/wrong-person"
 # What comes back as a word on the page instead of a page of its own.
 _SAID = (BadInput, Conflict, TooMany, Unprocessable, Unavailable)
+_DONE = frozenset({"revoked", "parted"})
 _OLDEST = 1880
 
 
@@ -109,6 +113,61 @@ def change(pharmacy_id: str) -> ResponseReturnValue:
     return _card_page(pharmacy_id, card)
 
 
+@blueprint.get(f"{WRONG}")
+def wrong_person(pharmacy_id: str) -> str:
+    """Who is joined to a patient, and how to part an account that is somebody else's."""
+    return _wrong_page(pharmacy_id, request.args.get("patient", ""))
+
+
+@blueprint.post(f"{WRONG}")
+def part(pharmacy_id: str) -> ResponseReturnValue:
+    """Part the wrong account from the patient, at once."""
+    patient_id = request.form.get("patient", "")
+    try:
+        why = unbinding.Why(request.form.get("why", ""))
+    except ValueError:
+        return _wrong_page(pharmacy_id, patient_id, {"why": pages.translate("unbinding.error.why")}), 422
+    bus = services().bus
+    with services().database.transaction() as session:
+        told = unbinding.undo(
+            session,
+            actor=current_actor(session),
+            bus=bus,
+            pharmacy_id=pharmacy_id,
+            patient_id=patient_id,
+            account_id=request.form.get("account", ""),
+            why=why,
+        )
+    for one in told:
+        one.publish(bus)
+    return redirect(f"/pharmacies/{pharmacy_id}/invitations?done=parted", 303)
+
+
+def _wrong_page(pharmacy_id: str, patient_id: str, errors: dict[str, str] | None = None) -> str:
+    with services().database.reading() as session:
+        joined = unbinding.joined(session, actor=current_actor(session), pharmacy_id=pharmacy_id, patient_id=patient_id)
+        profile = profiles.get(session, pharmacy_id)
+    return render_template(
+        "clinic/wrong_person.html",
+        profile=profile,
+        patient=patient_id,
+        who=inviting.who(
+            services().database,
+            actor=current_actor(),
+            pharmacy_id=pharmacy_id,
+            patient_id=patient_id,
+            patients_of=_names(),
+        ),
+        joined=joined,
+        reasons=[one.value for one in unbinding.Why],
+        errors=errors or {},
+    )
+
+
+def _names() -> PatientsOf:
+    return services().adapters.get("patients") or patients_of(services().database, ehr_readers())
+
+
 def _asked() -> tuple[date | None, dict[str, str]]:
     """The birth date of the form, and what is missing: name and birth date together, or a phone number."""
     name, born, phone = (request.form.get(field, "").strip() for field in ("name", "born", "phone"))
@@ -162,7 +221,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         services().database,
         actor=current_actor(),
         pharmacy_id=pharmacy_id,
-        patients_of=services().adapters.get("patients") or patients_of(services().database, ehr_readers()),
+        patients_of=_names(),
         state=state,
         after=request.args.get("after"),
     )
@@ -175,7 +234,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         states=[one.value for one in invitations.State],
         state=state.value if state is not None else "",
         problem=problem,
-        done=request.args.get("done") == "revoked" and problem is None,
+        done=request.args.get("done") if request.args.get("done") in _DONE and problem is None else None,
     )
 
 

@@ -2,12 +2,13 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, carers, home, invitation, record
+from portal.web.patient import account, carers, home, invitation, pharmacies, record
 
 blueprints: tuple[Blueprint, ...] = (
     home.blueprint,
     record.blueprint,
     account.blueprint,
     invitation.blueprint,
+    pharmacies.blueprint,
     carers.blueprint,
 )

@@ -166,3 +166,22 @@ def test_staff_come_to_their_own_invitations(bob: Browser, browser_of: BrowserOf
     assert bob.get("/invitations").headers["Location"] == PLACE
     assert browser_of("heidi").get("/invitations").status_code == 303
     assert browser_of("heidi").get(PLACE).status_code == 403
+
+
+def test_the_wrong_person_is_parted_on_the_page(bob: Browser, browser_of: BrowserOf, world: World) -> None:
+    alice = browser_of("alice")
+    assert alice.get("/home").status_code == 200
+    place, patient = "/pharmacies/riverside/wrong-person", world.patients["alice"]
+    shown = page(bob, place, patient=patient)
+    for said in ("Account of Alice", "This works at once", "Somebody else used the code"):
+        assert said in shown
+    sent = {"patient": patient, "account": world.accounts["alice"]}
+    unsaid = bob.fill(place, {**sent, "why": ""})
+    assert unsaid.status_code == 422
+    assert "Say why" in unsaid.get_data(as_text=True)
+    done = bob.fill(place, {**sent, "why": "somebody-else"})
+    assert (done.status_code, done.headers["Location"]) == (303, f"{PLACE}?done=parted")
+    assert "It sees nothing any more." in page(bob, done="parted")
+    assert alice.get("/home").status_code == 401
+    assert "No account is joined" in page(bob, place, patient=patient)
+    assert browser_of("carol").get(place, patient=patient).status_code == 404
