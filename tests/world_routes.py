@@ -22,7 +22,8 @@ from portal.core import clock, ids
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.outbox.tables import OutboxJob
-from portal.pharmacies import care, staff_invitations
+from portal.pharmacies import care, recovery_acts, staff_invitations
+from portal.pharmacies.tables import RecoveryAct
 from portal.privacy import stopping
 from portal.threads.tables import Attachment, AttachmentPart
 
@@ -89,6 +90,9 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
         return {"own": own, "care": own, "foreign": invited_patient(world, "carol", "nick")}
     if kind in ("pharmacy", "pharmacy-with-team"):
         return {"own": "riverside", "care": "riverside", "foreign": "harbor", "unknown": "nowhere"}
+    if kind == "recovery-act":
+        own = recovery_act(world, "erin", "riverside")
+        return {"own": own, "care": own, "foreign": recovery_act(world, "carol", "harbor"), "unknown": UNKNOWN}
     if kind == "team":
         team = "{}_pharmacists".format
         keys = Keys(world)
@@ -170,6 +174,24 @@ def invited_patient(world: World, by: str, fhir_id: str) -> str:
             session, actor=actor, pharmacy_id=pharmacy, connection_id=f"{pharmacy}-ehr", fhir_id=fhir_id
         )
         return invitation
+
+
+def recovery_act(world: World, by: str, pharmacy_id: str) -> str:
+    """Somebody has asked to be let in with the recovery sheets."""
+    row = RecoveryAct(
+        id=ids.random_id(),
+        pharmacy_id=pharmacy_id,
+        account_id=world.accounts[by],
+        teams=["pharmacists"],
+        reason="all keys are lost",
+        asked_by=world.accounts[by],
+        asked_at=clock.now(),
+        state=recovery_acts.State.ASKED.value,
+        expires_at=clock.now() + recovery_acts.WAITS,
+    )
+    with world.database.transaction() as session:
+        session.add(row)
+        return row.id
 
 
 def nick(world: World) -> str:

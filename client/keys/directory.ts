@@ -174,7 +174,7 @@ export class Directory {
   name(id: string): string | undefined {
     if (id === this.account.id) return this.account.name;
     const item = this.items.get(id);
-    return item !== undefined && !isTeamItem(item) ? item.name : undefined;
+    return item !== undefined && !isTeamItem(item) && item.name !== "" ? item.name : undefined;
   }
 
   person(id: string): PersonItem | undefined {

@@ -28,13 +28,15 @@ export interface Known {
 export type Joining = ReadonlyMap<string, Bytes | undefined>;
 
 /** The word for a role inside signed records. */
-function roleInRecords(role: string): TeamMember["role"] {
-  return role === "pharmacist" ? "pharmacist" : "staff";
+export function roleInRecords(role: string): TeamMember["role"] {
+  return role === "pharmacist" || role === "service" ? role : "staff";
 }
 
 /**
  * The seats of the next generation. Who is neither let in now nor `listed` in the newest record is left out, whatever the server
- * says; who stays keeps the role of that record. Throws SeatRefused.
+ * says; who stays keeps the role of that record. The organisation's recovery (role `service`) is left out too where its keys do not
+ * verify or were begun anew: no change of members waits for it, and the page says that the sheets do not open the team. Throws
+ * SeatRefused.
  */
 export function seatsFor(
   wanted: readonly { readonly account: string; readonly role: string }[], known: Known, listed: readonly TeamMember[], joining: Joining,
@@ -43,6 +45,7 @@ export function seatsFor(
     const before = listed.find((one) => one.id === account);
     if (before === undefined && !joining.has(account)) return [];
     const chain = known.chain(account);
+    if (role === "service" && !joining.has(account) && (chain === undefined || known.held(account))) return [];
     if (chain === undefined) throw new SeatRefused(account);
     if (known.held(account)) throw new SeatRefused(account, "anew");
     if (joining.has(account)) {

@@ -3,7 +3,7 @@
 
 import { type Bytes } from "../crypto/encoding.ts";
 import { refused } from "../crypto/reasons.ts";
-import { makeTeamRecord, openTeam } from "../crypto/teams.ts";
+import { makeTeamRecord, openTeam, recoveryOf } from "../crypto/teams.ts";
 import { get, isCode, post } from "../live/api.ts";
 import { type Joining, SeatRefused, seatsFor } from "./seats.ts";
 import { type SeatItem, type TeamItem } from "./shapes.ts";
@@ -45,9 +45,10 @@ async function makeGeneration(ready: Ready, root: Bytes, before: TeamItem, wante
   for (let tried = 1; ; tried += 1) {
     const wanted = wantedOf(team);
     if (wanted === undefined) throw new SeatRefused(account.id, "moved");
-    await directory.load([team.team, ...wanted.map((one) => one.account)], { fresh: true });
+    const recovery = recoveryOf(team.team);
+    await directory.load([team.team, recovery, ...wanted.map((one) => one.account)], { fresh: true });
     const newest = directory.known.team(team.team)?.newest;
-    const seats = seatsFor(wanted, {
+    const seats = seatsFor([...wanted, { account: recovery, role: "service" }], {
       chain: (id) => (id === account.id ? chain : directory.faults.has(id) ? undefined : directory.known.chain(id)),
       held: (id) => directory.sendingHeld(id),
     }, newest?.members ?? [], joining);
@@ -120,6 +121,14 @@ export function expel(ready: Ready, root: Bytes, team: TeamItem, account: string
 /** A new key for the same people: after a member lost a device, or to leave out those who are gone. */
 export function renew(ready: Ready, root: Bytes, team: TeamItem): Promise<Appended> {
   return makeGeneration(ready, root, team, staying, NOBODY);
+}
+
+/**
+ * Adds the organisation's recovery as it is now, of whose identity entry `compared` is the hash: the person has compared its number
+ * with a sheet, or it was made here.
+ */
+export function addRecovery(ready: Ready, root: Bytes, team: TeamItem, compared: Bytes): Promise<Appended> {
+  return makeGeneration(ready, root, team, staying, new Map([[recoveryOf(team.team), compared]]));
 }
 
 export async function ask(team: string): Promise<void> {

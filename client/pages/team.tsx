@@ -3,12 +3,14 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { Bytes } from "../crypto/encoding.ts";
+import { recoveryOf } from "../crypto/teams.ts";
 import { identityHeader, safetyNumber } from "../crypto/safety.ts";
 import { type HandedOver, makeAhead } from "../keys/ahead.ts";
 import { SeatRefused } from "../keys/seats.ts";
+import { type Standing, standingOf } from "../keys/sheets.ts";
 import type { SeatItem, TeamItem } from "../keys/shapes.ts";
 import {
-  admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, teamsOf,
+  addRecovery, admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, teamsOf,
 } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
@@ -25,13 +27,14 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
 };
 const LOOK_AGAIN_MS = 5_000;
 
-type Act = "found" | "admit" | "expel" | "renew" | "ahead" | "code";
+type Act = "found" | "admit" | "expel" | "renew" | "ahead" | "code" | "sheets";
 
 function Teams({ page }: { readonly page: Page<Ready> }) {
   const ready = page.person;
   const { account } = ready;
   const pharmacy = account.pharmacy;
   const [teams, setTeams] = useState<readonly TeamItem[] | undefined>(undefined);
+  const [sheets, setSheets] = useState<Standing | undefined>(undefined);
   const [asking, setAsking] = useState<Asking | undefined>(undefined);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [said, setSaid] = useState<string | undefined>(undefined);
@@ -40,7 +43,8 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
 
   const reload = async (): Promise<readonly TeamItem[]> => {
     if (pharmacy === null) return [];
-    const now = await teamsOf(pharmacy);
+    const [now, standing] = await Promise.all([teamsOf(pharmacy), standingOf(pharmacy)]);
+    setSheets(standing);
     const behind = now.some((team) => {
       const mine = team.seats.find((seat) => seat.account === account.id);
       return mine?.state === "member" && ready.keyring.newest(team.team) !== team.gen;
@@ -85,13 +89,14 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
         else if (act === "admit") await admit(ready, root, newest, seat!.account);
         else if (act === "expel") await expel(ready, root, newest, seat!.account);
         else if (act === "code") return await letInAhead(root, newest, seat!);
+        else if (act === "sheets") await addRecovery(ready, root, newest, await comparedRecovery(ready, newest));
         else await renew(ready, root, newest);
       } catch (error) {
         if (error instanceof SeatRefused) throw new Said(seatWords(error, teams ?? []));
         throw error;
       }
       await reload();
-      setSaid(t(`keys.team.done.${act}`, { name: seat?.name ?? "", team: teamName(team) }));
+      setSaid(act === "sheets" ? t("sheets.added", { team: teamName(team) }) : t(`keys.team.done.${act}`, { name: seat?.name ?? "", team: teamName(team) }));
     };
     if (seat?.has_keys === true) await ready.directory.load([seat.account], { fresh: true });
     if (act === "ahead") {
@@ -100,7 +105,9 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       await reload();
       return setSaid(t("keys.team.done.ahead", { name: seat!.name, team: teamName(team) }));
     }
-    const safety = act === "admit" ? ready.directory.safety(seat!.account)?.groups : undefined;
+    if (act === "sheets") await ready.directory.load([recoveryOf(team.team)], { fresh: true });
+    const about = act === "admit" ? seat!.account : act === "sheets" ? recoveryOf(team.team) : undefined;
+    const safety = about === undefined ? undefined : ready.directory.safety(about)?.groups;
     setAsking(await prepare(ready, { ...plan(act, team, seat), run, ...(safety === undefined ? {} : { safety }) }));
   });
   useEffect(() => {
@@ -110,9 +117,10 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       // Begun once: a reload, or the address given to somebody, begins nothing.
       history.replaceState(null, "", location.pathname);
       const team = now.find((one) => one.team === query.get("team"));
-      const act = (["found", "admit", "expel", "renew", "ahead", "code"] as const).find((one) => one === query.get("do"));
+      const act = (["found", "admit", "expel", "renew", "ahead", "code", "sheets"] as const).find((one) => one === query.get("do"));
       const seat = team === undefined ? undefined : [...team.seats, ...expectedSeats(team)].find((one) => one.account === query.get("who"));
-      if (team !== undefined && act !== undefined && (seat !== undefined || act === "found" || act === "renew")) await begin(act, team, seat);
+      const ofNobody = act === "found" || act === "renew" || act === "sheets";
+      if (team !== undefined && act !== undefined && (seat !== undefined || ofNobody)) await begin(act, team, seat);
     });
     // Somebody asks, or lets this person in: shown without loading the page again, and at once when the page is looked at again.
     const look = (): void => {
@@ -155,17 +163,21 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
         </Banner>
       )}
       {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
+      {sheets?.act === null || sheets === undefined ? null : (
+        <Banner tone="warn" title={t("sheets.act-now", { name: sheets.act.asked_name })}><p><a href="/recovery-sheets">{t("sheets.look")}</a></p></Banner>
+      )}
       {said === undefined ? null : <Banner tone="ok" announce><p>{said}</p></Banner>}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       {asking === undefined ? null
         : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
       {teams === undefined ? <Loading words={t("keys.team.loading")} />
         : teams.map((team) => (
-          <TeamCard key={team.team} ready={ready} team={team} onAct={(act, seat) => void begin(act, team, seat)}
+          <TeamCard key={team.team} ready={ready} team={team} sheets={sheets} onAct={(act, seat) => void begin(act, team, seat)}
             onAsk={() => void attempt(async () => { await ask(team.team); await reload(); })}
             onLeave={() => void attempt(async () => { await leave(team.team); await reload(); })}
             onDecline={(seat) => void attempt(async () => { await decline(team.team, seat.account); await reload(); })} />
         ))}
+      <p><a href="/recovery-sheets">{t("sheets.title")}</a> <span class="soft">{t("sheets.in-team-body")}</span></p>
     </div>
   );
 }
@@ -201,6 +213,9 @@ function teamName(team: TeamItem): string {
 }
 
 function plan(act: Act, team: TeamItem, seat: SeatItem | undefined): Omit<RootAct, "run"> {
+  if (act === "sheets") {
+    return { title: t("sheets.add"), body: t("sheets.add.body"), confirm: t("sheets.add"), query: { do: act, team: team.team } };
+  }
   const values = { name: seat?.name ?? "", team: teamName(team) };
   return {
     title: t(`keys.team.${act}.title`, values), body: t(`keys.team.${act}.body`, values), confirm: t(`keys.team.${act}.do`),
@@ -223,8 +238,20 @@ function seatWords(error: unknown, teams: readonly TeamItem[]): string {
   return troubleWords(error);
 }
 
-function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
-  readonly ready: Ready; readonly team: TeamItem; readonly onAct: (act: Act, seat?: SeatItem) => void;
+/**
+ * The identity entry of the recovery whose number the dialog has shown: the person has compared it with a sheet. Throws SeatRefused
+ * where it does not verify.
+ */
+async function comparedRecovery(ready: Ready, team: TeamItem): Promise<Bytes> {
+  const id = recoveryOf(team.team);
+  const chain = ready.directory.faults.has(id) ? undefined : ready.directory.known.chain(id);
+  if (chain === undefined) throw new SeatRefused(id);
+  await ready.directory.confirm(id);
+  return chain.introduced.hash;
+}
+
+function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {
+  readonly ready: Ready; readonly team: TeamItem; readonly sheets: Standing | undefined; readonly onAct: (act: Act, seat?: SeatItem) => void;
   readonly onAsk: () => void; readonly onLeave: () => void; readonly onDecline: (seat: SeatItem) => void;
 }) {
   const mine = team.seats.find((seat) => seat.account === ready.account.id);
@@ -234,6 +261,7 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
   const seated = team.seats.filter((seat) => seat.state === "member" || seat.state === "leaving");
   const waiting = team.seats.filter((seat) => seat.state === "waiting" || seat.state === "approved");
   const { held, all } = heldGenerations(ready, team.team);
+  const [newest, recovery] = [ready.directory.known.team(team.team)?.newest, recoveryOf(team.team)];
   const poster = member ? ready.directory.safety(team.team) : undefined;
   return (
     <section class="card" aria-labelledby={team.team} data-team={team.team} data-gen={team.gen}>
@@ -281,6 +309,13 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
           <Button onClick={() => onAct("renew")}>{t("keys.team.renew.do")}</Button>
         </Banner>
       ) : null}
+      {!member || sheets === undefined || sheets.sheets === null || sheets.teams[team.kind] !== false ? null : (
+        <Banner title={t("sheets.not-in-team")}>
+          <p>{t("sheets.not-in-team-body")}</p>
+          <Button look="quiet" onClick={() => onAct("sheets")}>{t("sheets.add")}</Button>
+        </Banner>
+      )}
+      {newest?.by !== recovery ? null : <p class="soft">{t("sheets.by-sheets")}</p>}
       {seated.length === 0 ? null : (
         <ul class="list" aria-label={t("keys.team.members", { team: teamName(team) })}>
           {seated.map((seat) => (
@@ -301,6 +336,12 @@ function TeamCard({ ready, team, onAct, onAsk, onLeave, onDecline }: {
               ) : null}
             </li>
           ))}
+          {newest?.members.some((one) => one.role === "service") !== true ? null : (
+            <li class="row row-apart" data-seat={recovery}>
+              <span><strong>{t("sheets.in-team")}</strong> <span class="soft">{t("sheets.in-team-body")}</span></span>
+              <a href="/recovery-sheets">{t("sheets.look")}</a>
+            </li>
+          )}
         </ul>
       )}
       {waiting.length === 0 ? null : (

@@ -546,8 +546,8 @@ export function readersOf(desk: Desk, members: readonly { readonly id: string }[
   return members.map(({ id }) => {
     const team = desk.ready.directory.known.team(id);
     if (team === undefined) return { name: id === desk.me ? t("views.readers.you") : memberName(desk, id), count: null, people: [] };
-    const people = team.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody"));
-    return { name: memberName(desk, id), count: people.length, people };
+    const people = team.newest.members.map((one) => memberName(desk, one.id));
+    return { name: memberName(desk, id), count: team.newest.members.filter((one) => one.role !== "service").length, people };
   });
 }
 

@@ -507,6 +507,26 @@ def upgrade() -> None:
     with op.batch_alter_table('record', schema=None) as batch_op:
         batch_op.create_index('ix_record_keys', ['thread_id', 'seq'], unique=False, postgresql_where=sa.text("kind IN ('epoch', 'history')"), sqlite_where=sa.text("kind IN ('epoch', 'history')"))
 
+    op.create_table('recovery_act',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('teams', sa.JSON(), nullable=False),
+    sa.Column('reason', sa.String(length=300), nullable=False),
+    sa.Column('asked_by', sa.String(length=64), nullable=False),
+    sa.Column('asked_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('state', sa.String(length=12), nullable=False),
+    sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('decided_by', sa.String(length=64), nullable=True),
+    sa.Column('decided_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('ended_by', sa.String(length=64), nullable=True),
+    sa.Column('ended_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['pharmacy_id'], ['pharmacy.id'], name=op.f('fk_recovery_act_pharmacy_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_recovery_act'))
+    )
+    with op.batch_alter_table('recovery_act', schema=None) as batch_op:
+        batch_op.create_index('ix_recovery_act_pharmacy', ['pharmacy_id', 'asked_at'], unique=False)
+
     op.create_table('recovery_read',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('account_id', sa.String(length=64), nullable=False),
@@ -517,6 +537,17 @@ def upgrade() -> None:
     with op.batch_alter_table('recovery_read', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_recovery_read_account_id'), ['account_id'], unique=False)
 
+    op.create_table('recovery_sheets',
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('n', sa.Integer(), nullable=False),
+    sa.Column('holders', sa.JSON(), nullable=False),
+    sa.Column('made_by', sa.String(length=64), nullable=False),
+    sa.Column('made_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('tried_by', sa.String(length=64), nullable=False),
+    sa.Column('tried_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['pharmacy_id'], ['pharmacy.id'], name=op.f('fk_recovery_sheets_pharmacy_id')),
+    sa.PrimaryKeyConstraint('pharmacy_id', 'n', name=op.f('pk_recovery_sheets'))
+    )
     op.create_table('recovery_wrap',
     sa.Column('account_id', sa.String(length=64), nullable=False),
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -643,10 +674,15 @@ def downgrade() -> None:
 
     op.drop_table('relation')
     op.drop_table('recovery_wrap')
+    op.drop_table('recovery_sheets')
     with op.batch_alter_table('recovery_read', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_recovery_read_account_id'))
 
     op.drop_table('recovery_read')
+    with op.batch_alter_table('recovery_act', schema=None) as batch_op:
+        batch_op.drop_index('ix_recovery_act_pharmacy')
+
+    op.drop_table('recovery_act')
     with op.batch_alter_table('record', schema=None) as batch_op:
         batch_op.drop_index('ix_record_keys', postgresql_where=sa.text("kind IN ('epoch', 'history')"), sqlite_where=sa.text("kind IN ('epoch', 'history')"))
 

@@ -120,15 +120,28 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
     return signed.entry
 
 
+def add_recovery(session: Session, *, id: str, entry: dict[str, Any]) -> Entry:
+    """Store the next entry of an organisation's recovery; who may is the caller's business.
+
+    Raises Conflict `moved-chain` with the newest number, BadInput, Unprocessable.
+    """
+    there = [row.entry for row in _rows(session, [id], lock=True)]
+    with answering_refusals():
+        new = read_entry(entry)
+    if new.entry.n != len(there) + 1:
+        raise Conflict("moved-chain", extra={"n": len(there)})
+    with answering_refusals():
+        signed = verify_chain(id=id, raws=[*there, entry])[-1]
+    _keep(session, id, EntryRole.SERVICE, signed)
+    return signed.entry
+
+
 def chains(session: Session, ids: Iterable[str]) -> dict[str, list[Entry]]:
     """The verified chains of many persons, oldest entry first; who has no keys is left out. One query.
 
     Raises Unprocessable when what is stored does not verify: then nothing may be built on it.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
-    for id, entry in session.execute(_ENTRIES, {"ids": list(ids)}):
-        found.setdefault(id, []).append(entry)
-    return {id: chain_of(id, entries) for id, entries in found.items()}
+    return {id: chain_of(id, entries) for id, entries in entries_of(session, ids).items()}
 
 
 def chain_of(id: str, entries: Iterable[dict[str, Any]]) -> list[Entry]:
@@ -191,6 +204,14 @@ def people(session: Session, ids: Iterable[str]) -> dict[str, Person]:
     }
 
 
+def entries_of(session: Session, ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The chains of some ids as they travel; who has none is left out. One query."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for id, entry in session.execute(_ENTRIES, {"ids": list(ids)}):
+        found.setdefault(id, []).append(entry)
+    return found
+
+
 def own_entries(session: Session, account_id: str) -> list[dict[str, Any]]:
     """The chain of one person as it travels."""
     return [entry for _, entry in session.execute(_ENTRIES, {"ids": [account_id]})]
@@ -221,8 +242,14 @@ def _first(session: Session, account_id: str, entry: dict[str, Any]) -> SignedEn
 
 
 def _store(session: Session, account_id: str, signed: SignedEntry) -> None:
+    _keep(session, account_id, EntryRole.PERSON, signed)
+    what = "reset" if signed.entry.reset else "entry"
+    enqueue(session, CHANGED_JOB, {"account": account_id, "what": what})
+
+
+def _keep(session: Session, id: str, role: EntryRole, signed: SignedEntry) -> None:
     entry = signed.entry
-    if entry.id != account_id or entry.role is not EntryRole.PERSON:
+    if entry.id != id or entry.role is not role:
         raise Unprocessable("refused", extra={"reason": "unknown user"})
     with first_wins(session, "already-enrolled" if entry.n == 1 else "moved-chain"):
         session.add(
@@ -237,7 +264,6 @@ def _store(session: Session, account_id: str, signed: SignedEntry) -> None:
                 created_at=clock.now(),
             )
         )
-    enqueue(session, CHANGED_JOB, {"account": account_id, "what": "reset" if entry.reset else "entry"})
 
 
 def _which(entry: Entry) -> dict[str, int]:

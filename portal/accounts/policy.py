@@ -24,6 +24,9 @@ too; bringing people in is the operator's only where there is no team yet.
 | invite and end carers     | the patient in person              | never                                        |
 | see who works there       | never                              | own pharmacy                                 |
 | invite, set a last day    | never                              | pharmacist and supervisor in a team there    |
+| make recovery sheets      | never                              | pharmacist and supervisor in a team there    |
+| ask to use the sheets     | never                              | own pharmacy                                 |
+| say yes to that           | never                              | own pharmacy or operator, never who asked    |
 | list patients             | never                              | own pharmacy, not the privacy officer        |
 | part a wrong account      | never                              | own pharmacy, in care                        |
 | invite, start or end care | end and start own                  | own pharmacy, end: pharmacist and supervisor |
@@ -221,6 +224,32 @@ def allow_invite_staff(actor: Actor, *, pharmacy_id: str, in_team: bool, founded
         raise Forbidden("staff-not-for-role")
     if not in_team:
         raise Forbidden("staff-team-first")
+
+
+def allow_see_recovery(actor: Actor, *, pharmacy_id: str) -> None:
+    """Seeing whether a pharmacy has recovery sheets, who holds them, and what was done with them."""
+    allow_see_staff(actor, pharmacy_id=pharmacy_id)
+
+
+def allow_make_sheets(actor: Actor, *, pharmacy_id: str, in_team: bool) -> None:
+    """Making recovery sheets, and trying them out: pharmacists and supervisors who sit in a team there (`in_team`)."""
+    _works_at(actor, pharmacy_id)
+    if actor.role not in CLINICAL:
+        raise Forbidden("sheets-not-for-role")
+    if not in_team:
+        raise Forbidden("not-in-team")
+
+
+def allow_ask_recovery(actor: Actor, *, pharmacy_id: str) -> None:
+    """Asking that somebody be let into teams with the recovery sheets: everybody who works there."""
+    _works_at(actor, pharmacy_id)
+
+
+def allow_decide_recovery(actor: Actor, *, pharmacy_id: str, asked_by: str) -> None:
+    """Saying yes or no to that: a second person of the pharmacy, or the operator. Nobody confirms the own ask."""
+    allow_see_recovery(actor, pharmacy_id=pharmacy_id)
+    if actor.account_id == asked_by:
+        raise Forbidden("recovery-second-person")
 
 
 def allow_patients(actor: Actor, *, pharmacy_id: str) -> None:

@@ -92,6 +92,13 @@ class Action(StrEnum):
     TEAM_ASKED = "team.asked"
     TEAM_JOINED = "team.joined"
     TEAM_LEFT = "team.left"
+    SHEETS_MADE = "sheets.made"
+    SHEETS_TRIED = "sheets.tried"
+    SHEETS_ASKED = "sheets.asked"
+    SHEETS_CONFIRMED = "sheets.confirmed"
+    SHEETS_REFUSED = "sheets.refused"
+    SHEETS_CANCELLED = "sheets.cancelled"
+    SHEETS_USED = "sheets.used"
 
     PRINTED = "printed"
     EXPORTED = "exported"

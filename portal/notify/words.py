@@ -1,8 +1,8 @@
 """Everything that leaves: each outgoing template and the only things it may say.
 
 One look at `TEMPLATES` proves that no health data leaves. The variables are a link into the portal and, where keys are
-concerned, a time and the kind of browser; where a colleague is invited, the names of who invites and of the place, and
-a time. `compose` accepts nothing else. The sentences stand in
+concerned, a time and the kind of browser; where a colleague is invited, or recovery sheets are made or used, the names
+of who does it and of the place, and a time. `compose` accepts nothing else. The sentences stand in
 portal/core/texts/<language>/mail.json.
 """
 
@@ -35,6 +35,12 @@ class Template(StrEnum):
     CARER_INVITED = "carer-invited"
     CARER_CHANGED = "carer-changed"
     CARER_ENDS_SOON = "carer-ends-soon"
+    SHEETS_MADE = "sheets-made"
+    SHEETS_ASKED = "sheets-asked"
+    SHEETS_CONFIRMED = "sheets-confirmed"
+    SHEETS_REFUSED = "sheets-refused"
+    SHEETS_CANCELLED = "sheets-cancelled"
+    SHEETS_USED = "sheets-used"
 
 
 # Template → the variables its sentences may use.
@@ -61,6 +67,17 @@ TEMPLATES: dict[Template, frozenset[str]] = {
     Template.CARER_INVITED: frozenset({"link", "until"}),
     Template.CARER_CHANGED: frozenset({"link", "when"}),
     Template.CARER_ENDS_SOON: frozenset({"link", "when"}),
+    **dict.fromkeys(
+        (
+            Template.SHEETS_MADE,
+            Template.SHEETS_ASKED,
+            Template.SHEETS_CONFIRMED,
+            Template.SHEETS_REFUSED,
+            Template.SHEETS_CANCELLED,
+            Template.SHEETS_USED,
+        ),
+        frozenset({"link", "who", "place", "when"}),
+    ),
 }
 
 _WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/+-]{1,40}\)")
@@ -69,7 +86,8 @@ _NAME = re.compile(r"\?|(?:[^\W_]|[ '’,&()-]|\.(?= |$)){1,120}")
 # Address of the portal, a fixed path, and at most one id: but for names nothing that a person has written.
 _FORMS = {
     "link": re.compile(
-        r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/(?:thread/[0-9a-f]{32}|account|team|carers|stops|something-wrong)"
+        r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/"
+        r"(?:thread/[0-9a-f]{32}|account|team|carers|stops|something-wrong|pharmacies/[a-z0-9]{2,24}/recovery)"
     ),
     # Day, time and zone as `moment` writes them.
     "when": _WHEN,

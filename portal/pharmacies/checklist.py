@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.awaited import CAME
 from portal.accounts.tables import Account, Invitation
-from portal.pharmacies import profiles, teams
+from portal.pharmacies import profiles, recovery_acts, recovery_key, teams
 from portal.pharmacies.tables import EhrCheck
 from portal.pharmacies.topics import TeamKind
 
@@ -31,6 +31,7 @@ class Step(StrEnum):
     DESK = "desk"
     SUPERVISORS = "supervisors"
     PRIVACY = "privacy"
+    SHEETS = "sheets"
     INVITATION = "invitation"
 
 
@@ -52,7 +53,7 @@ class Standing:
 
 
 def of(session: Session, pharmacy_id: str) -> list[Standing]:
-    """All steps of a pharmacy; seven queries. Raises NotFound for an unknown one."""
+    """All steps of a pharmacy; ten queries. Raises NotFound for an unknown one."""
     profile = profiles.get(session, pharmacy_id)
     founded = teams.founded(session, [pharmacy_id])[pharmacy_id]
     invited = session.scalar(select(Invitation.id).where(Invitation.pharmacy_id == pharmacy_id).limit(1))
@@ -68,6 +69,7 @@ def of(session: Session, pharmacy_id: str) -> list[Standing]:
         Step.DESK: TeamKind.DESK in founded,
         Step.SUPERVISORS: TeamKind.SUPERVISORS in founded,
         Step.PRIVACY: TeamKind.PRIVACY in founded,
+        Step.SHEETS: _sheets_stand(session, pharmacy_id),
         Step.INVITATION: invited is not None,
     }
     return [Standing(step, done[step]) for step in Step]
@@ -83,6 +85,15 @@ def offered(session: Session, pharmacies: Iterable[profiles.Profile]) -> set[str
 def can_be_offered(profile: profiles.Profile, founded: Mapping[TeamKind, str]) -> bool:
     """Whether patients may be offered a pharmacy with these teams (`teams.founded`)."""
     return profile.week is not None and TeamKind.PHARMACISTS in founded
+
+
+def _sheets_stand(session: Session, pharmacy_id: str) -> bool:
+    """Recovery sheets are made, were not used since, and open every team that was founded."""
+    made = recovery_key.sheets(session, pharmacy_id)
+    if made is None or recovery_acts.used_since(session, pharmacy_id, made):
+        return False
+    covered = recovery_key.covered(session, pharmacy_id, made)
+    return bool(covered) and all(covered.values())
 
 
 def _connected(session: Session, pharmacy_id: str) -> bool:

@@ -15,9 +15,11 @@ from portal.audit import Action, Purpose, record
 from portal.core.errors import NotFound
 from portal.pharmacies import care, teams
 from portal.pharmacies.tables import TeamSeat
-from portal.pharmacies.topics import TeamKind, split_team_id
+from portal.pharmacies.topics import TeamKind, pharmacy_of_recovery, split_team_id, team_id
 
 MOST_IDS = 100
+# What stands for the role of an account where the keys of a pharmacy's recovery are shown.
+RECOVERY_ROLE = "recovery"
 
 # Those among some ids with whom the actor shares a thread; given by the threads package, which lies above.
 SharesThread = Callable[[Session, Actor, frozenset[str]], frozenset[str]]
@@ -42,6 +44,7 @@ def look_up(
     """
     wanted = list(dict.fromkeys(ids))[:MOST_IDS]
     people = directory.people(session, [id for id in wanted if split_team_id(id) is None])
+    people |= _recoveries(session, wanted)
     allowed = _allowed(session, actor, wanted, people, shares_thread)
     records = teams.records(session, [id for id in allowed if split_team_id(id) is not None])
     found: list[Person | TeamKeys] = []
@@ -83,7 +86,11 @@ def _allowed(
     in_care = {id for id in ids if id in kin or id in patients or works_at[id] & near}
     colleagues = {id for id in ids if actor.staff and actor.pharmacy_id in works_at[id]}
     unsure = frozenset(ids) - in_care - colleagues - {actor.account_id}
-    in_thread = shares_thread(session, actor, unsure) if unsure else frozenset()
+    # Who reads with a team has to know its recovery key, which may have signed for it.
+    teams_of_recovery = {id: _teams_of_recovery(id) for id in unsure}
+    asked = unsure.union(*teams_of_recovery.values())
+    in_thread = shares_thread(session, actor, asked) if asked else frozenset()
+    in_thread |= {id for id, near_it in teams_of_recovery.items() if near_it & in_thread}
     allowed = set()
     for id in ids:
         try:
@@ -117,7 +124,25 @@ def _pharmacies(session: Session, ids: list[str], people: Mapping[str, Person]) 
         split = split_team_id(id)
         if split is not None:
             found[id].add(split[0])
+        recovered = pharmacy_of_recovery(id)
+        if recovered is not None:
+            found[id].add(recovered)
     return found
+
+
+def _recoveries(session: Session, ids: list[str]) -> dict[str, Person]:
+    """The recovery keys of pharmacies among some ids: nobody's, so without name and devices."""
+    asked = {id: pharmacy_id for id in ids if (pharmacy_id := pharmacy_of_recovery(id)) is not None}
+    found = directory.entries_of(session, asked) if asked else {}
+    return {
+        id: Person(id, RECOVERY_ROLE, asked[id], "", disabled=False, entries=tuple(entries), devices=())
+        for id, entries in found.items()
+    }
+
+
+def _teams_of_recovery(id: str) -> frozenset[str]:
+    pharmacy_id = pharmacy_of_recovery(id)
+    return frozenset() if pharmacy_id is None else frozenset(team_id(pharmacy_id, kind) for kind in TeamKind)
 
 
 def _patients_in_care(session: Session, actor: Actor, accounts: list[str]) -> frozenset[str]:

@@ -113,6 +113,46 @@ class TeamSeat(Base):
     note: Mapped[str | None] = mapped_column(Text)
 
 
+class RecoverySheets(Base):
+    """One set of recovery sheets of a pharmacy: who made them, who holds each, and when two of them were last tried."""
+
+    __tablename__ = "recovery_sheets"
+
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"), primary_key=True)
+    # The number of the entry in the recovery's key chain that these sheets open.
+    n: Mapped[int] = mapped_column(Integer, primary_key=True)
+    # Who holds sheet 1, 2 and 3, in words.
+    holders: Mapped[list[str]] = mapped_column(JSON)
+    made_by: Mapped[str] = mapped_column(Id)
+    made_at: Mapped[datetime] = mapped_column(Moment)
+    tried_by: Mapped[str] = mapped_column(Id)
+    tried_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class RecoveryAct(Base):
+    """Two people let somebody into teams with the recovery sheets. States and moves: pharmacies/recovery_acts.py."""
+
+    __tablename__ = "recovery_act"
+    __table_args__ = (Index("ix_recovery_act_pharmacy", "pharmacy_id", "asked_at"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"))
+    # Who is to be let in, and into which kinds of teams.
+    account_id: Mapped[str] = mapped_column(Id)
+    teams: Mapped[list[str]] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(String(300))
+    asked_by: Mapped[str] = mapped_column(Id)
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    state: Mapped[str] = mapped_column(String(12))
+    # When it runs out, as long as it is open or confirmed.
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    # Who confirmed or refused it, and who ended it otherwise.
+    decided_by: Mapped[str | None] = mapped_column(Id)
+    decided_at: Mapped[datetime | None] = mapped_column(Moment)
+    ended_by: Mapped[str | None] = mapped_column(Id)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
 class StaffInvitation(Base):
     """A colleague is asked to come: the first login with this verified mail address gets role and pharmacy from here.
 

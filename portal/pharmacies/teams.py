@@ -30,10 +30,11 @@ from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unproces
 from portal.core.lives import Life, Step
 from portal.core.together import among
 from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
 from portal.e2ee.teams import TeamRecord as SignedRecord
 from portal.pharmacies.tables import Pharmacy, TeamRecord, TeamSeat
-from portal.pharmacies.topics import TeamKind, split_team_id, team_id
+from portal.pharmacies.topics import TeamKind, recovery_id, split_team_id, team_id
 
 
 class State(StrEnum):
@@ -159,7 +160,40 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
     recovery.needs_own_keys(session, actor=actor)
-    raw = {**record_, "by": actor.account_id}
+    signed, before = _next(session, team, {**record_, "by": actor.account_id}, _identities(session, {actor.account_id}))
+    if members(session, team):
+        # The last record still lists those who gave up their seat since: they decide nothing while somebody else can.
+        _member_only(session, actor, team)
+    return _append(session, actor, signed, before)
+
+
+def append_by_recovery(
+    session: Session, *, actor: Actor, team: str, record_: Mapping[str, Any], account_id: str
+) -> Appended:
+    """Store a generation that the pharmacy's recovery key signed: it lists that key and one person, nobody else.
+
+    That two people have said so is the caller's business (recovery_acts). Signed by the newest identity of the
+    recovery only, so that sheets which were replaced do nothing. Raises as `append_record`, and Unprocessable
+    `recovery-roster`.
+    """
+    pharmacy_id, kind = _of(session, team)
+    _check_fits(session, account_id, pharmacy_id, kind)
+    recovery_ = recovery_id(pharmacy_id)
+    newest = directory.newest_identity(directory.chains(session, [recovery_]).get(recovery_, []))
+    raw = {**record_, "by": recovery_}
+    signed, before = _next(session, team, raw, lambda user: newest if user == recovery_ else [])
+    if {member.id for member in signed.members} != {recovery_, account_id}:
+        raise Unprocessable("recovery-roster")
+    if seats_of(session, account_id).get(team) is State.LEAVING:
+        # Started again while a colleague still sat there: the old seat ends with this generation, a new one begins.
+        _move(session, pharmacy_id, kind, account_id, Event.UNLISTED, actor)
+    return _append(session, actor, signed, before)
+
+
+def _next(
+    session: Session, team: str, raw: Mapping[str, Any], identities_of: IdentitiesOf
+) -> tuple[SignedRecord, SignedRecord | None]:
+    """The verified next generation in `raw`, and the one before it."""
     with answering_refusals():
         wanted = read_team(raw)
     stored = _rows(session, [team], lock=True)
@@ -167,25 +201,27 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
         raise Conflict("moved-generation", extra={"gen": len(stored)})
     earlier = _verified(session, stored)
     with answering_refusals():
-        signed = verify_next(raw, earlier, _identities(session, {actor.account_id}))
+        signed = verify_next(raw, earlier, identities_of)
     if signed.id != team:
         raise Unprocessable("refused", extra={"reason": "chain"})
-    if members(session, team):
-        # The last record still lists those who gave up their seat since: they decide nothing while somebody else can.
-        _member_only(session, actor, team)
+    return signed, earlier[-1] if earlier else None
+
+
+def _append(session: Session, actor: Actor, signed: SignedRecord, before: SignedRecord | None) -> Appended:
+    pharmacy_id, kind = _of(session, signed.id)
     _check_roster(session, signed, pharmacy_id, kind)
     with first_wins(session, "moved-generation"):
         session.add(
             TeamRecord(
-                team_id=team,
+                team_id=signed.id,
                 gen=signed.gen,
                 pharmacy_id=pharmacy_id,
-                signer=actor.account_id,
+                signer=signed.by,
                 record=signed.to_json(),
                 created_at=clock.now(),
             )
         )
-    return _follow(session, actor, signed, earlier[-1] if earlier else None, pharmacy_id, kind)
+    return _follow(session, actor, signed, before, pharmacy_id, kind)
 
 
 def ask(session: Session, *, actor: Actor, team: str) -> State:
@@ -445,6 +481,20 @@ def founded(session: Session, pharmacy_ids: Iterable[str]) -> dict[str, dict[Tea
     return found
 
 
+def newest_records(session: Session, teams: Iterable[str]) -> dict[str, tuple[SignedRecord, datetime]]:
+    """The newest generation of each team that was founded, and when it was made. One query, nothing verified again."""
+    newest = (
+        select(TeamRecord.team_id, func.max(TeamRecord.gen).label("gen"))
+        .where(TeamRecord.team_id.in_(list(teams)))
+        .group_by(TeamRecord.team_id)
+        .subquery()
+    )
+    rows = session.scalars(
+        select(TeamRecord).join(newest, (newest.c.team_id == TeamRecord.team_id) & (newest.c.gen == TeamRecord.gen))
+    )
+    return {row.team_id: (read_team(row.record), row.created_at) for row in rows}
+
+
 def chains(session: Session, teams: Iterable[str]) -> dict[str, list[SignedRecord]]:
     """The verified generations of many teams, oldest first; a team without any is left out. Two queries.
 
@@ -558,6 +608,11 @@ def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind
     )
     untouched = ahead.waiting(session, listed)
     for id, role in listed.items():
+        if role is RecordRole.SERVICE:
+            # The pharmacy's recovery key: the record's own checks have settled whose it is.
+            if id not in keyed:
+                raise Unprocessable("member-without-keys", extra={"account": id})
+            continue
         account = accounts.get(id)
         if account is None or account.pharmacy_id != pharmacy_id or Role(account.role) not in ROLES[kind]:
             raise Unprocessable("team-not-for-role")
@@ -580,8 +635,7 @@ def _follow(
     pharmacy_id: str,
     kind: TeamKind,
 ) -> Appended:
-    was = {member.id for member in before.members} if before is not None else set()
-    now = {member.id for member in signed.members}
+    was, now = _people(before), _people(signed)
     for id in sorted(now):
         _move(session, pharmacy_id, kind, id, Event.LISTED, actor)
     for id in sorted(was - now):
@@ -592,11 +646,21 @@ def _follow(
     for action, people in ((Action.TEAM_JOINED, joined), (Action.TEAM_LEFT, left)):
         for id in people:
             _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "account": id})
+    recovery_ = recovery_id(pharmacy_id)
+    if signed.lists(recovery_) != (before is not None and before.lists(recovery_)):
+        action = Action.TEAM_JOINED if signed.lists(recovery_) else Action.TEAM_LEFT
+        _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "recovery": recovery_})
     if before is not None and not joined and not left:
         _note(session, actor, Action.KEY_ROTATED, signed.id, pharmacy_id, {"gen": signed.gen})
     return Appended(
         signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(who_came(session, now)) == 1
     )
+
+
+def _people(signed: SignedRecord | None) -> set[str]:
+    """Who has a seat by a record: everybody listed but the recovery key, which is nobody."""
+    listed = signed.members if signed is not None else ()
+    return {member.id for member in listed if member.role is not RecordRole.SERVICE}
 
 
 def _move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, event: Event, actor: Actor) -> State:

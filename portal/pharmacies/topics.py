@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from portal.e2ee.directory import RECOVERY
+
 
 class TeamKind(StrEnum):
     """The teams a pharmacy can have, each with a key of its own."""
@@ -45,6 +47,17 @@ def team_id(pharmacy_id: str, kind: TeamKind) -> str:
 def team_of(pharmacy_id: str, topic: Topic) -> str:
     """The directory id of the team a thread of `topic` is sealed to."""
     return team_id(pharmacy_id, TEAM_OF_TOPIC[topic])
+
+
+def recovery_id(pharmacy_id: str) -> str:
+    """The directory id of a pharmacy's recovery key, which is a member of its teams (docs/protocol.md section 3)."""
+    return pharmacy_id + RECOVERY
+
+
+def pharmacy_of_recovery(id: str) -> str | None:
+    """The pharmacy of a recovery's directory id; None when `id` has no such form."""
+    pharmacy_id = id.removesuffix(RECOVERY)
+    return pharmacy_id if id != pharmacy_id and pharmacy_id else None
 
 
 def split_team_id(team: str) -> tuple[str, TeamKind] | None:

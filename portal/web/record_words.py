@@ -30,6 +30,7 @@ _ICONS = {
     "ehr": "clipboard",
     "key": "key",
     "team": "people",
+    "sheets": "key",
     "printed": "print",
     "exported": "file",
     "audit": "list",

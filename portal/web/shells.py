@@ -54,6 +54,13 @@ def devices() -> Response:
     return key_page("devices")
 
 
+@blueprint.get("/sheets")
+@open_when_locked
+def sheets() -> Response:
+    """The recovery sheets of a pharmacy: making, trying and using them."""
+    return key_page("sheets")
+
+
 @blueprint.get("/team")
 @open_when_locked
 def team() -> Response:

@@ -172,6 +172,25 @@ test("a team's key is not sealed to keys that were begun anew, nor to others tha
   assert.deepEqual(seatsFor(wanted, { ...unseen, chain: () => carol.chain }, [], new Map([["carol", shown]])).length, 1);
 });
 
+test("the recovery of a pharmacy is listed where the record has it, or where its number was compared, and never on the server's word", async () => {
+  const world = new World();
+  const recovery = await world.person("riverside_recovery", "service");
+  const wanted = [{ account: recovery.id, role: "service" }];
+  const listed = [{ id: recovery.id, role: "service" as const }];
+  const known = { chain: () => recovery.chain, held: () => false };
+  const seat = { id: recovery.id, role: "service", kem: recovery.chain.newest.kem };
+  assert.deepEqual(seatsFor(wanted, known, listed, new Map()), [seat]);
+  assert.deepEqual(seatsFor(wanted, known, [], new Map()), []);
+  const compared = new Map([[recovery.id, recovery.chain.introduced.hash]]);
+  assert.deepEqual(seatsFor(wanted, known, [], compared), [seat]);
+  // New sheets that nobody has compared hold up nobody; the team goes on without them.
+  assert.deepEqual(seatsFor(wanted, { ...known, held: () => true }, listed, new Map()), []);
+  assert.deepEqual(seatsFor(wanted, { ...known, chain: () => undefined }, listed, new Map()), []);
+  assert.throws(() => seatsFor(wanted, known, listed, new Map([[recovery.id, randomBytes(32)]])), SeatRefused);
+  const posing = await world.person("harbor_recovery").catch(() => undefined);
+  assert.equal(posing, undefined);
+});
+
 test("a device has a name that a person knows again", () => {
   assert.equal(deviceName("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"), "Safari, iPhone");
   assert.equal(deviceName("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/141.0 Safari/537.36 Edg/141.0"), "Edge, Windows");

@@ -80,6 +80,35 @@ export function AheadSheet({ name, team, code, until, signInAt }: {
   );
 }
 
+/** One of the three sheets of an organisation's recovery key: whose, which, who holds it, the number to compare, how it is used. */
+export function OrgSheet({ pharmacy, number, holder, lines, safety, madeOn, signInAt }: {
+  readonly pharmacy: string;
+  readonly number: number;
+  readonly holder: string;
+  readonly lines: readonly string[];
+  readonly safety: readonly string[];
+  /** YYYY-MM-DD. */
+  readonly madeOn: string;
+  readonly signInAt: string;
+}) {
+  const title = t("views.sheets.title", { number, pharmacy });
+  return (
+    <section class="card recovery-sheet recovery-sheet--page stack" aria-label={title} data-sheet={number}>
+      <h2>{title}</h2>
+      <p>{t("views.sheets.about", { holder, date: day(madeOn) })}</p>
+      <p>{t("views.sheets.body")}</p>
+      <div class="recovery-sheet__code">
+        <ol class="sheet-lines figures" translate={false}>{lines.map((line) => <li key={line}>{line}</li>)}</ol>
+        <QrCode text={lines.join("\n")} label={t("views.recovery.qr")} />
+      </div>
+      <p>{t("views.sheets.how")}</p>
+      <p>{t("views.sheets.number")}</p>
+      <p class="safety figures" translate={false}>{safety.map((group) => <span key={group}>{group}</span>)}</p>
+      <p class="figures">{signInAt}</p>
+    </section>
+  );
+}
+
 function draw(text: string): { readonly size: number; readonly path: string } {
   const code = qrcode(0, "M");
   code.addData(text, "Byte");

@@ -2,12 +2,25 @@
 
 from flask import Blueprint
 
-from portal.web.api import attachments, context, directory, keys, objects, patients, pharmacies, prints, teams, threads
+from portal.web.api import (
+    attachments,
+    context,
+    directory,
+    keys,
+    objects,
+    patients,
+    pharmacies,
+    prints,
+    recovery_key,
+    teams,
+    threads,
+)
 
 blueprints: tuple[Blueprint, ...] = (
     keys.blueprint,
     directory.blueprint,
     teams.blueprint,
+    recovery_key.blueprint,
     objects.blueprint,
     pharmacies.blueprint,
     patients.blueprint,

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import invitations, operator, people, pharmacy, privacy_office, stopped
+from portal.web.clinic import invitations, operator, people, pharmacy, privacy_office, recovery, stopped
 
 blueprints: tuple[Blueprint, ...] = (
     privacy_office.blueprint,
@@ -11,4 +11,5 @@ blueprints: tuple[Blueprint, ...] = (
     people.blueprint,
     stopped.blueprint,
     invitations.blueprint,
+    recovery.blueprint,
 )
