@@ -26,7 +26,7 @@ from portal.notify.mail import Mailer, mailer
 from portal.notify.notices import KIND, MessageNotice
 from portal.outbox import Runner, dead_letters
 from portal.outbox.runner import Handler
-from portal.pharmacies import recovery_key, staff, staff_invitations
+from portal.pharmacies import identity_checks, recovery_key, staff, staff_invitations
 from portal.privacy import stopping
 from portal.threads import attachments, notices, retention
 from portal.threads.waking import Waking
@@ -156,6 +156,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     return {
         KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
         KEYS_JOB: KeyNotice(services.database, given, base_url),
+        identity_checks.NOTICE_JOB: identity_checks.IdentityNotice(services.database, given, base_url),
         stopping.OFFICE_JOB: stopping.OfficeNotice(services.database, given, base_url),
         recovery_key.NOTICE_JOB: recovery_key.SheetsNotice(services.database, given, base_url),
         staff_invitations.MAIL_JOB: staff_invitations.InvitationMail(services.database, given, base_url),

@@ -103,6 +103,12 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
     if kind == "session":
         own = Browser(scene.app, world, "alice").session_ref
         return {"own": own, "care": own, "foreign": Browser(scene.app, world, "dave").session_ref}
+    if kind == "started-again":
+        keys = Keys(world)
+        keys.enrol("alice", "carol")
+        keys.start_again("alice")
+        keys.start_again("carol")
+        return {"own": UNKNOWN, "care": world.accounts["alice"], "foreign": world.accounts["carol"]}
     if kind == "stopped-person":
         # One for each who may end the stop, for it is ended then.
         cared = {"care": "alice", "care of supervisor": "rosa", "care of privacy": "frank"}

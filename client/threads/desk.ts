@@ -16,6 +16,17 @@ import type { Rekey, Wish } from "./tasks.ts";
 import { ThreadModel } from "./thread.ts";
 import { run } from "./work.ts";
 
+/** How a pharmacy makes sure who somebody is that started again. */
+export type How = "in-person" | "call-back" | "waited";
+
+/** GET and POST /api/identity-checks/<account>. */
+export interface IdentityCheck {
+  readonly state: "open" | "waiting" | "objected" | "passed";
+  readonly how: How | null;
+  /** When the waiting ends. */
+  readonly until: string | null;
+}
+
 /** What a new thread is about and with whom. */
 export interface NewThread {
   readonly thread: string;
@@ -170,6 +181,21 @@ export class Desk implements SendingDesk {
       }
     }
     await thread.sync();
+  }
+
+  /** Whether this person says for the pharmacy who somebody is (portal/accounts/policy.py). */
+  get saysWho(): boolean {
+    return this.ready.account.role === "pharmacist" || this.ready.account.role === "privacy";
+  }
+
+  /** How far this pharmacy is with somebody who started again. */
+  identityCheck(account: string): Promise<IdentityCheck> {
+    return get<IdentityCheck>(`/api/identity-checks/${account}`);
+  }
+
+  /** Puts on record how it was made sure who somebody is, or begins to wait. Throws ApiError `check-objected`. */
+  madeSure(account: string, how: How): Promise<IdentityCheck> {
+    return post<IdentityCheck>(`/api/identity-checks/${account}`, { how });
   }
 
   /**

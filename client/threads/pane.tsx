@@ -27,6 +27,7 @@ import { printed } from "./printing.tsx";
 import type { Parcel } from "./send.ts";
 import type { BodyView, RecordView } from "./shapes.ts";
 import { type Pending, type Writer, keyOf, toViews } from "./show.ts";
+import { MadeSure } from "./sure.tsx";
 import type { ThreadModel } from "./thread.ts";
 import { urgencyOf } from "./urgency.ts";
 import { patientName } from "./whose.tsx";
@@ -427,6 +428,7 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   const since = directory.newKeysSince(held.id);
   const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
   const title = since === undefined ? t("threads.held.title", { name }) : t("threads.held.since", { name, time: moment(since) });
+  const sure = (): Promise<void> => desk.confirm(held, thread.info?.patient ?? birth?.patient ?? "");
   // Under an old epoch every reader asks for a pharmacist's word; in a new conversation whoever writes to the new keys may make sure.
   if (thread.startedAgain() !== undefined ? !thread.mayVouch() : !desk.staff && held.id === desk.me) {
     return (
@@ -440,14 +442,13 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
     <Banner tone="warn" icon="key" announce title={title}>
       <p>{t(desk.staff ? "threads.held.body" : "threads.held.body-other", { name })}</p>
       {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
-      <Button busy={busy} onClick={() => {
-        setBusy(true);
-        setProblem(null);
-        desk
-          .confirm(held, thread.info?.patient ?? birth?.patient ?? "")
-          .catch((error: unknown) => setProblem(troubleWords(error)))
-          .finally(() => setBusy(false));
-      }}>{t("threads.held.confirm", { name })}</Button>
+      {desk.saysWho ? <MadeSure desk={desk} account={held.id} name={name} onSure={sure} /> : (
+        <Button busy={busy} onClick={() => {
+          setBusy(true);
+          setProblem(null);
+          sure().catch((error: unknown) => setProblem(troubleWords(error))).finally(() => setBusy(false));
+        }}>{t("threads.held.confirm", { name })}</Button>
+      )}
     </Banner>
   );
 }

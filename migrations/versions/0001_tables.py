@@ -40,6 +40,8 @@ def upgrade() -> None:
     sa.Column('display_name', sa.String(length=120), nullable=False),
     sa.Column('email', sa.String(length=254), nullable=True),
     sa.Column('email_verified', sa.Boolean(), nullable=False),
+    sa.Column('earlier_email', sa.String(length=254), nullable=True),
+    sa.Column('email_changed_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('language', sa.String(length=8), nullable=False),
     sa.Column('time_zone', sa.String(length=64), nullable=True),
     sa.Column('large_text', sa.Boolean(), nullable=False),
@@ -456,6 +458,23 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['pharmacy_id'], ['pharmacy.id'], name=op.f('fk_holiday_pharmacy_id')),
     sa.PrimaryKeyConstraint('pharmacy_id', 'day', name=op.f('pk_holiday'))
     )
+    op.create_table('identity_check',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('gen', sa.Integer(), nullable=False),
+    sa.Column('how', sa.String(length=12), nullable=False),
+    sa.Column('made_by', sa.String(length=64), nullable=False),
+    sa.Column('made_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('objection', sa.String(length=64), nullable=True),
+    sa.Column('objected_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['pharmacy_id'], ['pharmacy.id'], name=op.f('fk_identity_check_pharmacy_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_check')),
+    sa.UniqueConstraint('objection', name=op.f('uq_identity_check_objection'))
+    )
+    with op.batch_alter_table('identity_check', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_check_account', ['account_id', 'pharmacy_id'], unique=False)
+
     op.create_table('key_vault',
     sa.Column('account_id', sa.String(length=64), nullable=False),
     sa.Column('rev', sa.Integer(), nullable=False),
@@ -690,6 +709,10 @@ def downgrade() -> None:
     op.drop_table('receipt')
     op.drop_table('patient_record')
     op.drop_table('key_vault')
+    with op.batch_alter_table('identity_check', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_check_account')
+
+    op.drop_table('identity_check')
     op.drop_table('holiday')
     with op.batch_alter_table('ehr_connection', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_ehr_connection_pharmacy_id'))

@@ -1,6 +1,6 @@
 """Tells a person by mail that something happened to the own keys: always, since it may not have been the person."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
@@ -20,6 +20,8 @@ from portal.outbox import Job, enqueue
 KEYS_JOB = "notice.keys"
 # A program, or a browser that does not say what it is.
 NAMELESS = "?"
+# How long the address before the present one hears of what happens to keys.
+EARLIER_HEARS = timedelta(days=30)
 
 
 class What(StrEnum):
@@ -31,6 +33,7 @@ class What(StrEnum):
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     RESET = "reset"
+    CONTACT_CHANGED = "contact-changed"
     STOPPED = "stopped"
     STOP_ENDING = "stop-ending"
     STOP_ENDED = "stop-ended"
@@ -46,9 +49,29 @@ def tell(session: Session, actor: Actor, what: What) -> None:
 
 
 def tell_account(session: Session, account_id: str, what: What, *, by: str | None = None) -> None:
-    """As `tell`, of what somebody else did or nobody; `by` is the session that did it."""
+    """As `tell`, of what somebody else did or nobody; `by` is the session that did it.
+
+    Whose address has changed lately is told at the one before, too: the change may not have been theirs.
+    """
     at = clock.now().isoformat(timespec="seconds")
-    enqueue(session, KEYS_JOB, {"account": account_id, "what": what.value, "at": at, "session": by})
+    told = {"account": account_id, "what": what.value, "at": at, "session": by}
+    enqueue(session, KEYS_JOB, told)
+    if earlier_address(session.get(Account, account_id)) is not None:
+        enqueue(session, KEYS_JOB, {**told, "earlier": True})
+
+
+def earlier_address(account: Account | None) -> str | None:
+    """The verified address before the present one, for as long as its owner is to hear of what happens."""
+    if account is None or account.email_changed_at is None or account.email_changed_at + EARLIER_HEARS <= clock.now():
+        return None
+    return account.earlier_email
+
+
+def address(account: Account | None, *, earlier: bool) -> str | None:
+    """Where a notice goes: the verified address or the one before it; None for a closed account and without one."""
+    if account is None or account.disabled_at is not None:
+        return None
+    return earlier_address(account) if earlier else (account.email or None) if account.email_verified else None
 
 
 class KeyNotice(MailJob):
@@ -59,13 +82,14 @@ class KeyNotice(MailJob):
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
             browser = sessions.browser_of(session, job.payload.get("session"))
-        if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
+        to = address(account, earlier=bool(job.payload.get("earlier")))
+        if account is None or to is None:
             return
         self.send(
             job,
             Template(job.payload["what"]),
             account.language,
-            to=account.email,
+            to=to,
             next=_NEXT.get(job.payload["what"], "/account"),
             when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
             browser=describe(browser) or NAMELESS,

@@ -169,6 +169,12 @@ def allow_end_stops(actor: Actor) -> None:
         raise Forbidden("stops-not-for-role")
 
 
+def allow_check_identity(actor: Actor) -> None:
+    """Saying how it was made sure who somebody is that started again: whoever may let them in (`may_vouch`)."""
+    if not actor.staff or actor.role not in (Role.PHARMACIST, Role.PRIVACY):
+        raise Forbidden("check-not-for-role")
+
+
 def allow_directory(actor: Actor, *, owner: str, shares_thread: bool, shares_pharmacy: bool, shares_care: bool) -> None:
     """Reading the public keys of a person or a team."""
     if owner == actor.account_id:

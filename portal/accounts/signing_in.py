@@ -13,8 +13,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import awaited
+from portal.accounts import awaited, notices
 from portal.accounts.forms import first_wins
+from portal.accounts.notices import What
 from portal.accounts.roles import STAFF, ClosedBy, Role
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -85,7 +86,8 @@ def sign_in(
         raise LoginRefused("login-second-factor")
     if account is None:
         return _create(session, claims, role, agent, language, invited)
-    _refresh(account, claims)
+    if _refresh(account, claims):
+        notices.tell_account(session, account.id, What.CONTACT_CHANGED)
     return SignIn(account.id, role, created=False)
 
 
@@ -211,12 +213,17 @@ def _invited_row(session: Session, invited: Invited) -> Account:
     return account
 
 
-def _refresh(account: Account, claims: SignedInClaims) -> None:
+def _refresh(account: Account, claims: SignedInClaims) -> bool:
+    """Take over what the token says. True when a verified address was given up for another one, or for none."""
     if claims.name:
         account.display_name = claims.name
+    moved = bool(account.email) and account.email_verified and claims.email != account.email
+    if moved:
+        account.earlier_email, account.email_changed_at = account.email, clock.now()
     account.email = claims.email
     account.email_verified = claims.email is not None and claims.email_verified
     # What a provider has named once it goes on naming, or it means to take it away.
     account.role_claimed = account.role_claimed or bool(_claimed(claims))
     account.pharmacy_claimed = account.pharmacy_claimed or claims.pharmacy is not None
     account.last_login_at = clock.now()
+    return moved

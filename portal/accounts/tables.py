@@ -28,6 +28,9 @@ class Account(Base):
     display_name: Mapped[str] = mapped_column(String(120))
     email: Mapped[str | None] = mapped_column(String(254))
     email_verified: Mapped[bool] = mapped_column(default=False)
+    # The verified address before the present one: hears of it when the address changes, and of what follows.
+    earlier_email: Mapped[str | None] = mapped_column(String(254))
+    email_changed_at: Mapped[datetime | None] = mapped_column(Moment)
     language: Mapped[str] = mapped_column(String(8), default="en")
     time_zone: Mapped[str | None] = mapped_column(String(64))
     large_text: Mapped[bool] = mapped_column(default=False)

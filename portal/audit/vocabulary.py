@@ -84,6 +84,8 @@ class Action(StrEnum):
     KEY_STOPPED = "key.stopped"
     KEY_STOP_ENDING = "key.stop-ending"
     KEY_STOP_ENDED = "key.stop-ended"
+    IDENTITY_CHECKED = "identity.checked"
+    IDENTITY_OBJECTED = "identity.objected"
     OBJECT_STORED = "object.stored"
     OBJECT_READ = "object.read"
     OBJECT_REMOVED = "object.removed"

@@ -26,11 +26,13 @@ class Template(StrEnum):
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
     KEYS_RESET = "reset"
+    CONTACT_CHANGED = "contact-changed"
     STOPPED = "stopped"
     STOP_ENDING = "stop-ending"
     STOP_ENDED = "stop-ended"
     SOMEBODY_STOPPED = "somebody-stopped"
     SOMEBODY_UNBOUND = "somebody-unbound"
+    OLD_MESSAGES = "old-messages"
     STAFF_INVITED = "staff-invited"
     CARER_INVITED = "carer-invited"
     CARER_CHANGED = "carer-changed"
@@ -54,6 +56,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
             Template.DEVICE_ADDED,
             Template.DEVICE_ENDED,
             Template.KEYS_RESET,
+            Template.CONTACT_CHANGED,
             Template.STOPPED,
             Template.STOP_ENDING,
             Template.STOP_ENDED,
@@ -62,6 +65,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
     ),
     Template.SOMEBODY_STOPPED: frozenset({"link", "when"}),
     Template.SOMEBODY_UNBOUND: frozenset({"link", "when"}),
+    Template.OLD_MESSAGES: frozenset({"link", "until", "objection"}),
     Template.STAFF_INVITED: frozenset({"link", "who", "place", "until"}),
     # Who invites is a patient, so a mail does not even name that person.
     Template.CARER_INVITED: frozenset({"link", "until"}),
@@ -89,6 +93,8 @@ _FORMS = {
         r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/"
         r"(?:thread/[0-9a-f]{32}|account|team|carers|stops|something-wrong|pharmacies/[a-z0-9]{2,24}/recovery)"
     ),
+    # Says no to one thing, and opens nothing (portal/pharmacies/identity_checks.py).
+    "objection": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/objection/[A-Za-z0-9_-]{43}"),
     # Day, time and zone as `moment` writes them.
     "when": _WHEN,
     "until": _WHEN,

@@ -69,6 +69,27 @@ class EhrCheck(Base):
     findings: Mapped[list[dict[str, str]]] = mapped_column(JSON)
 
 
+class IdentityCheck(Base):
+    """A pharmacy made sure who started again with new keys, or waits for somebody to object (identity_checks.py).
+
+    `gen`: the generation with which the new keys began; `objection`: what the mails' link carries, good for saying no
+    and for nothing else.
+    """
+
+    __tablename__ = "identity_check"
+    __table_args__ = (Index("ix_identity_check_account", "account_id", "pharmacy_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id)
+    pharmacy_id: Mapped[str] = mapped_column(ForeignKey("pharmacy.id"))
+    gen: Mapped[int] = mapped_column(Integer)
+    how: Mapped[str] = mapped_column(String(12))
+    made_by: Mapped[str] = mapped_column(Id)
+    made_at: Mapped[datetime] = mapped_column(Moment)
+    objection: Mapped[str | None] = mapped_column(String(64), unique=True)
+    objected_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
 class CareRelation(Base):
     """The one thing that gives a pharmacy sight of a patient; ended by either side, seen by both."""
 

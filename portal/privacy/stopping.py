@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.accounts import names, policy, relations, stops
+from portal.accounts import names, notices, policy, relations, stops
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Role
 from portal.accounts.stops import Check, Stop
@@ -113,14 +113,15 @@ class OfficeNotice(MailJob):
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
-        if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
+        to = notices.address(account, earlier=False)
+        if account is None or to is None:
             return
         what = Template(job.payload["what"])
         self.send(
             job,
             what,
             account.language,
-            to=account.email,
+            to=to,
             next=PAGES[what],
             when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
         )

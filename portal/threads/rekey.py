@@ -21,6 +21,7 @@ from portal.core.errors import Conflict, Unprocessable
 from portal.core.together import Answers, Questions, among
 from portal.e2ee.records import Role
 from portal.e2ee.verify import ThreadState
+from portal.pharmacies import identity_checks
 from portal.pharmacies.tables import TeamRecord
 from portal.pharmacies.topics import split_team_id
 from portal.threads.tables import Receipt, ThreadRow
@@ -35,6 +36,7 @@ class _Found:
 
     newest: dict[str, int]
     started_again: frozenset[str]
+    checked: frozenset[str]
     ended: frozenset[str]
     gone: frozenset[str]
     somebody_cannot_read: bool
@@ -58,6 +60,7 @@ QUESTIONS: Mapping[str, Select[Any]] = {
         _RECEIPTS.c.kind == "unreadable",
         _RECEIPTS.c.epoch == bindparam("epoch"),
     ),
+    "checks": identity_checks.QUESTION,
     "acting": select(
         _RELATIONS.c.account_id,
         case((_RELATIONS.c.kind == Kind.SELF.value, Role.PATIENT.value), else_=Role.PROXY.value),
@@ -77,7 +80,8 @@ _ALONE = Questions(**QUESTIONS)
 def demand(answers: Answers, *, actor: Actor, thread: ThreadRow, state: ThreadState, has_epoch: bool) -> None:
     """Raises Conflict `reset` or `rekey` when the current epoch may not be written under any more.
 
-    `reset`: a member started again after the current epoch; who may vouch for people lifts it, by an epoch. `rekey`
+    `reset`: a member started again after the current epoch; who may vouch for people lifts it, by an epoch, once it is
+    on record how the pharmacy made sure who it is (portal/pharmacies/identity_checks.py). `rekey`
     names the ids with newer generations, the devices to revoke and the members who may not read any more, for the
     browser to build the epoch from. `answers` are those to `QUESTIONS`.
     """
@@ -91,7 +95,7 @@ def demand(answers: Answers, *, actor: Actor, thread: ThreadRow, state: ThreadSt
         if member["id"] not in found.gone and found.newest.get(member["id"], 0) > member["gen"]
     ]
     started_again = [id for id in behind if id in found.started_again]
-    if started_again and not (has_epoch and _may_vouch(actor, thread)):
+    if started_again and not (has_epoch and _may_vouch(actor, thread) and found.checked.issuperset(started_again)):
         raise Conflict("reset", extra={"members": started_again})
     if has_epoch:
         return
@@ -154,8 +158,13 @@ def asked_of(thread: ThreadRow | None, speakers: Iterable[str]) -> dict[str, Any
         "thread_id": thread.id if thread is not None else "",
         "epoch": thread.epoch if thread is not None else 0,
         "patient_id": thread.patient_id if thread is not None else "",
+        "pharmacy_id": thread.pharmacy_id if thread is not None else "",
         "moment": clock.now(),
     }
+
+
+def _resets(answers: Answers) -> set[str]:
+    return {id for id, _, reset in answers["entries"] if reset}
 
 
 def _found(answers: Answers, thread: ThreadRow) -> _Found:
@@ -165,6 +174,10 @@ def _found(answers: Answers, thread: ThreadRow) -> _Found:
         newest[id] = max(gen, newest.get(id, 0))
     return _Found(
         newest=newest,
+        checked=identity_checks.passed(
+            answers["checks"],
+            {id: max(gen for one, gen, reset in answers["entries"] if one == id and reset) for id in _resets(answers)},
+        ),
         # A reset anywhere after the epoch's generation counts, also below a later rotation.
         started_again=frozenset(id for id, gen, reset in answers["entries"] if reset and gen > known[id]),
         ended=frozenset(id for (id,) in answers["ended"]),

@@ -29,6 +29,7 @@ _ICONS = {
     "context": "eye",
     "ehr": "clipboard",
     "key": "key",
+    "identity": "person",
     "team": "people",
     "sheets": "key",
     "printed": "print",

@@ -70,6 +70,38 @@ def _(stage: Stage) -> Page:
     return stage.at("peggy", "/something-wrong")
 
 
+def notice(stage: Stage, made: str, objected: str | None) -> str:
+    """The path of a notice's link: somebody began to wait at `made`, somebody said no at `objected`."""
+    stage.write("DELETE FROM identity_check")
+    stage.write(
+        "INSERT INTO identity_check (id, account_id, pharmacy_id, gen, how, made_by, made_at, objection, objected_at) "
+        "SELECT lower(hex(randomblob(16))), ?, id, 2, 'waited', ?, ?, ?, ? FROM pharmacy WHERE id = 'riverside'",
+        "f" * 32,
+        "f" * 32,
+        made,
+        "k" * 43,
+        objected,
+    )
+    return f"/objection/{'k' * 43}"
+
+
+@state("objection", spanish=True)
+def _(stage: Stage) -> Page:
+    return shown(stage.page("nobody"), notice(stage, datetime.now(UTC).strftime(MOMENT), None))
+
+
+@state("objection-done")
+def _(stage: Stage) -> Page:
+    now = datetime.now(UTC).strftime(MOMENT)
+    return shown(stage.page("nobody"), notice(stage, now, now))
+
+
+@state("objection-late")
+def _(stage: Stage) -> Page:
+    before = datetime.now(UTC) - timedelta(days=2)
+    return shown(stage.page("nobody"), notice(stage, before.strftime(MOMENT), None))
+
+
 @state("stops-none")
 def _(stage: Stage) -> Page:
     stage.write("DELETE FROM account_stop")

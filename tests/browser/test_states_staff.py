@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -184,6 +185,27 @@ def _(stage: Stage) -> Page:
     page = stage.with_keys("bob", started_again(stage))
     page.get_by_text("has new keys since").first.wait_for()
     return page
+
+
+def held_as(stage: Stage, state: str) -> Page:
+    """Bob in Peggy's conversation, his pharmacy being that far with her."""
+    until = (datetime.now(UTC) + timedelta(hours=20)).isoformat()
+    path = started_again(stage)
+    page = stage.ready("bob")
+    answer_with(page, "**/api/identity-checks/*", lambda said: {"state": state, "how": "waited", "until": until})
+    page.goto(path)
+    page.locator(f"[data-check={state}]").wait_for()
+    return page
+
+
+@state("thread-reset-waiting", spanish=True)
+def _(stage: Stage) -> Page:
+    return held_as(stage, "waiting")
+
+
+@state("thread-reset-objected")
+def _(stage: Stage) -> Page:
+    return held_as(stage, "objected")
 
 
 @state("team-not-staff")

@@ -9,7 +9,7 @@ from portal.accounts import carers, devices, invitations, stops
 from portal.core.lives import Life
 from portal.identity import sessions
 from portal.outbox import jobs
-from portal.pharmacies import recovery_acts, staff_invitations, teams
+from portal.pharmacies import identity_checks, recovery_acts, staff_invitations, teams
 from portal.threads import attachments
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
@@ -26,6 +26,7 @@ LIVES: list[Life[Any, Any]] = [
     carers.LIFE,
     invitations.LIFE,
     recovery_acts.LIFE,
+    identity_checks.LIFE,
 ]
 
 

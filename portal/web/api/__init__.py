@@ -6,6 +6,7 @@ from portal.web.api import (
     attachments,
     context,
     directory,
+    identity_checks,
     keys,
     objects,
     patients,
@@ -19,6 +20,7 @@ from portal.web.api import (
 blueprints: tuple[Blueprint, ...] = (
     keys.blueprint,
     directory.blueprint,
+    identity_checks.blueprint,
     teams.blueprint,
     recovery_key.blueprint,
     objects.blueprint,

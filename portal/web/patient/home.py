@@ -6,6 +6,7 @@ from portal.accounts import directory, recovery
 from portal.accounts.roles import Role
 from portal.care.context import note_print
 from portal.e2ee.recovery import Method
+from portal.pharmacies import identity_checks
 from portal.threads import inbox
 from portal.web.acting import current_actor, roles_only
 from portal.web.patient import chosen
@@ -24,6 +25,7 @@ def home() -> str:
     with services().database.reading() as session:
         ways = recovery.ways(session, actor.account_id)
         waiting = inbox.awaiting_count(session, actor=actor)
+        objections = identity_checks.waiting_for(session, actor=actor)
         enrolled = bool(directory.have_keys(session, [actor.account_id]))
     # Before there are keys there is nothing to lose.
     protect = None
@@ -34,6 +36,7 @@ def home() -> str:
         shown=shown,
         waiting=waiting,
         protect=protect,
+        objections=objections,
         name=actor.name,
         joined=request.args.get("joined") == "1",
     )

@@ -2,8 +2,8 @@
 
 from flask import Blueprint
 
-from portal.web.public import frame, views
+from portal.web.public import frame, objection, views
 
 views.blueprint.record_once(lambda setup: frame.prepare(setup.app))
 
-blueprints: tuple[Blueprint, ...] = (views.blueprint,)
+blueprints: tuple[Blueprint, ...] = (views.blueprint, objection.blueprint)

@@ -78,7 +78,7 @@ def test_the_officers_mail_names_nobody(world: World) -> None:
         def send(self, mail: Mail) -> None:
             sent.append(mail)
 
-    payload = {"account": world.accounts["heidi"], "at": "2026-11-22T09:30:00+00:00"}
+    payload = {"account": world.accounts["heidi"], "at": "2026-11-22T09:30:00+00:00", "what": "somebody-stopped"}
     job = Job("job1", stopping.OFFICE_JOB, payload, None, 1, clock.now())
     stopping.OfficeNotice(world.database, Postbox(), "https://portal.test")(job)
     (mail,) = sent

@@ -1,6 +1,9 @@
 """A patient who started again is let in by somebody who may say who she is; the server and every reader hold to it."""
 
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import select
 from world_threads import Readers, Threads, body
 
 from portal.core import clock
@@ -9,6 +12,9 @@ from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import Role
 from portal.e2ee.seal import Writer
 from portal.e2ee.verify import advance
+from portal.pharmacies import identity_checks
+from portal.pharmacies.identity_checks import Check, How, State
+from portal.pharmacies.tables import IdentityCheck
 from portal.pharmacies.topics import Topic
 
 PHARMACISTS, DESK, PRIVACY = "riverside_pharmacists", "riverside_desk", "riverside_privacy"
@@ -20,6 +26,14 @@ def offices(threads: Threads) -> Threads:
     threads.keys.enrol("heidi", "grace")
     threads.keys.team(PRIVACY, "heidi", "heidi")
     return threads
+
+
+def made_sure(threads: Threads, by: str, how: How = How.IN_PERSON) -> Check:
+    """Somebody says how it was made sure who Alice is."""
+    with threads.world.database.transaction() as session:
+        return identity_checks.make(
+            session, actor=threads.keys.actor(by), account_id=threads.world.accounts["alice"], how=how
+        )
 
 
 def let_in(threads: Threads, by: str, thread: str, team: str) -> None:
@@ -35,6 +49,13 @@ def held(threads: Threads, by: str, thread: str) -> bool:
     with pytest.raises(Conflict) as refused:
         threads.send(by, thread, "Not yet.")
     return refused.value.code == "reset"
+
+
+def say_no(threads: Threads) -> None:
+    """Whoever has the link of a notice uses it."""
+    with threads.world.database.transaction() as session:
+        (objection,) = session.scalars(select(IdentityCheck.objection).where(IdentityCheck.objection.is_not(None)))
+        identity_checks.object_to(session, objection=str(objection), address=None, request_id=None)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +77,10 @@ def test_a_pharmacist_lets_alice_in_again_and_the_privacy_office_in_its_own_thre
         with pytest.raises(Conflict) as refused:
             let_in(offices, may_not, thread, team)
         assert refused.value.code == "reset"
+    with pytest.raises(Conflict) as refused:
+        let_in(offices, may, thread, team)
+    assert refused.value.code == "reset", "nobody has said how it was made sure"
+    made_sure(offices, may)
     let_in(offices, may, thread, team)
     offices.send(may_not or may, thread, "Good to have you back.")
     assert offices.texts("alice", thread) == ["Before.", "Good to have you back."]
@@ -89,10 +114,49 @@ def test_a_later_key_does_not_hide_that_alice_started_again(offices: Threads) ->
     thread = offices.start("alice", "alice", "Before.", topic=Topic.ORDER).thread_id
     offices.keys.start_again("alice")
     offices.keys.start_again("alice")
+    made_sure(offices, "bob")
     with pytest.raises(Conflict) as refused:
         let_in(offices, "frank", thread, DESK)
     assert refused.value.code == "reset"
     let_in(offices, "bob", thread, DESK)
+
+
+def test_a_check_counts_for_the_keys_it_was_made_for(offices: Threads) -> None:
+    thread = offices.start("alice", "alice", "Before.", topic=Topic.ORDER).thread_id
+    offices.keys.start_again("alice")
+    made_sure(offices, "bob")
+    offices.keys.start_again("alice")
+    with pytest.raises(Conflict) as refused:
+        let_in(offices, "bob", thread, DESK)
+    assert refused.value.code == "reset"
+    made_sure(offices, "bob", How.CALL_BACK)
+    let_in(offices, "bob", thread, DESK)
+
+
+def test_whoever_cannot_be_seen_or_called_waits_a_day(offices: Threads) -> None:
+    thread = offices.start("alice", "alice", "Before.", topic=Topic.ORDER).thread_id
+    offices.keys.start_again("alice")
+    assert made_sure(offices, "bob", How.WAITED).state is State.WAITING
+    with pytest.raises(Conflict):
+        let_in(offices, "bob", thread, DESK)
+    with clock.at(clock.now() + timedelta(hours=24, seconds=1)):
+        let_in(offices, "bob", thread, DESK)
+        assert offices.texts("alice", thread) == ["Before."]
+
+
+def test_an_objection_closes_the_wait_and_leaves_the_counter(offices: Threads) -> None:
+    thread = offices.start("alice", "alice", "Before.", topic=Topic.ORDER).thread_id
+    offices.keys.start_again("alice")
+    made_sure(offices, "bob", How.WAITED)
+    say_no(offices)
+    with clock.at(clock.now() + timedelta(days=3)):
+        with pytest.raises(Conflict):
+            let_in(offices, "bob", thread, DESK)
+        with pytest.raises(Conflict) as refused:
+            made_sure(offices, "bob", How.WAITED)
+        assert refused.value.code == "check-objected"
+        made_sure(offices, "bob", How.IN_PERSON)
+        let_in(offices, "bob", thread, DESK)
 
 
 def test_an_ordinary_new_key_needs_nobodys_word(offices: Threads) -> None:

@@ -14,6 +14,7 @@ from misbehaving import MisbehavingProvider
 from sqlalchemy import select, update
 from world import World
 
+from portal.accounts import notices
 from portal.accounts.tables import Account, Relation
 from portal.audit import Agent
 from portal.audit.tables import AuditEvent
@@ -24,6 +25,7 @@ from portal.core.settings import Settings
 from portal.identity import flask_session, sessions
 from portal.identity.sessions import EndedBy
 from portal.identity.tables import LoginSession
+from portal.outbox.tables import OutboxJob
 
 NewBrowser = Callable[[], Browser]
 OPERATOR = Agent(None, "operator")
@@ -149,6 +151,18 @@ def test_a_new_person_gets_an_account_with_the_role_of_the_claim(new_browser: Ne
         account = session.scalars(select(Account).where(Account.subject == "pat")).one()
         assert (account.email, account.email_verified) == ("pat@example.test", True)
     assert "account.created" in actions(database)
+
+
+def test_whose_mail_address_changes_is_told_at_both(new_browser: NewBrowser, database: Database) -> None:
+    for address in ("pat@example.test", "pat@example.test", "mallory@example.test"):
+        new_browser().sign_in("pat", email=address, email_verified=True)
+    with database.reading() as session:
+        account = session.scalars(select(Account).where(Account.subject == "pat")).one()
+        assert (account.email, account.earlier_email) == ("mallory@example.test", "pat@example.test")
+        jobs = session.scalars(select(OutboxJob).where(OutboxJob.kind == notices.KEYS_JOB)).all()
+    told = [job.payload for job in jobs if job.payload["account"] == account.id]
+    assert [one["what"] for one in told] == ["contact-changed", "contact-changed"]
+    assert sorted(one.get("earlier", False) for one in told) == [False, True]
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else(

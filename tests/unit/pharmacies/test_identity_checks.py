@@ -1,0 +1,155 @@
+"""How a pharmacy makes sure who started again: who may say so, who hears of a wait, who says no."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from world import World, build
+from world_keys import Keys
+
+from portal.accounts.tables import Account
+from portal.audit.tables import AuditEvent
+from portal.core import clock
+from portal.core.database import Database
+from portal.core.errors import Conflict, Forbidden, NotFound
+from portal.notify.mail import Mail
+from portal.outbox import Job
+from portal.outbox.tables import OutboxJob
+from portal.pharmacies import identity_checks
+from portal.pharmacies.identity_checks import Check, How, IdentityNotice, State
+from portal.pharmacies.tables import IdentityCheck
+
+
+@pytest.fixture
+def keys(database: Database) -> Keys:
+    """Rosa, whose daughter Judy acts for her, has started again."""
+    made = Keys(build(database))
+    made.enrol("rosa", "judy", "bob", "carol")
+    made.start_again("rosa")
+    return made
+
+
+@pytest.fixture
+def world(keys: Keys) -> World:
+    return keys.world
+
+
+def make(world: World, by: str, how: How, name: str = "rosa") -> Check:
+    with world.database.transaction() as session:
+        return identity_checks.make(session, actor=world.actor(by), account_id=world.accounts[name], how=how)
+
+
+def of(world: World, by: str) -> Check | None:
+    with world.database.reading() as session:
+        return identity_checks.of(session, actor=world.actor(by), account_id=world.accounts["rosa"])
+
+
+def link(world: World) -> str:
+    with world.database.reading() as session:
+        return str(session.scalar(select(IdentityCheck.objection).where(IdentityCheck.objection.is_not(None))))
+
+
+def say_no(world: World, objection: str) -> None:
+    with world.database.transaction() as session:
+        identity_checks.object_to(session, objection=objection, address="192.0.2.9", request_id="r")
+
+
+def mails(world: World) -> list[Mail]:
+    """What the notices of the outbox send now."""
+    sent: list[Mail] = []
+
+    class Postbox:
+        def send(self, mail: Mail) -> None:
+            sent.append(mail)
+
+    with world.database.reading() as session:
+        rows = session.scalars(select(OutboxJob).where(OutboxJob.kind == identity_checks.NOTICE_JOB))
+        jobs = [Job(row.id, row.kind, row.payload, None, 1, clock.now()) for row in rows]
+    for job in jobs:
+        IdentityNotice(world.database, Postbox(), "https://portal.test")(job)
+    return sent
+
+
+@pytest.mark.parametrize("how", [How.IN_PERSON, How.CALL_BACK])
+def test_seen_or_called_back_it_is_said_how_and_stands_on_rosas_page(world: World, how: How) -> None:
+    assert of(world, "bob") is None
+    assert make(world, "bob", how) == Check(State.PASSED, how, None)
+    assert of(world, "heidi") == Check(State.PASSED, how, None)
+    assert mails(world) == []
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "identity.checked"))
+    assert (row.patient_id, row.account_id) == (world.patients["rosa"], world.accounts["bob"])
+    assert row.detail == {"how": how.value, "gen": 2}
+
+
+def test_only_who_may_vouch_at_a_pharmacy_that_cares_for_her_says_so(world: World) -> None:
+    for name in ("frank", "grace", "ivan", "rosa", "judy"):
+        with pytest.raises(Forbidden):
+            make(world, name, How.IN_PERSON)
+    with pytest.raises(NotFound):
+        make(world, "carol", How.IN_PERSON)
+    with pytest.raises(NotFound):
+        make(world, "bob", How.IN_PERSON, "judy")
+    make(world, "heidi", How.IN_PERSON)
+
+
+def test_all_who_knew_her_hear_of_the_wait_at_the_address_before_too(world: World) -> None:
+    with world.database.transaction() as session:
+        rosa = session.get_one(Account, world.accounts["rosa"])
+        rosa.earlier_email, rosa.email_changed_at = "rosa.before@example.org", clock.now()
+    made = make(world, "bob", How.WAITED)
+    assert made.state is State.WAITING
+    sent = mails(world)
+    assert {mail.to for mail in sent} == {"rosa@example.org", "rosa.before@example.org", "judy@example.org"}
+    for mail in sent:
+        assert f"https://portal.test/objection/{link(world)}" in mail.text.split("\n")
+        assert "rosa" not in mail.text.lower()
+    # Asking again sends nothing again and moves nothing.
+    assert make(world, "heidi", How.WAITED) == made
+    assert len(mails(world)) == len(sent)
+
+
+def test_the_daughters_page_shows_it_too_and_nobody_elses(world: World) -> None:
+    make(world, "bob", How.WAITED)
+    with world.database.reading() as session:
+        for name, count in (("judy", 1), ("rosa", 1), ("dave", 0)):
+            assert len(identity_checks.waiting_for(session, actor=world.actor(name))) == count
+    say_no(world, link(world))
+    with world.database.reading() as session:
+        assert identity_checks.waiting_for(session, actor=world.actor("judy")) == []
+    assert mails(world) == []
+
+
+def test_a_no_stops_it_once_and_is_late_after_the_day(world: World) -> None:
+    make(world, "bob", How.WAITED)
+    objection = link(world)
+    with pytest.raises(NotFound):
+        say_no(world, "x" * 43)
+    with clock.at(clock.now() + timedelta(hours=24, seconds=1)):
+        with pytest.raises(Conflict) as refused:
+            say_no(world, objection)
+        assert refused.value.code == "check-over"
+        assert mails(world) == []
+    say_no(world, objection)
+    say_no(world, objection)
+    assert state_of(world) is State.OBJECTED
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "identity.objected"))
+    assert row.account_id is None
+    assert make(world, "bob", How.CALL_BACK).state is State.PASSED
+    assert of(world, "bob") == Check(State.PASSED, How.CALL_BACK, None)
+
+
+def state_of(world: World) -> State:
+    found = of(world, "bob")
+    assert found is not None
+    return found.state
+
+
+def test_each_pharmacy_makes_sure_for_itself(world: World, keys: Keys) -> None:
+    keys.enrol("dave")
+    keys.start_again("dave")
+    make(world, "bob", How.IN_PERSON, "dave")
+    with world.database.reading() as session:
+        at_harbor = identity_checks.of(session, actor=world.actor("carol"), account_id=world.accounts["dave"])
+    assert at_harbor is None
