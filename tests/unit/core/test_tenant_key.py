@@ -4,9 +4,17 @@ from portal.core import migrating
 
 # Keyed otherwise, as decided: by account, by patient, by owner of keys, or of the whole server.
 OF_NO_PHARMACY = {
-    "of accounts": {"device", "key_vault", "login_attempt", "login_session", "logout_token_seen", "notice_sent"},
+    "of accounts": {
+        "account_stop",
+        "device",
+        "key_vault",
+        "login_attempt",
+        "login_session",
+        "logout_token_seen",
+        "notice_sent",
+    },
     "of accounts, their recovery": {"recovery_read", "recovery_wrap", "redeem_failure"},
-    "of patients, whom several pharmacies may care for": {"patient", "patient_record", "relation"},
+    "of patients, whom several pharmacies may care for": {"carer_invitation", "patient", "patient_record", "relation"},
     "of who owns keys, people and teams": {"directory_entry", "sealed_object"},
     "of the server": {"audit_checkpoint", "audit_leaf", "pharmacy"},
 }
