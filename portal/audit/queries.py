@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Select, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from portal.audit.tables import AuditEvent
+from portal.audit.tables import AuditCheckpoint, AuditEvent, AuditLeaf
 from portal.audit.vocabulary import Action, Outcome
 from portal.core.database import table_of
 
@@ -197,3 +197,25 @@ def _page(session: Session, chosen: Select[Any], before: int | None, limit: int)
 
 def _columns() -> list[Any]:
     return [_EVENT.c[name] for name in _SEEN]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the record is sealed: lines and time of the last checkpoint, and since when a line waits for its seal."""
+
+    size: int
+    signed_at: datetime | None
+    waits_since: datetime | None
+
+
+def standing(session: Session) -> Standing:
+    """How far the record is sealed, for the operator; nothing of what is in it. Three queries."""
+    newest = select(AuditCheckpoint).order_by(AuditCheckpoint.size.desc()).limit(1)
+    checkpoint = session.scalar(newest)
+    sealed = session.scalar(select(AuditLeaf.event_seq).order_by(AuditLeaf.index.desc()).limit(1))
+    waiting = select(AuditEvent.recorded).where(AuditEvent.seq > (sealed or 0)).order_by(AuditEvent.seq).limit(1)
+    return Standing(
+        size=checkpoint.size if checkpoint is not None else 0,
+        signed_at=checkpoint.signed_at if checkpoint is not None else None,
+        waits_since=session.scalar(waiting),
+    )

@@ -102,6 +102,9 @@ class Action(StrEnum):
     SHEETS_CANCELLED = "sheets.cancelled"
     SHEETS_USED = "sheets.used"
 
+    JOB_RETRIED = "job.retried"
+    JOB_GIVEN_UP = "job.given-up"
+
     PRINTED = "printed"
     EXPORTED = "exported"
     AUDIT_VIEWED = "audit.viewed"

@@ -70,6 +70,7 @@ PEOPLE: tuple[DemoPerson, ...] = (
 # Known to the provider by name and address only: they are somebody here once a pharmacy has invited them.
 NEWCOMERS: tuple[DemoAccount, ...] = (
     DemoAccount("oscar", "Oscar Bell", email="oscar@demo.example", acr="2", amr=("pwd", "otp")),
+    DemoAccount("ruth", "Ruth Adler", email="ruth@demo.example", acr="2", amr=("pwd", "otp")),
 )
 # Who is in whose care; the EHR names the pharmacy as dispenser.
 CARE: Mapping[str, tuple[str, ...]] = {

@@ -49,14 +49,14 @@ def find(session: Session, *, after: str = "", limit: int = 50) -> list[DeadLett
     return [DeadLetter(**row._mapping) for row in rows]
 
 
-def retry(session: Session, job_id: str) -> None:
-    """Bring a dead letter back, with all its attempts anew. Raises NotFound."""
-    _change(session, job_id, dead_at=None, attempts=0, due_at=clock.now(), lease_owner=None, lease_until=None)
+def retry(session: Session, job_id: str) -> str:
+    """Bring a dead letter back, with all its attempts anew. Gives its kind. Raises NotFound."""
+    return _change(session, job_id, dead_at=None, attempts=0, due_at=clock.now(), lease_owner=None, lease_until=None)
 
 
-def give_up(session: Session, job_id: str) -> None:
-    """Put a dead letter aside for good. Raises NotFound."""
-    _change(session, job_id, done_at=clock.now())
+def give_up(session: Session, job_id: str) -> str:
+    """Put a dead letter aside for good. Gives its kind. Raises NotFound."""
+    return _change(session, job_id, done_at=clock.now())
 
 
 def backlog(session: Session) -> Backlog:
@@ -73,9 +73,10 @@ def prune(session: Session) -> None:
     session.execute(delete(_TABLE).where(_TABLE.c.done_at < clock.now() - KEEP_FINISHED))
 
 
-def _change(session: Session, job_id: str, **values: object) -> None:
-    changed = session.execute(
-        update(_TABLE).where(_TABLE.c.id == job_id, _DEAD).values(**values).returning(_TABLE.c.id)
-    ).first()
-    if changed is None:
+def _change(session: Session, job_id: str, **values: object) -> str:
+    kind: str | None = session.scalar(
+        update(_TABLE).where(_TABLE.c.id == job_id, _DEAD).values(**values).returning(_TABLE.c.kind)
+    )
+    if kind is None:
         raise NotFound()
+    return kind

@@ -115,6 +115,9 @@ def start_thread(
         raise Unprocessable("pharmacy-not-open")
     if not actor.staff and not profiles.takes(session, birth.pharmacy_id, birth.topic):
         raise Unprocessable("topic-not-offered")
+    if not in_care and profiles.get(session, birth.pharmacy_id).week is None:
+        # Not offered (portal.pharmacies.checklist): nobody could say when somebody reads it.
+        raise Unprocessable("pharmacy-not-open")
     if not in_care:
         care.choose(session, actor=actor, pharmacy_id=birth.pharmacy_id, patient_id=birth.patient_id)
     moment = clock.now()

@@ -32,6 +32,7 @@ _ICONS = {
     "identity": "person",
     "team": "people",
     "sheets": "key",
+    "job": "refresh",
     "printed": "print",
     "exported": "file",
     "audit": "list",

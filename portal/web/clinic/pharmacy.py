@@ -17,6 +17,7 @@ from portal.care import checking
 from portal.core import clock, texts
 from portal.core.errors import BadInput, Conflict
 from portal.pharmacies import checklist, connections, hours, profiles
+from portal.pharmacies.checklist import Step
 from portal.pharmacies.profiles import Profile
 from portal.pharmacies.topics import TEAM_OF_TOPIC, Topic
 from portal.web import pages
@@ -26,6 +27,8 @@ from portal.web.wiring import services
 blueprint = Blueprint("pharmacy", __name__, url_prefix="/pharmacies")
 COUNTRIES = ("US", "CA", "GB", "IE", "DE", "AT", "CH", "FR", "ES", "MX")
 SPANS = ("1", "2")
+# The steps that the operator can take too, each on a page of its name; the others are for who works there.
+_OPERATORS = frozenset({Step.PROFILE, Step.HOURS, Step.HOLIDAYS, Step.TOPICS, Step.CONNECTION, Step.STAFF})
 _MOST_HOLIDAYS = 60
 _LICENCE = ("number", "authority", "url", "accreditation", "complaints")
 
@@ -59,13 +62,20 @@ def overview(pharmacy_id: str) -> str:
         profile = profiles.get(session, pharmacy_id)
         steps = checklist.of(session, pharmacy_id)
     missing = [one for one in steps if one.needed and not one.done]
+    operator = current_actor().role is Role.OPERATOR
+    own = _OPERATORS if operator else frozenset(Step)
+    # Whether there are recovery sheets is the operator's to see too.
+    hrefs = {step: _page_of(step, pharmacy_id) for step in own | {Step.SHEETS}}
     return render_template(
         "clinic/pharmacy.html",
+        hrefs=hrefs,
+        own=own,
+        goes_on=next((one.step for one in steps if not one.done and one.step in own), None),
         profile=profile,
         steps=steps,
         missing=missing,
         done=sum(one.done for one in steps),
-        operator=current_actor().role is Role.OPERATOR,
+        operator=operator,
         saved="saved" in request.args,
     )
 
@@ -167,6 +177,14 @@ def check_connection(pharmacy_id: str) -> ResponseReturnValue:
     with services().database.transaction() as session:
         checking.ask(session, actor=current_actor(), pharmacy_id=pharmacy_id)
     return redirect(f"/pharmacies/{pharmacy_id}/connection", 303)
+
+
+def _page_of(step: Step, pharmacy_id: str) -> str:
+    """Where a step is taken."""
+    if step in _OPERATORS:
+        return f"/pharmacies/{pharmacy_id}/{step}"
+    pages_of = {Step.INVITATION: "invitations", Step.SHEETS: "recovery"}
+    return f"/pharmacies/{pharmacy_id}/{pages_of[step]}" if step in pages_of else "/team"
 
 
 def _settings(pharmacy_id: str) -> Profile:

@@ -43,6 +43,8 @@ def test_ivan_opens_a_pharmacy_and_lands_on_its_checklist(browser_of: BrowserOf,
     assert "Not offered to patients yet" in page
     assert "Opening hours, Found the pharmacists’ team" in page
     assert done(world, "lakeside") == {Step.PROFILE}
+    # It keeps its place: the first step that is open is where one goes on.
+    assert 'href="/pharmacies/lakeside/hours">Go on: Opening hours' in page
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,20 @@ def test_a_pharmacy_is_offered_with_hours_and_a_team_key_only(world: World) -> N
         profiles.change(session, agent=agent, profile=replace(profiles.get(session, "harbor"), week=None))
     with world.database.reading() as session:
         assert checklist.offered(session, profiles.everyone(session)) == {"riverside"}
+
+
+def test_a_pharmacy_without_hours_begins_nothing_with_somebody_new(world: World) -> None:
+    keys = Keys(world)
+    keys.enrol("carol", "alice", "dave")
+    keys.team("harbor_pharmacists", "carol", "carol")
+    with world.database.transaction() as session:
+        agent = world.actor("ivan").agent
+        profiles.change(session, agent=agent, profile=replace(profiles.get(session, "harbor"), week=None))
+    threads = Threads(keys)
+    with pytest.raises(Unprocessable, match="pharmacy-not-open"):
+        threads.start("alice", "alice", "Are you there?", pharmacy="harbor")
+    # Dave is in its care already.
+    assert threads.start("dave", "dave", "Are you there?", pharmacy="harbor").thread_id
 
 
 def test_patients_are_told_what_a_pharmacy_takes(browser_of: BrowserOf, world: World) -> None:
