@@ -64,6 +64,11 @@ export async function wrapByDevice(user: string, urk: Bytes, code: string): Prom
   return attemptAsync(() => wrap(user, "device", CODE_PARAMETERS, randomBytes(16), utf8(readCode(code)), urk));
 }
 
+/** Under which name the server keeps what one device of a person offers to another. Throws `Refused("code")`. */
+export function offerName(user: string, typed: string): string {
+  return hex(sha256(pae("device-offer", user, readCode(typed))).slice(0, 16));
+}
+
 /** Wraps the root key under a passkey, `given` being what it gives for `prfInput(user)`. */
 export async function wrapByPasskey(user: string, urk: Bytes, credential: Bytes, given: Bytes): Promise<UrkWrap | Refused> {
   return attemptAsync(async () => {

@@ -8,6 +8,7 @@ import { type IdentitySeeds, generateIdentity } from "../crypto/hybrid.ts";
 import { generateSeed, publicKeyOf } from "../crypto/hpke.ts";
 import { generateUrk, type UrkWrap, wayOf } from "../crypto/recovery.ts";
 import { isCode, post } from "../live/api.ts";
+import { type Store } from "../store/db.ts";
 import { bind, deviceName } from "./binding.ts";
 import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
 import { finishPending, settle } from "./pending.ts";
@@ -53,7 +54,7 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
     });
     if (given !== undefined) {
       await new Resting(store, account.id, kept, unb64(given.share, 32)).keep("puk", account.id, chain.newest.gen, seed);
-      await keepWrap(store, wrap);
+      await keepWay(store, wrap);
       return;
     }
   }
@@ -65,8 +66,14 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
   );
   const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName() });
   await settle(store, account.id, pending, given);
+  if (await keepWay(store, wrap)) await tried(wayOf(wrap));
+}
+
+/** Keeps the wrap that opened, but for what another device offered: that was for once. Says whether it is a way back. */
+async function keepWay(store: Store, wrap: UrkWrap): Promise<boolean> {
+  if (wrap.method === "device") return false;
   await keepWrap(store, wrap);
-  await tried(wayOf(wrap));
+  return true;
 }
 
 /**

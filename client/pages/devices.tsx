@@ -105,6 +105,7 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
         ))}
       </ul>
       {living.length > 1 ? null : <p class="soft">{t("keys.devices.only")}</p>}
+      <div class="button-row"><LinkButton look="quiet" href="/add-device">{t("keys.offer.title")}</LinkButton></div>
       <section class="stack" aria-labelledby="ways">
         <h2 id="ways">{t("keys.recovery.title")}</h2>
         {own.recovery.length === 0 ? (

@@ -2,17 +2,22 @@
 
 import { useEffect, useState } from "preact/hooks";
 
+import { Refused } from "../crypto/reasons.ts";
+import { codeIsWhole } from "../crypto/recovery.ts";
+import { forgetOffered, offeredCode, readOffered, takeOffer } from "../keys/offers.ts";
 import { type WaysBack, waysBack } from "../keys/recovery.ts";
 import { finishBegun, restore, startAgain } from "../keys/restore.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
 import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../frame/page.tsx";
-import { Banner, Button, LinkButton } from "../views/components/basics.tsx";
-import { Checkbox } from "../views/components/forms.tsx";
+import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { Checkbox, ErrorSummary, TextField } from "../views/components/forms.tsx";
 import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
-import { SecretForm, onward } from "./parts/root.tsx";
+import { SecretForm, SignInAgain, onward } from "./parts/root.tsx";
 
+// The code of another device must be out of the address before anything else happens, the sign-in too.
+readOffered();
 const asked = new URLSearchParams(location.search);
 
 function Recover({ page }: { readonly page: Page<SignedIn> }) {
@@ -20,13 +25,32 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   const next = onward(person.account.role === "patient" ? "/home" : "/inbox");
   const [ways, setWays] = useState<WaysBack | undefined>(undefined);
   const [error, setError] = useState<unknown>(undefined);
+  const [offer, setOffer] = useState<"none" | "reading" | "over">(offeredCode() === null ? "none" : "reading");
   const load = async (): Promise<void> => {
     try {
-      if (await finishBegun(person)) return location.replace(next);
+      if (await finishBegun(person)) {
+        forgetOffered();
+        return location.replace(next);
+      }
+      if (await byOffer()) return location.replace(next);
       setWays(await waysBack());
     } catch (problem) {
       if (isCode(problem, "step-up")) await leaveFor("/step-up", { next: location.pathname + location.search });
       setError(problem);
+    }
+  };
+  /** By the code of another device, if this tab has read one. An offer that is over leaves the other ways. */
+  const byOffer = async (): Promise<boolean> => {
+    const code = offeredCode();
+    if (code === null) return false;
+    try {
+      await takeOffer(person, code);
+      return true;
+    } catch (problem) {
+      if (!isCode(problem, "not-found") && !(problem instanceof Refused)) throw problem;
+      forgetOffered();
+      setOffer("over");
+      return false;
     }
   };
   useEffect(() => { void load(); }, []);
@@ -49,12 +73,13 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
             <p class="lead">{t("keys.ahead.body", { time: moment(Date.parse(ahead.until)) })}</p>
           </>
         )}
+        {offer === "over" ? <Banner tone="warn" announce title={t("keys.offer.too-late")}><p>{t("keys.offer.too-late-body")}</p></Banner> : null}
         {error !== undefined ? (
           <Banner tone="warn" announce title={t("keys.recover.reads")}>
             <p>{troubleWords(error)}</p>
           </Banner>
         ) : wraps === undefined ? (
-          <Loading words={t("keys.recover.loading")} />
+          <Loading words={t(offer === "reading" ? "keys.offer.reading" : "keys.recover.loading")} />
         ) : methods.length === 0 ? (
           <Banner tone="warn" title={t("keys.recover.no-way")}>
             <p>{t("keys.recover.no-way-body")}</p>
@@ -76,7 +101,7 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
       <StartAgain page={page} next={next} open={asked.get("do") === "again" || (wraps !== undefined && methods.length === 0)} />
       <section class="stack" aria-labelledby="other-ways">
         <h2 id="other-ways">{t("keys.recover.other")}</h2>
-        <p>{t(ahead == null ? "keys.recover.other-device" : "keys.ahead.no-code")}</p>
+        {ahead == null ? <OtherDevice person={person} onDone={() => location.replace(next)} /> : <p>{t("keys.ahead.no-code")}</p>}
         <div class="button-row">
           {page.pharmacy === null ? (
             <LinkButton look="quiet" href="/contact">
@@ -93,6 +118,44 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
         </div>
       </section>
     </div>
+  );
+}
+
+/** The code of another device, typed by who cannot scan. */
+function OtherDevice({ person, onDone }: { readonly person: SignedIn; readonly onDone: () => void }) {
+  const [code, setCode] = useState("");
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [stale, setStale] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (busy) return;
+    setStale(false);
+    if (!codeIsWhole(code)) return setProblem(t(code.trim() === "" ? "keys.offer.empty" : "keys.secret.typo"));
+    setProblem(undefined);
+    setBusy(true);
+    try {
+      await takeOffer(person, code);
+      onDone();
+    } catch (error) {
+      if (isCode(error, "step-up")) setStale(true);
+      else setProblem(isCode(error, "not-found") ? t("keys.offer.too-late-body") : troubleWords(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <details class="card card--plain">
+      <summary>{t("keys.offer.other")}</summary>
+      <p>{t("keys.recover.other-device")}</p>
+      <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
+        <ErrorSummary problems={problem === undefined ? [] : [{ field: "device-code", text: problem }]} />
+        {stale ? <SignInAgain /> : null}
+        <TextField id="device-code" label={t("keys.offer.code")} hint={t("keys.secret.code-hint")} secret value={code} onInput={setCode}
+          error={problem} autoComplete="off" />
+        {busy ? <Spinner>{t("keys.recover.busy")}</Spinner> : null}
+        <div class="button-row"><Button type="submit" look="quiet" busy={busy}>{t("keys.offer.do")}</Button></div>
+      </form>
+    </details>
   );
 }
 

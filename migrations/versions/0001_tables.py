@@ -438,6 +438,15 @@ def upgrade() -> None:
     with op.batch_alter_table('device', schema=None) as batch_op:
         batch_op.create_index('ix_device_account', ['account_id'], unique=False)
 
+    op.create_table('device_offer',
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('wrap', sa.JSON(none_as_null=True), nullable=True),
+    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('given_to', sa.String(length=64), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_device_offer_account_id')),
+    sa.PrimaryKeyConstraint('account_id', name=op.f('pk_device_offer'))
+    )
     op.create_table('ehr_connection',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
@@ -718,6 +727,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_ehr_connection_pharmacy_id'))
 
     op.drop_table('ehr_connection')
+    op.drop_table('device_offer')
     with op.batch_alter_table('device', schema=None) as batch_op:
         batch_op.drop_index('ix_device_account')
 

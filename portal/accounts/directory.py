@@ -16,7 +16,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, first_wins
 from portal.accounts.notices import What
 from portal.accounts.on_record import note_keys
-from portal.accounts.tables import Account, AheadKeys, Device, DirectoryEntry, RecoveryWrap
+from portal.accounts.tables import Account, AheadKeys, Device, DeviceOffer, DirectoryEntry, RecoveryWrap
 from portal.audit import Action
 from portal.core import clock
 from portal.core.database import table_of
@@ -109,7 +109,8 @@ def add_next(session: Session, *, actor: Actor, entry: dict[str, Any], sealed: d
     if made_ahead is not None:
         made_ahead.taken_at = clock.now()
     if made_ahead is not None or signed.entry.reset:
-        session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == actor.account_id))
+        for ways in (RecoveryWrap, DeviceOffer):
+            session.execute(delete(ways).where(ways.account_id == actor.account_id))
     if signed.entry.reset:
         # The devices are the lost identity's: what asks for one asks for a device of the new identity from now on.
         sessions.unbind_devices(session, actor.account_id)

@@ -232,6 +232,19 @@ class RecoveryWrap(Base):
     tried_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class DeviceOffer(Base):
+    """The root key under a code that one device of a person shows to another; `wrap` goes when it is given."""
+
+    __tablename__ = "device_offer"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(Id)
+    wrap: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    ends_at: Mapped[datetime] = mapped_column(Moment)
+    # The session it was given to: one that becomes a new device with it.
+    given_to: Mapped[str | None] = mapped_column(Id)
+
+
 class RecoveryRead(Base):
     """Each time wraps were handed to a device without a certificate; five a day by default."""
 

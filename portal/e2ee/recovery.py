@@ -142,6 +142,11 @@ def read_code(typed: str) -> str:
     return code[:CODE_SYMBOLS]
 
 
+def offer_name(user: str, typed: str) -> str:
+    """Under which name the server keeps what one device of `user` offers to another. Raises Refused(code)."""
+    return sha256(pae("device-offer", user, read_code(typed)))[:16].hex()
+
+
 @dataclass(frozen=True, slots=True)
 class URKWrap:
     """A user's root key under one way back."""

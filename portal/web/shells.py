@@ -61,6 +61,13 @@ def sheets() -> Response:
     return key_page("sheets")
 
 
+@blueprint.get("/add-device")
+@open_when_locked
+def add_device() -> Response:
+    """A device that has keys lets another one in: a QR code, and whether it was read."""
+    return key_page("offer")
+
+
 @blueprint.get("/team")
 @open_when_locked
 def team() -> Response:

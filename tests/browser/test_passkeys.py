@@ -1,4 +1,7 @@
-"""Passkeys that open keys: first, with one tap and nothing typed; then code and passphrase where a device cannot."""
+"""Passkeys that open keys: first, with one tap and nothing typed; then code and passphrase where a device cannot.
+
+And a second device, let in by a first one with a picture.
+"""
 
 import re
 from collections.abc import Callable
@@ -22,7 +25,7 @@ def portal_url(demo: Demo) -> str:
 @pytest.fixture(autouse=True)
 def refusals_are_heard(complaints: Complaints) -> None:
     """Chromium says on the console that an answer was a refusal; a fresh sign-in is asked for on purpose."""
-    complaints.allow(r"status of (401|403|409)")
+    complaints.allow(r"status of (401|403|404|409)")
 
 
 def at(path: str) -> re.Pattern[str]:
@@ -203,3 +206,68 @@ def test_a_browser_without_passkeys_offers_what_works_everywhere(person: Person)
     judy.goto("/recovery")
     expect(judy.locator("[data-way=passkey]")).to_contain_text("This browser cannot open messages by fingerprint")
     expect(judy.locator("[data-way=passkey]").get_by_role("button")).to_have_count(0)
+
+
+def offer(page: Page) -> str:
+    """Show the picture for another device; gives the code that stands in it, as who cannot scan reads it."""
+    page.goto("/devices")
+    page.get_by_role("link", name="Add a device").click()
+    page.get_by_role("button", name="Show the picture").click()
+    page.locator("dialog").get_by_role("button", name="Show the picture").click()
+    page.locator("[data-offer=waiting] .qr").wait_for()
+    page.locator("summary", has_text="I cannot scan it").click()
+    return code_shown(page)
+
+
+def test_a_picture_lets_the_telephone_in_and_its_code_is_in_no_request(person: Person) -> None:
+    trent = person("trent")
+    sign_in(trent, "trent", "/devices")
+    code = offer(trent)
+    phone = person("trent's phone")
+    asked: list[str] = []
+    phone.on("request", lambda one: asked.append(f"{one.url} {one.post_data} {one.headers}"))
+    # What the camera opens.
+    phone.goto(f"/recover#d={code}")
+    give_password(phone, "trent")
+    phone.wait_for_url(at("/home"))
+    expect(trent.locator("[data-offer=done]")).to_contain_text("can now open your messages")
+    assert trent.locator(".qr").count() == 0
+    assert len(asked) > 10
+    assert [one for one in asked if code in one or code.replace("-", "") in one] == []
+    assert phone.evaluate("[sessionStorage.length, location.hash]") == [0, ""]
+    phone.goto("/devices")
+    expect(phone.locator("[data-device]")).to_have_count(2)
+
+    # A picture works once.
+    late = person("somebody's phone")
+    late.goto(f"/recover#d={code}")
+    give_password(late, "trent")
+    expect(late.get_by_text("That picture is no longer good")).to_be_visible()
+    assert late.evaluate("sessionStorage.length") == 0
+
+
+def test_who_cannot_scan_types_and_a_picture_can_be_taken_back(person: Person) -> None:
+    alicia = person("alicia")
+    sign_in(alicia, "alicia", "/devices")
+    first = offer(alicia)
+    alicia.get_by_role("button", name="Take it back").click()
+    expect(alicia.locator("[data-offer=ended]")).to_contain_text("It opens nothing any more")
+    alicia.get_by_role("button", name="Show a new picture").click()
+    alicia.locator("dialog").get_by_role("button", name="Show the picture").click()
+    alicia.locator("[data-offer=waiting] .qr").wait_for()
+    alicia.locator("summary", has_text="I cannot scan it").click()
+    code = code_shown(alicia)
+    tablet = person("alicia's tablet")
+    sign_in(tablet, "alicia", "/devices")
+    tablet.wait_for_url(at("/recover"))
+    tablet.locator("summary", has_text="Use another device of mine").click()
+    send = tablet.locator("form").filter(has=tablet.locator("#device-code")).get_by_role("button")
+    for typed, said in ((code[:-1], "typing mistake"), (first, "It was taken back")):
+        tablet.locator("#device-code").fill(typed)
+        send.click()
+        expect(tablet.locator(".summary-errors")).to_contain_text(said)
+    tablet.locator("#device-code").fill(code.lower().replace("-", " "))
+    send.click()
+    tablet.wait_for_url(at("/devices"))
+    expect(tablet.locator("[data-device]")).to_have_count(2)
+    expect(alicia.locator("[data-offer=done]")).to_be_visible()

@@ -367,6 +367,67 @@ def _(stage: Stage) -> Page:
     return stage.with_keys("nina", "/devices")
 
 
+def shown_offer(stage: Stage, state: str | None = None) -> Page:
+    """Judy's picture for another device; `state`: what the server says of it."""
+    code = stage.with_code("judy")
+    page = stage.with_keys("judy", "/add-device")
+    if state is not None:
+        answer_with(page, "**/api/keys/offer", lambda answer: answer | {"state": state, "browser": "Firefox · Android"})
+    page.get_by_role("button", name="Show the picture").click()
+    confirm_with(page, code)
+    page.locator(f"[data-offer={state or 'waiting'}]").wait_for()
+    return page
+
+
+@state("add-device", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.with_keys("judy", "/add-device")
+
+
+@state("add-device-shown")
+def _(stage: Stage) -> Page:
+    return shown_offer(stage)
+
+
+@state("add-device-given")
+def _(stage: Stage) -> Page:
+    return shown_offer(stage, "given")
+
+
+@state("add-device-done")
+def _(stage: Stage) -> Page:
+    return shown_offer(stage, "done")
+
+
+@state("add-device-over")
+def _(stage: Stage) -> Page:
+    return shown_offer(stage, "over")
+
+
+@state("add-device-taken-back")
+def _(stage: Stage) -> Page:
+    page = shown_offer(stage)
+    page.get_by_role("button", name="Take it back").click()
+    page.locator("[data-offer=ended]").wait_for()
+    return page
+
+
+@state("recover-picture-over")
+def _(stage: Stage) -> Page:
+    page = at_recover(stage, path="/recover#d=0123-4567-89AB-CDEF-GHJK-MNPQ-RSX")
+    page.get_by_text("That picture is no longer good").first.wait_for()
+    return page
+
+
+@state("recover-device-code")
+def _(stage: Stage) -> Page:
+    page = at_recover(stage)
+    page.locator("summary", has_text="Use another device of mine").click()
+    page.locator("form").filter(has=page.locator("#device-code")).get_by_role("button").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
 @state("devices-end")
 def _(stage: Stage) -> Page:
     page = with_another_device(stage, "dave's tablet")

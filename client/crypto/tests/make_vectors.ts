@@ -18,7 +18,7 @@ import { sealEncryptionSeed, sealIdentity, sealInbound, sealObject } from "../ob
 import { ThreadReader } from "../open.ts";
 import { makeReceipt } from "../receipts.ts";
 import { type MessageRecord } from "../records.ts";
-import { generateCode, generateUrk, prfInput, readCode, wrapByCode, wrapByDevice, wrapByPasskey, wrapByPassphrase } from "../recovery.ts";
+import { generateCode, generateUrk, offerName, prfInput, readCode, wrapByCode, wrapByDevice, wrapByPasskey, wrapByPassphrase } from "../recovery.ts";
 import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { type Place, sealEpoch, sealHistory, sealRedact } from "../seal.ts";
 import { generateOrk, recoveryKeys, splitOrk, writeSheet } from "../sheets.ts";
@@ -623,7 +623,9 @@ async function recovery(): Promise<void> {
   const byDevice = good(await wrapByDevice("alice", urk, shown));
   const passkey = { ...base, wrap: byPasskey, secret: b64(given) };
   ok("recovery", { name: "by passkey", ...passkey, urk: b64(urk), first: b64(prfInput("alice")) });
-  ok("recovery", { name: "by the code of another device", ...base, wrap: byDevice, secret: shown.toLowerCase(), urk: b64(urk) });
+  ok("recovery", {
+    name: "by the code of another device", ...base, wrap: byDevice, secret: shown.toLowerCase(), urk: b64(urk), offer: offerName("alice", shown),
+  });
   reject("recovery", "aead", { name: "what another passkey gives", ...passkey, secret: b64(randomBytes(32)) });
   reject("recovery", "form", { name: "31 bytes for a passkey", ...passkey, secret: b64(given.slice(1)) });
   const short = b64(credential.slice(0, 15));

@@ -16,7 +16,7 @@ import {
 import { Keys, type OpenStep } from "../open.ts";
 import { Refused, attemptAsync, refused } from "../reasons.ts";
 import { type ReceiptStep, type ReceiptText, verifyReceipt } from "../receipts.ts";
-import { type UrkWrap, prfInput, readCode, unwrapUrk } from "../recovery.ts";
+import { type UrkWrap, offerName, prfInput, readCode, unwrapUrk } from "../recovery.ts";
 import { safetyNumber } from "../safety.ts";
 import { openSheets, splitOrk, writeSheet } from "../sheets.ts";
 import { type Json, type JsonObject } from "../strictjson.ts";
@@ -188,7 +188,9 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
   ["recovery", async (one) => {
     const wrap = plain<UrkWrap>(one.get("wrap"));
     const user = one.get("user") as string;
-    return { urk: b64(must(await unwrapUrk(wrap, user, one.get("secret") as string))), first: b64(prfInput(user)) };
+    const secret = one.get("secret") as string;
+    const urk = b64(must(await unwrapUrk(wrap, user, secret)));
+    return { urk, first: b64(prfInput(user)), ...(wrap.method === "device" ? { offer: offerName(user, secret) } : {}) };
   }],
   ["guards", async (one) => {
     const pin = one.get("pin");

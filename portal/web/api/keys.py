@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal.accounts import ahead, devices, directory, recovery, stops, vault
+from portal.accounts import ahead, devices, directory, offers, recovery, stops, vault
 from portal.accounts.devices import Given, OwnDevice
 from portal.core import ids
 from portal.core.errors import NotFound
@@ -78,6 +78,21 @@ class Wrap:
 
     wrap: dict[str, Any]
     name: str | None = None
+
+
+@dataclass(frozen=True)
+class NewOffer:
+    """The root key under a code that this device shows to another one, and the name only that code gives."""
+
+    name: str
+    wrap: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Taking:
+    """The name of the offer whose code was read."""
+
+    name: str
 
 
 @blueprint.get("/me")
@@ -240,6 +255,43 @@ def tried_recovery(_: Nothing, way: str) -> tuple[str, int]:
     with services().database.transaction() as session:
         recovery.tried(session, actor=current_actor(), way=_way(way))
     return "", 204
+
+
+@blueprint.put("/offer")
+@takes(NewOffer)
+def make_offer(new: NewOffer) -> Response:
+    """This device offers the keys to another one, for ten minutes; after a fresh login."""
+    with services().database.transaction() as session:
+        until = offers.make(session, actor=current_actor(), name=new.name, wrap=new.wrap)
+    return jsonify(until=stamp(until))
+
+
+@blueprint.get("/offer")
+def read_offer() -> Response:
+    """Where the offer of this person's devices stands."""
+    with services().database.reading() as session:
+        found = offers.standing(session, actor=current_actor())
+    if found is None:
+        raise NotFound()
+    return jsonify(state=found.state.value, until=stamp(found.until), browser=found.browser)
+
+
+@blueprint.delete("/offer")
+def end_offer() -> tuple[str, int]:
+    """Take the offer back."""
+    with services().database.transaction() as session:
+        offers.end(session, actor=current_actor())
+    return "", 204
+
+
+@blueprint.post("/offer/take")
+@takes(Taking)
+def take_offer(taking: Taking) -> Response:
+    """What another device of this person offers, once, to a browser without keys; after a fresh login."""
+    with services().database.transaction() as session:
+        wrap = offers.take(session, actor=current_actor(), name=taking.name)
+    _tell("offer-taken")
+    return jsonify(wrap=wrap)
 
 
 def _way(word: str) -> str:

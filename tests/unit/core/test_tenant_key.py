@@ -13,7 +13,7 @@ OF_NO_PHARMACY = {
         "logout_token_seen",
         "notice_sent",
     },
-    "of accounts, their recovery": {"recovery_read", "recovery_wrap", "redeem_failure"},
+    "of accounts, their recovery": {"device_offer", "recovery_read", "recovery_wrap", "redeem_failure"},
     "of patients, whom several pharmacies may care for": {"carer_invitation", "patient", "patient_record", "relation"},
     "of who owns keys, people and teams": {"directory_entry", "sealed_object"},
     "of the server": {"audit_checkpoint", "audit_leaf", "pharmacy"},

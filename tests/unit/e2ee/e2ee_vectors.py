@@ -161,7 +161,9 @@ def _inbound(case: Case) -> Outputs:
 
 def _recovery(case: Case) -> Outputs:
     urk = recovery.unwrap(recovery.read_wrap(case["wrap"]), case["user"], case["secret"])
-    return {"urk": b64(urk), "first": b64(recovery.prf_input(case["user"]))}
+    offered = case["wrap"]["method"] == "device"
+    named = {"offer": recovery.offer_name(case["user"], case["secret"])} if offered else {}
+    return {"urk": b64(urk), "first": b64(recovery.prf_input(case["user"]))} | named
 
 
 def _guards(case: Case) -> Outputs:

@@ -86,7 +86,7 @@ def recovery_cases() -> tuple[Case, list[Case]]:
             wrap=recovery.wrap_by_passkey(urk, "alice", credential * 31 + credential[:31], given).to_json(),
             secret=b64(given),
         ),
-        ok("by the code of another device", wrap=by_device, secret=shown),
+        ok("by the code of another device", wrap=by_device, secret=shown, offer=recovery.offer_name("alice", shown)),
         no("aead", "what another passkey gives", wrap=by_passkey, secret=b64(credential)),
         no("aead", "a passkey's wrap under another credential", **passkey(f"prf,cred={b64(given)}")),
         no("object", "a passkey's wrap of somebody else", wrap=by_passkey, secret=b64(given), user="bob"),

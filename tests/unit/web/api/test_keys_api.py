@@ -173,6 +173,24 @@ def test_a_passkey_is_set_listed_and_removed(app: Flask, keys: Keys) -> None:
     assert (last.status_code, last.get_json()["code"]) == (409, "last-way")
 
 
+def test_a_device_offers_the_keys_to_another_one(app: Flask, keys: Keys) -> None:
+    keys.enrol("alice")
+    alice = keys.people["alice"]
+    browser, phone = bound(app, keys, "alice"), Browser(app, keys.world, "alice")
+    code = ways.make_code()
+    name, wrap = ways.offer_name(alice.id, code), ways.wrap_by_device(alice.urk, alice.id, code).to_json()
+    assert browser.get("/api/keys/offer").status_code == 404
+    assert phone.get("/api/keys/offer").status_code == 403
+    until = browser.put("/api/keys/offer", {"name": name, "wrap": wrap}).get_json()["until"]
+    assert browser.get("/api/keys/offer").get_json() == {"state": "waiting", "until": until, "browser": None}
+    assert phone.post("/api/keys/offer/take", {"name": "0" * 32}).status_code == 404
+    assert phone.post("/api/keys/offer/take", {"name": name}).get_json() == {"wrap": wrap}
+    assert phone.post("/api/keys/offer/take", {"name": name}).status_code == 404
+    assert browser.get("/api/keys/offer").get_json()["state"] == "given"
+    assert browser.send("DELETE", "/api/keys/offer", {}).status_code == 204
+    assert browser.get("/api/keys/offer").status_code == 404
+
+
 def test_a_new_generation_and_the_end_of_a_device(app: Flask, keys: Keys) -> None:
     keys.enrol("alice")
     alice = keys.people["alice"]
