@@ -298,6 +298,7 @@ function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {
       {member && team.sole_member ? (
         <Banner tone="warn" title={t("keys.team.sole")}>
           <p>{t("keys.team.sole-body")}</p>
+          {sheets?.teams[team.kind] === true ? null : <p>{t("sheets.sole")} <a href="/recovery-sheets">{t("sheets.title")}</a></p>}
           <p>
             <a href="/recovery?next=/team">{t("keys.recovery.title")}</a>
           </p>
@@ -380,6 +381,7 @@ function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {
                 ) : seat.account === ready.account.id ? (
                   <>
                     <p>{t("keys.team.you-wait")}</p>
+                    <p>{t("sheets.nobody-left")} <a href="/recovery-sheets">{t("sheets.title")}</a></p>
                     <p>{t("keys.team.your-number")}</p>
                     <SafetyGroups groups={safetyNumber([identityHeader(ready.chain)]).groups} />
                     <div class="button-row">

@@ -99,11 +99,24 @@ def latest(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Recovery
 
 def going_on(session: Session, pharmacy_id: str) -> RecoveryAct | None:
     """The act that is asked for or confirmed now; there is never more than one."""
+    return next((row for row in _alive(session) if row.pharmacy_id == pharmacy_id), None)
+
+
+def everywhere(session: Session, *, actor: Actor) -> list[tuple[RecoveryAct, str]]:
+    """What is going on in all pharmacies, with their names: for the operator. Two queries. Raises Forbidden."""
+    policy.allow_open_pharmacy(actor)
+    alive = _alive(session)
+    wanted = select(Pharmacy.id, Pharmacy.name).where(Pharmacy.id.in_([row.pharmacy_id for row in alive]))
+    known: dict[str, str] = dict(session.execute(wanted).all()) if alive else {}
+    return [(row, known[row.pharmacy_id]) for row in alive]
+
+
+def _alive(session: Session) -> list[RecoveryAct]:
+    """The acts that wait for somebody, in all pharmacies: a handful at most."""
     wanted = select(RecoveryAct).where(
-        RecoveryAct.pharmacy_id == pharmacy_id, RecoveryAct.state.in_([State.ASKED, State.CONFIRMED])
+        RecoveryAct.state.in_([State.ASKED, State.CONFIRMED]), RecoveryAct.expires_at > clock.now()
     )
-    rows = session.scalars(wanted.order_by(RecoveryAct.asked_at.desc(), RecoveryAct.id))
-    return next((row for row in rows if state_of(row) is not State.EXPIRED), None)
+    return list(session.scalars(wanted.order_by(RecoveryAct.asked_at.desc(), RecoveryAct.id)))
 
 
 def choices(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Choice]:

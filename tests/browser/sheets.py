@@ -18,20 +18,25 @@ def afresh(stage: Stage, who: str, path: str = PAGE) -> Page:
     return stage.at(who, path)
 
 
-def beginning(stage: Stage) -> Page:
-    """Bob is about to make sheets: who holds them is asked next."""
+def beginning(stage: Stage, who: str = "bob") -> Page:
+    """Somebody is about to make sheets: who holds them is asked next."""
     stage.founded()
-    stage.with_keys("bob", "/sheets")
-    page = afresh(stage, "bob", "/sheets")
+    code = stage.with_code(who)
+    stage.with_keys(who, "/sheets")
+    page = afresh(stage, who, "/sheets")
     page.get_by_role("button", name="Make").click()
-    confirm_with(page, stage.with_code("bob"))
+    confirm_with(page, code)
     page.locator("#holder-1").wait_for()
     return page
 
 
 def printing(stage: Stage) -> Page:
     """Bob stands before the three sheets, which are shown this once."""
-    page = beginning(stage)
+    return name_holders(beginning(stage))
+
+
+def name_holders(page: Page) -> Page:
+    """Say who holds the sheets; they are shown next."""
     for number, holder in enumerate(HOLDERS, start=1):
         page.locator(f"#holder-{number}").fill(holder)
     page.get_by_role("button", name="Make the sheets").click()
@@ -53,13 +58,13 @@ def type_two(page: Page, one: str, other: str, button: str = "Check") -> None:
     page.get_by_role("button", name=button, exact=True).click()
 
 
-def finish(stage: Stage, page: Page) -> list[str]:
+def finish(stage: Stage, page: Page, who: str = "bob") -> list[str]:
     """Print, type two of the sheets back, as people type; gives what stands on all three."""
     sheets = on_paper(page)
     page.get_by_role("button", name="type two back").click()
     type_two(page, sheets[0], sheets[0])
     expect(page.get_by_role("alert")).to_contain_text("the same sheet twice")
-    stage.just_now("bob")
+    stage.just_now(who)
     type_two(page, sheets[0].lower().replace("-", " "), sheets[2])
     page.get_by_text("The sheets work and count from now on").wait_for()
     return sheets

@@ -3,7 +3,7 @@
 import pytest
 from demo_world import team
 from playwright.sync_api import Page, expect
-from sheets import PAGE, afresh, made, type_two
+from sheets import PAGE, afresh, beginning, finish, made, name_holders, type_two
 from stage import Stage
 from talking import ask, hears, said, say, sent
 
@@ -74,6 +74,21 @@ def test_two_people_and_two_sheets_open_what_bob_alone_could_read(stage: Stage) 
     grace.goto(PAGE)
     grace.get_by_text("These sheets were used. Make new ones.").wait_for()
     expect(grace.get_by_text("Second person: Grace Kim")).to_be_visible()
+    # Erin makes new sheets; two of the old ones vouch for them, so that nobody has to compare anything.
+    page = beginning(stage, "erin")
+    page.locator("summary").filter(has_text="two of the old sheets").click()
+    page.locator("#old-1").fill(sheets[0])
+    page.locator("#old-2").fill(sheets[2])
+    newer = finish(stage, name_holders(page), "erin")
+    erin.goto("/sheets?do=try")
+    erin.locator("#sheet-1").wait_for()
+    type_two(erin, sheets[0], sheets[1])
+    expect(erin.get_by_role("alert")).to_contain_text("not the newest sheets")
+    type_two(erin, newer[1], newer[2])
+    erin.get_by_text("The two sheets fit").wait_for()
+    grace.goto(PAGE)
+    expect(grace.get_by_text("The sheets open it")).to_be_visible()
+    expect(grace.get_by_text("These sheets were used")).to_have_count(0)
     told = (
         "SELECT json_extract(payload, '$.what'), count(DISTINCT json_extract(payload, '$.account'))"
         " FROM outbox_job WHERE kind = 'notice.sheets' GROUP BY 1"

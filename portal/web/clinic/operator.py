@@ -17,7 +17,7 @@ from portal.core.errors import BadInput
 from portal.core.settings import Settings
 from portal.outbox import dead_letters
 from portal.outbox.dead_letters import Backlog
-from portal.pharmacies import profiles
+from portal.pharmacies import profiles, recovery_acts
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.wiring import services
@@ -55,6 +55,7 @@ def overview() -> str:
     with services().database.reading() as session:
         dead = dead_letters.find(session, after=request.args.get("after", ""), limit=_PAGE + 1)
         backlog = dead_letters.backlog(session)
+        sheets = recovery_acts.everywhere(session, actor=current_actor(session))
         sealed = standing(session)
         pharmacies = profiles.everyone(session)
         health = [*_machine(schema_fits, backlog, sealed, settings), *_ehrs(session, pharmacies)]
@@ -65,6 +66,7 @@ def overview() -> str:
         health=health,
         dead=dead[:_PAGE],
         next=dead[_PAGE - 1].id if len(dead) > _PAGE else None,
+        sheets=[(row.pharmacy_id, name) for row, name in sheets],
         backlog=backlog,
         sealed=sealed,
         job_name=_job_name,

@@ -16,7 +16,7 @@ from portal.accounts.roles import Role
 from portal.care import checking
 from portal.core import clock, texts
 from portal.core.errors import BadInput, Conflict
-from portal.pharmacies import checklist, connections, hours, profiles
+from portal.pharmacies import checklist, connections, hours, profiles, recovery_key
 from portal.pharmacies.checklist import Step
 from portal.pharmacies.profiles import Profile
 from portal.pharmacies.topics import TEAM_OF_TOPIC, Topic
@@ -61,6 +61,7 @@ def overview(pharmacy_id: str) -> str:
         policy.allow_pharmacy_settings(current_actor(session), pharmacy_id=pharmacy_id)
         profile = profiles.get(session, pharmacy_id)
         steps = checklist.of(session, pharmacy_id)
+        sheets = recovery_key.sheets(session, pharmacy_id)
     missing = [one for one in steps if one.needed and not one.done]
     operator = current_actor().role is Role.OPERATOR
     own = _OPERATORS if operator else frozenset(Step)
@@ -73,6 +74,7 @@ def overview(pharmacy_id: str) -> str:
         goes_on=next((one.step for one in steps if not one.done and one.step in own), None),
         profile=profile,
         steps=steps,
+        sheets=sheets,
         missing=missing,
         done=sum(one.done for one in steps),
         operator=operator,

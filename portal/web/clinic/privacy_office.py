@@ -9,6 +9,7 @@ from portal.accounts.roles import Role
 from portal.audit import Action, Outcome
 from portal.audit.queries import Filters, Seen
 from portal.core import ids
+from portal.pharmacies import recovery_acts
 from portal.privacy import record
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
@@ -26,6 +27,7 @@ def search() -> str:
     filters, errors = _filters(pages.zone())
     with services().database.reading() as session:
         staff = record.colleagues(session, actor=current_actor())
+        sheets = recovery_acts.going_on(session, current_actor().pharmacy_id or "")
     asked = bool(request.args.keys() - {"before"})
     rows, following = _find(filters, query_int("before")) if asked and not errors else ([], None)
     later = {name: value for name, value in request.args.items() if name != "before" and value}
@@ -37,6 +39,7 @@ def search() -> str:
         next=following,
         given=request.args,
         staff=staff,
+        sheets=sheets,
         later=later,
         actions=sorted((did(action.value), action.value) for action in Action),
         outcomes=[outcome.value for outcome in Outcome],

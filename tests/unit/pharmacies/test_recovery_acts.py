@@ -10,7 +10,7 @@ from sqlalchemy import select
 from world import World, build
 from world_keys import Keys, raw
 
-from portal.accounts import directory, recovery
+from portal.accounts import directory, recovery, stops
 from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock, ids
@@ -424,6 +424,37 @@ def test_only_who_fits_is_let_in_and_only_where_the_sheets_open(
     with pytest.raises(BadInput) as wrong:
         ask(keys, "erin", who, kinds)
     assert wrong.value.extra == {"field": field}
+
+
+def test_under_the_emergency_stop_nobody_confirms_types_or_is_let_in(keys: Keys, world: World, paper: Paper) -> None:
+    act = ask(keys)
+    confirm(keys, act)
+    record = by_sheets(keys, paper.typed(paper.entry), "erin", itself=paper.entry)
+    with world.database.transaction() as session:
+        stops.press(session, actor=keys.actor("erin"))
+    with pytest.raises(Forbidden) as refused:
+        use(keys, act, record)
+    assert refused.value.code == "keys-stopped"
+    stop(keys, act, "erin")
+    with pytest.raises(Forbidden):
+        ask(keys, "erin", "erin")
+    waiting = ask(keys, "bob", "bob")
+    with pytest.raises(Forbidden):
+        confirm(keys, waiting, "erin")
+
+
+def test_the_operator_sees_what_is_going_on_anywhere(keys: Keys, world: World, paper: Paper) -> None:
+    def seen() -> list[str]:
+        with world.database.reading() as session:
+            return [name for _, name in recovery_acts.everywhere(session, actor=world.actor("ivan"))]
+
+    assert seen() == []
+    act = ask(keys)
+    assert seen() == ["Riverside Pharmacy"]
+    stop(keys, act, "heidi")
+    assert seen() == []
+    with pytest.raises(Forbidden), world.database.reading() as session:
+        recovery_acts.everywhere(session, actor=world.actor("grace"))
 
 
 def test_who_works_here_no_more_is_let_in_by_nobody(keys: Keys, world: World, paper: Paper) -> None:
