@@ -6,6 +6,7 @@ from playwright.sync_api import Page
 
 # The button that asks for a passkey.
 USE = "Use fingerprint, face or screen lock"
+USE_IN_SPANISH = "Usar huella, rostro o bloqueo de pantalla"
 
 
 class Authenticator:

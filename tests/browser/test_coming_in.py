@@ -4,6 +4,8 @@ import re
 
 import pytest
 from checks import NARROW
+from demo_world import give_password
+from passkeys import USE_IN_SPANISH, Authenticator, new_profile
 from playwright.sync_api import Page, Request, expect
 from stage import Stage
 from talking import THREAD, hears, say, sent
@@ -40,7 +42,7 @@ def card_for_rosa(bob: Page) -> tuple[str, str]:
     return card.locator(".handout__letters").inner_text(), born
 
 
-def test_rosa_comes_in_by_a_counter_card_and_reads_what_waits(stage: Stage) -> None:
+def test_rosa_comes_in_by_card_and_passkey_and_reads_what_waits(stage: Stage) -> None:
     bob = stage.with_keys("bob", "/new")
     bob.locator("#find").fill("Rosa")
     bob.get_by_role("button", name=re.compile("^Rosa")).click()
@@ -57,6 +59,7 @@ def test_rosa_comes_in_by_a_counter_card_and_reads_what_waits(stage: Stage) -> N
     # Her telephone: 320 px, text of double size, in Spanish.
     phone = stage.page("rosa", viewport=NARROW, has_touch=True, locale="es-MX")
     phone.context.add_cookies([{"name": "portal_text", "value": "large", "url": stage.demo.url}])
+    Authenticator(phone)
     told: list[str] = []
 
     def note(request: Request) -> None:
@@ -80,9 +83,22 @@ def test_rosa_comes_in_by_a_counter_card_and_reads_what_waits(stage: Stage) -> N
     phone.get_by_role("button", name="Unir", exact=True).click()
     expect(phone.get_by_text("Su cuenta está unida a su historia en Riverside Pharmacy.")).to_be_visible()
     phone.get_by_role("link", name="Ver sus mensajes").click()
+    # Her first keys lie under the lock of her telephone: one tap, and no secret is typed here.
+    expect(phone.get_by_role("heading", name="Proteja sus mensajes")).to_be_visible()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert phone.locator("main input").count() == 0
+    phone.get_by_role("button", name=USE_IN_SPANISH).click()
     phone.locator(".queue__row").first.click()
     hears(phone, "Siga con la misma dosis.")
     say(phone, "Gracias, muy amable")
     hears(bob, "Gracias, muy amable")
+    # On a new telephone the same tap brings everything back.
+    new_profile(phone)
+    phone.goto("/login?next=/messages")
+    give_password(phone, "rosa")
+    phone.get_by_role("button", name=USE_IN_SPANISH).click()
+    phone.locator(".queue__row").first.click()
+    hears(phone, "Siga con la misma dosis.")
+    hears(phone, "Gracias, muy amable")
     bob.goto("/pharmacies/riverside/invitations")
     expect(bob.locator(".tag", has_text="Has come in")).to_be_visible()
