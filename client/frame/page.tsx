@@ -15,6 +15,7 @@ import { reasonWords } from "../views/reasons.ts";
 import { AppFrame, dress } from "../views/shell.tsx";
 import type { Pharmacy } from "../views/types.ts";
 import { type Account, ApiError, type SessionState, Unreachable, get, isOfTheLine, readSession } from "../live/api.ts";
+import { dropHelp, keepHelp } from "../live/help.ts";
 import { LiveSession, type Screen } from "../live/session.ts";
 import "../live/byhand.ts";
 
@@ -109,6 +110,8 @@ async function start<Person extends SignedIn>(
     live.start();
     const page: Page<Person> = { person, live, pharmacies, pharmacy: inView(account, session, pharmacies) };
     draw(<Shell plan={plan} page={page} />);
+    // A private window, or a line that breaks just now: the page goes on without.
+    if (!isShared()) keepHelp().catch(() => undefined);
   } catch (error) {
     draw(<Trouble error={error} />);
     if (!(isOfTheLine(error) || error instanceof Refused || error instanceof StoreFailed)) throw error;
@@ -273,6 +276,8 @@ async function signOut<Person extends SignedIn>({ person, live }: Page<Person>):
   if (shared) {
     person.store.close();
     await forgetAccount(person.account.id);
+    // The page of help names nobody; a computer of many keeps nothing all the same.
+    await dropHelp().catch(() => undefined);
   }
   sendForm("/logout", { csrf_token: session.csrf });
 }

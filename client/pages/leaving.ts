@@ -1,6 +1,7 @@
 // Signing out on a page of the server, on a computer marked as shared: what the client keeps here of the person goes first, as on
 // a page with keys. Without scripts there are no keys here, and the form works as it is.
 
+import { dropHelp } from "../live/help.ts";
 import { forgetAccount } from "../store/db.ts";
 import { unsentHere } from "../store/shared.ts";
 
@@ -8,6 +9,7 @@ async function leave(form: HTMLFormElement): Promise<void> {
   const { leaving = "", unsent = "" } = form.dataset;
   if ((await unsentHere(leaving)) && !confirm(unsent)) return;
   await forgetAccount(leaving);
+  await dropHelp();
   form.submit();
 }
 

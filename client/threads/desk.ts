@@ -162,14 +162,38 @@ export class Desk implements SendingDesk {
     if (sure.length > 0) await this.join(thread, sure);
   }
 
-  /** Posts a new epoch with `joining` in it and the history for them. A colleague who was faster has done the same. */
-  async join(thread: ThreadModel, joining: readonly { readonly id: string; readonly role: Role }[]): Promise<void> {
+  /**
+   * The patient lets somebody who acts for her into a conversation, from here on or with all that was said before; or takes
+   * somebody out again. Who started again and was not made sure of is not let in. Says whether it was done.
+   */
+  async letCarerIn(thread: ThreadModel, id: string, history: boolean): Promise<boolean> {
+    await this.know([id], { fresh: true });
+    if (this.ready.directory.known.user(id) === undefined || this.ready.directory.sendingHeld(id)) return false;
+    await this.join(thread, [{ id, role: "proxy" }], { history });
+    return thread.members.some((one) => one.id === id);
+  }
+
+  /** A conversation goes on without somebody who acts for the patient: a new epoch, which the patient may make. */
+  async takeCarerOut(thread: ThreadModel, id: string): Promise<boolean> {
+    await this.join(thread, [], { out: [id] });
+    return !thread.members.some((one) => one.id === id);
+  }
+
+  /**
+   * Posts a new epoch with `joining` in it, the history for them where it is wanted, and without those in `out`. A colleague who
+   * was faster has done the same.
+   */
+  async join(
+    thread: ThreadModel,
+    joining: readonly { readonly id: string; readonly role: Role }[],
+    { history = true, out = [] }: { readonly history?: boolean; readonly out?: readonly string[] } = {},
+  ): Promise<void> {
     await this.know(thread.people(), { fresh: true });
     const anew = thread.startedAgain();
     if (anew !== undefined && !joining.some((one) => one.id === anew.id)) return;
-    let rekey: Rekey = { revoked: [], ended: thread.info?.members.flatMap((one) => (one.ended === true ? [one.id] : [])) ?? [] };
+    let rekey: Rekey = { revoked: [], ended: [...out, ...(thread.info?.members.flatMap((one) => (one.ended === true ? [one.id] : [])) ?? [])] };
     for (let tries = 0; tries < 2; tries += 1) {
-      const { records } = await run("threadJoin", { thread: thread.id, joining, rekey });
+      const { records } = await run("threadJoin", { thread: thread.id, joining, rekey, history });
       try {
         await post(`/api/threads/${thread.id}/messages`, { records, urgent: false }, { key: newId() });
         break;
@@ -177,7 +201,8 @@ export class Desk implements SendingDesk {
         if (!isOfTheLine(error)) throw error;
         // The new epoch must also name the devices that were ended since the last one, and do without who is gone.
         if (!isCode(error, "rekey")) break;
-        rekey = rekeyOf(error);
+        const demanded = rekeyOf(error);
+        rekey = { ...demanded, ended: [...new Set([...out, ...demanded.ended])] };
       }
     }
     await thread.sync();

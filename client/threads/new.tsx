@@ -21,7 +21,7 @@ import type { Desk } from "./desk.ts";
 import { useAddress, useChanges } from "./hooks.ts";
 import { ChipPicker, memberName, problemOf } from "./pane.tsx";
 import { urgencyOf } from "./urgency.ts";
-import { ForWhom, patientName } from "./whose.tsx";
+import { ForWhom, Switching, patientName, sentFor, switchedFrom } from "./whose.tsx";
 
 const TOPICS: readonly Topic[] = ["medicine", "side_effect", "refill", "order", "billing", "account", "privacy", "other"];
 /** The team of each topic; the same table as portal/pharmacies/topics.py, which the server keeps to. */
@@ -213,6 +213,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   const toWords = (): void => go({ step: "words", medicine: null, order: null });
   const [raised, setRaised] = useState(false);
   const [sending, setSending] = useState(false);
+  const [switching, setSwitching] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const composing = useMemo(() => new Composing(desk, draft, { thread: newId(), pharmacy: pharmacyId }), []);
   const context = useMemo(() => new ContextModel(desk.ready, patient, pharmacyId), []);
@@ -297,7 +298,12 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
     onCall: pharmacy.on_call_phone,
   };
   const reading = desk.ready.directory.known.team(team)?.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody")) ?? [];
-  const send = (urgent: boolean): void => {
+  const send = (urgent: boolean, sure = false): void => {
+    if (!sure && switchedFrom(desk, patient) !== undefined) {
+      setSwitching(true);
+      return;
+    }
+    sentFor(desk, patient);
     if (!urgent && !desk.staff && urgencyOf(`${composing.subject}\n${composing.text}`) !== null) {
       setRaised(true);
       return;
@@ -320,6 +326,18 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   };
   return (
     <div class="narrow stack" {...takesFiles(composing)}>
+      {switching ? (
+        <Switching
+          desk={desk}
+          patient={patient}
+          context={context}
+          onSend={() => {
+            setSwitching(false);
+            send(false, true);
+          }}
+          onBack={() => setSwitching(false)}
+        />
+      ) : null}
       <h1>{t(`views.topic.${topic}`)}</h1>
       <ForWhom desk={desk} patient={patient} context={context} />
       <p class="small">

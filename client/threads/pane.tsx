@@ -30,7 +30,7 @@ import { type Pending, type Writer, keyOf, toViews } from "./show.ts";
 import { MadeSure } from "./sure.tsx";
 import type { ThreadModel } from "./thread.ts";
 import { urgencyOf } from "./urgency.ts";
-import { patientName } from "./whose.tsx";
+import { LetIn, Switching, TakeOut, patientName, sentFor, switchedFrom } from "./whose.tsx";
 
 const LOOK_MS = 1_000;
 const RECENT_MS = 7 * 24 * 3_600_000;
@@ -64,6 +64,8 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
   const [chip, setChip] = useState<ChipView | null>(null);
   const [retracting, setRetracting] = useState<string | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
+  const [switching, setSwitching] = useState(false);
+  const [carer, setCarer] = useState<{ readonly id: string; readonly into: boolean } | null>(null);
   const list = useRef<HTMLDivElement>(null);
   const steady = useRef(new Map<string, { text: string; view: MessageView }>());
   const place = useMemo(() => comeBack(desk, thread.id), [thread.id]);
@@ -156,7 +158,12 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
     );
   }
   const text = (key: string): TextMessage | undefined => views.find((one): one is TextMessage => one.kind === "text" && one.key === key);
-  const send = (urgent: boolean): void => {
+  const send = (urgent: boolean, sure = false): void => {
+    if (!sure && switchedFrom(desk, info?.patient) !== undefined) {
+      setSwitching(true);
+      return;
+    }
+    sentFor(desk, info?.patient);
     if (!urgent && !desk.staff && urgencyOf(composing.text) !== null) {
       setRaised(true);
       return;
@@ -193,6 +200,12 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
                   {t("threads.answered.undo")}
                 </button>
               ) : null}
+              {carersOf(desk, thread).map(({ id, into }) => (
+                <button key={id} type="button" onClick={() => setCarer({ id, into })}>
+                  <Icon name="people" />
+                  {t(into ? "threads.carer.in.do" : "threads.carer.out.do-name", { name: desk.ready.directory.name(id) ?? t("threads.somebody") })}
+                </button>
+              ))}
               <button type="button" onClick={() => void printed(desk, thread, context, views, "thread", subjectOf(thread, desk))}>
                 <Icon name="print" />
                 {t("threads.print")}
@@ -223,7 +236,7 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
         onRemoveChip={(one) => composing.removeChip(one)}
         files={composing.files.map((one) => one.view)}
         onRemoveFile={(one) => composing.removeFile(one)}
-        readers={readersOf(desk, thread.readers.length === 0 && birth !== undefined ? birth.members : thread.readers)}
+        readers={readersOf(desk, thread.readers.length === 0 && birth !== undefined ? birth.members : thread.readers, writesFor(desk, thread, context))}
         {...changedOf(desk, thread.records)}
         {...(desk.staff || shownPharmacy === null
           ? {}
@@ -254,6 +267,23 @@ export function ThreadPane({ desk, thread, composing, context, title, back, awai
         </Dialog>
       )}
       {chip === null ? null : <ChipDetails chip={chip} staff={desk.staff} panel={panel} pharmacy={pharmacy?.name ?? ""} onClose={() => setChip(null)} />}
+      {switching && info !== undefined ? (
+        <Switching
+          desk={desk}
+          patient={info.patient}
+          context={context}
+          onSend={() => {
+            setSwitching(false);
+            send(false, true);
+          }}
+          onBack={() => setSwitching(false)}
+        />
+      ) : null}
+      {carer === null ? null : carer.into ? (
+        <LetIn desk={desk} thread={thread} id={carer.id} onClose={() => setCarer(null)} />
+      ) : (
+        <TakeOut desk={desk} thread={thread} id={carer.id} onClose={() => setCarer(null)} />
+      )}
       {retracting === null ? null : (
         <Dialog
           title={t("threads.retract.title")}
@@ -543,13 +573,25 @@ export function memberName(desk: Desk, id: string): string {
 }
 
 /** Who can read, for the line above the composer. */
-export function readersOf(desk: Desk, members: readonly { readonly id: string }[]): readonly ReaderLine[] {
-  return members.map(({ id }) => {
+export function readersOf(desk: Desk, members: readonly { readonly id: string; readonly role?: string }[], forWhom?: string): readonly ReaderLine[] {
+  return members.map(({ id, role }) => {
     const team = desk.ready.directory.known.team(id);
-    if (team === undefined) return { name: id === desk.me ? t("views.readers.you") : memberName(desk, id), count: null, people: [] };
+    if (team === undefined) {
+      const name = id === desk.me ? t("views.readers.you") : memberName(desk, id);
+      return { name: role === "proxy" && id !== desk.me && forWhom !== undefined ? t("threads.carer.reader", { name, what: forWhom }) : name, count: null, people: [] };
+    }
     const people = team.newest.members.map((one) => memberName(desk, one.id));
     return { name: memberName(desk, id), count: team.newest.members.filter((one) => one.role !== "service").length, people };
   });
+}
+
+/** To the patient: who acts for her and may be let in here, and whom she may take out. */
+function carersOf(desk: Desk, thread: ThreadModel): readonly { readonly id: string; readonly into: boolean }[] {
+  if (thread.opening.kind !== "ready" || !thread.canWrite) return [];
+  const mine = thread.members.some((one) => one.id === desk.me && one.role === "patient");
+  if (!mine) return [];
+  const out = thread.readers.filter((one) => one.role === "proxy").map((one) => ({ id: one.id, into: false }));
+  return [...(thread.info?.carers ?? []).map((id) => ({ id, into: true })), ...out];
 }
 
 /** Who can read since lately: the newest change of members within a week. */
@@ -560,7 +602,10 @@ function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged
   );
   if (last === undefined || last === epochs[0] || Date.now() - last.ts > RECENT_MS) return {};
   const before = epochs[epochs.indexOf(last) - 1]!;
-  const fresh = last.members.filter((one) => !before.members.some((other) => other.id === one.id));
+  const now = epochs.at(-1)!.members;
+  // Who was taken out since reads no more.
+  const fresh = last.members.filter((one) => now.some((other) => other.id === one.id) && !before.members.some((other) => other.id === one.id));
+  if (fresh.length === 0) return {};
   const names = fresh.map((one) => (one.id === desk.me ? t("views.readers.you") : memberName(desk, one.id)));
   return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: list(names) }) };
 }

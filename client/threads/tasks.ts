@@ -288,11 +288,12 @@ export const threadTasks = {
     return { records: [made.record] };
   },
 
-  /** Seals a new epoch with `joining` as further members, and the history for each of them. */
+  /** Seals a new epoch with `joining` as further members, and with `history` all that was said before for each of them. */
   async threadJoin(input: {
     readonly thread: string;
     readonly joining: readonly { readonly id: string; readonly role: Role }[];
     readonly rekey: Rekey;
+    readonly history: boolean;
   }): Promise<Sealed> {
     const reader = room(input.thread);
     const there = goingOn(reader, input.rekey.ended);
@@ -303,7 +304,7 @@ export const threadTasks = {
         [...there, ...joining],
         input.rekey.revoked,
         undefined,
-        input.joining.map((one) => one.id),
+        input.history ? input.joining.map((one) => one.id) : [],
       ),
     };
   },

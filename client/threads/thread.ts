@@ -39,6 +39,8 @@ export interface ThreadInfo {
   readonly receipts: readonly { readonly account: string; readonly kind: string; readonly h: string; readonly sig: string }[];
   /** Persons who have keys now and may be let in: for whom the thread waits, and its patient. */
   readonly joinable: readonly { readonly id: string; readonly role: "patient" | "proxy" }[];
+  /** To the patient in person: who acts for her with messages and is not in this conversation. */
+  readonly carers: readonly string[];
 }
 
 interface EntryItem {
@@ -198,7 +200,7 @@ export class ThreadModel {
     const holds = result?.refused === null || (result === undefined && this.opening.kind !== "refused");
     const kept = holds ? this.desk.keepHead(this.id, { seq: this.seq, head: this.head }) : Promise.resolve();
     kept.catch(() => undefined);
-    await this.desk.know(info.receipts.map((one) => one.account));
+    await this.desk.know([...info.receipts.map((one) => one.account), ...info.carers]);
     this.receipts = await run("threadReceipts", { thread: this.id, receipts: info.receipts });
     for (const one of this.receipts) if (one.user === this.desk.me) this.told[one.kind] = Math.max(this.told[one.kind] ?? 0, one.seq);
     const refusal = result?.refused;

@@ -14,7 +14,7 @@ too; bringing people in is the operator's only where there is no team yet.
 | start a thread            | acting, scope messages, active     | in care, in the topic's team, active         |
 | read a thread             | member of it, acting               | own pharmacy, in care, in a member team      |
 | write in a thread         | as reading, and the patient active | as reading, and the patient active           |
-| make a history record     | never                              | as reading                                   |
+| make a history record     | the patient in person              | as reading                                   |
 | let in who started again  | never                              | pharmacist; privacy officer in own threads   |
 | end an emergency stop     | own, a day after asking            | not own; pharmacist, supervisor, privacy     |
 | read the directory        | shares thread or care              | shares thread, pharmacy or care              |
@@ -146,9 +146,11 @@ def allow_post(
     _may_be_sent_to(patient_active)
 
 
-def allow_history(actor: Actor) -> None:
-    """Handing the keys of earlier epochs to a member: only staff, who have checked who it is."""
-    if not actor.staff:
+def allow_history(actor: Actor, *, patient_id: str) -> None:
+    """Handing the keys of earlier epochs to a member: staff, who have checked who it is, and the patient in person, who
+    lets a carer of her own in. A carer hands nothing over."""
+    acting = actor.relation(patient_id)
+    if not actor.staff and (acting is None or acting.kind != Kind.SELF):
         raise Forbidden("history-by-staff-only")
 
 

@@ -224,7 +224,7 @@ def _append(
             _new_epoch(session, later, actor, thread, header)
             rekey.complete(session, actor=actor, thread=thread, before=before, state=state, maker=header.dev)
         elif isinstance(header, HistoryHeader):
-            policy.allow_history(actor)
+            policy.allow_history(actor, patient_id=thread.patient_id)
             handed = {"to": header.to.id, "from": header.first, "upto": header.upto}
             _keys_changed(later, actor, thread, handed)
         if isinstance(header, MessageHeader):

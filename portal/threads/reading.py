@@ -13,10 +13,9 @@ from portal.audit import Action, Entity
 from portal.core.database import table_of
 from portal.core.errors import BadInput, NotFound
 from portal.core.together import Writing
-from portal.threads import on_record
+from portal.threads import joining, on_record
 from portal.threads.access import Access, open_thread
 from portal.threads.inbox import carries_keys, transported
-from portal.threads.joining import joinable
 from portal.threads.tables import ReadPosition, Receipt, Record, ThreadRow
 
 _POSITIONS = table_of(ReadPosition)
@@ -40,7 +39,7 @@ class Opened:
     """A thread as its reader gets it first: all epoch and history records, and the signed receipts.
 
     `joinable` names those for whom it waits and who have keys by now, each with the role it would have in an epoch; who
-    was put out is none of them.
+    was put out is none of them. `carers`: whom the reader, the patient in person, may let in.
     """
 
     thread: ThreadRow
@@ -49,6 +48,7 @@ class Opened:
     epochs: tuple[tuple[int, Mapping[str, Any]], ...]
     receipts: tuple[Receipt, ...]
     joinable: tuple[tuple[str, str], ...]
+    carers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def open_for_reading(session: Session, *, actor: Actor, thread_id: str) -> Opene
         patient_active=access.patient_active,
         epochs=tuple((record.seq, transported(record)) for record in epochs),
         receipts=tuple(receipts),
-        joinable=joinable(session, [access.thread]).get(thread_id, ()),
+        joinable=joining.joinable(session, [access.thread]).get(thread_id, ()),
+        carers=joining.carers(session, actor, access.thread),
     )
 
 

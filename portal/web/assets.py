@@ -14,6 +14,8 @@ from portal.core import resources
 from portal.core.errors import NotFound
 
 URL_PREFIX = "/static/"
+# The service worker that shows the kept page of help (docs/decisions/0020).
+HELP_WORKER = "worker-help-"
 # A file's name holds the hash of its content, so it may be kept for as long as a browser likes.
 _FOR_EVER = "public, max-age=31536000, immutable"
 _TYPES = {
@@ -111,4 +113,7 @@ def static_file(file: str) -> Response:
         answer.headers["Content-Encoding"] = "gzip"
     # A worker lives under the policy of its own file, and Argon2 is WebAssembly.
     answer.key_page = file.startswith("worker-")  # type: ignore[attr-defined]
+    if file.startswith(HELP_WORKER):
+        # It stands in for any page that cannot be loaded, not only for those below /static/.
+        answer.headers["Service-Worker-Allowed"] = "/"
     return answer

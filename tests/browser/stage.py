@@ -156,6 +156,23 @@ class Stage:
             f"{login}@demo.example",
         )
 
+    def helps(self, helper: str, patient: str) -> None:
+        """Somebody who has signed in acts for somebody else's patient, with messages."""
+        ids = [
+            self.read("SELECT id FROM account WHERE email = ?", f"{who}@demo.example")[0][0]
+            for who in (helper, patient)
+        ]
+        (row,) = self.read("SELECT patient_id FROM relation WHERE account_id = ? AND kind = 'self'", ids[1])
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self.write(
+            "INSERT OR IGNORE INTO relation (id, account_id, patient_id, kind, scope, starts_at, by_age)"
+            " VALUES (?, ?, ?, 'carer', 'messages', ?, 0)",
+            f"{'c' * 16}{ids[0][:16]}",
+            ids[0],
+            row[0],
+            now,
+        )
+
     def ehr(self, mode: str, delay: float | None = None) -> None:
         """Make the FHIR sandbox `normal`, `slow` (by `delay` seconds), `down` or `conflict`."""
         port = (urlsplit(self.demo.url).port or 0) + 2

@@ -76,7 +76,7 @@ def test_on_a_telephone_the_box_is_small_until_somebody_writes(stage: Stage) -> 
 
 
 def test_judy_writes_for_rosa_and_everybody_sees_for_whom(stage: Stage) -> None:
-    judy, bob = stage.with_keys("judy", "/home"), stage.with_keys("bob", "/inbox")
+    judy, bob = sent_nothing(stage), stage.with_keys("bob", "/inbox")
     judy.goto("/new")
     expect(judy.get_by_role("heading", name="Who is it for?")).to_be_visible()
     assert axe(judy) == []
@@ -101,8 +101,15 @@ def test_judy_writes_for_rosa_and_everybody_sees_for_whom(stage: Stage) -> None:
     hears(judy, "Take the next one as usual.")
 
 
-def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
+def sent_nothing(stage: Stage) -> Page:
+    """Judy's tab, in which she has sent nothing yet for anybody."""
     judy = stage.with_keys("judy", "/home")
+    judy.evaluate("sessionStorage.clear()")
+    return judy
+
+
+def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
+    judy = sent_nothing(stage)
     judy.goto("/new?topic=other&for=me")
     judy.locator(".composer textarea").fill("Begun for me")
     expect(judy.get_by_text("Draft saved, locked")).to_be_visible()
@@ -115,7 +122,21 @@ def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
     judy.goto("/new?topic=other&for=me")
     expect(judy.locator(".composer textarea")).to_have_value("Begun for me")
     say(judy, "A question of my own")
+    # The last thing went out for Rosa: nothing goes out for another person unasked.
+    asked_again = judy.get_by_role("dialog")
+    expect(asked_again.get_by_role("heading", name="Send this for yourself?")).to_be_visible()
+    expect(asked_again).to_contain_text("The last thing you sent here was for Rosa Delgado.")
+    assert axe(judy) == []
+    judy.keyboard.press("Escape")
+    expect(asked_again).to_have_count(0)
+    assert judy.url.partition("?")[0].endswith("/new")
+    expect(judy.locator(".composer textarea")).to_have_value("A question of my own")
+    judy.locator(".composer button[type=submit]").click()
+    judy.get_by_role("button", name="Yes, for me").click()
     judy.wait_for_url(THREAD)
+    # The next one for oneself is not asked about.
+    say(judy, "And one more thing")
+    sent(judy, "And one more thing")
     expect(judy.locator(".thread-head .for-whom")).to_have_text("For me")
     judy.goto("/messages")
     sections = judy.locator("main section")
@@ -127,7 +148,7 @@ def test_judys_own_conversations_do_not_mix_with_rosas(stage: Stage) -> None:
 
 
 def test_rosa_reads_what_is_written_for_her_once_she_has_keys(stage: Stage) -> None:
-    judy = stage.with_keys("judy", "/home")
+    judy = sent_nothing(stage)
     stage.with_keys("bob", "/inbox")
     judy.goto("/new?topic=other")
     judy.get_by_text("Rosa Delgado", exact=True).click()
@@ -314,3 +335,147 @@ def test_without_a_stream_messages_come_all_the_same(stage: Stage, status: int) 
     # Nobody is told of a lost line: the news come, a little later.
     assert alice.get_by_text("Connection lost").count() == 0
     alice.unroute_all(behavior="ignoreErrors")
+
+
+def status_of(page: Page, path: str) -> int:
+    """What the server answers this person's browser."""
+    found: int = page.evaluate("(path) => fetch(path).then((answer) => answer.status)", path)
+    return found
+
+
+def choose_scope(rosa: Page, stage: Stage, scope: str) -> None:
+    """Rosa changes what her helper Nina may do, in Spanish."""
+    stage.fresh("rosa", "/carers")
+    line = rosa.locator(".item").filter(has_text="Nina Castillo")
+    line.get_by_text("Cambiar lo que puede hacer").click()
+    line.get_by_label(scope, exact=True).check()
+    line.get_by_role("button", name="Guardar").click()
+    rosa.get_by_text("Está cambiado.").wait_for()
+
+
+def test_a_helper_for_refills_reads_no_message_widened_reads_and_writes_removed_reads_nothing_newer(
+    stage: Stage,
+) -> None:
+    rosa, bob, nina = (stage.with_keys(who, "/account") for who in ("rosa", "bob", "nina"))
+    rosa.goto("/new?topic=other&for=me")
+    say(rosa, "¿Puedo comer pomelo?")
+    rosa.wait_for_url(THREAD)
+    path = "/thread/" + rosa.url.rsplit("/", 1)[1]
+    bob.goto(path)
+    hears(bob, "¿Puedo comer pomelo?")
+    say(bob, "Better not, Rosa.")
+    hears(rosa, "Better not, Rosa.")
+
+    stage.fresh("rosa", "/carers/invite")
+    rosa.get_by_label("Cómo llama usted a esta persona").fill("Nina, mi vecina")
+    rosa.get_by_label("Alguien que me cuida").check()
+    rosa.get_by_label("Pedidos y renovaciones", exact=True).check()
+    rosa.get_by_role("button", name="Invitar").click()
+    code = rosa.locator(".code-line").inner_text()
+    nina.goto("/carers/accept")
+    nina.locator("#code").fill(code.lower())
+    nina.get_by_role("button", name="Look at it first").click()
+    expect(nina.get_by_text("Messages stay closed to you.")).to_be_visible()
+    nina.get_by_role("button", name="Yes, I will help").click()
+    nina.locator(".item").filter(has_text="Rosa Delgado").get_by_role("link", name="Open").click()
+    expect(nina.get_by_text("Messages are not open to you.")).to_be_visible()
+    expect(nina.get_by_text(re.compile("Warfarin")).first).to_be_visible()
+    assert nina.get_by_text("latex", exact=False).count() == 0
+    assert status_of(nina, f"/api{path.replace('thread', 'threads')}") == 404
+    nina.goto("/messages")
+    expect(nina.locator("main h1")).to_be_visible()
+    assert row(nina, "pomelo").count() == 0
+
+    choose_scope(rosa, stage, "Pedidos, renovaciones y mensajes")
+    # The step alone opens no conversation: Rosa lets her in, from here on.
+    assert status_of(nina, f"/api{path.replace('thread', 'threads')}") == 404
+    rosa.goto(path)
+    hears(rosa, "Better not, Rosa.")
+    rosa.locator(".thread-head .more__button").click()
+    rosa.get_by_role("button", name="Dejar entrar a Nina").click()
+    assert axe(rosa) == []
+    rosa.get_by_role("button", name="Desde aquí").click()
+    expect(rosa.locator(".readers")).to_contain_text("Nina Castillo (escribe por usted)")
+    say(bob, "Welcome, Nina.")
+    nina.goto(path)
+    hears(nina, "Welcome, Nina.")
+    assert nina.get_by_text("Better not, Rosa.").count() == 0
+    expect(nina.locator(".thread-head .for-whom")).to_have_text("For Rosa Delgado")
+    say(nina, "I will look after her breakfast.")
+    hears(bob, "I will look after her breakfast.")
+    expect(said(bob, "I will look after her breakfast.")).to_contain_text("Nina Castillo")
+    hears(rosa, "I will look after her breakfast.")
+
+    rosa.goto("/carers")
+    line = rosa.locator(".item").filter(has_text="Nina Castillo")
+    line.locator("summary", has_text="Terminar").click()
+    line.get_by_role("button", name="Terminar ahora").click()
+    rosa.get_by_text("Ha terminado.").wait_for()
+    rosa.goto(path)
+    hears(rosa, "I will look after her breakfast.")
+    say(rosa, "Ahora estamos solos, Bob.")
+    hears(bob, "Ahora estamos solos, Bob.")
+    expect(rosa.locator(".readers")).not_to_contain_text("Nina Castillo")
+    nina.goto(path)
+    expect(nina.get_by_text("We cannot find this conversation")).to_be_visible()
+    assert nina.get_by_text("Ahora estamos solos").count() == 0
+    assert status_of(nina, f"/api{path.replace('thread', 'threads')}/records?after=0") == 404
+    # All of it stands under "who looked", with whom she acted for.
+    rosa.goto("/record?who=others")
+    expect(rosa.locator(".log__row").filter(has_text="Nina Castillo").first).to_contain_text("Cuidador")
+
+
+def kept(page: Page) -> list[str]:
+    """What this browser keeps for pages that cannot be loaded: the paths in all its caches."""
+    script = """async () => {
+        const found = [];
+        for (const name of await caches.keys())
+            for (const request of await (await caches.open(name)).keys()) found.push(new URL(request.url).pathname);
+        return found;
+    }"""
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+def test_without_a_line_a_page_of_help_opens_and_nothing_else_is_kept_or_answered(stage: Stage) -> None:
+    page = stage.with_keys("dave", "/devices")
+    page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    assert kept(page) == ["/offline-help"]
+    # Online everything comes from the server: pages with keys, pages of the server, and its refusals.
+    page.goto("/medicines")
+    expect(page.locator("h1")).to_have_text("My medicines")
+    expect(page.get_by_text("You are offline")).to_have_count(0)
+    page.goto("/nothing-here")
+    expect(page.get_by_text("There is nothing here").first).to_be_visible()
+    page.goto("/devices")
+    stage.complaints.allow("ERR_INTERNET_DISCONNECTED")
+    stage.offline("dave")
+    assert page.evaluate("fetch('/api/session').then(() => 'answered', () => 'failed')") == "failed"
+    assert page.evaluate("fetch('/offline-help').then(() => 'answered', () => 'failed')") == "failed"
+    page.goto("/messages")
+    expect(page.get_by_role("heading", name="You are offline")).to_be_visible()
+    expect(page.get_by_role("heading", name="No tiene conexión")).to_be_visible()
+    expect(page.get_by_role("link", name="+1 555 0100").first).to_be_visible()
+    expect(page.get_by_text("How to get back in")).to_be_visible()
+    assert page.get_by_text("Dave").count() == 0
+    assert page.url.endswith("/messages")
+    stage.online("dave")
+    page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_role("heading", name="Messages")).to_be_visible()
+    assert kept(page) == ["/offline-help"]
+
+
+def test_a_computer_of_many_keeps_no_page_of_help(stage: Stage) -> None:
+    page = stage.with_keys("peggy", "/devices")
+    page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    # The server has no such page any more: both go with the next page that has keys.
+    page.evaluate("caches.delete('portal-help')")
+    page.route("**/offline-help", lambda route: route.fulfill(status=404, body=""))
+    page.goto("/devices")
+    page.wait_for_function("navigator.serviceWorker.getRegistrations().then((all) => all.length === 0)")
+    assert kept(page) == []
+    page.unroute_all()
+    page.context.add_cookies([{"name": "portal_shared", "value": "1", "url": stage.demo.url}])
+    page.goto("/devices")
+    expect(page.locator("main h1")).to_be_visible()
+    assert kept(page) == []

@@ -25,6 +25,11 @@ def _(stage: Stage) -> Page:
     return shown(stage.page("nobody"), "/help")
 
 
+@state("offline-help")
+def _(stage: Stage) -> Page:
+    return shown(stage.page("nobody"), "/offline-help")
+
+
 @state("privacy-policy", spanish=True)
 def _(stage: Stage) -> Page:
     return shown(stage.page("nobody"), "/privacy-policy")

@@ -56,6 +56,21 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("new-switch")
+def _(stage: Stage) -> Page:
+    stage.founded()
+    page = stage.with_keys("judy", "/new")
+    page.goto("/new?topic=other&for=me")
+    page.evaluate("""async () => {
+        const session = await (await fetch("/api/session")).json();
+        const other = session.patients.find((one) => one.kind !== "self");
+        sessionStorage.setItem("portal-sent-for", other.patient);
+    }""")
+    say(page, "A question of my own")
+    page.locator("dialog").wait_for()
+    return page
+
+
 @state("new-begun")
 def _(stage: Stage) -> Page:
     stage.founded()
@@ -150,6 +165,49 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = stage.with_keys("dave", asked(stage, "dave"))
     act(page.locator("article.bubble--mine").first, "Take back")
+    page.locator("dialog").wait_for()
+    return page
+
+
+def with_helper(stage: Stage) -> Page:
+    """Walt's conversation; Trent helps him with messages, and has keys."""
+    path = asked(stage, "walt")
+    stage.with_keys("trent", "/devices")
+    stage.helps("trent", "walt")
+    page = stage.with_keys("walt", path)
+    said(page, "May I take ibuprofen").first.wait_for()
+    page.locator(".thread-head .more__button").click()
+    return page
+
+
+@state("thread-let-in")
+def _(stage: Stage) -> Page:
+    page = with_helper(stage)
+    take = page.get_by_role("button", name="Take Trent Osborne out")
+    let = page.get_by_role("button", name="Let Trent Osborne in")
+    take.or_(let).wait_for()
+    if take.is_visible():
+        take.click()
+        page.locator("dialog").get_by_role("button", name="Take out").click()
+        page.locator("dialog").wait_for(state="detached")
+        page.locator(".thread-head .more__button").click()
+    let.click()
+    page.locator("dialog").wait_for()
+    return page
+
+
+@state("thread-take-out")
+def _(stage: Stage) -> Page:
+    page = with_helper(stage)
+    take = page.get_by_role("button", name="Take Trent Osborne out")
+    let = page.get_by_role("button", name="Let Trent Osborne in")
+    take.or_(let).wait_for()
+    if let.is_visible():
+        let.click()
+        page.locator("dialog").get_by_role("button", name="From here on").click()
+        page.locator("dialog").wait_for(state="detached")
+        page.locator(".thread-head .more__button").click()
+    take.click()
     page.locator("dialog").wait_for()
     return page
 

@@ -240,6 +240,7 @@ def _opened(opened: reading.Opened) -> dict[str, Any]:
             for receipt in opened.receipts
         ],
         "joinable": [{"id": account, "role": role} for account, role in opened.joinable],
+        "carers": list(opened.carers),
     }
 
 

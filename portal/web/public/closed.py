@@ -25,8 +25,11 @@ LAST_SEEN = "portal.last-seen-pharmacies"
 _WRITTEN = "portal.closed-page-written"
 
 
-def page(profiles: list[Profile], *, first: str = texts.DEFAULT_LANGUAGE) -> str:
-    """The page as HTML that needs nothing else to be read; the language `first` stands above the others."""
+def page(profiles: list[Profile], *, first: str = texts.DEFAULT_LANGUAGE, why: str = "closed") -> str:
+    """The page as HTML that needs nothing else to be read; the language `first` stands above the others.
+
+    `why` it is shown: `closed`, the portal does not work; `offline`, the reader has no connection.
+    """
     now = clock.now()
     countries = {profile.country for profile in profiles}
     numbers = emergency.numbers(countries.pop()) if len(countries) == 1 else None
@@ -39,7 +42,7 @@ def page(profiles: list[Profile], *, first: str = texts.DEFAULT_LANGUAGE) -> str
         for language in sorted(texts.LANGUAGES, key=lambda one: one != first)
     ]
     # Not by render_template: what Flask-Login adds to every template would ask the database.
-    return current_app.jinja_env.get_template("static/closed.html").render(sections=sections, numbers=numbers)
+    return current_app.jinja_env.get_template("static/closed.html").render(sections=sections, numbers=numbers, why=why)
 
 
 def answer(error: PortalError) -> Response:

@@ -19,7 +19,7 @@ from portal.pharmacies import emergency
 from portal.pharmacies.profiles import Profile
 from portal.web import pages
 from portal.web.auth.next import safe_next
-from portal.web.public import opening
+from portal.web.public import closed, opening
 from portal.web.public.frame import PHARMACY_COOKIE, current_frame, known_pharmacies, reach
 from portal.web.wiring import services
 
@@ -68,6 +68,13 @@ def privacy_policy() -> str:
 def help_page() -> str:
     """Ways on for whoever is stuck."""
     return render_template("public/help.html", pharmacies=[reach(one) for one in known_pharmacies()])
+
+
+@blueprint.get("/offline-help")
+@open_when_locked
+def offline_help() -> str:
+    """What the client keeps for when there is no connection: phone, hours, the way back in; the same for everyone."""
+    return closed.page(known_pharmacies(), first=pages.language(), why="offline")
 
 
 @blueprint.post("/preferences")

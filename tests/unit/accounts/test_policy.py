@@ -249,10 +249,12 @@ def test_sealed_objects_belong_to_their_owner_or_to_those_who_sit_in_the_team() 
     policy.allow_sealed_objects(ALICE, owner=ALICE.account_id, in_team=False)
 
 
-def test_only_staff_hand_over_history() -> None:
-    policy.allow_history(BOB)
-    with pytest.raises(Forbidden):
-        policy.allow_history(ALICE)
+def test_staff_and_the_patient_in_person_hand_over_history_and_a_carer_never() -> None:
+    policy.allow_history(BOB, patient_id="alice")
+    policy.allow_history(ALICE, patient_id="alice")
+    for other in (DAVE, carer(Scope.MESSAGES), carer(Scope.ALL, Kind.PARENT)):
+        with pytest.raises(Forbidden):
+            policy.allow_history(other, patient_id="rosa")
 
 
 @pytest.mark.parametrize(

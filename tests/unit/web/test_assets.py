@@ -23,9 +23,10 @@ def built(tmp_path: Path) -> Path:
     listed = {
         "thread.js": {**entry, "file": "thread-0123.js"},
         "worker-crypto.js": {**entry, "file": "worker-crypto-4567.js"},
+        "worker-help.js": {**entry, "file": "worker-help-89ab.js"},
     }
     (folder / "manifest.json").write_text(json.dumps(listed))
-    for file in ("thread-0123.js", "worker-crypto-4567.js", "unlisted.js"):
+    for file in ("thread-0123.js", "worker-crypto-4567.js", "worker-help-89ab.js", "unlisted.js"):
         (folder / file).write_bytes(SCRIPT)
     (folder / "thread-0123.js.gz").write_bytes(gzip.compress(SCRIPT))
     return folder
@@ -48,7 +49,9 @@ def test_a_name_becomes_its_hashed_address(built: Path) -> None:
 
 
 def test_an_unknown_name_says_what_there_is(built: Path) -> None:
-    with pytest.raises(subject.UnknownAsset, match=r"no 'inbox\.js'; it has thread\.js, worker-crypto\.js"):
+    with pytest.raises(
+        subject.UnknownAsset, match=r"no 'inbox\.js'; it has thread\.js, worker-crypto\.js, worker-help\.js"
+    ):
         subject.Assets(built).url("inbox.js")
 
 
@@ -67,6 +70,14 @@ def test_a_file_may_be_kept_for_ever_and_comes_compressed(browser: FlaskClient) 
     assert packed.headers["Content-Encoding"] == "gzip"
     assert packed.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert gzip.decompress(packed.data) == SCRIPT
+
+
+def test_one_worker_alone_may_stand_in_for_pages(browser: FlaskClient) -> None:
+    allowed = {
+        file: browser.get(f"/static/{file}").headers.get("Service-Worker-Allowed")
+        for file in ("thread-0123.js", "worker-crypto-4567.js", "worker-help-89ab.js")
+    }
+    assert allowed == {"thread-0123.js": None, "worker-crypto-4567.js": None, "worker-help-89ab.js": "/"}
 
 
 @pytest.mark.parametrize("file", ["unlisted.js", "manifest.json", "thread-0123.js.gz", "thread.js", "..%2fsecret"])

@@ -280,6 +280,17 @@ def test_the_page_for_when_nothing_works_lies_ready_in_both_languages(client: Fl
     assert "911" in html
 
 
+def test_the_page_of_help_without_a_line_is_the_same_for_everybody(browser_of: People) -> None:
+    pages = {name: browser_of(name).get("/offline-help") for name in ("alice", "dave", "bob")}
+    texts = {page.get_data(as_text=True) for page in pages.values()}
+    assert len(texts) == 1
+    (html,) = texts
+    for said in ("You are offline", "No tiene conexión", "+1 555 0100", "+1 555 0200", "How to get back in", "911"):
+        assert said in html
+    for hidden in ("Alice", "<script", "csrf", "<form", "<img"):
+        assert hidden not in html
+
+
 def test_the_context_as_json_has_an_etag_and_is_recorded_each_time(browser_of: People, world: World) -> None:
     bob = browser_of("bob")
     path = f"/api/patients/{world.patients['alice']}/context"
