@@ -6,6 +6,7 @@ import { Refused, refused } from "../crypto/reasons.ts";
 import { type UrkWrap, generateCode, generatePassphrase, passphraseFault, readCredential, wayOf, wrapByPasskey } from "../crypto/recovery.ts";
 import { KNOWN_PASSPHRASES } from "../crypto/words/known.ts";
 import { get, post, put, remove } from "../live/api.ts";
+import { isShared } from "../store/shared.ts";
 import { deviceName } from "./binding.ts";
 import { dropWrap, keepWrap, keptWrap } from "./local.ts";
 import { type Ahead } from "./shapes.ts";
@@ -51,7 +52,8 @@ export async function setWay(ready: Ready, root: Bytes, method: "code" | "passph
  * person's tap is fresh, as some browsers ask for one. Throws PasskeyTrouble; as `setWay`; ApiError `too-many-passkeys`.
  */
 export async function addPasskey(ready: Ready, root: Bytes, wraps: Wraps): Promise<void> {
-  const { credential, given } = await makePasskey(ready.account, wraps.filter((wrap) => wrap.method === "passkey").map((wrap) => readCredential(wrap.params)));
+  const others = wraps.filter((wrap) => wrap.method === "passkey").map((wrap) => readCredential(wrap.params));
+  const { credential, given } = await makePasskey({ ...ready.account, others, shared: isShared() });
   try {
     const wrap = await wrapByPasskey(ready.account.id, root, credential, given);
     if (refused(wrap)) throw wrap;

@@ -44,13 +44,20 @@ export async function hasOwnLock(): Promise<boolean> {
   return knowsPasskeys() && (await PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable().catch(() => false));
 }
 
-/**
- * Makes a passkey for a person's keys. `others`: credential ids the person has, as a second one on the same authenticator would take
- * the place of the first. Throws PasskeyTrouble.
- */
-export async function makePasskey(person: { readonly id: string; readonly name: string }, others: readonly Bytes[]): Promise<Passkey> {
-  const input = prfInput(person.id);
-  const made = await create(person, others, input);
+/** Whose passkey is made, and where. */
+export interface Making {
+  readonly id: string;
+  readonly name: string;
+  /** Credential ids the person has: a second one on the same authenticator would take the place of the first. */
+  readonly others: readonly Bytes[];
+  /** Others use this computer too: what opens its screen is not the person's own, so a phone or a security key must keep it. */
+  readonly shared: boolean;
+}
+
+/** Makes a passkey for a person's keys. Throws PasskeyTrouble. */
+export async function makePasskey(making: Making): Promise<Passkey> {
+  const input = prfInput(making.id);
+  const made = await create(making, input);
   const credential = new Uint8Array(made.rawId);
   const { prf } = made.getClientExtensionResults();
   try {
@@ -89,13 +96,16 @@ export async function forgetPasskey(credential: Bytes): Promise<void> {
  * Makes the credential. The extension always names what is to be evaluated: a platform was found that refuses to make a passkey with
  * an empty one. Where it refuses all the same, once more without: some passkeys give the secret although nobody asked for it at first.
  */
-async function create(person: { readonly id: string; readonly name: string }, others: readonly Bytes[], input: Bytes): Promise<PublicKeyCredential> {
+async function create({ id, name, others, shared }: Making, input: Bytes): Promise<PublicKeyCredential> {
   const wanted: PublicKeyCredentialCreationOptions = {
     challenge: randomBytes(32),
     rp: { id: location.hostname, name: location.hostname },
-    user: { id: utf8(person.id), name: person.name, displayName: person.name },
+    user: { id: utf8(id), name, displayName: name },
     pubKeyCredParams: [-7, -8, -257].map((alg) => ({ type: "public-key", alg })),
-    authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
+    authenticatorSelection: {
+      residentKey: "required", requireResidentKey: true, userVerification: "required",
+      ...(shared ? { authenticatorAttachment: "cross-platform" } : {}),
+    },
     excludeCredentials: others.map(named),
     attestation: "none",
   };

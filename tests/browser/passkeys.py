@@ -12,13 +12,13 @@ USE_IN_SPANISH = "Usar huella, rostro o bloqueo de pantalla"
 class Authenticator:
     """What a device asks before it opens a passkey. It outlives the browser profile."""
 
-    def __init__(self, page: Page, *, gives_secrets: bool = True) -> None:
+    def __init__(self, page: Page, *, gives_secrets: bool = True, transport: str = "internal") -> None:
         self._session = page.context.new_cdp_session(page)
         self._session.send("WebAuthn.enable")
         options: dict[str, Any] = {
             "protocol": "ctap2",
             "ctap2Version": "ctap2_1",
-            "transport": "internal",
+            "transport": transport,
             "hasResidentKey": True,
             "hasUserVerification": True,
             "isUserVerified": True,

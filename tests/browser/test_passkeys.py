@@ -208,6 +208,20 @@ def test_a_browser_without_passkeys_offers_what_works_everywhere(person: Person)
     expect(judy.locator("[data-way=passkey]").get_by_role("button")).to_have_count(0)
 
 
+def test_on_a_shared_computer_only_a_key_of_ones_own_keeps_the_passkey(person: Person) -> None:
+    peggy = person("peggy")
+    first_sign_in(peggy, "peggy")
+    peggy.wait_for_url(at("/home"))
+    peggy.goto("/devices")
+    peggy.get_by_label("Others use this computer too").check()
+    lock, ring = Authenticator(peggy), Authenticator(peggy, transport="usb")
+    peggy.goto("/recovery")
+    expect(peggy.locator("[data-way=passkey]")).to_contain_text("its own lock is not yours")
+    peggy.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
+    expect(peggy.get_by_text("It is set", exact=True)).to_be_visible()
+    assert (lock.passkeys(), ring.passkeys()) == (0, 1)
+
+
 def offer(page: Page) -> str:
     """Show the picture for another device; gives the code that stands in it, as who cannot scan reads it."""
     page.goto("/devices")

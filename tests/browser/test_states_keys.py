@@ -117,6 +117,19 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("recovery-passkey-shared")
+def _(stage: Stage) -> Page:
+    stage.with_keys("pat", "/devices")
+    page = stage.tab("pat")
+    # In this tab alone: the mark is the browser's, and other states are of computers that are not shared.
+    page.add_init_script(
+        "Object.defineProperty(Document.prototype, 'cookie', { get: () => 'portal_shared=1', set: () => undefined })"
+    )
+    page.goto("/recovery")
+    page.locator("[data-way=passkey]").wait_for()
+    return page
+
+
 @state("recovery-no-passkeys")
 def _(stage: Stage) -> Page:
     stage.with_keys("pat", "/devices")

@@ -8,6 +8,7 @@ import type { RecoveryWay } from "../../keys/shapes.ts";
 import type { Ready } from "../../keys/unlock.ts";
 import { knowsPasskeys } from "../../keys/webauthn.ts";
 import { isCode } from "../../live/api.ts";
+import { isShared } from "../../store/shared.ts";
 import { Banner, Button, Spinner, Tag } from "../../views/components/basics.tsx";
 import { moment } from "../../views/format.ts";
 import { t } from "../../views/i18n.ts";
@@ -29,7 +30,7 @@ export function Passkeys({ ways, onAdd, onTry, onRemove }: {
         <h2>{t("keys.way.passkey")}</h2>
         {mine.length === 0 ? <Tag>{t("keys.way.none")}</Tag> : null}
       </div>
-      <p class="soft">{t(usable ? "keys.way.passkey-body" : "keys.passkey.unknown")}</p>
+      <p class="soft">{t(!usable ? "keys.passkey.unknown" : isShared() ? "keys.passkey.shared" : "keys.way.passkey-body")}</p>
       {mine.length === 0 ? null : (
         <ul class="list">
           {mine.map((way) => (
@@ -98,7 +99,7 @@ export function NewPasskey({ ready, root, wraps, failed, other, back, onSet, onO
   return (
     <div class="stack" data-new-passkey>
       <h1>{t("keys.passkey.title")}</h1>
-      <p class="lead">{t("keys.passkey.body")}</p>
+      <p class="lead">{t(isShared() ? "keys.passkey.shared" : "keys.passkey.body")}</p>
       {problem === undefined ? null : isCode(problem, "step-up") ? <SignInAgain /> : (
         <Banner tone="warn" announce title={t("keys.passkey.did-not")}><p>{passkeyWords(problem)}</p></Banner>
       )}
