@@ -18,7 +18,7 @@ from portal.accounts import carers, directory
 from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
-from portal.care import checking
+from portal.care import asking, checking
 from portal.core import clock, logs
 from portal.core.ids import random_id
 from portal.identity import sessions
@@ -163,6 +163,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
         carers.MAIL_JOB: carers.InvitationMail(services.database, given, base_url),
         carers.NOTICE_JOB: carers.CarerNotice(services.database, given, base_url),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
+        asking.ANSWER_JOB: asking.AnswerNotice(services.database, given, base_url),
         checking.JOB: checking.CheckConnection(services.database, readers_of(services)),
     }
 
@@ -187,6 +188,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
             retention.forget_accepted_keys(session)
             staff_invitations.forget_unused(session)
             carers.forget_unused(session)
+            asking.forget_typed(session)
 
     return {
         "outbox": [Task("outbox", timedelta(seconds=1), runner.run_due, greedy=True)],

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from world_threads import Threads
 from world_web import ORIGIN, Browser
 
 from portal.accounts import carers, invitations, patients
-from portal.accounts.tables import SealedObject
+from portal.accounts.tables import MatchRequest, SealedObject
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
@@ -85,6 +86,9 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
     if kind == "staff-invitation":
         own = invited(world, "bob")
         return {"own": own, "care": own, "foreign": invited(world, "carol")}
+    if kind in ("match-request", "match-request-over"):
+        own = match_asked(world, "alice", "riverside", over=kind == "match-request-over")
+        return {"own": own, "care": own, "foreign": match_asked(world, "dave", "harbor", over=False)}
     if kind == "patient-invitation":
         own = invited_patient(world, "bob", "nora")
         return {"own": own, "care": own, "foreign": invited_patient(world, "carol", "nick")}
@@ -169,6 +173,22 @@ def helped(world: World, name: str, *, taken: bool) -> str:
         return made
     with world.database.transaction() as session:
         return carers.accept(session, actor=world.actor("judy"), invitation_id=made, code=code).id
+
+
+def match_asked(world: World, name: str, pharmacy: str, *, over: bool) -> str:
+    """A request to be found; `over`: taken back already."""
+    with world.database.transaction() as session:
+        made = MatchRequest(
+            id=ids.random_id(),
+            pharmacy_id=pharmacy,
+            account_id=world.accounts[name],
+            address="x",
+            created_at=clock.now(),
+            expires_at=clock.now() + timedelta(days=1),
+            withdrawn_at=clock.now() if over else None,
+        )
+        session.add(made)
+        return made.id
 
 
 def invited_patient(world: World, by: str, fhir_id: str) -> str:

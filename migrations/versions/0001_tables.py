@@ -492,6 +492,26 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_key_vault_account_id')),
     sa.PrimaryKeyConstraint('account_id', name=op.f('pk_key_vault'))
     )
+    op.create_table('match_request',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('asked', sa.LargeBinary(), nullable=True),
+    sa.Column('address', sa.String(length=64), nullable=False),
+    sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('withdrawn_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('decided_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('decided_by', sa.String(length=64), nullable=True),
+    sa.Column('reason', sa.String(length=16), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_match_request_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_match_request'))
+    )
+    with op.batch_alter_table('match_request', schema=None) as batch_op:
+        batch_op.create_index('ix_match_request_account', ['account_id', 'created_at'], unique=False)
+        batch_op.create_index('ix_match_request_address', ['address', 'created_at'], unique=False)
+        batch_op.create_index('ix_match_request_listed', ['pharmacy_id', 'decided_at', 'created_at', 'id'], unique=False)
+
     op.create_table('patient_record',
     sa.Column('patient_id', sa.String(length=64), nullable=False),
     sa.Column('connection_id', sa.String(length=64), nullable=False),
@@ -717,6 +737,12 @@ def downgrade() -> None:
     op.drop_table('record')
     op.drop_table('receipt')
     op.drop_table('patient_record')
+    with op.batch_alter_table('match_request', schema=None) as batch_op:
+        batch_op.drop_index('ix_match_request_listed')
+        batch_op.drop_index('ix_match_request_address')
+        batch_op.drop_index('ix_match_request_account')
+
+    op.drop_table('match_request')
     op.drop_table('key_vault')
     with op.batch_alter_table('identity_check', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_check_account')

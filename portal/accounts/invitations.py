@@ -274,17 +274,35 @@ def _begin_try(session: Session, code: str, keys: tuple[str, ...]) -> tuple[tupl
     return ((target.connection_id, target.fhir_id) if target is not None else None), valid
 
 
+def join(
+    session: Session, *, agent: Agent, account_id: str, pharmacy_id: str, connection_id: str, fhir_id: str
+) -> Redeemed:
+    """Join an account that staff have compared with a record: an invitation that is used at once, its code unknown.
+
+    An open code for the same patient ends. Raises Conflict `self-already-bound`.
+    """
+    invitation_id, _ = create(
+        session, agent=agent, pharmacy_id=pharmacy_id, connection_id=connection_id, fhir_id=fhir_id
+    )
+    invitation = session.get_one(Invitation, invitation_id)
+    return _use(session, invitation, agent=agent, account_id=account_id, kind=Kind.SELF)
+
+
 def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeemed:
     invitation = session.scalar(_coded(code).with_for_update())
     if invitation is None or not _usable(invitation):
         raise Unprocessable("invitation-refused")
-    one_at_a_time(session, actor.account_id)
-    patient_id = _patient_for(session, actor, invitation, kind)
-    invitation.used_at, invitation.used_by = clock.now(), actor.account_id
+    return _use(session, invitation, agent=actor.agent, account_id=actor.account_id, kind=kind)
+
+
+def _use(session: Session, invitation: Invitation, *, agent: Agent, account_id: str, kind: Kind) -> Redeemed:
+    one_at_a_time(session, account_id)
+    patient_id = _patient_for(session, account_id, invitation, kind)
+    invitation.used_at, invitation.used_by = clock.now(), account_id
     relations.bind(
         session,
-        agent=actor.agent,
-        account_id=actor.account_id,
+        agent=agent,
+        account_id=account_id,
         patient_id=patient_id,
         kind=kind,
         pharmacy_id=invitation.pharmacy_id,
@@ -292,7 +310,7 @@ def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeeme
     record(
         session,
         Action.INVITATION_REDEEMED,
-        agent=actor.agent,
+        agent=agent,
         patient_id=patient_id,
         pharmacy_id=invitation.pharmacy_id,
         entity=Entity("Invitation", invitation.id),
@@ -301,12 +319,12 @@ def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeeme
     return Redeemed(patient_id, invitation.pharmacy_id, invitation.connection_id)
 
 
-def _patient_for(session: Session, actor: Actor, invitation: Invitation, kind: Kind) -> str:
+def _patient_for(session: Session, account_id: str, invitation: Invitation, kind: Kind) -> str:
     where = {"connection_id": invitation.connection_id, "fhir_id": invitation.fhir_id}
     if kind is not Kind.SELF:
         return patients.ensure(session, **where).id
     # Asked anew: the actor was loaded before another code may have been redeemed.
-    live = relations.live(session, account_id=actor.account_id)
+    live = relations.live(session, account_id=account_id)
     own = [relation.patient_id for relation in live if relation.kind == Kind.SELF]
     known = patients.known_as(session, **where)
     if known is not None and known.id in own:

@@ -285,6 +285,12 @@ def allow_act_for_others(actor: Actor) -> None:
         raise Forbidden("carer-for-patients")
 
 
+def allow_ask_to_be_matched(actor: Actor) -> None:
+    """Asking a pharmacy to find the own record: patients."""
+    if actor.role is not Role.PATIENT:
+        raise Forbidden("invitation-for-patients")
+
+
 def allow_start_care(actor: Actor, *, patient_id: str) -> None:
     """Putting a patient into a pharmacy's care from the patient's side: by picking the pharmacy."""
     if not _acts_for(actor, patient_id, Scope.ALL):

@@ -153,6 +153,34 @@ class Invitation(Base):
     replaced_by: Mapped[str | None] = mapped_column(Id)
 
 
+class MatchRequest(Base):
+    """A person without a code asks a pharmacy to find the own record. States: care/asking.py.
+
+    `asked`: what was typed, sealed under the operator's key; gone once the request is decided, taken back or over.
+    """
+
+    __tablename__ = "match_request"
+    __table_args__ = (
+        Index("ix_match_request_listed", "pharmacy_id", "decided_at", "created_at", "id"),
+        Index("ix_match_request_account", "account_id", "created_at"),
+        Index("ix_match_request_address", "address", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    asked: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # The address it came from, hashed.
+    address: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(Moment)
+    decided_at: Mapped[datetime | None] = mapped_column(Moment)
+    decided_by: Mapped[str | None] = mapped_column(Id)
+    # Why staff declined; null when they confirmed.
+    reason: Mapped[str | None] = mapped_column(String(16))
+
+
 class RedeemFailure(Base):
     """Failed tries for one code or from one address (hashed); five close it for fifteen minutes."""
 

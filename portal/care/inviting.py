@@ -121,11 +121,19 @@ def find(
     query, ask = _question(name.strip(), born, phone.strip())
     with answering():
         known = ask(readers.reader(address))
-    shown = known if len(known) <= MOST_SHOWN else ()
+    few = known if len(known) <= MOST_SHOWN else ()
+    found = shown(database, actor, pharmacy_id, address, few, query)
+    return Found(tuple(found), more=bool(known) and not few)
+
+
+def shown(
+    database: Database, actor: Actor, pharmacy_id: str, address: Address, people: Sequence[Patient], query: str
+) -> list[Candidate]:
+    """People of the EHR with what the portal knows of them; each one is put on record as shown to the actor."""
     with database.transaction() as session:
-        found = _candidates(session, pharmacy_id, address, shown)
-        _note_shown(session, actor, pharmacy_id, address.id, [one.id for one in shown], query)
-    return Found(tuple(found), more=bool(known) and not shown)
+        found = _candidates(session, pharmacy_id, address, people)
+        _note_shown(session, actor, pharmacy_id, address.id, [one.id for one in people], query)
+    return found
 
 
 def invite(

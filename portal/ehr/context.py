@@ -14,8 +14,9 @@ from portal.ehr import projection
 from portal.ehr.cache import BoundedCache
 from portal.ehr.client import EhrClient
 from portal.ehr.contract import observation_names
-from portal.ehr.errors import EhrNotFound, EhrProtocolError, EhrUnavailable, ProtocolFault
+from portal.ehr.errors import EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable, ProtocolFault
 from portal.ehr.model import (
+    FEWEST_DIGITS,
     AllergyState,
     Dropped,
     Identifier,
@@ -24,16 +25,16 @@ from portal.ehr.model import (
     PatientContext,
     PharmacyRef,
     SectionState,
+    digits_of,
 )
 from portal.ehr.paging import SearchResult
-from portal.ehr.reading import folded_words, is_fhir_id
+from portal.ehr.reading import folded_words, is_fhir_id, obj
 from portal.ehr.transport import Deadline
 
 IDS_AT_ONCE = 50
 FRESH_SECONDS = 15.0
 LABS_EACH = 5
 VITALS_EACH = 90
-_FEWEST_DIGITS = 7
 # Digits of a phone number without its country's code, where those are most.
 _NATIONAL = 10
 _PAGE = ("_count", "200")
@@ -148,14 +149,25 @@ class ContextReader:
 
     def find_by_phone(self, phone: str) -> tuple[Patient, ...]:
         """The people with that phone number, however either side writes it; no EHR is asked with less than 7 digits."""
-        digits = _digits(phone)
-        if len(digits) < _FEWEST_DIGITS:
+        digits = digits_of(phone)
+        if len(digits) < FEWEST_DIGITS:
             return ()
         # A number with its country's code and the same without one are one phone.
         spelled = dict.fromkeys((phone.strip(), digits, f"+{digits}", digits[-_NATIONAL:]))
         asked = ",".join(one.replace(",", "") for one in spelled)
         people = [projection.patient(one) for one in self._people((("phone", asked),))]
-        return tuple(one for one in people if any(_same_phone(digits, _digits(known)) for known in one.phones))
+        return tuple(one for one in people if one.has_phone(phone))
+
+    def holders_of(self, prescription: str) -> frozenset[str] | None:
+        """The ids of the people who have a prescription with that number; None where the EHR cannot look for it."""
+        try:
+            found = self._client.search(
+                "MedicationRequest", (("identifier", prescription.replace(",", "")),), max_pages=2
+            )
+        except EhrRefused:
+            return None
+        subjects = (str(obj(one, "subject").get("reference", "")) for one in found.matches)
+        return frozenset(one.removeprefix("Patient/") for one in subjects if one.startswith("Patient/"))
 
     def _people(self, params: tuple[tuple[str, str], ...]) -> list[Json]:
         found = self._client.search("Patient", (*params, ("_count", "50")), max_pages=2)
@@ -210,15 +222,6 @@ class ContextReader:
 
 def _has_words(known: Sequence[str], wanted: Sequence[str]) -> bool:
     return all(any(one.startswith(word) for one in known) for word in wanted)
-
-
-def _digits(phone: str) -> str:
-    return "".join(one for one in phone if one.isascii() and one.isdigit())
-
-
-def _same_phone(one: str, other: str) -> bool:
-    shorter, longer = sorted((one, other), key=len)
-    return len(shorter) >= _FEWEST_DIGITS and longer.endswith(shorter)
 
 
 def _included(resources: Iterable[Json], reader: projection.Reader) -> tuple[dict[str, Json], list[Dropped]]:

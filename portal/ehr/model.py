@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 Json = dict[str, Any]
+# Fewer digits are no phone number that could tell people apart.
+FEWEST_DIGITS = 7
 
 
 class AllergyState(StrEnum):
@@ -81,6 +83,11 @@ class Patient:
         number = self.record_number
         return f"{number.label} {number.value}".strip() if number is not None else ""
 
+    def has_phone(self, phone: str) -> bool:
+        """Whether `phone` is one of the person's numbers, however either side writes it; never with under 7 digits."""
+        wanted = digits_of(phone)
+        return any(same_phone(wanted, digits_of(known)) for known in self.phones)
+
     def age(self, today: date) -> int | None:
         """Full years on `today`, if the EHR knows the day of birth."""
         try:
@@ -88,6 +95,17 @@ class Patient:
         except ValueError:
             return None
         return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def digits_of(phone: str) -> str:
+    """The digits of a phone number as somebody wrote it."""
+    return "".join(one for one in phone if one.isascii() and one.isdigit())
+
+
+def same_phone(one: str, other: str) -> bool:
+    """Whether two numbers, as digits, are one phone: one of them may lack the country's code."""
+    shorter, longer = sorted((one, other), key=len)
+    return len(shorter) >= FEWEST_DIGITS and longer.endswith(shorter)
 
 
 @dataclass(frozen=True)

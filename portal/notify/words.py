@@ -33,6 +33,7 @@ class Template(StrEnum):
     SOMEBODY_STOPPED = "somebody-stopped"
     SOMEBODY_UNBOUND = "somebody-unbound"
     OLD_MESSAGES = "old-messages"
+    REQUEST_ANSWERED = "request-answered"
     STAFF_INVITED = "staff-invited"
     CARER_INVITED = "carer-invited"
     CARER_CHANGED = "carer-changed"
@@ -66,6 +67,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
     Template.SOMEBODY_STOPPED: frozenset({"link", "when"}),
     Template.SOMEBODY_UNBOUND: frozenset({"link", "when"}),
     Template.OLD_MESSAGES: frozenset({"link", "until", "objection"}),
+    Template.REQUEST_ANSWERED: frozenset({"link"}),
     Template.STAFF_INVITED: frozenset({"link", "who", "place", "until"}),
     # Who invites is a patient, so a mail does not even name that person.
     Template.CARER_INVITED: frozenset({"link", "until"}),
@@ -91,7 +93,8 @@ _NAME = re.compile(r"\?|(?:[^\W_]|[ '’,&()-]|\.(?= |$)){1,120}")
 _FORMS = {
     "link": re.compile(
         r"https?://[A-Za-z0-9.:\[\]-]+/login\?next=/"
-        r"(?:thread/[0-9a-f]{32}|account|team|carers|stops|something-wrong|pharmacies/[a-z0-9]{2,24}/recovery)"
+        r"(?:thread/[0-9a-f]{32}|account|team|carers|stops|something-wrong|match|pharmacies/[a-z0-9]{2,24}/recovery"
+        r"|privacy-office\?action=relation\.undone)"
     ),
     # Says no to one thing, and opens nothing (portal/pharmacies/identity_checks.py).
     "objection": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/objection/[A-Za-z0-9_-]{43}"),

@@ -25,6 +25,7 @@ class Source(StrEnum):
 
     PATIENT = "patient"
     INVITATION = "invitation"
+    MATCHED = "matched"
     DISPENSER = "dispenser"
 
 

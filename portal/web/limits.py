@@ -23,6 +23,7 @@ from portal.web.wiring import client_address
 PER_ACCOUNT = "1200 per minute"
 LOGIN_PER_ADDRESS = "120 per minute"
 REDEEM_PER_ACCOUNT = "20 per hour"
+MATCH_PER_ACCOUNT = "20 per hour"
 FIND_PER_ACCOUNT = "120 per hour"
 SEND_PER_ACCOUNT = "300 per minute"
 UPLOAD_PER_ACCOUNT = "600 per minute"

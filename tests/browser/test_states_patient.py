@@ -110,6 +110,58 @@ def _(stage: Stage) -> Page:
     return unjoined(stage, "/account/pharmacies")
 
 
+@state("match", spanish=True)
+def _(stage: Stage) -> Page:
+    return unmatched(stage)
+
+
+@state("match-wrong")
+def _(stage: Stage) -> Page:
+    return requested(stage, "")
+
+
+@state("match-waiting", spanish=True)
+def _(stage: Stage) -> Page:
+    requested(stage, "rx-1001")
+    return stage.at("alicia", "/match")
+
+
+@state("match-declined", spanish=True)
+def _(stage: Stage) -> Page:
+    requested(stage, "rx-1001")
+    stage.write("UPDATE match_request SET decided_at = created_at, reason = 'differs'")
+    return stage.at("alicia", "/match")
+
+
+@state("match-later")
+def _(stage: Stage) -> Page:
+    for _ in range(3):
+        requested(stage, "rx-1001", again=True)
+    page = requested(stage, "rx-1001", again=True)
+    page.get_by_text("too many requests today").first.wait_for()
+    return page
+
+
+def unmatched(stage: Stage, *, again: bool = False) -> Page:
+    """Alicia, joined to no patient, before the form; she has not asked lately, unless `again`."""
+    stage.founded()
+    if not again:
+        stage.write("DELETE FROM match_request")
+    return unjoined(stage, "/match")
+
+
+def requested(stage: Stage, prescription: str, *, again: bool = False) -> Page:
+    """Alicia has asked Riverside to find her."""
+    page = unmatched(stage, again=again)
+    page.locator("#pharmacy").select_option("riverside")
+    for name, value in (("name", "Alicia Morgan"), ("day", "15"), ("month", "3"), ("year", "1974")):
+        page.locator(f"#{name}").fill(value)
+    page.locator("#prescription").fill(prescription)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Ask the pharmacy").click()
+    return page
+
+
 def join(page: Page) -> None:
     """Try a code that nobody gave."""
     page.locator("#code").fill("AAAA-BBBB-CCCC-DDDD")

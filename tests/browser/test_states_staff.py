@@ -489,6 +489,54 @@ def wrong_person(stage: Stage, name: str) -> str:
     return f"/pharmacies/riverside/wrong-person?patient={patient}"
 
 
+REQUESTS = "/pharmacies/riverside/requests"
+
+
+@state("requests", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("DELETE FROM match_request")
+    return stage.at("frank", REQUESTS)
+
+
+@state("requests-list", spanish=True)
+def _(stage: Stage) -> Page:
+    request_of(stage, "Alicia Morgan")
+    return stage.at("bob", REQUESTS)
+
+
+@state("request", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("bob", request_of(stage, "Alicia Morgan"))
+
+
+@state("request-nobody", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("bob", request_of(stage, "Zoe Nobody"))
+
+
+@state("request-over")
+def _(stage: Stage) -> Page:
+    place = request_of(stage, "Alicia Morgan")
+    stage.write("UPDATE match_request SET withdrawn_at = created_at")
+    return stage.at("bob", place)
+
+
+def request_of(stage: Stage, name: str) -> str:
+    """Alicia, joined to no patient, has asked Riverside to find somebody of that name: where Bob answers."""
+    stage.founded()
+    stage.write("DELETE FROM match_request")
+    year, month, day = birth_date(stage, "Alicia Morgan").split("-")
+    stage.joined("alicia", False)
+    page = stage.at("alicia", "/match")
+    page.locator("#pharmacy").select_option("riverside")
+    for field, value in (("name", name), ("day", day), ("month", month), ("year", year), ("phone", "555 555 0142")):
+        page.locator(f"#{field}").fill(value)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Ask the pharmacy").click()
+    ((request,),) = stage.read("SELECT id FROM match_request")
+    return f"{REQUESTS}/{request}"
+
+
 @state("operator", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("ivan", "/operator")

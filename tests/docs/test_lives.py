@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from portal.accounts import carers, devices, invitations, stops
+from portal.care import asking
 from portal.core.lives import Life
 from portal.identity import sessions
 from portal.outbox import jobs
@@ -27,6 +28,7 @@ LIVES: list[Life[Any, Any]] = [
     invitations.LIFE,
     recovery_acts.LIFE,
     identity_checks.LIFE,
+    asking.LIFE,
 ]
 
 

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import invitations, operator, people, pharmacy, privacy_office, recovery, stopped
+from portal.web.clinic import invitations, operator, people, pharmacy, privacy_office, recovery, requests, stopped
 
 blueprints: tuple[Blueprint, ...] = (
     privacy_office.blueprint,
@@ -12,4 +12,5 @@ blueprints: tuple[Blueprint, ...] = (
     stopped.blueprint,
     invitations.blueprint,
     recovery.blueprint,
+    requests.blueprint,
 )

@@ -2,13 +2,14 @@
 
 from flask import Blueprint
 
-from portal.web.patient import account, carers, home, invitation, pharmacies, record
+from portal.web.patient import account, carers, home, invitation, match, pharmacies, record
 
 blueprints: tuple[Blueprint, ...] = (
     home.blueprint,
     record.blueprint,
     account.blueprint,
     invitation.blueprint,
+    match.blueprint,
     pharmacies.blueprint,
     carers.blueprint,
 )

@@ -71,19 +71,23 @@ def test_her_pharmacys_privacy_officer_and_she_herself_are_told(world: World) ->
     assert told(world, "notice.keys") == {"alice"}
 
 
-def test_the_officers_mail_names_nobody(world: World) -> None:
+@pytest.mark.parametrize(
+    ("what", "place"),
+    [("somebody-stopped", "/stops"), ("somebody-unbound", "/privacy-office?action=relation.undone")],
+)
+def test_the_officers_mail_names_nobody(world: World, what: str, place: str) -> None:
     sent: list[Mail] = []
 
     class Postbox:
         def send(self, mail: Mail) -> None:
             sent.append(mail)
 
-    payload = {"account": world.accounts["heidi"], "at": "2026-11-22T09:30:00+00:00", "what": "somebody-stopped"}
+    payload = {"account": world.accounts["heidi"], "at": "2026-11-22T09:30:00+00:00", "what": what}
     job = Job("job1", stopping.OFFICE_JOB, payload, None, 1, clock.now())
     stopping.OfficeNotice(world.database, Postbox(), "https://portal.test")(job)
     (mail,) = sent
     assert mail.to == "heidi@example.org"
-    assert "https://portal.test/login?next=/stops" in mail.text.split("\n")
+    assert f"https://portal.test/login?next={place}" in mail.text.split("\n")
     assert "alice" not in mail.text.lower()
 
 
