@@ -97,7 +97,7 @@ def create_app(
         *clinic.blueprints,
     ):
         app.register_blueprint(blueprint)
-    for endpoint in auth.CSRF_EXEMPT:
+    for endpoint in (*auth.CSRF_EXEMPT, *public.CSRF_EXEMPT):
         tokens.exempt(app.view_functions[endpoint])
     proxies = security.TrustedProxies(app.wsgi_app, settings.trusted_proxies)
     app.wsgi_app = security.OnEveryAnswer(proxies, settings)  # type: ignore[method-assign]

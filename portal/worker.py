@@ -24,6 +24,7 @@ from portal.core.ids import random_id
 from portal.identity import sessions
 from portal.notify.mail import Mailer, mailer
 from portal.notify.notices import KIND, MessageNotice
+from portal.notify.one_tap import OneTap
 from portal.outbox import Runner, dead_letters
 from portal.outbox.runner import Handler
 from portal.pharmacies import identity_checks, recovery_key, staff, staff_invitations
@@ -153,15 +154,16 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     """Kind of job → what runs it."""
     given: Mailer = services.adapters.get("mailer") or mailer(services.settings)
     base_url = services.settings.base_url
+    one_tap = OneTap(services.settings.secret_keys, base_url)
     return {
-        KIND: MessageNotice(services.database, given, notices.who_waits, base_url),
+        KIND: MessageNotice(services.database, given, notices.who_waits, base_url, one_tap),
         KEYS_JOB: KeyNotice(services.database, given, base_url),
         identity_checks.NOTICE_JOB: identity_checks.IdentityNotice(services.database, given, base_url),
         stopping.OFFICE_JOB: stopping.OfficeNotice(services.database, given, base_url),
         recovery_key.NOTICE_JOB: recovery_key.SheetsNotice(services.database, given, base_url),
         staff_invitations.MAIL_JOB: staff_invitations.InvitationMail(services.database, given, base_url),
         carers.MAIL_JOB: carers.InvitationMail(services.database, given, base_url),
-        carers.NOTICE_JOB: carers.CarerNotice(services.database, given, base_url),
+        carers.NOTICE_JOB: carers.CarerNotice(services.database, given, base_url, one_tap),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
         asking.ANSWER_JOB: asking.AnswerNotice(services.database, given, base_url),
         checking.JOB: checking.CheckConnection(services.database, readers_of(services)),

@@ -33,7 +33,6 @@ export interface Account {
   readonly time_zone: string | null;
   readonly large_text: boolean;
   readonly pharmacy: string | null;
-  readonly notify_mail: boolean;
 }
 
 /** A refusal of the server (RFC 9457). */

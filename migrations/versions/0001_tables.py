@@ -45,7 +45,9 @@ def upgrade() -> None:
     sa.Column('language', sa.String(length=8), nullable=False),
     sa.Column('time_zone', sa.String(length=64), nullable=True),
     sa.Column('large_text', sa.Boolean(), nullable=False),
-    sa.Column('notify_mail', sa.Boolean(), nullable=False),
+    sa.Column('quiet_from', sa.String(length=5), nullable=True),
+    sa.Column('quiet_until', sa.String(length=5), nullable=True),
+    sa.Column('quiet_zone', sa.String(length=64), nullable=True),
     sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('last_login_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('disabled_at', portal.core.database.Moment(timezone=True), nullable=True),
@@ -512,6 +514,14 @@ def upgrade() -> None:
         batch_op.create_index('ix_match_request_address', ['address', 'created_at'], unique=False)
         batch_op.create_index('ix_match_request_listed', ['pharmacy_id', 'decided_at', 'created_at', 'id'], unique=False)
 
+    op.create_table('notice_choice',
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False),
+    sa.Column('channel', sa.String(length=16), nullable=False),
+    sa.Column('wanted', sa.Boolean(), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_notice_choice_account_id')),
+    sa.PrimaryKeyConstraint('account_id', 'kind', 'channel', name=op.f('pk_notice_choice'))
+    )
     op.create_table('patient_record',
     sa.Column('patient_id', sa.String(length=64), nullable=False),
     sa.Column('connection_id', sa.String(length=64), nullable=False),
@@ -737,6 +747,7 @@ def downgrade() -> None:
     op.drop_table('record')
     op.drop_table('receipt')
     op.drop_table('patient_record')
+    op.drop_table('notice_choice')
     with op.batch_alter_table('match_request', schema=None) as batch_op:
         batch_op.drop_index('ix_match_request_listed')
         batch_op.drop_index('ix_match_request_address')

@@ -15,16 +15,18 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import names, policy, relations, stops
+from portal.accounts import names, policy, relations, stops, telling
 from portal.accounts.actor import Actor
 from portal.accounts.roles import INVITED_TO, Kind, Scope
 from portal.accounts.tables import Account, CarerInvitation, Patient, Relation
 from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
 from portal.core import clock, ids
+from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, NotFound, TooMany, Unprocessable
 from portal.core.lives import Life, Step
-from portal.notify.mail import normal_address
+from portal.notify.mail import Mailer, normal_address
 from portal.notify.notices import MailJob
+from portal.notify.one_tap import OneTap
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
 
@@ -454,15 +456,31 @@ class InvitationMail(MailJob):
 class CarerNotice(MailJob):
     """The handler of `NOTICE_JOB`: that something about who acts for whom has changed or ends soon; not what."""
 
+    def __init__(self, database: Database, mailer: Mailer, base_url: str, one_tap: OneTap) -> None:
+        super().__init__(database, mailer, base_url)
+        self._one_tap = one_tap
+
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
+        template = Template(job.payload["what"])
+        # That something has changed may be the work of somebody else, so it is always told, and at once.
+        reminds = template is Template.CARER_ENDS_SOON
+        kind, channel = telling.Kind.REMINDER, telling.Channel.MAIL
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
+            wanted = not reminds or telling.wants(session, str(job.payload["account"]), kind, channel)
         if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
             return
-        when = moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC")
-        template = Template(job.payload["what"])
-        self.send(job, template, account.language, to=account.email, next="/carers", when=when)
+        if not wanted:
+            return
+        values = {"when": moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC")}
+        if reminds:
+            if (quiet := telling.quiet_until(account)) is not None:
+                with self._database.transaction() as session:
+                    enqueue(session, NOTICE_JOB, dict(job.payload), due_at=quiet)
+                return
+            values["stop"] = self._one_tap.link(account.id, kind, channel)
+        self.send(job, template, account.language, to=account.email, next="/carers", **values)
         with self._database.transaction() as session:
             record(
                 session,

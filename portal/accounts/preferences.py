@@ -1,4 +1,4 @@
-"""How a person wants to be shown and told things: language, time zone, text size, mail."""
+"""How a person wants to be shown things: language, time zone, text size. What is told, and when: telling.py."""
 
 from dataclasses import dataclass
 from zoneinfo import available_timezones
@@ -19,7 +19,6 @@ class Preferences:
     language: str
     time_zone: str | None
     large_text: bool
-    notify_mail: bool
     email: str | None = None
     name: str = ""
 
@@ -33,7 +32,6 @@ def of(session: Session, account_id: str) -> Preferences:
         language=account.language,
         time_zone=account.time_zone,
         large_text=account.large_text,
-        notify_mail=account.notify_mail,
         email=account.email if account.email_verified else None,
         name=account.display_name,
     )
@@ -46,7 +44,6 @@ def choose(
     language: str | None = None,
     time_zone: str | None = None,
     large_text: bool | None = None,
-    notify_mail: bool | None = None,
 ) -> None:
     """Keep a person's own choices; what is None stays. `time_zone` "" goes back to the pharmacy's. Raises BadInput."""
     account = session.get(Account, actor.account_id)
@@ -60,7 +57,6 @@ def choose(
         "language": language,
         "time_zone": time_zone,
         "large_text": large_text,
-        "notify_mail": notify_mail,
     }
     changed = [
         name

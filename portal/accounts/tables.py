@@ -34,7 +34,11 @@ class Account(Base):
     language: Mapped[str] = mapped_column(String(8), default="en")
     time_zone: Mapped[str | None] = mapped_column(String(64))
     large_text: Mapped[bool] = mapped_column(default=False)
-    notify_mail: Mapped[bool] = mapped_column(default=True)
+    # Quiet hours on the person's own clock, "22:00" to "07:00"; both or neither (portal/accounts/telling.py).
+    quiet_from: Mapped[str | None] = mapped_column(String(5))
+    quiet_until: Mapped[str | None] = mapped_column(String(5))
+    # The zone in which they were typed, for who has chosen none.
+    quiet_zone: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -46,6 +50,17 @@ class Account(Base):
     pharmacy_claimed: Mapped[bool] = mapped_column(default=True)
     # The midnight after the last day of work, in the pharmacy's zone; no login and no session from then on.
     ends_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class NoticeChoice(Base):
+    """Whether a person wants one kind of notice by one channel; without a row they do."""
+
+    __tablename__ = "notice_choice"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    wanted: Mapped[bool] = mapped_column()
 
 
 class Patient(Base):

@@ -23,6 +23,8 @@ from portal.core.settings import Settings, UnsafeSettings
 TIMEOUT_SECONDS = 10.0
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 LONGEST_ADDRESS = 254
+# RFC 5322, 2.1.1.
+_LONGEST_LINE = 998
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -52,6 +54,8 @@ class Mail:
     text: str
     language: str
     reference: str
+    # The address that stops mails of this kind (portal.notify.one_tap); None for what is always sent.
+    stop: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class SentMail:
     language: str
     reference: str
     sent_at: str
+    stop: str | None = None
 
 
 class Mailer(Protocol):
@@ -176,7 +181,8 @@ def written(mail: Mail, sender: str, at: datetime | None = None) -> EmailMessage
         raise MailRefused("bad-address")
     if not _REFERENCE.fullmatch(mail.reference):
         raise MailRefused("bad-reference")
-    message = EmailMessage(policy=SMTP)
+    # A link of a header must not be broken over lines: some readers take the first part for all of it.
+    message = EmailMessage(policy=SMTP.clone(max_line_length=_LONGEST_LINE))
     message["From"] = sender
     message["To"] = mail.to
     message["Subject"] = mail.subject
@@ -184,6 +190,10 @@ def written(mail: Mail, sender: str, at: datetime | None = None) -> EmailMessage
     message["Message-ID"] = f"<{mail.reference}@{sender.rpartition('@')[2]}>"
     # RFC 3834: no answer from an absence notice, no loop.
     message["Auto-Submitted"] = "auto-generated"
+    if mail.stop is not None:
+        # RFC 2369 and RFC 8058: the mail program has a button that stops these mails with one tap.
+        message["List-Unsubscribe"] = f"<{mail.stop}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.text, charset="utf-8")
     message["Content-Language"] = mail.language
     return message

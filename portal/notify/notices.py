@@ -16,6 +16,7 @@ from portal.core import clock
 from portal.core.database import Database, InEachDialect, table_of
 from portal.core.together import Writing
 from portal.notify.mail import MailDelayed, Mailer, MailRefused
+from portal.notify.one_tap import OneTap
 from portal.notify.tables import NoticeSent
 from portal.notify.words import Template, compose
 from portal.outbox import Dead, Job, Retry
@@ -39,6 +40,8 @@ class Recipient:
     unread_since: datetime
     patient_id: str | None = None
     pharmacy_id: str | None = None
+    # The end of the quiet hours that the person has now; the mail waits for it.
+    quiet_until: datetime | None = None
 
 
 # (session, account id, thread id) → whom to tell; None when nothing is unread, the person wants no mail, has no
@@ -95,9 +98,10 @@ class MessageNotice(MailJob):
     Between the two a crash may send the mail twice, with the same Message-ID; never not at all.
     """
 
-    def __init__(self, database: Database, mailer: Mailer, who_waits: WhoWaits, base_url: str) -> None:
+    def __init__(self, database: Database, mailer: Mailer, who_waits: WhoWaits, base_url: str, one_tap: OneTap) -> None:
         super().__init__(database, mailer, base_url)
         self._who_waits = who_waits
+        self._one_tap = one_tap
 
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
@@ -113,7 +117,18 @@ class MessageNotice(MailJob):
             with self._database.transaction() as session:
                 _look_again(session, [account_id], thread_id, recipient.unread_since)
             return
-        self.send(job, Template.MESSAGE_WAITS, recipient.language, to=recipient.address, next=f"/thread/{thread_id}")
+        if recipient.quiet_until is not None:
+            with self._database.transaction() as session:
+                _look_again(session, [account_id], thread_id, recipient.quiet_until - WAIT)
+            return
+        self.send(
+            job,
+            Template.MESSAGE_WAITS,
+            recipient.language,
+            to=recipient.address,
+            next=f"/thread/{thread_id}",
+            stop=self._one_tap.link(account_id, "message", "mail"),
+        )
         self._mark(account_id, thread_id, recipient)
 
     def _mark(self, account_id: str, thread_id: str, recipient: Recipient) -> None:

@@ -1,9 +1,9 @@
 """Everything that leaves: each outgoing template and the only things it may say.
 
-One look at `TEMPLATES` proves that no health data leaves. The variables are a link into the portal and, where keys are
-concerned, a time and the kind of browser; where a colleague is invited, or recovery sheets are made or used, the names
-of who does it and of the place, and a time. `compose` accepts nothing else. The sentences stand in
-portal/core/texts/<language>/mail.json.
+One look at `TEMPLATES` proves that no health data leaves. The variables are a link into the portal, one that stops
+mails of a kind and, where keys are concerned, a time and the kind of browser; where a colleague is invited, or
+recovery sheets are made or used, the names of who does it and of the place, and a time. `compose` accepts nothing
+else. The sentences stand in portal/core/texts/<language>/mail.json.
 """
 
 import re
@@ -48,7 +48,7 @@ class Template(StrEnum):
 
 # Template → the variables its sentences may use.
 TEMPLATES: dict[Template, frozenset[str]] = {
-    Template.MESSAGE_WAITS: frozenset({"link"}),
+    Template.MESSAGE_WAITS: frozenset({"link", "stop"}),
     **dict.fromkeys(
         (
             Template.RECOVERY_READ,
@@ -72,7 +72,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
     # Who invites is a patient, so a mail does not even name that person.
     Template.CARER_INVITED: frozenset({"link", "until"}),
     Template.CARER_CHANGED: frozenset({"link", "when"}),
-    Template.CARER_ENDS_SOON: frozenset({"link", "when"}),
+    Template.CARER_ENDS_SOON: frozenset({"link", "when", "stop"}),
     **dict.fromkeys(
         (
             Template.SHEETS_MADE,
@@ -98,6 +98,8 @@ _FORMS = {
     ),
     # Says no to one thing, and opens nothing (portal/pharmacies/identity_checks.py).
     "objection": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/objection/[A-Za-z0-9_-]{43}"),
+    # A sealed token (portal.notify.one_tap).
+    "stop": re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/stop-notices/[A-Za-z0-9_-]{40,400}"),
     # Day, time and zone as `moment` writes them.
     "when": _WHEN,
     "until": _WHEN,
@@ -137,4 +139,5 @@ def compose(template: Template, language: str, *, to: str, reference: str, value
         text=texts.get(f"mail.{template}.body", language, **values),
         language=language,
         reference=reference,
+        stop=values.get("stop"),
     )

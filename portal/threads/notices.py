@@ -4,7 +4,7 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from portal import notify
-from portal.accounts import relations
+from portal.accounts import relations, telling
 from portal.accounts.roles import STAFF, Kind
 from portal.accounts.tables import Account, Patient, Relation
 from portal.core import clock
@@ -51,7 +51,9 @@ def who_waits(session: Session, account_id: str, thread_id: str) -> Recipient | 
     thread = session.get(Thread, thread_id)
     if account is None or thread is None or account.disabled_at is not None:
         return None
-    if not (account.notify_mail and account.email_verified and account.email):
+    if not (account.email_verified and account.email):
+        return None
+    if not telling.wants(session, account_id, telling.Kind.MESSAGE, telling.Channel.MAIL):
         return None
     if not still_unread(session, account_id=account_id, thread_id=thread_id):
         return None
@@ -72,7 +74,14 @@ def who_waits(session: Session, account_id: str, thread_id: str) -> Recipient | 
     )
     if not reachable or since is None:
         return None
-    return Recipient(account.email, account.language, since, thread.patient_id, thread.pharmacy_id)
+    return Recipient(
+        address=account.email,
+        language=account.language,
+        unread_since=since,
+        quiet_until=telling.quiet_until(account),
+        patient_id=thread.patient_id,
+        pharmacy_id=thread.pharmacy_id,
+    )
 
 
 def accounts_of(session: Session, patient_id: str) -> list[str]:

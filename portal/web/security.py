@@ -13,6 +13,7 @@ from portal.core import ids
 from portal.core.errors import BadInput, Forbidden
 from portal.core.settings import Settings
 from portal.identity.flask_session import asked
+from portal.notify.one_tap import PATH as STOP_NOTICES
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Answered for machines on the same host under 127.0.0.1; people are sent to the real address (WebAuthn needs it).
@@ -78,6 +79,9 @@ def protect(app: Flask, settings: Settings) -> None:
     def refuse_foreign_origin() -> None:
         request = asked()
         if request.method in SAFE_METHODS or request.path in SERVER_TO_SERVER:
+            return
+        # Sent by mail programs from anywhere, and without cookies; the token in its path is all that counts.
+        if request.path.startswith(f"{STOP_NOTICES}/"):
             return
         origin, site = request.environ.get("HTTP_ORIGIN"), request.environ.get("HTTP_SEC_FETCH_SITE")
         if request.path.startswith("/api/") and origin != settings.origin:

@@ -5,6 +5,9 @@ from playwright.sync_api import Page
 from stage import Stage, shown
 from walk import States, walk
 
+from portal.demo.run import KEPT_IN
+from portal.notify.one_tap import OneTap
+
 pytestmark = pytest.mark.browser
 STATES = States()
 state = STATES.enter
@@ -48,6 +51,38 @@ def _(stage: Stage) -> Page:
 @state("no-script")
 def _(stage: Stage) -> Page:
     return shown(stage.page("without scripts", java_script_enabled=False), "/messages")
+
+
+def stop_link(stage: Stage) -> str:
+    """The link in a mail that Alice got, as the portal makes it."""
+    ((alice,),) = stage.read("SELECT id FROM account WHERE email = 'alice@demo.example'")
+    secret = (stage.demo.database.parent / KEPT_IN).read_text("utf-8")
+    return OneTap([secret], stage.demo.url).link(alice, "message", "mail")
+
+
+@state("stop-notices", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("DELETE FROM notice_choice")
+    return shown(stage.page("nobody"), stop_link(stage))
+
+
+@state("stop-notices-done")
+def _(stage: Stage) -> Page:
+    stage.write("DELETE FROM notice_choice")
+    page = shown(stage.page("nobody"), stop_link(stage))
+    page.get_by_role("button", name="Stop these mails").click()
+    page.get_by_role("status").wait_for()
+    return page
+
+
+@state("stop-notices-again")
+def _(stage: Stage) -> Page:
+    page = shown(stage.page("nobody"), stop_link(stage))
+    if page.get_by_role("button", name="Stop these mails").count():
+        page.get_by_role("button", name="Stop these mails").click()
+    page.get_by_role("button", name="Undo: have these mails again").click()
+    page.get_by_text("You get them as before.").wait_for()
+    return page
 
 
 @state("old-form")

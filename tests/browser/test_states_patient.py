@@ -345,6 +345,30 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("account-quiet", spanish=True)
+def _(stage: Stage) -> Page:
+    page = quiet_hours(stage, "22:00", "07:00")
+    page.get_by_text("Saved.").first.wait_for()
+    page.goto("/account")
+    return page
+
+
+@state("account-quiet-wrong")
+def _(stage: Stage) -> Page:
+    page = quiet_hours(stage, "22:00", "")
+    page.get_by_text("There is a problem").first.wait_for()
+    return page
+
+
+def quiet_hours(stage: Stage, start: str, end: str) -> Page:
+    """Alice types when nothing may come, and sends it."""
+    page = stage.at("alice", "/account")
+    page.locator("#quiet_from").fill(start)
+    page.locator("#quiet_until").fill(end)
+    page.get_by_role("button", name="Save").click()
+    return page
+
+
 @state("account-wrong")
 def _(stage: Stage) -> Page:
     page = stage.at("alice", "/account")

@@ -152,7 +152,6 @@ def _account(account: Account) -> dict[str, Any]:
         "time_zone": account.time_zone,
         "large_text": account.large_text,
         "pharmacy": account.pharmacy_id,
-        "notify_mail": account.notify_mail,
     }
 
 

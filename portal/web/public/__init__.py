@@ -2,8 +2,10 @@
 
 from flask import Blueprint
 
-from portal.web.public import frame, objection, views
+from portal.web.public import frame, objection, stop_notices, views
 
 views.blueprint.record_once(lambda setup: frame.prepare(setup.app))
 
-blueprints: tuple[Blueprint, ...] = (views.blueprint, objection.blueprint)
+blueprints: tuple[Blueprint, ...] = (views.blueprint, objection.blueprint, stop_notices.blueprint)
+# Mail programs send it without a page of ours; its own token is what proves it.
+CSRF_EXEMPT = ("stop_notices.stop",)

@@ -21,6 +21,7 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, TooMany, Unprocessable
 from portal.notify.mail import Mail
+from portal.notify.one_tap import OneTap
 from portal.outbox import Runner
 
 JUDY = Newcomer("Judy", None, "carer", "refills")
@@ -47,7 +48,9 @@ def deliver(world: World) -> list[Mail]:
     post = Post()
     handlers = {
         carers.MAIL_JOB: InvitationMail(world.database, post, "http://localhost"),
-        carers.NOTICE_JOB: CarerNotice(world.database, post, "http://localhost"),
+        carers.NOTICE_JOB: CarerNotice(
+            world.database, post, "http://localhost", OneTap(["k" * 32], "http://localhost")
+        ),
     }
     while Runner(world.database, handlers).run_due():
         pass

@@ -211,3 +211,11 @@ def test_an_address_of_no_mail_server_is_refused(url: str) -> None:
 def test_the_settings_choose_the_way(settings: Settings) -> None:
     assert isinstance(mailer(settings), FileMailer)
     assert isinstance(mailer(replace(settings, smtp_url="smtp://localhost")), SmtpMailer)
+
+
+def test_a_mail_that_can_be_stopped_says_so_to_the_mail_program_in_one_line() -> None:
+    stop = "https://portal.test/stop-notices/" + "f" * 300
+    wire = written(replace(MAIL, stop=stop), "portal@example.test").as_bytes().decode()
+    assert f"\r\nList-Unsubscribe: <{stop}>\r\n" in wire
+    assert "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in wire
+    assert "List-Unsubscribe" not in written(MAIL, "portal@example.test").as_string()

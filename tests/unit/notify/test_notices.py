@@ -12,10 +12,12 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.notify.mail import Mail, MailDelayed, MailRefused
 from portal.notify.notices import KIND, MessageNotice, Recipient
+from portal.notify.one_tap import OneTap, Stopped
 from portal.outbox import Runner, dead_letters
 
 ALICE, ROSA = "a" * 32, "e" * 32
 THREAD, OTHER = "f" * 32, "0" * 32
+ONE_TAP = OneTap(["test-secret-key-of-at-least-32-characters"], "https://portal.test/")
 
 
 class World:
@@ -27,7 +29,8 @@ class World:
         self.mails: list[Mail] = []
         self.problems: list[Exception] = []
         self.wants_mail = True
-        handler = MessageNotice(database, self, self.who_waits, "https://portal.test/")
+        self.quiet_until: datetime | None = None
+        handler = MessageNotice(database, self, self.who_waits, "https://portal.test/", ONE_TAP)
         self.runner = Runner(database, {KIND: handler})
 
     def send(self, mail: Mail) -> None:
@@ -40,7 +43,8 @@ class World:
         if since is None or not self.wants_mail:
             return None
         language = "es" if account_id == ROSA else "en"
-        return Recipient(f"{account_id[0]}@example.test", language, since, account_id, "riverside")
+        quiet = self.quiet_until if self.quiet_until is not None and self.quiet_until > clock.now() else None
+        return Recipient(f"{account_id[0]}@example.test", language, since, account_id, "riverside", quiet)
 
     def message(self, account_id: str = ALICE, thread_id: str = THREAD) -> None:
         with self.database.transaction() as session:
@@ -75,6 +79,31 @@ def test_a_message_unread_for_two_minutes_sends_one_mail(world: World) -> None:
     assert f"https://portal.test/login?next=/thread/{THREAD}" in mail.text
     world.message()
     assert world.passes(300) == []
+
+
+def test_in_quiet_hours_the_mail_waits_until_they_end(world: World) -> None:
+    world.quiet_until = clock.now() + timedelta(minutes=10)
+    world.message()
+    assert world.passes(599) == []
+    (mail,) = world.passes(2)
+    assert mail.to == "a@example.test"
+    assert world.passes(300) == []
+
+
+def test_what_is_read_in_quiet_hours_is_not_told_after_them(world: World) -> None:
+    world.quiet_until = clock.now() + timedelta(minutes=10)
+    world.message()
+    world.passes(300)
+    world.reads()
+    assert world.passes(900) == []
+
+
+def test_the_mail_can_be_stopped_from_itself(world: World) -> None:
+    world.message()
+    (mail,) = world.passes(120)
+    assert mail.stop is not None
+    assert mail.stop in mail.text
+    assert ONE_TAP.read(mail.stop.rpartition("/")[2]) == Stopped(ALICE, "message", "mail")
 
 
 def test_a_message_read_in_time_sends_none(world: World) -> None:

@@ -10,6 +10,8 @@ from portal.notify import words
 from portal.notify.words import TEMPLATES, Template, compose
 
 LINK = "https://portal.test/login?next=/thread/" + "f" * 32
+STOP = "https://portal.test/stop-notices/" + "f" * 60
+WAITS = {"link": LINK, "stop": STOP}
 TELLING = re.compile(
     "medic|pharma|farmac|pill|pastilla|tablet|presc|recet|dose|dosis|health|salud|symptom|síntoma|all?erg|doctor|"
     "médic|refill|order|pedido|urgent|patient|paciente"
@@ -36,14 +38,14 @@ def test_no_sentence_that_leaves_hints_at_health(language: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_a_mail_says_that_something_waits_and_where(language: str) -> None:
-    mail = compose(Template.MESSAGE_WAITS, language, to="alice@example.test", reference="job", values={"link": LINK})
+    mail = compose(Template.MESSAGE_WAITS, language, to="alice@example.test", reference="job", values=WAITS)
     assert LINK in mail.text.split("\n")
     assert mail.language == language
     assert mail.subject == texts.get("mail.message-waits.subject", language)
 
 
 def test_an_unknown_language_falls_back() -> None:
-    mail = compose(Template.MESSAGE_WAITS, "tlh", to="alice@example.test", reference="job", values={"link": LINK})
+    mail = compose(Template.MESSAGE_WAITS, "tlh", to="alice@example.test", reference="job", values=WAITS)
     assert mail.language == texts.DEFAULT_LANGUAGE
 
 
@@ -57,11 +59,14 @@ def test_an_unknown_language_falls_back() -> None:
         {"link": LINK + "\n\nYour metformin is ready"},
         {"link": "https://portal.test/login?next=//evil.test"},
         {"link": "javascript:alert(1)"},
+        {"link": LINK, "stop": "https://portal.test/stop-notices/"},
+        {"link": LINK, "stop": STOP + "?subject=metformin"},
+        {"link": LINK, "stop": STOP + "\nBcc: x"},
     ],
 )
 def test_nothing_else_can_be_put_into_a_mail(values: dict[str, str]) -> None:
     with pytest.raises(ValueError):
-        compose(Template.MESSAGE_WAITS, "en", to="alice@example.test", reference="job", values=values)
+        compose(Template.MESSAGE_WAITS, "en", to="alice@example.test", reference="job", values={"stop": STOP, **values})
 
 
 INVITED = {

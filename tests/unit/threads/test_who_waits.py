@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.accounts.tables import Account, Patient, Relation
+from portal.accounts.tables import Account, NoticeChoice, Patient, Relation
 from portal.core import clock
 from portal.core.database import Database
 from portal.notify.notices import Recipient
@@ -140,7 +140,6 @@ def test_who_may_not_read_the_thread_is_not_told(world: Database, stranger: str)
 @pytest.mark.parametrize(
     "values",
     [
-        {"notify_mail": False},
         {"email_verified": False},
         {"email": None},
         {"disabled_at": datetime.fromisoformat("2026-11-01T00:00:00+00:00")},
@@ -148,6 +147,16 @@ def test_who_may_not_read_the_thread_is_not_told(world: Database, stranger: str)
 )
 def test_who_wants_no_mail_or_has_no_proven_address_is_not_told(world: Database, values: dict[str, Any]) -> None:
     change(world, Account, ALICE, **values)
+    assert asked(world, ALICE) is None
+
+
+def test_who_has_stopped_these_mails_is_not_told_and_quiet_hours_come_along(world: Database) -> None:
+    change(world, Account, ALICE, quiet_from="00:00", quiet_until="23:59", time_zone="UTC")
+    waits = asked(world, ALICE)
+    assert waits is not None
+    assert waits.quiet_until is not None
+    with world.transaction() as session:
+        session.add(NoticeChoice(account_id=ALICE, kind="message", channel="mail", wanted=False))
     assert asked(world, ALICE) is None
 
 

@@ -187,7 +187,16 @@ def test_my_account_keeps_choices_and_names_what_is_wrong(browser_of: People) ->
     html = page(alice, "/account")
     assert '<html lang="es" data-text="large"' in html
     assert '<option value="Europe/Madrid" selected>Madrid</option>' in html
-    assert 'name="notify_mail" aria-describedby="mail-hint">' in html
+    assert 'name="tell-message-mail" aria-describedby="mail-hint">' in html
+    quiet = {**form, "tell-message-mail": "on", "quiet_from": "22:00", "quiet_until": "07:00"}
+    assert alice.client.post("/account", data=quiet, headers={"Origin": ORIGIN}).status_code == 303
+    html = page(alice, "/account")
+    assert 'name="tell-message-mail" aria-describedby="mail-hint" checked>' in html
+    assert 'name="quiet_from" value="22:00"' in html
+    half = alice.client.post("/account", data={**form, "quiet_from": "22:00"}, headers={"Origin": ORIGIN})
+    assert half.status_code == 422
+    assert 'href="#quiet"' in half.get_data(as_text=True)
+    assert 'name="quiet_from" value="22:00"' in half.get_data(as_text=True)
     wrong = alice.client.post("/account", data={**form, "time_zone": "Mars/Olympus"}, headers={"Origin": ORIGIN})
     assert wrong.status_code == 422
     assert 'href="#time_zone"' in wrong.get_data(as_text=True)
