@@ -1,14 +1,16 @@
-// My devices: which ones hold my keys, which one this is, and ending one that is lost.
+// "Your devices and recovery": which browsers open one's messages, the ways back with when each was set and tried, where one is
+// signed in, and what is lost without all of it. Ending a lost device begins here.
 
 import { useEffect, useState } from "preact/hooks";
 
 import { endDevice } from "../keys/rotate.ts";
 import type { OwnDevice, OwnKeys } from "../keys/shapes.ts";
-import { type Ready, ownKeys } from "../keys/unlock.ts";
+import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
+import { get, isCode, post, put } from "../live/api.ts";
 import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { isShared, markShared } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
-import { Checkbox } from "../views/components/forms.tsx";
+import { Checkbox, TextField } from "../views/components/forms.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import { type Asking, RootDialog, prepare } from "./parts/root.tsx";
@@ -45,6 +47,7 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
       setBusy(false);
     }
   };
+  const reload = async (): Promise<void> => setOwn(await ownKeys());
   const mark = (checked: boolean): void => {
     markShared(checked);
     setShared(checked);
@@ -74,62 +77,69 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
       )}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       {asking === undefined ? null : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
-      <ul class="list" aria-label={t("keys.devices.title")}>
-        {living.map((one) => (
-          <li key={one.id} class="stack-tight" data-device={one.id}>
-            <div class="row row-apart">
-              <h2 translate={false}>{one.name}</h2>
-              {one.id === ready.keyring.device ? (
-                <Tag tone="ok" icon="check">
-                  {t("keys.devices.this")}
-                </Tag>
-              ) : one.state === "stale" ? (
-                <Tag tone="warn" icon="warn">
-                  {t("keys.devices.stale")}
-                </Tag>
-              ) : null}
-            </div>
-            <p class="soft">
-              {t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}
-            </p>
-            {one.id === ready.keyring.device ? (
-              <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={mark} />
-            ) : (
-              <div class="button-row">
-                <Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>
-                  {t("keys.end.do")}
-                </Button>
+      {own.stopped === null ? null : (
+        <Banner tone="warn" icon="stop" title={t("keys.stopped.title")}>
+          <p>{t("keys.stopped.body")}</p>
+          <p><LinkButton look="quiet" href="/something-wrong">{t("keys.stopped.do")}</LinkButton></p>
+        </Banner>
+      )}
+      <section class="stack" aria-labelledby="devices">
+        <h2 id="devices">{t("keys.devices.list")}</h2>
+        {living.length > 1 ? <p>{t("keys.devices.lost")}</p> : <p class="soft">{t("keys.devices.only")}</p>}
+        <ul class="list">
+          {living.map((one) => (
+            <li key={one.id} class="stack-tight" data-device={one.id}>
+              <div class="row row-apart">
+                <h3 translate={false}>{one.name}</h3>
+                {one.id === ready.keyring.device ? <Tag tone="ok" icon="check">{t("keys.devices.this")}</Tag>
+                  : one.state === "stale" ? <Tag tone="warn" icon="warn">{t("keys.devices.stale")}</Tag> : null}
               </div>
-            )}
-          </li>
-        ))}
-      </ul>
-      {living.length > 1 ? null : <p class="soft">{t("keys.devices.only")}</p>}
-      <div class="button-row"><LinkButton look="quiet" href="/add-device">{t("keys.offer.title")}</LinkButton></div>
+              <p class="soft">
+                {t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}
+              </p>
+              {one.id === ready.keyring.device ? (
+                <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={mark} />
+              ) : (
+                <div class="button-row">
+                  <Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>{t("keys.end.do")}</Button>
+                </div>
+              )}
+              <Rename device={one} onDone={reload} />
+            </li>
+          ))}
+        </ul>
+        <div class="button-row"><LinkButton look="quiet" href="/add-device">{t("keys.offer.title")}</LinkButton></div>
+      </section>
       <section class="stack" aria-labelledby="ways">
-        <h2 id="ways">{t("keys.recovery.title")}</h2>
-        {own.recovery.length === 0 ? (
-          <p>{t("keys.recovery.none")}</p>
-        ) : (
+        <h2 id="ways">{t("keys.ways.title")}</h2>
+        {own.recovery.length === 0 ? <p>{t("keys.recovery.none")}</p> : (
           <ul class="list">
-            {own.recovery.map((way) => (
-              <li key={way.id}>
-                {t(`keys.way.${way.method}`)}{way.name === null ? null : <> ({way.name})</>} · {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
-                {" · "}
-                {way.tried_at === null ? t("keys.way.untried") : t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}
-              </li>
-            ))}
+            {own.recovery.map((way) => {
+              const name = way.name === null ? t(`keys.way.${way.method}`) : `${t(`keys.way.${way.method}`)} (${way.name})`;
+              return (
+                <li key={way.id} class="stack-tight" data-recovery={way.id}>
+                  <div class="row row-apart">
+                    <h3>{name}</h3>
+                    {way.tried_at === null ? <Tag tone="warn" icon="warn">{t("keys.way.untried")}</Tag>
+                      : <Tag tone="ok" icon="check">{t("keys.way.works")}</Tag>}
+                  </div>
+                  <p class="soft">
+                    {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
+                    {way.tried_at === null ? null : <> · {t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</>}
+                  </p>
+                  <div class="button-row">
+                    <Button look="quiet" label={t("keys.ways.try-label", { way: name })}
+                      onClick={() => void leaveFor("/recovery", { try: way.id, next: "/devices" })}>{t("keys.try.do")}</Button>
+                  </div>
+                </li>
+              );
+            })}
           </ul>
         )}
-        <div class="button-row">
-          <LinkButton look="quiet" icon="key" href="/recovery?next=/devices">
-            {t(own.recovery.length === 0 ? "keys.way.code-do" : "keys.try.do")}
-          </LinkButton>
-          <LinkButton look="quiet" href="/account/sessions">
-            {t("keys.devices.sessions")}
-          </LinkButton>
-        </div>
+        <div class="button-row"><LinkButton look="quiet" icon="key" href="/recovery?next=/devices">{t("keys.ways.change")}</LinkButton></div>
+        <p>{t(ready.account.role === "patient" ? "keys.ways.without" : "keys.ways.without-staff")}</p>
       </section>
+      <SignIns />
       {gone.length === 0 ? null : (
         <details class="card card--plain">
           <summary>{t("keys.devices.gone")}</summary>
@@ -143,6 +153,100 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
         </details>
       )}
     </div>
+  );
+}
+
+/** Gives a device another name: one field, behind a word. */
+function Rename({ device, onDone }: { readonly device: OwnDevice; readonly onDone: () => Promise<void> }) {
+  const [name, setName] = useState(device.name);
+  const [open, setOpen] = useState(false);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const field = `name-${device.id}`;
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    setProblem(undefined);
+    try {
+      await put(`/api/keys/devices/${device.id}/name`, { name });
+      await onDone();
+      setOpen(false);
+    } catch (error) {
+      setProblem(troubleWords(error));
+    }
+  };
+  if (!open) {
+    return (
+      <div class="button-row">
+        <Button look="quiet" onClick={() => setOpen(true)} label={t("keys.devices.rename-label", { name: device.name })}>{t("keys.devices.rename")}</Button>
+      </div>
+    );
+  }
+  return (
+    <form class="stack-tight" onSubmit={(event) => void submit(event)} noValidate>
+      <TextField id={field} label={t("keys.devices.name")} value={name} onInput={setName} error={problem} autoComplete="off" />
+      <div class="button-row">
+        <Button type="submit">{t("common.save")}</Button>
+        <Button look="quiet" onClick={() => setOpen(false)}>{t("common.cancel")}</Button>
+      </div>
+    </form>
+  );
+}
+
+/** GET /api/sessions. */
+interface SignIn {
+  readonly ref: string;
+  readonly current: boolean;
+  readonly browser: string | null;
+  readonly active_at: string;
+}
+
+/** Where the person is signed in, with or without keys there; signing out somewhere else asks for a fresh sign-in. */
+function SignIns() {
+  const [items, setItems] = useState<readonly SignIn[] | undefined>(undefined);
+  const [done, setDone] = useState(false);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const load = async (): Promise<void> => setItems((await get<{ items: readonly SignIn[] }>("/api/sessions")).items);
+  useEffect(() => { load().catch((error: unknown) => setProblem(troubleWords(error))); }, []);
+  const end = async (path: string): Promise<void> => {
+    setProblem(undefined);
+    try {
+      await post(path);
+      setDone(true);
+      await load();
+    } catch (error) {
+      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/devices" });
+      setProblem(troubleWords(error));
+    }
+  };
+  return (
+    <section class="stack" aria-labelledby="sign-ins">
+      <h2 id="sign-ins">{t("keys.signins.title")}</h2>
+      {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
+      {done ? <p role="status">{t("keys.signins.done")}</p> : null}
+      <ul class="list">
+        {(items ?? []).map((one) => {
+          const [browser, time] = [one.browser ?? t("keys.signins.unknown"), moment(Date.parse(one.active_at))];
+          return (
+            <li key={one.ref} class="stack-tight" data-session={one.ref}>
+              <div class="row row-apart">
+                <h3>{browser}</h3>
+                {one.current ? <Tag tone="ok" icon="check">{t("keys.signins.this")}</Tag> : null}
+              </div>
+              <p class="soft">{t("keys.signins.last", { time })}</p>
+              {one.current ? null : (
+                <div class="button-row">
+                  <Button look="quiet" onClick={() => void end(`/api/sessions/${one.ref}/end`)} label={t("keys.signins.end-label", { browser, time })}>
+                    {t("keys.signins.end")}
+                  </Button>
+                </div>
+              )}
+            </li>
+          );
+        })}
+      </ul>
+      {items === undefined ? null : items.length < 2 ? <p class="soft">{t("keys.signins.only")}</p> : (
+        <div class="button-row"><Button look="quiet" onClick={() => void end("/api/sessions/end-others")}>{t("keys.signins.others")}</Button></div>
+      )}
+    </section>
   );
 }
 

@@ -632,6 +632,7 @@ function useViews(
         left: (name) => t("threads.line.left", { name }),
         begun: (name) => t("threads.line.begun", { name }),
         renewed: (name, by) => t("threads.line.renewed", { name, by }),
+        deviceEnded: () => t("threads.line.device-ended"),
       },
       startedAgain: (id, before, now) => desk.ready.directory.startedAgain(id, before) && !desk.ready.directory.startedAgain(id, now),
     });

@@ -55,7 +55,7 @@ interface CommonView {
 
 /** A verified record as the page gets it. */
 export type RecordView =
-  | (CommonView & { readonly t: "epoch"; readonly members: readonly MemberView[] })
+  | (CommonView & { readonly t: "epoch"; readonly members: readonly MemberView[]; readonly revoked: number })
   | (CommonView & { readonly t: "history"; readonly to: string })
   | (CommonView & { readonly t: "redact"; readonly target: number })
   | (CommonView & {

@@ -40,6 +40,8 @@ export interface Words {
   readonly begun: (name: string) => string;
   /** New keys after a reset, which `by` made sure of. */
   readonly renewed: (name: string, by: string) => string;
+  /** Somebody ended a device of theirs. */
+  readonly deviceEnded: () => string;
 }
 
 export interface Shown {
@@ -117,6 +119,8 @@ export function toViews(shown: Shown): MessageView[] {
           if (!now.has(id))
             views.push({ kind: "system", key: `s${record.seq}-${id}`, at: at(shown, record), text: shown.words.left(shown.member(id)), warn: false });
       }
+      if (record.revoked > 0)
+        views.push({ kind: "system", key: `s${record.seq}!`, at: at(shown, record), text: shown.words.deviceEnded(), warn: false });
       members = now;
     } else if (record.t === "msg") {
       number += 1;

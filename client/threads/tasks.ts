@@ -87,7 +87,8 @@ async function recordView(reader: ThreadReader, { record, content }: OpenedRecor
   const { seq, epoch, user, dev, ts } = record.header;
   const common = { seq, epoch, user, dev, ts };
   if (isEpoch(record)) {
-    return { ...common, t: "epoch", members: record.header.members.map(({ id, role, gen }) => ({ id, role, gen })) };
+    const members = record.header.members.map(({ id, role, gen }) => ({ id, role, gen }));
+    return { ...common, t: "epoch", members, revoked: record.header.revoked?.length ?? 0 };
   }
   if (isHistory(record)) return { ...common, t: "history", to: record.header.to.id };
   if (isRedact(record)) return { ...common, t: "redact", target: record.header.target };

@@ -145,6 +145,16 @@ def bind(
     return Given(device_id, share)
 
 
+def rename(session: Session, *, actor: Actor, device_id: str, name: str) -> None:
+    """Give an own living device the name its owner knows it by; nobody else sees it. Raises NotFound, BadInput."""
+    cleaned = clean_name(name, "name")
+    row = session.get(Device, device_id, with_for_update=True)
+    if row is None or row.account_id != actor.account_id or row.ended_at is not None:
+        raise NotFound()
+    row.name = cleaned
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_RENAMED, entity=Entity("Device", device_id))
+
+
 def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str, Any], bus: Bus) -> None:
     """End an own device: its share goes, its sessions end, the revocation is shown to everybody from now on.
 

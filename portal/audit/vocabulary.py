@@ -78,6 +78,7 @@ class Action(StrEnum):
     KEY_RESET = "key.reset"
     KEY_DEVICE_ADDED = "key.device-added"
     KEY_DEVICE_BOUND = "key.device-bound"
+    KEY_DEVICE_RENAMED = "key.device-renamed"
     KEY_DEVICE_ENDED = "key.device-ended"
     KEY_VAULT_READ = "key.vault-read"
     KEY_VAULT_CHANGED = "key.vault-changed"

@@ -228,6 +228,31 @@ def with_another_device(stage: Stage, profile: str) -> Page:
     return stage.with_keys("dave", "/devices")
 
 
+@state("devices-rename")
+def _(stage: Stage) -> Page:
+    page = stage.with_keys("pat", "/devices")
+    page.get_by_role("button", name="Rename").first.click()
+    page.get_by_label("Name of this device").wait_for()
+    return page
+
+
+@state("devices-stopped")
+def _(stage: Stage) -> Page:
+    page = stage.ready("pat")
+    stop = {"at": datetime.now(UTC).isoformat(), "ends_at": None}
+    answer_with(page, "**/api/keys/me*", lambda said: {**said, "stopped": stop})
+    page.goto("/devices")
+    page.get_by_text("Everything is stopped").first.wait_for()
+    return page
+
+
+@state("wrong-lost", spanish=True)
+def _(stage: Stage) -> Page:
+    page = with_another_device(stage, "dave's lost phone")
+    page.goto("/something-wrong")
+    return page
+
+
 @state("recover", spanish=True)
 def _(stage: Stage) -> Page:
     return at_recover(stage)

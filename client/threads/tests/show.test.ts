@@ -10,7 +10,7 @@ import { mayCarryMedicines } from "../context.ts";
 
 const NAMES: Readonly<Record<string, string>> = { alice: "Alice", bob: "Bob", erin: "Erin", linden_pharmacists: "the pharmacists" };
 
-function epoch(seq: number, number: number, members: readonly string[], user = "alice"): RecordView {
+function epoch(seq: number, number: number, members: readonly string[], user = "alice", revoked = 0): RecordView {
   return {
     t: "epoch",
     seq,
@@ -19,6 +19,7 @@ function epoch(seq: number, number: number, members: readonly string[], user = "
     dev: `${user}_phone`,
     ts: seq * 1000,
     members: members.map((id) => ({ id, role: id.includes("_") ? "team" : "patient", gen: 1 })),
+    revoked,
   };
 }
 
@@ -47,6 +48,7 @@ function shown(records: readonly RecordView[], more: Partial<Shown> = {}): Shown
       left: (name) => `${name} out`,
       begun: (name) => `${name} began`,
       renewed: (name, by) => `${name} anew, ${by} made sure`,
+      deviceEnded: () => "a device was ended",
     },
     startedAgain: () => false,
     ...more,
@@ -166,6 +168,14 @@ describe("bodies", () => {
     assert.equal(subjectOrWords({ subject: "Pills", text: "Hello" }), "Pills");
     assert.equal([...subjectOrWords({ subject: undefined, text: "x".repeat(100) })].length, 60);
   });
+});
+
+test("that somebody ended a device is a line of its own, without a name", () => {
+  const members = ["alice", "linden_pharmacists"];
+  const views = toViews(shown([epoch(1, 1, members), epoch(2, 2, members, "alice", 1)]));
+  const lines = views.flatMap((one) => (one.kind === "system" ? [one.text] : []));
+  assert.ok(lines.includes("a device was ended"));
+  assert.equal(lines.filter((one) => one === "a device was ended").length, 1);
 });
 
 describe("files", () => {

@@ -49,6 +49,13 @@ class Binding:
 
 
 @dataclass(frozen=True)
+class DeviceName:
+    """By which its owner knows a device."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class DeviceEnd:
     """A signed revocation."""
 
@@ -167,6 +174,15 @@ def bind_device(binding: Binding) -> Response:
             box=_box(),
         )
     return _given(given)
+
+
+@blueprint.put("/devices/<device_id>/name")
+@takes(DeviceName)
+def rename_device(new: DeviceName, device_id: str) -> tuple[str, int]:
+    """Give an own device another name."""
+    with services().database.transaction() as session:
+        devices.rename(session, actor=current_actor(), device_id=device_id, name=new.name)
+    return "", 204
 
 
 @blueprint.post("/devices/<device_id>/end")

@@ -8,9 +8,11 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
-from portal.accounts import policy, stops
+from portal.accounts import devices, policy, stops
 from portal.accounts.actor import load_actor
+from portal.accounts.devices import OwnDevice
 from portal.core.errors import NotSignedIn
 from portal.identity import flask_session
 from portal.identity.flask_session import open_when_locked
@@ -31,6 +33,7 @@ def show() -> str:
     current = flask_session.current_login()
     with services().database.reading() as session:
         stop = None if current is None else stops.standing(session, current.account_id)
+        ones = [] if current is None or current.state is not State.ACTIVE else _others(session)
     profile = current_frame().profile
     return render_template(
         "auth/wrong.html",
@@ -38,9 +41,19 @@ def show() -> str:
         locked=current is not None and current.state is State.LOCKED,
         # What stands is told to whoever has signed in since, not to somebody at a locked screen.
         stop=stop if current is not None and current.state is State.ACTIVE else None,
+        devices=ones,
         done=current is None and request.args.get("done") == "1",
         places=[profile] if profile is not None else known_pharmacies(),
     )
+
+
+def _others(session: Session) -> list[OwnDevice]:
+    """The person's other devices, to end one that is lost with one tap more; none where this browser has no keys."""
+    actor = current_actor(session)
+    if actor.device_id is None:
+        return []
+    own = devices.own(session, actor=actor)
+    return [one for one in own if not one.current and one.state is not devices.State.ENDED]
 
 
 @blueprint.post(PAGE)

@@ -204,6 +204,21 @@ def test_a_second_device_asks_for_a_fresh_login(keys: Keys, world: World) -> Non
     assert ("notice.keys", "device-added") in jobs(world)
 
 
+def test_a_device_has_the_name_its_owner_gives_it(keys: Keys, world: World) -> None:
+    keys.enrol("alice")
+    device = keys.people["alice"].device.dev
+    with world.database.transaction() as session:
+        devices.rename(session, actor=keys.actor("alice"), device_id=device, name="  The blue   phone ")
+        (own,) = devices.own(session, actor=keys.actor("alice"))
+    assert own.name == "The blue phone"
+    for name in ("", "x" * 61, "a\x00b"):
+        with pytest.raises(BadInput), world.database.transaction() as session:
+            devices.rename(session, actor=keys.actor("alice"), device_id=device, name=name)
+    with pytest.raises(NotFound), world.database.transaction() as session:
+        devices.rename(session, actor=world.actor("dave"), device_id=device, name="Mine")
+    assert "key.device-renamed" in events(world, "alice")
+
+
 def test_an_ended_device_loses_its_share_and_its_sessions(keys: Keys, world: World) -> None:
     keys.enrol("alice")
     alice = keys.people["alice"]
