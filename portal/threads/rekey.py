@@ -70,7 +70,8 @@ QUESTIONS: Mapping[str, Select[Any]] = {
         _RELATIONS.c.patient_id == bindparam("patient_id"),
         _RELATIONS.c.starts_at <= bindparam("moment"),
         or_(_RELATIONS.c.ends_at.is_(None), _RELATIONS.c.ends_at > bindparam("moment")),
-        _RELATIONS.c.scope.in_(scopes_reaching(Scope.MESSAGES)),
+        # One by one: a list within a statement that is put into words once is no SQL that PostgreSQL reads.
+        or_(*(_RELATIONS.c.scope == scope for scope in scopes_reaching(Scope.MESSAGES))),
         _ACCOUNTS.c.disabled_at.is_(None),
     ),
 }
