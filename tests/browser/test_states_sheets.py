@@ -127,6 +127,38 @@ def _(stage: Stage) -> Page:
     return stage.at("grace", PAGE)
 
 
+@state("sheets-cancelled")
+def _(stage: Stage) -> Page:
+    act(stage, "cancelled", "erin", ended_by="frank")
+    return stage.at("grace", PAGE)
+
+
+@state("sheets-expired")
+def _(stage: Stage) -> Page:
+    act(stage, "confirmed", "erin")
+    stage.write("UPDATE recovery_act SET expires_at = datetime(expires_at, '-2 hours') || '.000000'")
+    return stage.at("grace", PAGE)
+
+
+@state("sheets-used")
+def _(stage: Stage) -> Page:
+    made(stage)
+    act(stage, "used", "erin", ended_by="erin")
+    return stage.at("grace", PAGE)
+
+
+@state("operator-sheets")
+def _(stage: Stage) -> Page:
+    act(stage, "asked", "erin")
+    return stage.at("ivan", "/operator")
+
+
+@state("office-sheets")
+def _(stage: Stage) -> Page:
+    act(stage, "asked", "erin")
+    return stage.at("heidi", "/privacy-office")
+
+
 @state("sheets-make", spanish=True)
 def _(stage: Stage) -> Page:
     stage.founded()
