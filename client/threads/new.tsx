@@ -47,6 +47,18 @@ function ForPatient({ desk }: { readonly desk: Desk }) {
   const [address, go] = useAddress();
   const whom = patients.length === 1 ? patients[0] : wantedPatient(patients, address.get("for"));
   const pharmacy = desk.page.pharmacy ?? desk.pharmacy(address.get("pharmacy") ?? "") ?? null;
+  if (patients.length === 0 && desk.ready.session.patients.length > 0) {
+    // Who helps with orders or refills alone writes nothing for anybody.
+    const ways = (
+      <div class="button-row">
+        <LinkButton href="/home">{t("common.nav.home")}</LinkButton>
+        <LinkButton look="quiet" href="/contact">
+          {t("common.nav.contact")}
+        </LinkButton>
+      </div>
+    );
+    return <EmptyState icon="people" heading title={t("threads.new.helper")} action={ways}>{t("threads.new.helper-body")}</EmptyState>;
+  }
   if (patients.length === 0) {
     const ways = (
       <div class="button-row">

@@ -156,8 +156,8 @@ class Stage:
             f"{login}@demo.example",
         )
 
-    def helps(self, helper: str, patient: str) -> None:
-        """Somebody who has signed in acts for somebody else's patient, with messages."""
+    def helps(self, helper: str, patient: str, scope: str = "messages") -> None:
+        """Somebody who has signed in acts for somebody else's patient."""
         ids = [
             self.read("SELECT id FROM account WHERE email = ?", f"{who}@demo.example")[0][0]
             for who in (helper, patient)
@@ -165,11 +165,12 @@ class Stage:
         (row,) = self.read("SELECT patient_id FROM relation WHERE account_id = ? AND kind = 'self'", ids[1])
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         self.write(
-            "INSERT OR IGNORE INTO relation (id, account_id, patient_id, kind, scope, starts_at, by_age)"
-            " VALUES (?, ?, ?, 'carer', 'messages', ?, 0)",
+            "INSERT OR REPLACE INTO relation (id, account_id, patient_id, kind, scope, starts_at, by_age)"
+            " VALUES (?, ?, ?, 'carer', ?, ?, 0)",
             f"{'c' * 16}{ids[0][:16]}",
             ids[0],
             row[0],
+            scope,
             now,
         )
 

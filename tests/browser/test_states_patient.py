@@ -307,6 +307,11 @@ def _(stage: Stage) -> Page:
     return stage.at("alicia", "/medicines")
 
 
+@state("medicines-card", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("alice", "/medicines/card")
+
+
 @state("medicines-print")
 def _(stage: Stage) -> Page:
     return stage.at("alice", "/medicines/print")

@@ -114,6 +114,16 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("new-helper")
+def _(stage: Stage) -> Page:
+    stage.at("walt", "/account")
+    stage.joined("alicia", False)
+    stage.helps("alicia", "walt", "refills")
+    page = stage.with_keys("alicia", "/new")
+    page.get_by_text("Messages are not open to you").first.wait_for()
+    return page
+
+
 @state("new-unjoined")
 def _(stage: Stage) -> Page:
     stage.joined("alicia", False)

@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template, request
 
 from portal.accounts import directory, recovery
-from portal.accounts.roles import Role
+from portal.accounts.roles import Role, Scope
 from portal.care.context import note_print
 from portal.e2ee.recovery import Method
 from portal.pharmacies import identity_checks
@@ -60,13 +60,25 @@ def medicines() -> str:
 @roles_only(Role.PATIENT)
 def medicines_print() -> str:
     """The list to carry along; that it was printed is on record."""
+    return _printed("patient/medicines_print.html")
+
+
+@blueprint.get("/medicines/card")
+@roles_only(Role.PATIENT)
+def medicines_card() -> str:
+    """The same as a card for the wallet, to be folded once; on record too."""
+    return _printed("patient/medicines_card.html")
+
+
+def _printed(template: str) -> str:
     actor = current_actor()
     shown = chosen.view(actor)
     profile = current_frame().profile
-    if shown.patient is not None and shown.panel is not None and profile is not None:
+    listed = shown.patient is not None and shown.patient.reaches(Scope.REFILLS)
+    if listed and shown.patient is not None and shown.panel is not None and profile is not None:
         with services().database.transaction() as session:
             note_print(session, actor=actor, patient_id=shown.patient.patient_id, pharmacy_id=profile.id)
-    return render_template("patient/medicines_print.html", shown=shown)
+    return render_template(template, shown=shown)
 
 
 @blueprint.get("/orders")

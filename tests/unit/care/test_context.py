@@ -6,9 +6,11 @@ from datetime import date
 import pytest
 from ehr_fakes import FakeEhr, context_of, foreign
 from sqlalchemy import select
-from world import World, build
+from world import NOBODY, World, build
 
+from portal.accounts import relations
 from portal.accounts.patients import Status
+from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Patient
 from portal.audit.tables import AuditEvent
 from portal.care.context import read_context
@@ -91,6 +93,35 @@ def test_frank_at_the_desk_sees_orders_but_no_medicine_by_any_way(world: World, 
     assert panel["conditions"] == panel["labs"] == panel["vitals"] == []
     assert [one["title"] for one in panel["orders"]] == ["Order 1042"]
     assert "metformin" not in str(panel).lower()
+
+
+@pytest.mark.parametrize(("scope", "sees"), [(Scope.ORDERS, "orders"), (Scope.REFILLS, "refills")])
+def test_a_helper_sees_what_the_scope_says_and_nothing_else_by_any_way(
+    world: World, ehr: FakeEhr, scope: Scope, sees: str
+) -> None:
+    with world.database.transaction() as session:
+        relations.bind(
+            session,
+            agent=NOBODY,
+            account_id=world.accounts["dave"],
+            patient_id=world.patients["alice"],
+            kind=Kind.CARER,
+            scope=scope,
+        )
+    panel = read(world, ehr, "dave").to_json("en", today=TODAY)
+    whole = read(world, ehr, "alice").to_json("en", today=TODAY)
+    assert panel["sight"] == sees
+    assert [one["title"] for one in panel["orders"]] == ["Order 1042"]
+    for hidden in ("conditions", "labs", "vitals", "coverage"):
+        assert panel[hidden] == []
+    # What is not shown must not read as "nothing recorded".
+    assert panel["allergies"] == {"state": "unavailable", "state_key": "ehr.allergy.state.unavailable", "items": []}
+    medicines = {one["name"] for one in whole["medications"]["current"]}
+    assert medicines
+    shown = {one["name"] for one in panel["medications"]["current"]}
+    assert shown == (medicines if scope is Scope.REFILLS else set())
+    if scope is Scope.ORDERS:
+        assert "metformin" not in str(panel).lower()
 
 
 def test_an_order_is_done_when_the_pharmacy_or_else_the_ehr_says_so(world: World, ehr: FakeEhr) -> None:

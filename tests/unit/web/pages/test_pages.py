@@ -19,7 +19,7 @@ from portal.web import pages
 
 People = Callable[[str], Browser]
 PUBLIC = ("/", "/contact", "/help", "/privacy-policy")
-PATIENTS = ("/home", "/medicines", "/medicines/print", "/orders", "/record", "/account")
+PATIENTS = ("/home", "/medicines", "/medicines/print", "/medicines/card", "/orders", "/record", "/account")
 
 
 def page(browser: Browser, path: str) -> str:
