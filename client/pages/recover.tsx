@@ -18,6 +18,11 @@ import { SecretForm, SignInAgain, onward } from "./parts/root.tsx";
 
 // The code of another device must be out of the address before anything else happens, the sign-in too.
 readOffered();
+// Pasted into the address of this very page it loads nothing by itself.
+addEventListener("hashchange", () => {
+  readOffered();
+  if (offeredCode() !== null) location.reload();
+});
 const asked = new URLSearchParams(location.search);
 
 function Recover({ page }: { readonly page: Page<SignedIn> }) {

@@ -452,7 +452,8 @@ def _(stage: Stage) -> Page:
 
 @state("recover-picture-over")
 def _(stage: Stage) -> Page:
-    page = at_recover(stage, path="/recover#d=0123-4567-89AB-CDEF-GHJK-MNPQ-RSX")
+    page = at_recover(stage)
+    page.goto("/recover#d=0123-4567-89AB-CDEF-GHJK-MNPQ-RS9")
     page.get_by_text("That picture is no longer good").first.wait_for()
     return page
 
