@@ -11,6 +11,7 @@ OF_NO_PHARMACY = {
         "login_attempt",
         "login_session",
         "logout_token_seen",
+        "notice_choice",
         "notice_sent",
     },
     "of accounts, their recovery": {"device_offer", "recovery_read", "recovery_wrap", "redeem_failure"},
