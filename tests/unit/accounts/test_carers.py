@@ -15,7 +15,7 @@ from world import World, build
 from portal.accounts import carers, relations, stops
 from portal.accounts.carers import LIFE, CarerNotice, Circumstances, Event, InvitationMail, Newcomer, State, state_of
 from portal.accounts.roles import Kind, Scope
-from portal.accounts.tables import Account, CarerInvitation
+from portal.accounts.tables import Account, CarerInvitation, NoticeChoice
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.database import Database
@@ -271,6 +271,29 @@ def test_an_access_ends_with_its_last_day_and_both_are_warned_a_month_before(wor
     clock.shift(timedelta(days=30))
     assert scope_of(world) is None
     assert relation
+
+
+def test_the_reminder_can_be_stopped_and_waits_for_the_end_of_quiet_hours(world: World) -> None:
+    mail_of(world, "judy", "judy@example.org")
+    mail_of(world, "alice", "alice@example.org")
+    day = (clock.now() + timedelta(days=60)).date()
+    accept(world, invite(world, replace(JUDY, last_day=day)))
+    deliver(world)
+    with world.database.transaction() as session:
+        session.add(NoticeChoice(account_id=world.accounts["judy"], kind="reminder", channel="mail", wanted=False))
+        alice = session.get_one(Account, world.accounts["alice"])
+        now = clock.now()
+        alice.time_zone = "UTC"
+        alice.quiet_from = f"{now - timedelta(minutes=1):%H:%M}"
+        alice.quiet_until = f"{now + timedelta(minutes=30):%H:%M}"
+    clock.shift(timedelta(days=32))
+    with world.database.transaction() as session:
+        assert carers.warn_of_ends(session) == 1
+    assert deliver(world) == []
+    clock.shift(timedelta(minutes=31))
+    (reminder,) = deliver(world)
+    assert (reminder.to, reminder.stop is not None) == ("alice@example.org", True)
+    assert str(reminder.stop) in reminder.text
 
 
 def test_a_parents_access_ends_on_the_birthday_that_the_setting_names_and_no_later_day_moves_it(world: World) -> None:

@@ -11,6 +11,7 @@ from world import World
 from world_keys import Keys
 from world_web import Browser
 
+from portal.accounts.tables import Account, AheadKeys
 from portal.core import clock
 from portal.pharmacies import staff_invitations, teams
 from portal.pharmacies.tables import StaffInvitation
@@ -184,3 +185,30 @@ def test_leaving_is_one_button_and_says_where_nobody_would_be_left(
     with world.database.reading() as session:
         assert teams.teams_of(session, world.accounts["erin"]) == frozenset()
     assert "Leave all teams" not in page(browser_of("frank"))
+
+
+def test_the_page_says_when_a_last_day_leaves_a_team_with_nobody(bob: Browser, world: World) -> None:
+    said = "Nobody else stays who has the key."
+    assert said not in page(bob)
+    with world.database.transaction() as session:
+        for name, days in (("bob", 3), ("erin", 2)):
+            session.get_one(Account, world.accounts[name]).ends_at = clock.now() + timedelta(days=days)
+    assert page(bob).count(said) == 1
+
+
+def test_a_code_that_was_made_for_oscar_is_told_instead_of_offered(bob: Browser, world: World) -> None:
+    bob.fill(f"{PLACE}/invite", OSCAR)
+    account_id = only(world).account_id
+    with world.database.transaction() as session:
+        session.add(
+            AheadKeys(
+                account_id=account_id,
+                pharmacy_id="riverside",
+                made_by=world.accounts["bob"],
+                made_at=clock.now(),
+                ends_at=clock.now() + timedelta(days=14),
+            )
+        )
+    shown = page(bob)
+    assert "Bob has made a code on paper" in shown
+    assert "Let in with a code" not in shown
