@@ -6,6 +6,7 @@ import { type Bytes, aesOpen, aesSeal, b64, hex, hkdf, pae, randomBytes, sha256,
 import { bytes, id, oneOf, onlyMembers, text, versionAndType } from "./form.ts";
 import { Refused, attempt, attemptAsync, refused } from "./reasons.ts";
 import { type JsonObject } from "./strictjson.ts";
+import { CHECK_SYMBOLS, SYMBOLS, bareCode } from "./symbols.ts";
 
 /** A wrap of the user root key as the server keeps it. */
 export interface UrkWrap {
@@ -179,20 +180,12 @@ export async function stretchBytes(password: Bytes, salt: Bytes, { kib, passes, 
   })) as Bytes;
 }
 
-/** The alphabet of everything that is typed from paper. */
-export const SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-export const CHECK_SYMBOLS = `${SYMBOLS}*~$=U`;
 const CODE_SYMBOLS = 26;
 
 /** A fresh recovery code, in groups of four. */
 export function generateCode(): string {
   const symbols = [...randomBytes(CODE_SYMBOLS)].map((byte) => SYMBOLS[byte & 31]!).join("");
   return (symbols + checkSymbol(symbols)).match(/.{1,4}/g)!.join("-");
-}
-
-/** The symbols of something typed from paper: capitals, no spaces or hyphens, look-alikes as what they stand for. */
-export function bareCode(typed: string): string {
-  return typed.toUpperCase().replace(/[\s-]+/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
 }
 
 /** The 26 symbols of a typed code. Throws `Refused("code")` for a wrong length, symbol or check symbol. */

@@ -6,7 +6,7 @@ import { type Bytes, concat, hkdf, pae, randomBytes, sameBytes } from "./encodin
 import { publicKeyOf } from "./hpke.ts";
 import { type IdentitySeeds, identityKeys } from "./hybrid.ts";
 import { Refused } from "./reasons.ts";
-import { CHECK_SYMBOLS, SYMBOLS, bareCode } from "./recovery.ts";
+import { CHECK_SYMBOLS, SYMBOLS, bareCode } from "./symbols.ts";
 
 export const ORK_BYTES = 32;
 const SET_BYTES = 6;

@@ -46,7 +46,9 @@ async function compressed(names: readonly string[]): Promise<number> {
 }
 
 test("all that a thread needs is at most 30 kB compressed, and 28 kB more where the browser lacks the newer algorithms", async () => {
-  const size = await compressed(sources.filter((name) => !["recovery.ts", "byhand.ts"].includes(name)));
+  // Argon2, what is locked with it, and the printed sheets are loaded by the pages that ask for them.
+  const elsewhere = ["recovery.ts", "guard.ts", "sheets.ts", "byhand.ts"];
+  const size = await compressed(sources.filter((name) => !elsewhere.includes(name)));
   assert.ok(size <= 30_000, `${size} bytes`);
   const byHand = await compressed(["byhand.ts"]);
   assert.ok(byHand <= 28_000, `${byHand} bytes`);
