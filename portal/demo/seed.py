@@ -401,7 +401,9 @@ def _alicia(today: date) -> _Chapter:
 def _rosa(today: date) -> _Chapter:
     one = _Chapter("rosa", today)
     spanish = [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "es"}]}, "preferred": True}]
-    one.patient("Rosa", "Delgado", born(today, 74, 5, 21), "female", communication=spanish)
+    # Judy's number too: they live together, and the phone alone does not tell them apart.
+    phone = [{"system": "phone", "value": "+1 555 555 0147", "use": "home"}]
+    one.patient("Rosa", "Delgado", born(today, 74, 5, 21), "female", communication=spanish, telecom=phone)
     one.condition("49436004", "Atrial fibrillation", years=5)
     one.condition("84114007", "Heart failure", years=3)
     evening = [_take(when=["EVE"])]
@@ -420,7 +422,8 @@ def _rosa(today: date) -> _Chapter:
 
 def _judy(today: date) -> _Chapter:
     one = _Chapter("judy", today)
-    one.patient("Judy", "Delgado", born(today, 45, 1, 30), "female")
+    phone = [{"system": "phone", "value": "(555) 555-0147", "use": "home"}]
+    one.patient("Judy", "Delgado", born(today, 45, 1, 30), "female", telecom=phone)
     return one
 
 

@@ -35,7 +35,7 @@ IDS_AT_ONCE = 50
 FRESH_SECONDS = 15.0
 LABS_EACH = 5
 VITALS_EACH = 90
-# Digits of a phone number without its country's code, where those are most.
+# Digits of a phone number of North America without the country's code.
 _NATIONAL = 10
 _PAGE = ("_count", "200")
 
@@ -152,9 +152,8 @@ class ContextReader:
         digits = digits_of(phone)
         if len(digits) < FEWEST_DIGITS:
             return ()
-        # A number with its country's code and the same without one are one phone.
-        spelled = dict.fromkeys((phone.strip(), digits, f"+{digits}", digits[-_NATIONAL:]))
-        asked = ",".join(one.replace(",", "") for one in spelled)
+        # EHRs compare the characters (`phone` is a token): each way in which people write the number is asked for.
+        asked = ",".join(one.replace(",", "") for one in dict.fromkeys((phone.strip(), *_spellings(digits))))
         people = [projection.patient(one) for one in self._people((("phone", asked),))]
         return tuple(one for one in people if one.has_phone(phone))
 
@@ -222,6 +221,17 @@ class ContextReader:
 
 def _has_words(known: Sequence[str], wanted: Sequence[str]) -> bool:
     return all(any(one.startswith(word) for one in known) for word in wanted)
+
+
+def _spellings(digits: str) -> tuple[str, ...]:
+    """A number as people write it: as it is, and of ten digits the usual forms of North America (code 1)."""
+    plain = (digits, f"+{digits}")
+    if len(digits) < _NATIONAL:
+        return plain
+    national = digits[-_NATIONAL:]
+    area, exchange, line = national[:3], national[3:6], national[6:]
+    spoken = (f"{area}-{exchange}-{line}", f"({area}) {exchange}-{line}", f"{area} {exchange} {line}")
+    return (*plain, national, f"1{national}", f"+1{national}", *spoken, *(f"+1 {one}" for one in spoken))
 
 
 def _included(resources: Iterable[Json], reader: projection.Reader) -> tuple[dict[str, Json], list[Dropped]]:

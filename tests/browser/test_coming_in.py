@@ -8,7 +8,7 @@ from demo_world import give_password
 from passkeys import USE_IN_SPANISH, Authenticator, new_profile
 from playwright.sync_api import Page, Request, expect
 from stage import Stage
-from talking import THREAD, hears, say, sent
+from talking import THREAD, ask, hears, say, sent
 
 pytestmark = pytest.mark.browser
 
@@ -102,3 +102,34 @@ def test_rosa_comes_in_by_card_and_passkey_and_reads_what_waits(stage: Stage) ->
     hears(phone, "Gracias, muy amable")
     bob.goto("/pharmacies/riverside/invitations")
     expect(bob.locator(".tag", has_text="Has come in")).to_be_visible()
+
+
+def test_the_wrong_person_is_out_at_once_and_the_conversation_says_so(stage: Stage) -> None:
+    alicia = stage.with_keys("alicia", "/home")
+    path = ask(alicia, "Is this really my list?")
+    bob = stage.with_keys("bob", path)
+    hears(bob, "Is this really my list?")
+    bob.goto("/pharmacies/riverside/invitations/find")
+    found = bob.evaluate("fetch('/api/patients?pharmacy=riverside').then((answer) => answer.json())")["items"]
+    bob.locator("#name").fill("Alicia")
+    bob.locator("#born").fill(next(one["birth_date"] for one in found if one["name"] == "Alicia Morgan"))
+    bob.get_by_role("button", name="Find", exact=True).click()
+    bob.get_by_role("link", name="Wrong person? Undo Alicia Morgan").click()
+    bob.get_by_label("Somebody else used the code").check()
+    bob.get_by_role("button", name="Part the account of Alicia Morgan now").click()
+    expect(bob.get_by_text("The account was parted from the patient.")).to_be_visible()
+    # Her open page loses the conversation without a reload.
+    expect(alicia.get_by_text("Is this really my list?")).to_have_count(0)
+    bob.goto(path)
+    expect(bob.get_by_text("The wrong person was in this conversation")).to_be_visible()
+    hears(bob, "Is this really my list?")
+    stage.forget("alicia")
+    again = stage.at("alicia", "/home")
+    expect(
+        again.get_by_role("link", name="Join your record").or_(again.locator("a[href='/invitation']")).first
+    ).to_be_visible()
+    answer = again.goto(path)
+    assert answer is not None
+    expect(again.get_by_text("Is this really my list?")).to_have_count(0)
+    read = again.evaluate("(path) => fetch('/api/threads/' + path.split('/').at(-1)).then((one) => one.status)", path)
+    assert read == 404

@@ -207,6 +207,25 @@ class FhirContract:
             bundle, deadline=Deadline(60)
         )
 
+    def people_are_found_by_name_and_birth_date_and_by_phone(self, server: Server) -> None:
+        family, number = f"Aguirre{ids.random_id()[:8]}", str(5_550_000_000 + int(ids.random_id()[:6], 16))
+        made = [
+            server.client.create(
+                {
+                    "resourceType": "Patient",
+                    "name": [{"family": f"{family} Peña", "given": [given]}],
+                    "birthDate": "1968-03-27",
+                    "telecom": [{"system": "phone", "value": f"+1{number}"}],
+                }
+            ).id
+            for given in ("Marta", "Marco")
+        ]
+        reader = ContextReader(server.client)
+        wait_until(lambda: len(reader.find_by_phone(number)) == 2)
+        assert {one.id for one in reader.find_by_phone(f"+1 {number[:3]} {number[3:6]} {number[6:]}")} == set(made)
+        assert [one.id for one in reader.find_by_name(f"{family} marta", date(1968, 3, 27))] == made[:1]
+        assert reader.find_by_name(f"{family} Marta", date(1968, 3, 28)) == ()
+
     def the_whole_context_of_alice(self, server: Server) -> None:
         today = date(2026, 11, 24)
         server.client.transaction(seed.demo_bundles(today)["alice"], deadline=Deadline(60))
