@@ -14,6 +14,8 @@ export interface ThreadNews {
 
 export type News =
   | ThreadNews
+  /** Something was done to the person's own keys, here or elsewhere: `device-added`, `recovery-read`, `reset` … */
+  | { readonly kind: "account"; readonly keys: string }
   /** The line is there (again): whoever shows something looks once whether it is still so. */
   | { readonly kind: "ready" }
   /** How news come now. */
@@ -86,6 +88,10 @@ export class Stream {
       source.addEventListener("thread", (event) => {
         this.cursor = event.lastEventId;
         this.pass({ kind: "thread", ...JSON.parse(event.data as string) as Omit<ThreadNews, "kind"> });
+      });
+      source.addEventListener("account", (event) => {
+        const { keys } = JSON.parse(event.data as string) as { keys: string | null };
+        if (keys !== null) this.pass({ kind: "account", keys });
       });
       source.addEventListener("session", (event) => {
         stop();

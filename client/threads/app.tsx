@@ -2,7 +2,8 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 
-import type { Ready } from "../keys/unlock.ts";
+import { type Ready, ownKeys } from "../keys/unlock.ts";
+import { isOfTheLine } from "../live/api.ts";
 import { type Page, Trouble, startKeyPage } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { ContextPanel } from "../views/components/context.tsx";
@@ -10,7 +11,7 @@ import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.ts
 import { PatientHeader } from "../views/components/patient.tsx";
 import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
 import { list } from "../views/format.ts";
-import { t } from "../views/i18n.ts";
+import { has, t } from "../views/i18n.ts";
 import type { InboxRow } from "../views/types.ts";
 import { Composing, begunHere } from "./compose.ts";
 import { ContextModel, mayCarryMedicines } from "./context.ts";
@@ -110,7 +111,42 @@ function Line({ desk }: { readonly desk: Desk }) {
     const timer = setTimeout(() => setLate(true), 4_000);
     return () => clearTimeout(timer);
   }, [line]);
-  return late || !online ? <Banner tone="warn" icon="offline" slim announce><p>{t(online ? "views.net.lost" : "views.net.offline")}</p></Banner> : null;
+  return (
+    <>
+      <KeyNews desk={desk} />
+      {late || !online ? <Banner tone="warn" icon="offline" slim announce><p>{t(online ? "views.net.lost" : "views.net.offline")}</p></Banner> : null}
+    </>
+  );
+}
+
+/** A line that breaks is told elsewhere; anything else is our fault. */
+function passing(error: unknown): void {
+  if (!isOfTheLine(error)) throw error;
+}
+
+/** What has been done to the person's keys since this page was loaded, as far as their list shows it. */
+async function keysSince({ own }: Desk["ready"]): Promise<string | undefined> {
+  const now = await ownKeys();
+  const [devices, ways] = [new Set(own.devices.map((one) => one.id)), new Map(own.recovery.map((one) => [one.id, one.set_at]))];
+  if (now.devices.some((one) => one.state === "active" && !devices.has(one.id))) return "device-added";
+  return now.recovery.some((one) => ways.get(one.id) !== one.set_at) ? "recovery-set" : undefined;
+}
+
+/** What was done to one's keys while this page was open: maybe by oneself on another device, maybe not. */
+function KeyNews({ desk }: { readonly desk: Desk }) {
+  const [what, setWhat] = useState<string | undefined>(undefined);
+  useEffect(() => desk.stream.listen((news) => {
+    if (news.kind === "account" && has(`threads.keys.${news.keys}`)) setWhat(news.keys);
+    // What was done while there was no line is not told again: it is seen.
+    else if (news.kind === "ready") keysSince(desk.ready).then((seen) => { if (seen !== undefined) setWhat(seen); }, passing);
+  }), [desk]);
+  if (what === undefined) return null;
+  return (
+    <Banner tone="warn" icon="key" slim announce>
+      <p>{t(`threads.keys.${what}`)} <a href="/devices">{t("keys.devices.title")}</a> · <a href="/something-wrong">{t("wrong.link")}</a></p>
+      <div class="button-row"><Button look="quiet" onClick={() => setWhat(undefined)}>{t("threads.keys.mine")}</Button></div>
+    </Banner>
+  );
 }
 
 function useInbox(desk: Desk): InboxModel {

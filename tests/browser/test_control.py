@@ -84,6 +84,9 @@ def test_a_device_that_is_ended_is_out_at_once_and_opens_nothing_newer(stage: St
     lost.locator("#secret-code").fill(code)
     lost.get_by_role("button", name="Get my messages back").click()
     hears(lost, "Before my telephone was stolen")
+    # The page that was open elsewhere says at once that there is one more.
+    news = dave.locator(".banner").filter(has_text="A new device can open your messages now")
+    expect(news.get_by_role("link", name="Something is wrong")).to_be_visible()
     device = lost.evaluate("fetch('/api/session').then((a) => a.json())")["device"]
     before = epochs(dave, path)[-1]
 

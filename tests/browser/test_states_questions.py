@@ -1,5 +1,6 @@
 """States of a patient's questions and conversations."""
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,26 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = stage.with_keys("judy", "/messages")
     page.get_by_text("No conversations yet").first.wait_for()
+    return page
+
+
+@state("messages-keys-changed", spanish=True)
+def _(stage: Stage) -> Page:
+    asked(stage)
+    page = stage.ready("alice")
+    days = itertools.count(1)
+
+    def changed(said: dict[str, Any]) -> dict[str, Any]:
+        # Each look finds that the code was set anew since the one before.
+        set_at = f"2026-01-{next(days) % 28 + 1:02}T10:00:00+00:00"
+        return {
+            **said,
+            "recovery": [{"id": "code", "method": "code", "name": None, "set_at": set_at, "tried_at": None}],
+        }
+
+    answer_with(page, "**/api/keys/me*", changed)
+    page.goto("/messages")
+    page.get_by_text("A way back to your messages was set or changed").first.wait_for()
     return page
 
 
