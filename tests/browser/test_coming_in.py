@@ -128,8 +128,6 @@ def test_the_wrong_person_is_out_at_once_and_the_conversation_says_so(stage: Sta
     expect(
         again.get_by_role("link", name="Join your record").or_(again.locator("a[href='/invitation']")).first
     ).to_be_visible()
-    answer = again.goto(path)
-    assert answer is not None
-    expect(again.get_by_text("Is this really my list?")).to_have_count(0)
+    # By hand too: the server knows no such conversation for her.
     read = again.evaluate("(path) => fetch('/api/threads/' + path.split('/').at(-1)).then((one) => one.status)", path)
     assert read == 404
