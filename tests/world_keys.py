@@ -6,6 +6,7 @@ from world import World
 
 from portal.accounts import devices, directory, recovery
 from portal.accounts.actor import Actor
+from portal.accounts.devices import GuardShare
 from portal.accounts.roles import Role, role_in_records
 from portal.accounts.tables import Account
 from portal.core import clock, ids
@@ -36,8 +37,8 @@ class Keys:
         person = self.people.get(name)
         return self.world.actor(name, device_id=person.device.dev if person is not None else None)
 
-    def enrol(self, *names: str, with_recovery: bool = True) -> None:
-        """First keys, and a recovery code unless told otherwise."""
+    def enrol(self, *names: str, with_recovery: bool = True, guard: GuardShare | None = None) -> None:
+        """First keys, and a recovery code unless told otherwise; with a `guard` on a device that others use too."""
         for name in names:
             account_id = self.world.accounts[name]
             person = Person.new(account_id, ids.random_id())
@@ -50,6 +51,7 @@ class Keys:
                     sealed=vault(person),
                     name=f"{name}'s browser",
                     box=BOX,
+                    guard=guard,
                 )
             self.people[name] = person
             if with_recovery:

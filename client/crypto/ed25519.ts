@@ -176,6 +176,12 @@ export async function generateDeviceKey(): Promise<{ readonly publicKey: Bytes; 
   return { publicKey: await publicKeyOfSeed(seed), kept: { kind: "seed", seed } };
 }
 
+/** A kept key out of its seed: a handle that gives it out no more, where WebCrypto has Ed25519. */
+export async function keptFromSeed(seed: Bytes): Promise<KeptKey> {
+  if (!(await webCryptoComparesBytes())) return { kind: "seed", seed };
+  return { kind: "handle", handle: await crypto.subtle.importKey("pkcs8", concat(PKCS8_PREFIX, seed), "Ed25519", false, ["sign"]) };
+}
+
 /** The signer of a kept key. */
 export function signerOf(kept: KeptKey, publicKey: Bytes): Promise<Signer> {
   return kept.kind === "seed" ? signerFromSeed(kept.seed) : Promise.resolve(signerFromHandle(kept.handle, publicKey));

@@ -11,7 +11,7 @@ const NONCE_BYTES = 12;
 export interface RestingPlace {
   readonly user: string;
   readonly dev: string;
-  readonly what: "puk" | "urk" | "dsk" | "team";
+  readonly what: "puk" | "urk" | "dsk" | "team" | "lk";
   /** Person or team whose seed it is. */
   readonly owner: string;
   readonly gen: number;
@@ -31,7 +31,7 @@ function innerKey(share: Bytes, place: Bytes): Bytes {
   return hkdf(share, new Uint8Array(0), place, 32);
 }
 
-/** AES-GCM(DEK, AES-GCM(HKDF(share), seed)), each with its nonce before it. */
+/** AES-GCM(DEK, AES-GCM(HKDF(share), seed)), each with its nonce before it. On a shared device `share` is its lock key. */
 export async function sealAtRest(dek: CryptoKey, share: Bytes, place: RestingPlace, seed: Bytes): Promise<Bytes> {
   const aad = placeBytes(place);
   const [inner, outer] = [randomBytes(NONCE_BYTES), randomBytes(NONCE_BYTES)];

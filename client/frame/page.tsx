@@ -5,9 +5,10 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 import { Refused } from "../crypto/reasons.ts";
+import { dropStay, keepPlace } from "../keys/local.ts";
 import { type Ready, type SignedIn, ensureReady, here, signedIn } from "../keys/unlock.ts";
 import { StoreFailed, forgetAccount } from "../store/db.ts";
-import { isShared, unsentHere } from "../store/shared.ts";
+import { isLockKey, isShared, unsentHere } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { clock, phoneUri, setZone } from "../views/format.ts";
 import { has, language, speak, t } from "../views/i18n.ts";
@@ -73,7 +74,14 @@ interface Plan<Person extends SignedIn> {
 export function startKeyPage(plan: Plan<Ready>): Promise<void> {
   return start(plan, async () => {
     const ready = await ensureReady();
-    return { person: ready, wipe: () => ready.keyring.wipe() };
+    return {
+      person: ready,
+      wipe: () => {
+        ready.keyring.wipe();
+        // Worth nothing once the session is locked; gone all the same.
+        dropStay(ready.store).catch(() => undefined);
+      },
+    };
   });
 }
 
@@ -107,6 +115,8 @@ async function start<Person extends SignedIn>(
     setZone(account.time_zone ?? inView(account, session, pharmacies)?.time_zone ?? null);
     const live = new LiveSession(session);
     live.onWipe(wipe);
+    // On a shared device the person comes back by the lock page, maybe after others.
+    if (session.shared) live.onWipe(() => void keepPlace(person.store, here()).catch(() => undefined));
     live.start();
     const page: Page<Person> = { person, live, pharmacies, pharmacy: inView(account, session, pharmacies) };
     draw(<Shell plan={plan} page={page} />);
@@ -116,6 +126,38 @@ async function start<Person extends SignedIn>(
     draw(<Trouble error={error} />);
     if (!(isOfTheLine(error) || error instanceof Refused || error instanceof StoreFailed)) throw error;
   }
+}
+
+/** Starts a page that stands before any person: of its session nothing but a name is shown, and it may be locked. */
+export async function startBarePage(plan: { readonly title: string; readonly view: (session: SessionState) => ComponentChildren }): Promise<void> {
+  const root = document.documentElement;
+  await speak(root.dataset["language"] ?? "en");
+  const app = document.getElementById("app");
+  if (app === null) return;
+  let content: ComponentChildren;
+  let session: SessionState | undefined;
+  try {
+    session = await readSession();
+    const spoken = session.account?.language ?? language();
+    if (spoken !== language() && language() !== "qps") await speak(spoken);
+    content = plan.view(session);
+  } catch (error) {
+    content = <Trouble error={error} />;
+    if (!isOfTheLine(error)) throw error;
+  }
+  document.title = `${t(plan.title)} · ${t("common.product")}`;
+  dress({ largeText: session?.account?.large_text === true || root.dataset["text"] === "large", role: session?.account?.role ?? null });
+  const csrf = session?.csrf ?? "";
+  app.replaceChildren();
+  render(
+    <AppFrame account={null} pharmacy={null} path="" largeText={root.dataset["text"] === "large"} signIn={false}
+      onLanguage={(chosen) => sendForm("/preferences", { language: chosen, next: here(), csrf_token: csrf })}
+      onText={(size) => sendForm("/preferences", { text: size, next: here(), csrf_token: csrf })}
+      onSignOut={() => sendForm("/logout", { csrf_token: csrf })}>
+      {content}
+    </AppFrame>,
+    app,
+  );
 }
 
 async function loadPharmacies(): Promise<readonly PharmacyItem[]> {
@@ -138,6 +180,16 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
   const { account, session } = page.person;
   const [screen, setScreen] = useState<Screen>({ kind: "open" });
   useEffect(() => { page.live.onScreen(setScreen); }, []);
+  useEffect(() => {
+    if (!session.shared) return;
+    const press = (event: KeyboardEvent): void => {
+      if (!isLockKey(event)) return;
+      event.preventDefault();
+      void lockNow(page);
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, []);
   const over = screen.kind === "locked" || screen.kind === "ended";
   const hidden = over || screen.kind === "covered";
   return (
@@ -145,13 +197,14 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
       account={over ? null : { role: account.role, name: account.name }}
       pharmacy={page.pharmacy === null ? null : pharmacyView(page.pharmacy)}
       path={plan.path}
-      shared={isShared()}
+      shared={isShared() || session.shared}
       largeText={document.documentElement.dataset["text"] === "large"}
       full={plan.full === true && !hidden}
       wide={plan.full === true}
       onLanguage={(chosen) => sendForm("/preferences", { language: chosen, next: here(), csrf_token: session.csrf })}
       onText={(size) => sendForm("/preferences", { text: size, next: here(), csrf_token: session.csrf })}
       onSignOut={() => void signOut(page)}
+      {...(session.shared && !over ? { onLock: () => void lockNow(page) } : {})}
     >
       {screen.kind === "warning" ? <LockWarning screen={screen} live={page.live} /> : null}
       {over ? <Over kind={screen.kind} page={page} /> : screen.kind === "covered" ? <Cover live={page.live} /> : null}
@@ -186,6 +239,10 @@ function Cover({ live }: { readonly live: LiveSession }) {
 /** Locked, or over: sign in again and be back here, call, or leave. */
 function Over<Person extends SignedIn>({ kind, page }: { readonly kind: "locked" | "ended"; readonly page: Page<Person> }) {
   const back = new URLSearchParams({ next: here() }).toString();
+  // On a shared device also what has ended may be another person's turn.
+  const shared = page.person.session.shared;
+  const said = shared ? "locked" : kind;
+  const way = shared ? "/lock" : kind === "locked" ? "/unlock" : "/login";
   const [online, setOnline] = useState(navigator.onLine);
   useEffect(() => {
     const look = (): void => setOnline(navigator.onLine);
@@ -194,11 +251,11 @@ function Over<Person extends SignedIn>({ kind, page }: { readonly kind: "locked"
   }, []);
   return (
     <div class="narrow stack" role="alert">
-      <h1>{t(`keys.over.${kind}`)}</h1>
-      <p>{t(`keys.over.${kind}-body`)}</p>
+      <h1>{t(`keys.over.${said}`)}</h1>
+      <p>{t(shared ? "keys.over.shared-body" : `keys.over.${kind}-body`)}</p>
       {online ? null : <Banner tone="warn" icon="offline" slim><p>{t("keys.over.offline")}</p></Banner>}
       <div class="button-row">
-        <LinkButton big href={kind === "locked" ? `/unlock?${back}` : `/login?${back}`}>{t(`keys.over.${kind}-do`)}</LinkButton>
+        <LinkButton big href={`${way}?${back}`}>{t(`keys.over.${said}-do`)}</LinkButton>
         {page.pharmacy === null ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton>
           : <LinkButton look="quiet" icon="phone" href={phoneUri(page.pharmacy.phone)}>{t("common.call", { phone: page.pharmacy.phone })}</LinkButton>}
         {kind === "locked" ? <Button look="quiet" onClick={() => void signOut(page)}>{t("common.nav.signout")}</Button> : null}
@@ -267,11 +324,22 @@ export function sendForm(action: string, fields: Readonly<Record<string, string>
   form.submit();
 }
 
-/** Signs out here and at the provider. On a shared computer everything of the person goes, once nothing waits to be sent. */
+/** The person leaves the screen of a shared device: keys are wiped first, then it says so. */
+async function lockNow<Person extends SignedIn>({ live }: Page<Person>): Promise<void> {
+  await live.lock();
+  location.replace(`/lock?${new URLSearchParams({ next: here() }).toString()}`);
+}
+
+/**
+ * Signs out here and at the provider. What a PIN guards stays; on a shared computer everything else of the person goes, once
+ * nothing waits to be sent.
+ */
 async function signOut<Person extends SignedIn>({ person, live }: Page<Person>): Promise<void> {
-  const shared = isShared();
+  const shared = isShared() && !person.session.shared;
   if (shared && (await unsentHere(person.account.id)) && !confirm(t("keys.shared.unsent"))) return;
   const session = await readSession().catch(() => person.session);
+  // Another person's turn at this browser: that one is not signed out by a page of this one.
+  if (session.account !== null && session.account.id !== person.account.id) return location.replace("/lock");
   live.leave();
   if (shared) {
     person.store.close();

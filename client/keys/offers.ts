@@ -5,6 +5,7 @@ import type { Bytes } from "../crypto/encoding.ts";
 import { refused } from "../crypto/reasons.ts";
 import { type UrkWrap, generateCode, offerName, readCode, wrapByDevice } from "../crypto/recovery.ts";
 import { get, isCode, post, put, remove } from "../live/api.ts";
+import type { Ownership } from "./local.ts";
 import { restore } from "./restore.ts";
 import type { Ready, SignedIn } from "./unlock.ts";
 
@@ -73,10 +74,10 @@ export function forgetOffered(): void {
  * Makes this browser a device of the person with the code of another one. Throws Refused `code` for a typing error, before anything
  * is asked; ApiError `not-found` for an offer that is over, `step-up`.
  */
-export async function takeOffer(person: SignedIn, typed: string): Promise<void> {
+export async function takeOffer(person: SignedIn, typed: string, ownership: Ownership): Promise<void> {
   readCode(typed);
   const { wrap } = await post<{ wrap: UrkWrap }>("/api/keys/offer/take", { name: offerName(person.account.id, typed) });
   // Given once: whatever happens now, the code is of no use any more.
   forgetOffered();
-  await restore(person, wrap, typed);
+  await restore(person, wrap, typed, ownership);
 }

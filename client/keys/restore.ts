@@ -10,9 +10,13 @@ import { generateUrk, type UrkWrap, wayOf } from "../crypto/recovery.ts";
 import { isCode, post } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
 import { bind, deviceName } from "./binding.ts";
-import { deviceSigner, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice, Resting } from "./local.ts";
+import { lockOfSession } from "./guarding.ts";
+import {
+  type KeptDevice, type Ownership, Resting, exclusively, forgetKeys, isGuarded, keepPending, keepWrap, keptDevice, makeDevice,
+} from "./local.ts";
 import { finishPending, settle } from "./pending.ts";
 import { tried } from "./recovery.ts";
+import { revoke } from "./rotate.ts";
 import { type Given } from "./shapes.ts";
 import { type SignedIn, ownChain, ownKeys, ownKeysWithVault } from "./unlock.ts";
 import { entryHash, identityIn, makeVault, newestSeedIn, openRootKey } from "./vault.ts";
@@ -21,9 +25,9 @@ import { entryHash, identityIn, makeVault, newestSeedIn, openRootKey } from "./v
  * Makes this browser a device of the person again. Throws Refused `code` for a typing error, `aead` for a wrong code or
  * passphrase; ApiError.
  */
-export async function restore(person: SignedIn, wrap: UrkWrap, secret: string): Promise<void> {
+export async function restore(person: SignedIn, wrap: UrkWrap, secret: string, ownership: Ownership): Promise<void> {
   const root = await openRootKey(wrap, person.account.id, secret);
-  return exclusively(person.account.id, () => comeBack(person, wrap, root));
+  return exclusively(person.account.id, () => comeBack(person, wrap, root, ownership));
 }
 
 /**
@@ -34,7 +38,7 @@ export function finishBegun({ account, session, store }: SignedIn): Promise<bool
   return exclusively(account.id, async () => (await finishPending(store, account.id, session, await ownKeys())) !== undefined);
 }
 
-async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<void> {
+async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes, ownership: Ownership): Promise<void> {
   const { account, store } = person;
   const own = await ownKeysWithVault();
   if ((await finishPending(store, account.id, person.session, own)) !== undefined) return;
@@ -42,31 +46,29 @@ async function comeBack(person: SignedIn, wrap: UrkWrap, root: Bytes): Promise<v
   const vault = own.vault.vault;
   const [identity, seed] = [await identityIn(vault, root, chain), await newestSeedIn(vault, root, chain)];
   // What a colleague made ahead is replaced before anything else is done with it.
-  if (chain.newest.ahead) return makeAnew(person, own, chain, { identity, seed });
+  if (chain.newest.ahead) return makeAnew(person, own, chain, { identity, seed }, ownership);
   const kept = await keptDevice(store);
   const state = own.devices.find((one) => one.id === kept?.id)?.state;
   if (kept !== undefined && state === "active") {
     // Still a device: only the newest key is missing here.
-    const given = await bind(person.session, kept).catch((error: unknown) => {
-      // The operator's key that sealed the share is gone: this browser becomes a new device.
-      if (isCode(error, "share-gone", "not-found")) return undefined;
-      throw error;
-    });
-    if (given !== undefined) {
-      await new Resting(store, account.id, kept, unb64(given.share, 32)).keep("puk", account.id, chain.newest.gen, seed);
+    const resting = await openedHere(person, kept);
+    if (resting !== undefined) {
+      await resting.keep("puk", account.id, chain.newest.gen, seed);
       await keepWay(store, wrap);
       return;
     }
   }
   await forgetKeys(store);
-  const device = await makeDevice();
-  const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
+  const made = await makeDevice(account.id, ownership);
+  const certificate = await makeCertificate(identity, made.signer, { user: account.id, dev: made.device.id, ts: Date.now() });
   const pending = await keepPending(
-    store, { device, gen: chain.newest.gen, keepRoot: false, certificate, entry: chain.newest.hash }, { root, seed },
+    store, account.id, made, { gen: chain.newest.gen, keepRoot: false, certificate, entry: chain.newest.hash }, { root, seed },
   );
-  const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName() });
-  await settle(store, account.id, pending, given);
+  const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName(), ...made.request });
+  await settle(store, account.id, pending, given, made.lock);
   if (await keepWay(store, wrap)) await tried(wayOf(wrap));
+  // Its PIN is gone or forgotten, and nothing of it lies here any more.
+  if (kept !== undefined && isGuarded(kept) && state === "active") await revoke(account.id, identity, kept.id);
 }
 
 /** Keeps the wrap that opened, but for what another device offered: that was for once. Says whether it is a way back. */
@@ -76,32 +78,50 @@ async function keepWay(store: Store, wrap: UrkWrap): Promise<boolean> {
   return true;
 }
 
+/** What lies at rest here, if this browser still opens; undefined where it has to become a new device. */
+async function openedHere({ account, session, store }: SignedIn, kept: KeptDevice): Promise<Resting | undefined> {
+  if (isGuarded(kept)) {
+    const opened = await lockOfSession(session, store, account.id, kept);
+    return opened === undefined ? undefined : new Resting(store, account.id, kept, opened.lock);
+  }
+  try {
+    return new Resting(store, account.id, kept, unb64((await bind(session, kept)).share, 32));
+  } catch (error) {
+    // The operator's key that sealed the share is gone: this browser becomes a new device.
+    if (isCode(error, "share-gone", "not-found")) return undefined;
+    throw error;
+  }
+}
+
 /**
  * Starts again without the old keys: a new identity that says so (`reset`). Old messages stay closed until a pharmacist has
  * confirmed who it is; new ones can be written at once. Asks for a fresh login (ApiError `step-up`).
  */
-export function startAgain(person: SignedIn): Promise<void> {
+export function startAgain(person: SignedIn, ownership: Ownership): Promise<void> {
   return exclusively(person.account.id, async () => {
     const own = await ownKeysWithVault();
-    return makeAnew(person, own, await ownChain(person.account.id, own, person.store), undefined);
+    return makeAnew(person, own, await ownChain(person.account.id, own, person.store), undefined, ownership);
   });
 }
 
 /** New keys and a new device after a chain: a `reset`, or taking over from `before`, which then vouches and is led back to. */
 async function makeAnew(
   { account, store }: SignedIn, own: Awaited<ReturnType<typeof ownKeysWithVault>>, chain: UserChain,
-  before: { readonly identity: IdentitySeeds; readonly seed: Bytes } | undefined,
+  before: { readonly identity: IdentitySeeds; readonly seed: Bytes } | undefined, ownership: Ownership,
 ): Promise<void> {
-  const [identity, seed, root, device] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice()];
+  const [identity, seed, root, made] = [generateIdentity(), generateSeed(), generateUrk(), await makeDevice(account.id, ownership)];
   const [n, gen, rev] = [chain.newest.n + 1, chain.newest.gen + 1, own.vault.rev + 1];
   const entry = await makeNextEntry(
     { id: account.id, role: "person", gen, kem: await publicKeyOf(seed) }, identity, chain.newest, before?.identity,
     before === undefined ? undefined : { before: before.seed, now: seed },
   );
-  const certificate = await makeCertificate(identity, await deviceSigner(device), { user: account.id, dev: device.id, ts: Date.now() });
+  const certificate = await makeCertificate(identity, made.signer, { user: account.id, dev: made.device.id, ts: Date.now() });
   const vault = await makeVault(account.id, root, { rev, n, gen }, identity, seed);
   await forgetKeys(store);
-  const pending = await keepPending(store, { device, gen, keepRoot: true, certificate, entry: entryHash(entry.h) }, { root, seed });
+  const pending = await keepPending(
+    store, account.id, made, { gen, keepRoot: true, certificate, entry: entryHash(entry.h) }, { root, seed },
+  );
   await post("/api/keys/entries", { entry, vault, rev });
-  await settle(store, account.id, pending, await post<Given>("/api/keys/devices", { certificate, name: deviceName() }));
+  const given = await post<Given>("/api/keys/devices", { certificate, name: deviceName(), ...made.request });
+  await settle(store, account.id, pending, given, made.lock);
 }

@@ -18,6 +18,8 @@ export interface VaultText {
 export interface OwnDevice {
   readonly id: string;
   readonly name: string;
+  /** Others use it too: it opens by a PIN or passkey. */
+  readonly shared: boolean;
   readonly state: "active" | "stale" | "ended";
   readonly certificate: CertificateText;
   readonly revocation: RevocationText | null;

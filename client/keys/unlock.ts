@@ -5,12 +5,14 @@ import { type UserChain, verifyUserChain, walkBackSeeds } from "../crypto/direct
 import { unb64 } from "../crypto/encoding.ts";
 import { refused } from "../crypto/reasons.ts";
 import { openTeam } from "../crypto/teams.ts";
-import { type Account, ApiError, type SessionState, get, isCode, readSession } from "../live/api.ts";
+import { type Account, ApiError, type SessionState, get, isCode, readSession, speakFor } from "../live/api.ts";
 import { Store } from "../store/db.ts";
+import { isShared } from "../store/shared.ts";
 import { bind } from "./binding.ts";
 import { Directory } from "./directory.ts";
 import { Keyring } from "./keyring.ts";
-import { Resting, exclusively, forgetKeys, keptDevice, signingKey } from "./local.ts";
+import { guardedDevice, lockOfSession } from "./guarding.ts";
+import { Resting, exclusively, forgetKeys, keptDevice, keptGuards, signingKey } from "./local.ts";
 import { Objects } from "./objects.ts";
 import { finishPending } from "./pending.ts";
 import { Pins } from "./pins.ts";
@@ -49,12 +51,15 @@ export type Missing =
   | "stale"
   /** The person's newest key was made on another device. */
   | "behind"
-  /** The server can no longer give this device's share. */
-  | "share-gone";
+  /** The server can no longer give this device's share, or the PIN of a shared one was deleted. */
+  | "share-gone"
+  /** A device that others use too: its person opens it first. */
+  | "guarded";
 
 /** The page that helps. `/setup` makes first keys without a question; `/recover` asks for code or passphrase. */
 const HELPS: Readonly<Record<Missing, string>> = {
   "no-keys": "/setup", "new-browser": "/recover", ended: "/recover", stale: "/recover", behind: "/recover", "share-gone": "/recover",
+  guarded: "/lock",
 };
 
 /** Where the person is now, for `next`. */
@@ -72,8 +77,10 @@ export function leaveFor(path: string, query: Readonly<Record<string, string>> =
 /** The person of this page; signs in or unlocks first where that is needed. */
 export async function signedIn(): Promise<SignedIn> {
   const session = await readSession();
-  if (session.account === null || session.state === "anonymous") return leaveFor("/login", { next: here() });
-  if (session.state === "locked") return leaveFor("/unlock", { next: here() });
+  // A shared browser's lock page knows who may come back; without any it goes on to the login.
+  if (session.account === null || session.state === "anonymous") return leaveFor(isShared() ? "/lock" : "/login", { next: here() });
+  if (session.state === "locked") return leaveFor(session.shared ? "/lock" : "/unlock", { next: here() });
+  speakFor(session.account.id);
   return { session, account: session.account, store: await Store.open(session.account.id) };
 }
 
@@ -88,12 +95,17 @@ export async function ensureReady(): Promise<Ready> {
 /** As `ensureReady`, but says what is missing instead of leaving. */
 export async function unlock(person: SignedIn): Promise<Ready | Missing> {
   const { session, account, store } = person;
-  const [finished, own] = await exclusively(account.id, async () => {
+  const [finished, own, opened] = await exclusively(account.id, async () => {
     // Asked for inside the lock: another tab may be just about to publish keys.
     const before = await ownKeys();
-    const done = await finishPending(store, account.id, session, before);
-    return [done, done === undefined ? before : await ownKeys()] as const;
+    const guarded = await guardedDevice(store);
+    const living = before.devices.find((one) => one.id === guarded?.id)?.state === "active";
+    const lock = guarded !== undefined && living ? (await lockOfSession(session, store, account.id, guarded)) ?? "guarded" as const : undefined;
+    if (lock === "guarded") return [undefined, before, (await keptGuards(store)).length === 0 ? "share-gone" as const : lock] as const;
+    const done = await finishPending(store, account.id, session, before, lock);
+    return [done, done === undefined ? before : await ownKeys(), lock] as const;
   });
+  if (typeof opened === "string") return opened;
   let given = finished;
   const device = await keptDevice(store);
   if (device === undefined) return own.entries.length === 0 ? "no-keys" : "new-browser";
@@ -105,7 +117,7 @@ export async function unlock(person: SignedIn): Promise<Ready | Missing> {
   if (state === "stale") return "stale";
   const chain = await ownChain(account.id, own, store);
   try {
-    given ??= await bind(session, device);
+    given ??= opened?.given ?? await bind(session, device);
   } catch (error) {
     if (isCode(error, "share-gone")) return "share-gone";
     if (isCode(error, "device-stale")) return "stale";
@@ -113,10 +125,11 @@ export async function unlock(person: SignedIn): Promise<Ready | Missing> {
     if (isCode(error, "step-up")) return leaveFor("/step-up", { next: here() });
     throw error;
   }
-  const resting = new Resting(store, account.id, device, unb64(given.share, 32));
+  const resting = new Resting(store, account.id, device, opened?.lock ?? unb64(given.share, 32));
   await forgetLeftTeams(resting, own);
   const keyring = await Keyring.from({
-    account: account.id, device: device.id, publicKey: device.publicKey, signing: await signingKey(device), seeds: await resting.seeds(),
+    account: account.id, device: device.id, publicKey: device.publicKey, seeds: await resting.seeds(),
+    signing: await signingKey(device, opened === undefined ? undefined : { account: account.id, lock: opened.lock }),
   });
   if (!(await completeOwn(keyring, chain))) return "behind";
   const directory = new Directory(chain, own, account);

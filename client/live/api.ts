@@ -13,6 +13,10 @@ export interface SessionState {
   readonly ends_at: string | null;
   /** Seconds before the lock at which to warn. */
   readonly warn_before: number;
+  /** Seconds between two tellings that the person did something. */
+  readonly tell_every: number;
+  /** On a device that others use too. */
+  readonly shared: boolean;
 }
 
 /** A patient for whom the person acts. */
@@ -77,11 +81,21 @@ export const sessionEvents = new EventTarget();
 
 const TRIES = 4;
 const FIRST_WAIT_MS = 400;
+const SESSION = "/api/session";
 let token: string | undefined;
+let speaker: string | undefined;
+
+/**
+ * From now on this page speaks for one person. Where another one has come in meanwhile (browsers are shared), the server refuses:
+ * nothing of the one gets into the other's page.
+ */
+export function speakFor(account: string): void {
+  speaker = account;
+}
 
 /** Who is signed in here; never throws 401. Also renews the token for changes. */
 export async function readSession(): Promise<SessionState> {
-  const state = await get<SessionState>("/api/session");
+  const state = await get<SessionState>(SESSION);
   token = state.csrf;
   return state;
 }
@@ -146,7 +160,8 @@ async function request<T>(
   let answer: Response;
   try {
     answer = await fetch(path, {
-      method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store",
+      method, headers: { Accept: "application/json", ...(speaker === undefined || path === SESSION ? {} : { "Portal-Account": speaker }), ...headers },
+      credentials: "same-origin", cache: "no-store",
       redirect: "error", ...(body === undefined ? {} : { body }), ...(signal === undefined ? {} : { signal }),
     });
   } catch (error) {

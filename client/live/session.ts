@@ -2,7 +2,7 @@
 // the background, wiped when it locks, and the same in every tab (design: locking is not signing out).
 
 import { forgetCertificates } from "../crypto/certificates.ts";
-import { type SessionEnd, type SessionState, isCode, post, readSession, sessionEvents } from "./api.ts";
+import { type SessionEnd, type SessionState, isCode, isOfTheLine, post, readSession, sessionEvents } from "./api.ts";
 import { endWorkers } from "./worker.ts";
 
 /** What a page shows around its content. */
@@ -17,7 +17,6 @@ export type Screen =
   /** Signed out, ended elsewhere, or another person is signed in now. */
   | { readonly kind: "ended" };
 
-const ACTIVITY_EVERY_MS = 60_000;
 const BACKGROUND_MS = 2 * 60_000;
 const LOOK_EVERY_MS = 5_000;
 const ACTS = ["pointerdown", "keydown", "wheel", "touchstart"] as const;
@@ -36,6 +35,7 @@ export class LiveSession {
   private lockAt: number;
   private endsAt: number;
   private readonly warnBefore: number;
+  private readonly tellEvery: number;
   private readonly clockAhead: number;
   private lastTold = 0;
   private hiddenSince: number | undefined;
@@ -49,6 +49,7 @@ export class LiveSession {
     this.lockAt = Date.parse(session.lock_at ?? session.now);
     this.endsAt = Date.parse(session.ends_at ?? session.now);
     this.warnBefore = session.warn_before * 1000;
+    this.tellEvery = session.tell_every * 1000;
   }
 
   /** Begins to watch. */
@@ -90,11 +91,11 @@ export class LiveSession {
     this.finish(state === "locked" ? "locked" : "ended", true);
   }
 
-  /** A person did something: told to the server at most once a minute. Streams and polling never call this. */
+  /** A person did something: told to the server now and then. Streams and polling never call this. */
   async act(): Promise<void> {
     if (this.over || this.screen.kind === "covered") return;
     const now = Date.now();
-    if (now - this.lastTold < ACTIVITY_EVERY_MS && this.screen.kind !== "warning") return;
+    if (now - this.lastTold < this.tellEvery && this.screen.kind !== "warning") return;
     this.lastTold = now;
     try {
       const said = await post<{ lock_at: string; ends_at: string }>("/api/session/activity");
@@ -165,6 +166,15 @@ export class LiveSession {
 
   private say(word: Word): void {
     this.channel.postMessage(word);
+  }
+
+  /** The person leaves the screen: locked here and in every tab at once, then at the server; where that cannot be told, its time comes. */
+  async lock(): Promise<void> {
+    if (this.over) return;
+    this.finish("locked", true);
+    await post("/api/session/lock").catch((error: unknown) => {
+      if (!isOfTheLine(error)) throw error;
+    });
   }
 
   /** The person signs out: keys go from every tab before the server is told. */

@@ -39,7 +39,7 @@ export class Stream {
   private readonly ended = new AbortController();
   private cursor = "";
 
-  constructor(account: string, private readonly onSession: (state: string) => void) {
+  constructor(private readonly account: string, private readonly onSession: (state: string) => void) {
     this.channel = new BroadcastChannel(`portal-live-${account}`);
     this.channel.onmessage = (event: MessageEvent<Passed>) => {
       this.cursor = event.data.cursor;
@@ -74,7 +74,7 @@ export class Stream {
   /** Ends when the browser has given the stream up. */
   private streamOnce(): Promise<void> {
     return new Promise((resolve) => {
-      const source = new EventSource(this.cursor === "" ? "/events" : `/events?since=${encodeURIComponent(this.cursor)}`);
+      const source = new EventSource(`/events?${new URLSearchParams({ as: this.account, ...(this.cursor === "" ? {} : { since: this.cursor }) }).toString()}`);
       const stop = (): void => {
         source.close();
         resolve();

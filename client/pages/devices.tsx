@@ -8,11 +8,11 @@ import type { OwnDevice, OwnKeys } from "../keys/shapes.ts";
 import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
 import { get, isCode, post, put } from "../live/api.ts";
 import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
-import { isShared, markShared } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
-import { Checkbox, TextField } from "../views/components/forms.tsx";
+import { TextField } from "../views/components/forms.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
+import { DeviceKind } from "./parts/kind.tsx";
 import { type Asking, RootDialog, prepare } from "./parts/root.tsx";
 
 function Devices({ page }: { readonly page: Page<Ready> }) {
@@ -22,7 +22,6 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
   const [ended, setEnded] = useState<string | undefined>(undefined);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [busy, setBusy] = useState(false);
-  const [shared, setShared] = useState(isShared());
   useEffect(() => {
     const wanted = new URLSearchParams(location.search).get("end");
     const device = own.devices.find((one) => one.id === wanted && one.state !== "ended" && !one.current);
@@ -48,10 +47,6 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
     }
   };
   const reload = async (): Promise<void> => setOwn(await ownKeys());
-  const mark = (checked: boolean): void => {
-    markShared(checked);
-    setShared(checked);
-  };
   const living = own.devices.filter((one) => one.state !== "ended");
   const gone = own.devices.filter((one) => one.state === "ended");
   return (
@@ -98,7 +93,7 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
                 {t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}
               </p>
               {one.id === ready.keyring.device ? (
-                <Checkbox id="shared" label={t("keys.shared.label")} hint={t("keys.shared.hint")} checked={shared} onChange={mark} />
+                <DeviceKind ready={ready} shared={one.shared} onAsking={setAsking} />
               ) : (
                 <div class="button-row">
                   <Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>{t("keys.end.do")}</Button>

@@ -1,10 +1,12 @@
 // A browser without this person's keys: back by passkey, code or passphrase, or, when both are gone, a new beginning.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 import { Refused } from "../crypto/reasons.ts";
 import { codeIsWhole } from "../crypto/recovery.ts";
 import { forgetOffered, offeredCode, readOffered, takeOffer } from "../keys/offers.ts";
+import type { Ownership } from "../keys/local.ts";
 import { type WaysBack, waysBack } from "../keys/recovery.ts";
 import { finishBegun, restore, startAgain } from "../keys/restore.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
@@ -15,6 +17,7 @@ import { Checkbox, ErrorSummary, TextField } from "../views/components/forms.tsx
 import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { SecretForm, SignInAgain, onward } from "./parts/root.tsx";
+import { NO_PIN, type PinTyped, type Whose, WhoseDevice, likely, ownershipOf, pinTrouble } from "./parts/sharing.tsx";
 
 // The code of another device must be out of the address before anything else happens, the sign-in too.
 readOffered();
@@ -30,7 +33,8 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   const next = onward(person.account.role === "patient" ? "/home" : "/inbox");
   const [ways, setWays] = useState<WaysBack | undefined>(undefined);
   const [error, setError] = useState<unknown>(undefined);
-  const [offer, setOffer] = useState<"none" | "reading" | "over">(offeredCode() === null ? "none" : "reading");
+  const [offer, setOffer] = useState<"none" | "reading" | "over">(offeredCode() === null || likely() === "shared" ? "none" : "reading");
+  const device = useDevice();
   const load = async (): Promise<void> => {
     try {
       if (await finishBegun(person)) {
@@ -47,9 +51,10 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   /** By the code of another device, if this tab has read one. An offer that is over leaves the other ways. */
   const byOffer = async (): Promise<boolean> => {
     const code = offeredCode();
-    if (code === null) return false;
+    // Where others use the browser too, whose this device is comes first; the code is then typed.
+    if (code === null || likely() === "shared") return false;
     try {
-      await takeOffer(person, code);
+      await takeOffer(person, code, "mine");
       return true;
     } catch (problem) {
       if (!isCode(problem, "not-found") && !(problem instanceof Refused)) throw problem;
@@ -86,10 +91,15 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
         ) : wraps === undefined ? (
           <Loading words={t(offer === "reading" ? "keys.offer.reading" : "keys.recover.loading")} />
         ) : methods.length === 0 ? (
-          <Banner tone="warn" title={t("keys.recover.no-way")}>
-            <p>{t("keys.recover.no-way-body")}</p>
-          </Banner>
+          <>
+            <Banner tone="warn" title={t("keys.recover.no-way")}>
+              <p>{t("keys.recover.no-way-body")}</p>
+            </Banner>
+            {device.question}
+          </>
         ) : (
+          <>
+          {device.question}
           <SecretForm
             account={person.account.id}
             wraps={wraps}
@@ -97,16 +107,19 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
             busyWords={t("keys.recover.busy")}
             codeLabel={ahead == null ? undefined : t("keys.ahead.label")}
             onSecret={async (wrap, secret) => {
-              await restore(person, wrap, secret);
+              const ownership = device.answer();
+              if (ownership === undefined) return;
+              await restore(person, wrap, secret, ownership);
               location.replace(next);
             }}
           />
+          </>
         )}
       </div>
-      <StartAgain page={page} next={next} open={asked.get("do") === "again" || (wraps !== undefined && methods.length === 0)} />
+      <StartAgain page={page} next={next} device={device} open={asked.get("do") === "again" || (wraps !== undefined && methods.length === 0)} />
       <section class="stack" aria-labelledby="other-ways">
         <h2 id="other-ways">{t("keys.recover.other")}</h2>
-        {ahead == null ? <OtherDevice person={person} onDone={() => location.replace(next)} /> : <p>{t("keys.ahead.no-code")}</p>}
+        {ahead == null ? <OtherDevice person={person} device={device} onDone={() => location.replace(next)} /> : <p>{t("keys.ahead.no-code")}</p>}
         <div class="button-row">
           {page.pharmacy === null ? (
             <LinkButton look="quiet" href="/contact">
@@ -127,7 +140,9 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
 }
 
 /** The code of another device, typed by who cannot scan. */
-function OtherDevice({ person, onDone }: { readonly person: SignedIn; readonly onDone: () => void }) {
+function OtherDevice({ person, device, onDone }: {
+  readonly person: SignedIn; readonly device: ReturnType<typeof useDevice>; readonly onDone: () => void;
+}) {
   const [code, setCode] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [stale, setStale] = useState(false);
@@ -138,9 +153,11 @@ function OtherDevice({ person, onDone }: { readonly person: SignedIn; readonly o
     setStale(false);
     if (!codeIsWhole(code)) return setProblem(t(code.trim() === "" ? "keys.offer.empty" : "keys.secret.typo"));
     setProblem(undefined);
+    const ownership = device.answer();
+    if (ownership === undefined) return;
     setBusy(true);
     try {
-      await takeOffer(person, code);
+      await takeOffer(person, code, ownership);
       onDone();
     } catch (error) {
       if (isCode(error, "step-up")) setStale(true);
@@ -164,17 +181,36 @@ function OtherDevice({ person, onDone }: { readonly person: SignedIn; readonly o
   );
 }
 
-function StartAgain({ page, next, open }: { readonly page: Page<SignedIn>; readonly next: string; readonly open: boolean }) {
+/** The question whose device this is, and its answer; undefined while the PIN of a shared one is not whole. */
+function useDevice(): { readonly question: ComponentChildren; readonly answer: () => Ownership | undefined } {
+  const [whose, setWhose] = useState<Whose>(likely());
+  const [typed, setTyped] = useState<PinTyped>(NO_PIN);
+  const [trouble, setTrouble] = useState<ReturnType<typeof pinTrouble>>(undefined);
+  const answer = (): Ownership | undefined => {
+    const wrong = whose === "shared" ? pinTrouble(typed) : undefined;
+    setTrouble(wrong);
+    if (wrong !== undefined) document.getElementById(wrong.field)?.focus();
+    return wrong === undefined ? ownershipOf(whose, typed) : undefined;
+  };
+  const question = <WhoseDevice whose={whose} onWhose={setWhose} typed={typed} onTyped={setTyped} trouble={trouble} />;
+  return { question, answer };
+}
+
+function StartAgain({ page, next, device, open }: {
+  readonly page: Page<SignedIn>; readonly next: string; readonly device: ReturnType<typeof useDevice>; readonly open: boolean;
+}) {
   const [sure, setSure] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const staff = page.person.account.role !== "patient";
   const go = async (): Promise<void> => {
     if (!sure) return setProblem(t("keys.again.confirm-first"));
+    const ownership = device.answer();
+    if (ownership === undefined) return;
     setBusy(true);
     setProblem(undefined);
     try {
-      await startAgain(page.person);
+      await startAgain(page.person, ownership);
       location.replace(next);
     } catch (error) {
       if (isCode(error, "step-up")) await leaveFor("/step-up", { next: `/recover?${new URLSearchParams({ next, do: "again" }).toString()}` });

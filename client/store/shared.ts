@@ -25,3 +25,11 @@ export async function unsentHere(account: string): Promise<boolean> {
   store.close();
   return unsent;
 }
+
+/** The one key that locks a shared device at once. No browser, screen reader or keyboard layout needs it alone on a page. */
+export const LOCK_KEY = "F8";
+
+/** Whether somebody pressed it, and nothing else with it. */
+export function isLockKey(event: Pick<KeyboardEvent, "key" | "ctrlKey" | "altKey" | "shiftKey" | "metaKey">): boolean {
+  return event.key === LOCK_KEY && !event.ctrlKey && !event.altKey && !event.shiftKey && !event.metaKey;
+}

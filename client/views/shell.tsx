@@ -37,6 +37,10 @@ export interface FrameProps {
   readonly onLanguage: (language: string) => void;
   readonly onText: (size: "normal" | "large") => void;
   readonly onSignOut: () => void;
+  /** Locks the screen at once: on a device that others use too. */
+  readonly onLock?: () => void;
+  /** Whether somebody without an account here is led to the sign-in. */
+  readonly signIn?: boolean;
   /** Others use this computer too. */
   readonly shared?: boolean;
   /** The page fills the window and scrolls inside its panes (threads, inbox). */
@@ -82,9 +86,11 @@ export function AppFrame(props: FrameProps) {
             {account === null ? (
               <>
                 <Utility {...props} />
-                <a class="button button--quiet" href="/login">
-                  {t("common.nav.signin")}
-                </a>
+                {props.signIn === false ? null : (
+                  <a class="button button--quiet" href="/login">
+                    {t("common.nav.signin")}
+                  </a>
+                )}
               </>
             ) : (
               <details class="fold">
@@ -150,7 +156,14 @@ export function AppFrame(props: FrameProps) {
               {emergencyLine(pharmacy)}
             </span>
           ) : null}
-          {props.shared === true && account !== null ? (
+          {props.onLock !== undefined && account !== null ? (
+            <span class="reach__lock">
+              <button type="button" aria-keyshortcuts="F8" onClick={props.onLock}>
+                <Icon name="key" />
+                <span>{t("common.nav.lock")}</span>
+              </button>
+            </span>
+          ) : props.shared === true && account !== null ? (
             <span class="reach__shared">
               <Icon name="people" />
               {t("common.shared")}

@@ -120,6 +120,16 @@ def upgrade() -> None:
         batch_op.create_index('ix_audit_event_patient', ['patient_id', 'seq'], unique=False)
         batch_op.create_index('ix_audit_event_pharmacy', ['pharmacy_id', 'seq'], unique=False)
 
+    op.create_table('browser_tile',
+    sa.Column('browser_hash', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('session_ref', sa.String(length=64), nullable=False),
+    sa.Column('seen_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('browser_hash', 'account_id', name=op.f('pk_browser_tile'))
+    )
+    with op.batch_alter_table('browser_tile', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_browser_tile_seen_at'), ['seen_at'], unique=False)
+
     op.create_table('directory_entry',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('n', sa.Integer(), nullable=False),
@@ -216,6 +226,8 @@ def upgrade() -> None:
     sa.Column('idp_sid', sa.String(length=255), nullable=True),
     sa.Column('id_token', sa.LargeBinary(), nullable=True),
     sa.Column('device_id', sa.String(length=64), nullable=True),
+    sa.Column('shared', sa.Boolean(), nullable=False),
+    sa.Column('stay', sa.LargeBinary(), nullable=True),
     sa.Column('address', sa.String(length=64), nullable=True),
     sa.Column('user_agent', sa.String(length=200), nullable=True),
     sa.PrimaryKeyConstraint('id_hash', name=op.f('pk_login_session')),
@@ -430,6 +442,7 @@ def upgrade() -> None:
     sa.Column('signed_by', sa.Integer(), nullable=False),
     sa.Column('revocation', sa.JSON(), nullable=True),
     sa.Column('share', sa.LargeBinary(), nullable=True),
+    sa.Column('shared', sa.Boolean(), nullable=False),
     sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('seen_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('ended_at', portal.core.database.Moment(timezone=True), nullable=True),
@@ -691,6 +704,15 @@ def upgrade() -> None:
     with op.batch_alter_table('team_seat', schema=None) as batch_op:
         batch_op.create_index('ix_team_seat_account', ['account_id', 'state'], unique=False)
 
+    op.create_table('device_guard',
+    sa.Column('device_id', sa.String(length=64), nullable=False),
+    sa.Column('method', sa.String(length=12), nullable=False),
+    sa.Column('share', sa.LargeBinary(), nullable=True),
+    sa.Column('given', sa.Integer(), nullable=False),
+    sa.Column('set_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_guard_device_id')),
+    sa.PrimaryKeyConstraint('device_id', 'method', name=op.f('pk_device_guard'))
+    )
     op.create_table('ehr_check',
     sa.Column('connection_id', sa.String(length=64), nullable=False),
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
@@ -713,6 +735,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_ehr_check_pharmacy_id'))
 
     op.drop_table('ehr_check')
+    op.drop_table('device_guard')
     with op.batch_alter_table('team_seat', schema=None) as batch_op:
         batch_op.drop_index('ix_team_seat_account')
 
@@ -841,6 +864,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_directory_entry_gen')
 
     op.drop_table('directory_entry')
+    with op.batch_alter_table('browser_tile', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_browser_tile_seen_at'))
+
+    op.drop_table('browser_tile')
     with op.batch_alter_table('audit_event', schema=None) as batch_op:
         batch_op.drop_index('ix_audit_event_pharmacy')
         batch_op.drop_index('ix_audit_event_patient')

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.accounts import directory, notices, policy, stops, vault
@@ -18,7 +18,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.forms import answering_refusals, clean_name, text_of_bytes, wrong
 from portal.accounts.notices import What
 from portal.accounts.on_record import note_keys
-from portal.accounts.tables import Device
+from portal.accounts.tables import Device, DeviceGuard
 from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.bus import Bus
@@ -29,6 +29,7 @@ from portal.e2ee import certificates, form
 from portal.e2ee.certificates import VerifiedDevice
 from portal.e2ee.directory import Entry, identity_entry
 from portal.e2ee.encoding import b64, unb64
+from portal.e2ee.guard import Method
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.reasons import Reason, Refused
 from portal.identity import sessions
@@ -78,6 +79,14 @@ class Given:
     share: bytes | None
 
 
+@dataclass(frozen=True)
+class GuardShare:
+    """The server's part of a guard, as the browser drew it (docs/protocol.md section 2, "Shared devices")."""
+
+    method: Method
+    share: bytes
+
+
 def share_box(secret_keys: Sequence[str]) -> SecretsBox:
     """What seals shares at rest (`Settings.secret_keys`)."""
     return SecretsBox(secret_keys, SHARE_PURPOSE)
@@ -92,28 +101,39 @@ def enrol(
     sealed: dict[str, Any],
     name: str,
     box: SecretsBox,
+    guard: GuardShare | None = None,
 ) -> Given:
     """The actor's first keys, in one act: first entry, first device, first vault; the session is bound to the device.
+
+    With a `guard` the device is shared; what is given is then the share for the time of this session.
 
     Raises Conflict `already-enrolled`, BadInput, Unprocessable.
     """
     first = directory.add_first(session, actor=actor, entry=entry)
     vault.put(session, actor=actor, rev=1, vault=sealed)
-    return _certify(session, actor, [first], certificate, name, box)
+    return _certify(session, actor, [first], certificate, name, box, guard)
 
 
-def add(session: Session, *, actor: Actor, certificate: dict[str, Any], name: str, box: SecretsBox) -> Given:
+def add(
+    session: Session,
+    *,
+    actor: Actor,
+    certificate: dict[str, Any],
+    name: str,
+    box: SecretsBox,
+    guard: GuardShare | None = None,
+) -> Given:
     """One more device of the actor, or an own living device certified anew by a new identity (same key, same share).
 
     Asks for a fresh login. Binds the session to a new device. Certificates are public, so one of a known device gives
-    neither session nor share: these take a signature over the session's challenge (`bind`). Raises StepUpNeeded,
-    Conflict, BadInput, Unprocessable.
+    neither session nor share: these take a signature over the session's challenge (`bind`). `guard` as in `enrol`.
+    Raises StepUpNeeded, Conflict, BadInput, Unprocessable.
     """
     policy.needs_step_up(actor)
     chain = directory.chains(session, [actor.account_id]).get(actor.account_id)
     if not chain:
         raise Conflict("not-enrolled")
-    given = _certify(session, actor, chain, certificate, name, box)
+    given = _certify(session, actor, chain, certificate, name, box, guard)
     notices.tell(session, actor, What.DEVICE_ADDED)
     return given
 
@@ -124,12 +144,34 @@ def bind(
     """Bind the session to a device that signs the session's challenge: only then is the share handed over.
 
     Raises NotFound for a foreign, ended or unknown device, Forbidden `device-stale`, BadInput, Unprocessable, Conflict
-    `share-gone` when the operator's key that sealed the share is gone.
+    `share-gone` when the operator's key that sealed the share is gone, `guard-needed` for a shared device.
     """
-    # Locked, so that a device that is being ended takes no session any more.
-    row = session.get(Device, device_id, with_for_update=True)
-    if row is None or row.account_id != actor.account_id or row.ended_at is not None or actor.agent.session_ref is None:
+    row = living(session, actor, device_id)
+    if row.shared:
+        raise Conflict("guard-needed")
+    if actor.agent.session_ref is None:
         raise NotFound()
+    require_proof(session, actor, row, challenge, signature)
+    share = _open_share(row, box)
+    row.seen_at = clock.now()
+    sessions.bind_device(session, actor.agent.session_ref, device_id)
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_BOUND, entity=Entity("Device", device_id))
+    return Given(device_id, share)
+
+
+def living(session: Session, actor: Actor, device_id: str) -> Device:
+    """The row of an own device that was not ended, locked: one that is being ended takes no session any more.
+
+    Raises NotFound.
+    """
+    row = session.get(Device, device_id, with_for_update=True)
+    if row is None or row.account_id != actor.account_id or row.ended_at is not None:
+        raise NotFound()
+    return row
+
+
+def require_proof(session: Session, actor: Actor, row: Device, challenge: str | None, signature: str) -> None:
+    """The device signs the session's challenge. Raises Forbidden `device-stale`, BadInput, Unprocessable."""
     device = verified(session, row)
     if device is None:
         raise Forbidden("device-stale")
@@ -138,11 +180,6 @@ def bind(
     stops.needs_later_login(actor, stops.standing(session, actor.account_id))
     with answering_refusals():
         certificates.verify_session(device, unb64(challenge), signature)
-    share = _open_share(row, box)
-    row.seen_at = clock.now()
-    sessions.bind_device(session, actor.agent.session_ref, device_id)
-    note_keys(session, actor=actor, action=Action.KEY_DEVICE_BOUND, entity=Entity("Device", device_id))
-    return Given(device_id, share)
 
 
 def rename(session: Session, *, actor: Actor, device_id: str, name: str) -> None:
@@ -162,14 +199,13 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
     """
     policy.needs_step_up(actor)
     stops.hold(session, actor.account_id)
-    row = session.get(Device, device_id, with_for_update=True)
-    if row is None or row.account_id != actor.account_id or row.ended_at is not None:
-        raise NotFound()
+    row = living(session, actor, device_id)
     chain = directory.chains(session, [actor.account_id])[actor.account_id]
     with answering_refusals():
         certificates.verify_revocation(revocation, actor.account_id, device_id, directory.newest_identity(chain))
     row.revocation = {"h": revocation["h"], "sig": revocation["sig"]}
     row.ended_at, row.share = clock.now(), None
+    session.execute(update(DeviceGuard).where(DeviceGuard.device_id == device_id).values(share=None))
     for other in sessions.own(session, actor.account_id):
         if other.device_id == device_id:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
@@ -184,6 +220,7 @@ class OwnDevice:
 
     id: str
     name: str
+    shared: bool
     state: State
     certificate: dict[str, Any]
     revocation: dict[str, Any] | None
@@ -203,6 +240,7 @@ def own(session: Session, *, actor: Actor) -> list[OwnDevice]:
         OwnDevice(
             id=row.id,
             name=row.name,
+            shared=row.shared,
             state=state_of(row, chain),
             certificate=row.certificate,
             revocation=row.revocation,
@@ -261,6 +299,7 @@ def _certify(
     certificate: dict[str, Any],
     name: str,
     box: SecretsBox,
+    guard: GuardShare | None,
 ) -> Given:
     device = _verify(actor, certificate, directory.newest_identity(chain))
     stops.hold(session, actor.account_id)
@@ -268,10 +307,12 @@ def _certify(
     row = session.get(Device, device.dev, with_for_update=True)
     if row is not None and row.account_id == actor.account_id and row.ended_at is None and row.ed == device.ed.hex():
         row.certificate, row.signed_by = kept, chain[-1].n
-        given = Given(device.dev, _open_share(row, box) if actor.device_id == device.dev else None)
+        given = Given(device.dev, _open_share(row, box) if actor.device_id == device.dev and not row.shared else None)
     else:
         _refuse_used(session, actor, device, row)
+        # Of a shared device this is the share for the time of the session; its own one stands in the guard.
         share = ids.random_bytes(SHARE_BYTES)
+        sealed = box.seal(b64(share), actor.account_id, device.dev)
         session.add(
             Device(
                 id=device.dev,
@@ -280,16 +321,41 @@ def _certify(
                 ed=device.ed.hex(),
                 certificate=kept,
                 signed_by=chain[-1].n,
-                share=box.seal(b64(share), actor.account_id, device.dev),
+                share=None if guard is not None else sealed,
+                shared=guard is not None,
                 created_at=clock.now(),
                 seen_at=clock.now(),
             )
         )
+        if guard is not None:
+            session.flush()
+            keep_guard(session, actor=actor, device_id=device.dev, guard=guard, box=box)
         if actor.agent.session_ref is not None:
-            sessions.bind_device(session, actor.agent.session_ref, device.dev)
+            sessions.bind_device(
+                session, actor.agent.session_ref, device.dev, stay=sealed if guard is not None else None
+            )
         given = Given(device.dev, share)
     note_keys(session, actor=actor, action=Action.KEY_DEVICE_ADDED, entity=Entity("Device", device.dev))
     return given
+
+
+def keep_guard(session: Session, *, actor: Actor, device_id: str, guard: GuardShare, box: SecretsBox) -> None:
+    """Store the server's part of a guard of an own shared device, a new one or another in its place."""
+    if len(guard.share) != SHARE_BYTES:
+        wrong("guard")
+    sealed = box.seal(b64(guard.share), actor.account_id, device_id, guard.method.value)
+    row = session.get(DeviceGuard, (device_id, guard.method.value), with_for_update=True)
+    if row is None:
+        row = DeviceGuard(device_id=device_id, method=guard.method.value)
+        session.add(row)
+    row.share, row.given, row.set_at = sealed, 0, clock.now()
+    note_keys(
+        session,
+        actor=actor,
+        action=Action.KEY_GUARD_SET,
+        entity=Entity("Device", device_id),
+        detail={"method": guard.method.value},
+    )
 
 
 def _verify(actor: Actor, certificate: dict[str, Any], identities: list[IdentityKeys]) -> VerifiedDevice:

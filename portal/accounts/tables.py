@@ -253,9 +253,24 @@ class Device(Base):
     # {h, sig} once the device was ended by its owner.
     revocation: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     share: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Others use it too: no share of its own, it opens by a guard (docs/protocol.md section 2).
+    shared: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment)
     seen_at: Mapped[datetime] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class DeviceGuard(Base):
+    """The server's part of a PIN or passkey that opens a shared device. `given`: how often since the last proof."""
+
+    __tablename__ = "device_guard"
+
+    device_id: Mapped[str] = mapped_column(ForeignKey("device.id"), primary_key=True)
+    method: Mapped[str] = mapped_column(String(12), primary_key=True)
+    # None once it was asked for too often.
+    share: Mapped[bytes | None] = mapped_column(LargeBinary)
+    given: Mapped[int] = mapped_column(Integer)
+    set_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class RecoveryWrap(Base):

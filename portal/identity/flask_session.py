@@ -32,9 +32,11 @@ __all__ = [
     "browser_session",
     "cookie_name",
     "current_login",
+    "go_on_as",
     "guard",
     "open_when_locked",
     "require_login",
+    "settled_login",
     "sign_in",
     "sign_out",
 ]
@@ -235,6 +237,17 @@ def current_login() -> CurrentSession | None:
     return current if current is not None and current.signed_in else None
 
 
+def settled_login() -> CurrentSession | None:
+    """As `current_login`, after writing down what time has done: a lock that has come gives another challenge."""
+    current = current_login()
+    if current is None or current.settled:
+        return current
+    _settle(current)
+    with _services().database.reading() as rows:
+        found = sessions.by_ref(rows, current.ref)
+    return found if found is not None and found.signed_in else None
+
+
 def require_login() -> CurrentSession:
     """The session of a signed-in person who may act. Raises NotSignedIn (`locked`, `session-ended`)."""
     current = _session().current
@@ -253,6 +266,7 @@ def guard() -> ResponseReturnValue | None:
     Raises NotSignedIn("locked"); a page asked for while locked leads to unlocking instead.
     """
     request = asked()
+    _refuse_other_person(request)
     if request.endpoint is None or request.blueprint in PUBLIC_BLUEPRINTS or _open_when_locked(request.endpoint):
         return None
     current = _session().current
@@ -264,14 +278,25 @@ def guard() -> ResponseReturnValue | None:
     if current.state is State.LOCKED:
         _settle(current)
         if _is_navigation(request) and request.method == "GET":
-            return redirect("/unlock?next=" + quote(request.full_path.rstrip("?"), safe=""), 303)
+            way = "/lock" if current.shared else "/unlock"
+            return redirect(f"{way}?next=" + quote(request.full_path.rstrip("?"), safe=""), 303)
         raise NotSignedIn("locked")
     kept = cast(Any, g)._get_current_object()
     kept.language, kept.time_zone, kept.large_text = current.language, current.time_zone, current.large_text
-    if _is_navigation(request) and clock.now() - current.active_at >= sessions.TOUCH_EVERY:
+    if _is_navigation(request) and clock.now() - current.active_at >= sessions.touch_every(current):
         with _services().database.transaction() as rows:
             sessions.touch(rows, current)
     return None
+
+
+def _refuse_other_person(request: Request) -> None:
+    # A page of one person that wakes up while another is signed in here: nothing of the one gets into the other's.
+    claimed = request.environ.get("HTTP_PORTAL_ACCOUNT")
+    if claimed is None:
+        return
+    current = _session().current
+    if current is not None and current.account_id != claimed:
+        raise NotSignedIn("session-ended")
 
 
 def open_when_locked(view: Callable[P, R]) -> Callable[P, R]:
@@ -289,8 +314,14 @@ def sign_in(cookie: str, current: CurrentSession) -> None:
     kept.setdefault("csrf_token", ids.random_id())
 
 
+def go_on_as(cookie: str, current: CurrentSession) -> None:
+    """This browser goes on as another session of its own, which is locked."""
+    logout_user()
+    _session().adopt(cookie, current)
+
+
 def sign_out() -> None:
-    """This browser forgets its session, which `sessions.end` just ended."""
+    """This browser forgets its session, which was just ended, or locked and put aside."""
     logout_user()
     _session().drop()
 

@@ -1,8 +1,9 @@
 """Sessions in the database: a browser's cookie is a random value that is known here only as its hash.
 
-A session is active, then locked after idle time, then active again after a fresh login of the same person (each gives
-the cookie a new value), and ends once: `LIFE`. Whoever reads a session computes its state from the row and the account,
-so nothing waits for a sweep. Times: ASVS 5.0 V7.3; streams and polling never move `active_at`.
+A session is active, then locked after idle time or by its person, then active again after a fresh login of the same
+person or, on a shared device, once its keys were opened there (each gives the cookie a new value), and ends once:
+`LIFE`. Whoever reads a session computes its state from the row and the account, so nothing waits for a sweep. Times:
+ASVS 5.0 V7.3; streams and polling never move `active_at`.
 """
 
 from collections import namedtuple
@@ -43,6 +44,11 @@ ABSOLUTE = {"patient": timedelta(hours=24), "staff": timedelta(hours=12)}
 WARN_BEFORE = timedelta(minutes=2)
 # `active_at` is written at most this often, so that a person at work does not cost a write a click.
 TOUCH_EVERY = timedelta(minutes=1)
+# On a device that others use too: locked, then signed out, after so long without an act.
+SHARED_IDLE = timedelta(minutes=3)
+SHARED_END = timedelta(minutes=15)
+SHARED_WARN_BEFORE = timedelta(seconds=30)
+SHARED_TOUCH_EVERY = timedelta(seconds=15)
 # How long an ended session stays in the list and in the table.
 KEEP_ENDED = timedelta(days=30)
 
@@ -72,6 +78,7 @@ _BY_REF = _ROWS.where(_TABLE.c.ref == bindparam("ref"))
 _STATES = (
     select(
         *(_TABLE.c[name] for name in ("ref", "data", "active_at", "ends_at", "locked_at", "ended_at", "ended_by")),
+        _TABLE.c.shared,
         _account.c.id.label("account_found"),
         _account.c.role.label("account_role"),
         _account.c.disabled_at.label("account_disabled_at"),
@@ -95,7 +102,9 @@ class Happening(StrEnum):
 
     SIGNED_IN = "signed in"
     CONFIRMED = "signed in again"
+    OPENED = "opened on its shared device"
     IDLE = "no act for a while"
+    LEFT = "locked by the person"
     ENDED = "ended"
 
 
@@ -105,7 +114,9 @@ LIFE: Life[State, Happening] = Life(
         Step(None, Happening.SIGNED_IN, State.ACTIVE),
         Step(State.ACTIVE, Happening.CONFIRMED, State.ACTIVE),
         Step(State.ACTIVE, Happening.IDLE, State.LOCKED),
+        Step(State.ACTIVE, Happening.LEFT, State.LOCKED),
         Step(State.LOCKED, Happening.CONFIRMED, State.ACTIVE),
+        Step(State.LOCKED, Happening.OPENED, State.ACTIVE),
         Step(State.ACTIVE, Happening.ENDED, State.ENDED),
         Step(State.LOCKED, Happening.ENDED, State.ENDED),
     ),
@@ -125,9 +136,14 @@ class EndedBy(StrEnum):
     EXPIRED = "expired"
     LAST_DAY = "last-day"
     UNBOUND = "unbound"
+    IDLE = "idle"
 
 
-_ACTIONS = {EndedBy.LOGOUT: Action.SESSION_ENDED, EndedBy.EXPIRED: Action.SESSION_EXPIRED}
+_ACTIONS = {
+    EndedBy.LOGOUT: Action.SESSION_ENDED,
+    EndedBy.EXPIRED: Action.SESSION_EXPIRED,
+    EndedBy.IDLE: Action.SESSION_EXPIRED,
+}
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,9 @@ class CurrentSession:
     time_zone: str | None
     large_text: bool
     device_id: str | None
+    # Bound to a device that others use too; `stay` is the sealed share that opens it while this session is active.
+    shared: bool
+    stay: bytes | None
     auth_time: datetime | None
     acr: str | None
     amr: tuple[str, ...]
@@ -154,7 +173,9 @@ class CurrentSession:
     created_at: datetime
     active_at: datetime
     lock_at: datetime
+    # When it ends if nothing is done, and when it ends at the latest.
     ends_at: datetime
+    life_ends_at: datetime
     address: str | None
     user_agent: str | None
     # What Flask keeps in its session, and the challenge a device answers to be bound (docs/protocol.md section 2).
@@ -188,9 +209,19 @@ class Proof:
     id_token: bytes | None
 
 
-def idle_limit(role: str) -> timedelta:
+def idle_limit(role: str, *, shared: bool = False) -> timedelta:
     """How long a session of this role stays open without an act."""
-    return IDLE["patient" if role == PATIENT else "staff"]
+    return SHARED_IDLE if shared else IDLE["patient" if role == PATIENT else "staff"]
+
+
+def touch_every(current: CurrentSession) -> timedelta:
+    """How often an act is written down at most."""
+    return SHARED_TOUCH_EVERY if current.shared else TOUCH_EVERY
+
+
+def warn_before(current: CurrentSession) -> timedelta:
+    """How long before the lock the person is warned."""
+    return SHARED_WARN_BEFORE if current.shared else WARN_BEFORE
 
 
 def absolute_limit(role: str) -> timedelta:
@@ -307,6 +338,8 @@ def confirm(
     """
     cookie, now = ids.token(32), clock.now()
     data = _data(current.role, current.web)
+    # Who is back at a shared device by a login has not opened it: it binds the session again when its keys are opened.
+    taken_off = {"device_id": None, "stay": None} if unlocked and current.shared else {}
     kept = session.execute(
         update(LoginSession)
         .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
@@ -320,6 +353,7 @@ def confirm(
             idp_sid=proof.idp_sid,
             id_token=proof.id_token,
             data=data,
+            **taken_off,
         )
         .returning(LoginSession.ref)
     ).one_or_none()
@@ -345,29 +379,70 @@ def keep_web(session: Session, current: CurrentSession, web: dict[str, Any]) -> 
     )
 
 
-def touch(session: Session, current: CurrentSession) -> datetime:
-    """The person did something: moves the moment of locking. Returns that moment."""
-    now = clock.now()
+def touch(session: Session, current: CurrentSession) -> tuple[datetime, datetime]:
+    """The person did something: moves the moment of locking. Returns that moment, and when the session ends."""
+    now, seldom = clock.now(), touch_every(current)
     session.execute(
         update(LoginSession)
         .where(
             LoginSession.ref == current.ref,
             LoginSession.ended_at.is_(None),
             LoginSession.locked_at.is_(None),
-            LoginSession.active_at <= now - TOUCH_EVERY,
+            LoginSession.active_at <= now - seldom,
         )
         .values(active_at=now)
     )
-    # Within the minute nothing is written, and the lock comes up to a minute early rather than late.
-    moved = now if current.active_at <= now - TOUCH_EVERY else current.active_at
-    return min(moved + idle_limit(current.role), current.ends_at)
+    # Within that time nothing is written, and the lock comes a little early rather than late.
+    moved = now if current.active_at <= now - seldom else current.active_at
+    ends_at = min(moved + SHARED_END, current.life_ends_at) if current.shared else current.ends_at
+    return min(moved + idle_limit(current.role, shared=current.shared), ends_at), ends_at
 
 
-def bind_device(session: Session, ref: str, device_id: str) -> None:
-    """The session's browser proved to hold the keys of a certified device. The caller checks the proof and records."""
+def bind_device(session: Session, ref: str, device_id: str, *, stay: bytes | None = None) -> None:
+    """The session's browser proved to hold the keys of a certified device. The caller checks the proof and records.
+
+    `stay` is given for a shared device: what opens it while this session is active, sealed.
+    """
     session.execute(
-        update(LoginSession).where(LoginSession.ref == ref, LoginSession.ended_at.is_(None)).values(device_id=device_id)
+        update(LoginSession)
+        .where(LoginSession.ref == ref, LoginSession.ended_at.is_(None))
+        .values(device_id=device_id, shared=stay is not None, stay=stay)
     )
+
+
+def unlock_on_device(
+    session: Session, bus: Bus, current: CurrentSession, *, stay: bytes, request_id: str | None = None
+) -> tuple[str, CurrentSession]:
+    """The person is back at a locked session's own shared device, and its keys were opened: active again.
+
+    Not a login: what asks for a fresh one still does. Returns the new cookie value; the old is dead. The caller checks
+    the proof. Raises LoginExpired when the session was ended in the meantime.
+    """
+    cookie, now = ids.token(32), clock.now()
+    kept = session.execute(
+        update(LoginSession)
+        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None), LoginSession.locked_at.is_not(None))
+        .values(
+            id_hash=ids.digest(cookie),
+            locked_at=None,
+            active_at=now,
+            stay=stay,
+            data=_data(current.role, current.web),
+        )
+        .returning(LoginSession.ref)
+    ).one_or_none()
+    if kept is None:
+        raise LoginExpired()
+    record(
+        session,
+        Action.SESSION_UNLOCKED,
+        agent=current.agent(request_id=request_id),
+        pharmacy_id=current.pharmacy_id,
+        entity=Entity("Session", current.ref),
+        reason="guard",
+    )
+    _announce(session, bus, current.ref, State.ACTIVE)
+    return cookie, _known(session, current.ref)
 
 
 def unbind_devices(session: Session, account_id: str) -> None:
@@ -375,12 +450,37 @@ def unbind_devices(session: Session, account_id: str) -> None:
     session.execute(
         update(LoginSession)
         .where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))
-        .values(device_id=None)
+        .values(device_id=None, stay=None)
     )
 
 
+def take_up(session: Session, bus: Bus, current: CurrentSession) -> tuple[str, CurrentSession]:
+    """A browser goes on as this session, which is locked. Returns the new cookie value; the old is dead.
+
+    Raises LoginExpired when the session was ended in the meantime.
+    """
+    lock(session, bus, current)
+    cookie = ids.token(32)
+    kept = session.execute(
+        update(LoginSession)
+        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
+        .values(id_hash=ids.digest(cookie))
+        .returning(LoginSession.ref)
+    ).one_or_none()
+    if kept is None:
+        raise LoginExpired()
+    return cookie, _known(session, current.ref)
+
+
+def share_browser(session: Session, current: CurrentSession) -> CurrentSession:
+    """A login at a browser that its person shares: the shorter limits hold before the keys there are opened, too."""
+    session.execute(update(LoginSession).where(LoginSession.ref == current.ref).values(shared=True))
+    return _known(session, current.ref)
+
+
 def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
-    """Lock: the session answers nothing but login, logout and its own state until a fresh login."""
+    """Lock: the session answers nothing but login, logout and its own state until a fresh login or, on a shared device,
+    a proof that its person opened the keys there."""
     changed = session.execute(
         update(LoginSession)
         .where(
@@ -388,7 +488,8 @@ def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str
             LoginSession.locked_at.is_(None),
             LoginSession.ended_at.is_(None),
         )
-        .values(locked_at=clock.now())
+        # Another challenge: no signature made before the lock opens it.
+        .values(locked_at=clock.now(), stay=None, data=_data(current.role, current.web))
         .returning(LoginSession.ref)
     ).one_or_none()
     if changed is None:
@@ -418,7 +519,7 @@ def end(
     changed = session.execute(
         update(LoginSession)
         .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
-        .values(ended_at=clock.now(), ended_by=by.value, id_token=None, data=_data(current.role, {}))
+        .values(ended_at=clock.now(), ended_by=by.value, id_token=None, stay=None, data=_data(current.role, {}))
         .returning(LoginSession.ref)
     ).one_or_none()
     if changed is None:
@@ -474,9 +575,11 @@ def _due(now: datetime) -> Select[Any]:
     # Rows of sessions that should be locked or ended by now and do not say so yet.
     staff = func.coalesce(_account.c.role, "") != PATIENT
     idle = (staff & (LoginSession.active_at <= now - IDLE["staff"])) | (LoginSession.active_at <= now - IDLE["patient"])
+    idle = idle | (LoginSession.shared & (LoginSession.active_at <= now - SHARED_IDLE))
     return _ROWS.where(
         LoginSession.ended_at.is_(None),
         (LoginSession.ends_at <= now)
+        | (LoginSession.shared & (LoginSession.active_at <= now - SHARED_END))
         | (_account.c.ends_at <= now)
         | _account.c.disabled_at.is_not(None)
         | (LoginSession.locked_at.is_(None) & idle),
@@ -530,6 +633,8 @@ def _read(kept: Any) -> CurrentSession:
         time_zone=kept.account_time_zone,
         large_text=bool(kept.account_large_text),
         device_id=kept.device_id,
+        shared=kept.shared,
+        stay=kept.stay,
         auth_time=kept.auth_time,
         acr=kept.acr,
         amr=tuple(kept.amr or ()),
@@ -539,6 +644,7 @@ def _read(kept: Any) -> CurrentSession:
         active_at=kept.active_at,
         lock_at=lock_at,
         ends_at=_ends_at(kept),
+        life_ends_at=_life_ends_at(kept),
         address=kept.address,
         user_agent=kept.user_agent,
         web=dict(kept.data.get("web", {})),
@@ -547,11 +653,16 @@ def _read(kept: Any) -> CurrentSession:
 
 
 def _lock_at(kept: Any) -> datetime:
-    locks: datetime = min(kept.active_at + idle_limit(kept.account_role or kept.data["role"]), _ends_at(kept))
+    idle = idle_limit(kept.account_role or kept.data["role"], shared=kept.shared)
+    locks: datetime = min(kept.active_at + idle, _ends_at(kept))
     return locks
 
 
 def _ends_at(kept: Any) -> datetime:
+    return min(_life_ends_at(kept), kept.active_at + SHARED_END) if kept.shared else _life_ends_at(kept)
+
+
+def _life_ends_at(kept: Any) -> datetime:
     # No session outlives the last day of work, also one that began before the day was set.
     ends: datetime = kept.ends_at if kept.account_ends_at is None else min(kept.ends_at, kept.account_ends_at)
     return ends
@@ -565,6 +676,8 @@ def _state(kept: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
         return State.ENDED, EndedBy.EXPIRED
     if kept.account_ends_at is not None and now >= kept.account_ends_at:
         return State.ENDED, EndedBy.LAST_DAY
+    if kept.shared and now >= kept.active_at + SHARED_END:
+        return State.ENDED, EndedBy.IDLE
     if kept.account_found is None or kept.account_disabled_at is not None:
         return State.ENDED, EndedBy.DISABLED
     if kept.account_role != kept.data.get("role"):

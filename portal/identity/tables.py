@@ -41,8 +41,22 @@ class LoginSession(Base):
     # The ID token that RP-initiated logout names as a hint, under AEAD with PORTAL_SECRET_KEY.
     id_token: Mapped[bytes | None] = mapped_column(LargeBinary)
     device_id: Mapped[str | None] = mapped_column(Id)
+    # On a shared device: shorter limits, and what opens the device while this session is active (sealed); gone with it.
+    shared: Mapped[bool] = mapped_column(default=False)
+    stay: Mapped[bytes | None] = mapped_column(LargeBinary)
     address: Mapped[str | None] = mapped_column(String(64))
     user_agent: Mapped[str | None] = mapped_column(String(200))
+
+
+class BrowserTile(Base):
+    """A person among those who share a browser. The browser's cookie is known here only as a hash."""
+
+    __tablename__ = "browser_tile"
+
+    browser_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    session_ref: Mapped[str] = mapped_column(Id)
+    seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
 class LoginAttempt(Base):

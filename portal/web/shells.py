@@ -33,6 +33,13 @@ def setup() -> Response:
     return key_page("setup")
 
 
+@blueprint.get("/lock")
+@open_when_locked
+def lock() -> Response:
+    """A shared device that is locked: a PIN or passkey opens it."""
+    return key_page("lock")
+
+
 @blueprint.get("/recover")
 @open_when_locked
 def recover() -> Response:

@@ -13,7 +13,7 @@ import pytest
 from complaints import Complaints
 from demo_world import Demo
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from running import SOON, launching, start_portal, stop_portal
+from running import SOON, launching, on_own_device, start_portal, stop_portal
 from stage import Stage, on_stage
 
 WIDE = {"width": 1280, "height": 900}
@@ -48,15 +48,18 @@ def person(browser: Browser, complaints: Complaints, portal_url: str) -> Iterato
     """`person("alice")`: a page in a browser profile of that person's own; the same name gives the same profile.
 
     Which portal it is says the fixture `portal_url` of the module that asks.
-    Further arguments are Playwright's context options (locale, viewport, color_scheme …) of a new profile.
+    Further arguments are Playwright's context options (locale, viewport, color_scheme …) of a new profile. In one that
+    is `asked` the person says whose device it is; in the others it is the person's own.
     """
     profiles: dict[str, BrowserContext] = {}
 
-    def page_of(name: str, **options: Any) -> Page:
+    def page_of(name: str, *, asked: bool = False, **options: Any) -> Page:
         if name not in profiles:
             settled = {"base_url": portal_url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
             profiles[name] = browser.new_context(**{**settled, **options})
             profiles[name].set_default_timeout(SOON)
+            if not asked:
+                on_own_device(profiles[name])
             complaints.listen(profiles[name])
         return profiles[name].new_page()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from complaints import Complaints
 from demo_world import Demo, confirm_with, get_code, give_password, team
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
-from running import SOON
+from running import SOON, on_own_device
 
 WIDE = {"width": 1280, "height": 900}
 
@@ -32,12 +32,17 @@ class Stage:
         self.codes: dict[str, str] = {}
         self.kept: dict[str, str] = {}
 
-    def page(self, profile: str, **options: Any) -> Page:
-        """The page of a browser profile; the same name gives the same page, without anything a state put in its way."""
+    def page(self, profile: str, *, asked: bool = False, **options: Any) -> Page:
+        """The page of a browser profile; the same name gives the same page, without anything a state put in its way.
+
+        In a new profile that is `asked` the person says whose device it is; in the others it is the person's own.
+        """
         if profile not in self._pages:
             settled = {"base_url": self.demo.url, "viewport": WIDE, "locale": "en-US", "timezone_id": "America/Chicago"}
             context = self._browser.new_context(**{**settled, **options})
             context.set_default_timeout(SOON)
+            if not asked:
+                on_own_device(context)
             self.complaints.listen(context)
             self._contexts[profile] = context
             self._pages[profile] = context.new_page()

@@ -262,5 +262,10 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
 /** Where a page goes on to: `next` of its address when that is a place of the portal, else `otherwise`. */
 export function onward(otherwise: string): string {
   const wanted = new URLSearchParams(location.search).get("next");
-  return wanted !== null && /^\/(?![/\\])[^\\\s]*$/.test(wanted) ? wanted : otherwise;
+  return wanted !== null && isPlace(wanted) ? wanted : otherwise;
+}
+
+/** Whether a text is a path of the portal. */
+export function isPlace(path: string): boolean {
+  return /^\/(?![/\\])[^\\\s]*$/.test(path);
 }

@@ -145,6 +145,21 @@ export function PassphraseField({ value, onInput, fresh = false, words, onUseWor
   );
 }
 
+/** Six digits that open a shared device. `fresh`: new ones are chosen. Never kept by the browser or its password manager. */
+export function PinField({ value, onInput, fresh = false, ...field }: FieldProps & {
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly fresh?: boolean;
+}) {
+  return (
+    <Field {...field} control={(ties) => (
+      <input {...ties} {...PRIVATE_WORDS} {...asText("password")} class="input input--short figures" inputMode="numeric" maxLength={6}
+        pattern="[0-9]*" autocapitalize="none" autocomplete={fresh ? "new-password" : "off"} value={value}
+        onInput={(event) => onInput(event.currentTarget.value)} />
+    )} />
+  );
+}
+
 /** Yes or no, with the whole line to hit. */
 export function Checkbox({ id, label, hint, checked, onChange }: {
   readonly id: string;

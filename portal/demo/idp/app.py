@@ -210,7 +210,9 @@ def signed_in() -> ResponseReturnValue:
     asked = _hinted()
     # Who is to show who they are stays signed in here, though somebody else did; the client decides what it means.
     beside = request.args.get("max_age") == "0" and asked is not None and asked.login != login
-    cookie, person, ended = idp.sessions.begin(idp.people[login], beside=beside)
+    # Where the client asks for the password anyway, several people may be signed in in one browser.
+    several = "login" in request.args.get("prompt", "").split()
+    cookie, person, ended = idp.sessions.begin(idp.people[login], beside=beside, several=several)
     if ended is not None:
         idp.herald.tell(ended)
     answer = _give_code(checked, person)

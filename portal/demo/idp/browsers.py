@@ -69,13 +69,18 @@ class Sessions:
             return None
         return Person(self._people[row.login], row.sid, row.auth_time)
 
-    def begin(self, account: DemoAccount, *, beside: bool = False) -> tuple[str, Person, Ended | None]:
+    def begin(
+        self, account: DemoAccount, *, beside: bool = False, several: bool = False
+    ) -> tuple[str, Person, Ended | None]:
         """Sign in: a new cookie value always; the same person keeps the `sid`, another one's session ends.
 
-        `beside`: somebody answered a question that was meant for another person, whose session goes on.
+        `beside`: somebody answered a question that was meant for another person, whose session goes on; `several`: so
+        does another one's in a browser that people share.
         """
         before, cookie, now = None if beside else self.current(), ids.token(32), clock.now()
         same = before is not None and before.account.login == account.login
+        if several and not same:
+            before = None
         person = Person(account, before.sid if before is not None and same else ids.random_id(), int(now.timestamp()))
         ended = None
         with self._database.transaction() as session:

@@ -6,6 +6,7 @@ from portal.web.api import (
     attachments,
     context,
     directory,
+    guards,
     identity_checks,
     keys,
     objects,
@@ -19,6 +20,7 @@ from portal.web.api import (
 
 blueprints: tuple[Blueprint, ...] = (
     keys.blueprint,
+    guards.blueprint,
     directory.blueprint,
     identity_checks.blueprint,
     teams.blueprint,

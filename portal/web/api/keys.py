@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
+from sqlalchemy.orm import Session
 
 from portal.accounts import ahead, devices, directory, offers, recovery, stops, vault
-from portal.accounts.devices import Given, OwnDevice
+from portal.accounts.devices import Given, GuardShare, OwnDevice
 from portal.core import ids
 from portal.core.errors import NotFound
 from portal.core.secrets_box import SecretsBox
@@ -15,11 +16,21 @@ from portal.e2ee.recovery import Method
 from portal.identity import flask_session
 from portal.pharmacies import teams
 from portal.web.acting import current_actor
+from portal.web.api.guards import read_share
 from portal.web.api.teams import ahead_json
+from portal.web.auth import browser
 from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import services
 
 blueprint = Blueprint("keys", __name__, url_prefix="/api/keys")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The server's part of what opens a shared device (docs/protocol.md section 2)."""
+
+    method: str
+    share: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Enrolment:
     certificate: dict[str, Any]
     vault: dict[str, Any]
     device_name: str
+    # Of a device that others use too.
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class NewDevice:
 
     certificate: dict[str, Any]
     name: str
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True)
@@ -145,8 +159,10 @@ def enrol(new: Enrolment) -> tuple[Response, int]:
             sealed=new.vault,
             name=new.device_name,
             box=_box(),
+            guard=_guard(new.guard),
         )
-    return _given(given), 201
+        here = _seat(session, new.guard)
+    return _given(given, here), 201
 
 
 @blueprint.post("/devices")
@@ -154,9 +170,17 @@ def enrol(new: Enrolment) -> tuple[Response, int]:
 def add_device(new: NewDevice) -> tuple[Response, int]:
     """Certify one more device, after a fresh login."""
     with services().database.transaction() as session:
-        given = devices.add(session, actor=current_actor(), certificate=new.certificate, name=new.name, box=_box())
+        given = devices.add(
+            session,
+            actor=current_actor(),
+            certificate=new.certificate,
+            name=new.name,
+            box=_box(),
+            guard=_guard(new.guard),
+        )
+        here = _seat(session, new.guard)
     _tell("device-added")
-    return _given(given), 201
+    return _given(given, here), 201
 
 
 @blueprint.post("/devices/bind")
@@ -310,6 +334,10 @@ def take_offer(taking: Taking) -> Response:
     return jsonify(wrap=wrap)
 
 
+def _guard(given: Guard | None) -> GuardShare | None:
+    return None if given is None else read_share(given.method, given.share)
+
+
 def _way(word: str) -> str:
     # What else might come here is no way's name: nothing of it is looked for.
     if word not in (Method.CODE, Method.PASSPHRASE) and not ids.is_id(word):
@@ -321,14 +349,21 @@ def _box() -> SecretsBox:
     return devices.share_box(services().settings.secret_keys)
 
 
-def _given(given: Given) -> Response:
-    return jsonify(device=given.device, share=None if given.share is None else b64(given.share))
+def _seat(session: Session, guard: Guard | None) -> str | None:
+    # Who makes a device that others use too is one of the people of this browser from then on.
+    return None if guard is None else browser.seat(session, flask_session.require_login())
+
+
+def _given(given: Given, here: str | None = None) -> Response:
+    answer = jsonify(device=given.device, share=None if given.share is None else b64(given.share))
+    return answer if here is None else browser.keep(answer, here)
 
 
 def _device(one: OwnDevice) -> dict[str, Any]:
     return {
         "id": one.id,
         "name": one.name,
+        "shared": one.shared,
         "state": one.state.value,
         "certificate": one.certificate,
         "revocation": one.revocation,

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from portal.accounts import names, signing_in
+from portal.accounts import names, signing_in, tiles
 from portal.accounts.signing_in import SignIn
 from portal.audit import Action, record_refusal
 from portal.care.matching import match_claimed
@@ -20,6 +20,7 @@ from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
 from portal.pharmacies import staff_invitations
 from portal.pharmacies.tables import Pharmacy
+from portal.web.auth.browser import known_browser
 from portal.web.auth.next import HOME, safe_next
 from portal.web.auth.wiring import (
     BROWSER_COOKIE,
@@ -130,8 +131,9 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
             language=chosen_language(request.args.get("language") or (current.language if current else None)),
             account_id=current.account_id if current is not None else None,
             second_factor=request.args.get("factor") == "2",
-            login_hint=_known_as(current) if current is not None else None,
-            fresh=cookie_name(SIGNED_OUT_COOKIE, settings) in request.cookies,
+            login_hint=_expected(current),
+            # Where several people share a browser, the provider's own session may be another one's.
+            fresh=cookie_name(SIGNED_OUT_COOKIE, settings) in request.cookies or known_browser() is not None,
         )
     except ProviderDown as problem:
         log.warning("provider down", extra={"request_id": request_id(), "reason": problem.reason})
@@ -150,10 +152,15 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
     return answer
 
 
-def _known_as(current: CurrentSession) -> str | None:
-    """How the provider knows the person of a session: by the address it gave us itself."""
+def _expected(current: CurrentSession | None) -> str | None:
+    """How the provider knows who is expected: the person of the session, or a tile of this browser (`who`)."""
+    here, who = known_browser(), request.args.get("who", "")
     with services().database.reading() as rows:
-        return signing_in.email_of(rows, current.account_id)
+        if current is not None:
+            return signing_in.email_of(rows, current.account_id)
+        if here is not None and ids.is_id(who) and tiles.is_here(rows, here, who):
+            return signing_in.email_of(rows, who)
+    return None
 
 
 def _come_in(finished: Finished) -> ResponseReturnValue:
@@ -209,9 +216,13 @@ def _go_on(rows: Session, came: SignIn, proof: Proof, before: CurrentSession | N
     if before is not None and before.account_id == came.account_id:
         unlocked = before.state is State.LOCKED
         return sessions.confirm(rows, bus, before, proof=proof, unlocked=unlocked, request_id=request_id())
-    if before is not None:
+    here = known_browser()
+    if before is not None and before.shared and here is not None:
+        # One of several at this browser: put aside, and on the lock page to come back.
+        sessions.lock(rows, bus, before)
+    elif before is not None:
         sessions.end(rows, bus, before, EndedBy.OTHER_ACCOUNT)
-    return sessions.begin(
+    cookie, begun = sessions.begin(
         rows,
         account_id=came.account_id,
         role=came.role.value,
@@ -220,6 +231,10 @@ def _go_on(rows: Session, came: SignIn, proof: Proof, before: CurrentSession | N
         user_agent=request.user_agent.string,
         request_id=request_id(),
     )
+    if here is not None and tiles.is_here(rows, here, came.account_id):
+        begun = sessions.share_browser(rows, begun)
+        tiles.put(rows, browser=here, current=begun)
+    return cookie, begun
 
 
 def _proof(came: SignIn, finished: Finished) -> Proof:

@@ -7,7 +7,7 @@ LIMIT = 1000
 # A path of the portal: one slash, then letters that no browser reads as another host, scheme or line.
 _PATH = re.compile(r"/(?![/\\])[A-Za-z0-9\-._~!$&'()*+,;=:@%/?\[\]]*")
 # Going back to these would sign in for ever, or sign out at once.
-_NOT_BACK_TO = ("/login", "/logout", "/logged-out", "/unlock", "/step-up", "/api/", "/events")
+_NOT_BACK_TO = ("/login", "/logout", "/logged-out", "/unlock", "/lock", "/step-up", "/api/", "/events")
 
 
 def safe_next(wanted: str | None) -> str:

@@ -1,6 +1,7 @@
 """A person's own sessions: the state of this one for the client, and the list of all, with and without JavaScript."""
 
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -16,6 +17,7 @@ from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy, State
 from portal.identity.user_agents import describe
 from portal.web.acting import current_actor
+from portal.web.auth.next import safe_next
 from portal.web.json import Nothing, stamp, takes
 from portal.web.wiring import client_address, request_id, services
 
@@ -27,7 +29,7 @@ api = Blueprint("sessions_api", __name__, url_prefix="/api")
 @open_when_locked
 def this_session() -> ResponseReturnValue:
     """Who is signed in here and until when."""
-    current = flask_session.current_login()
+    current = flask_session.settled_login()
     if current is None:
         return jsonify(_nobody())
     with services().database.reading() as rows:
@@ -45,7 +47,9 @@ def this_session() -> ResponseReturnValue:
             "device_challenge": current.device_challenge,
             "lock_at": stamp(current.lock_at),
             "ends_at": stamp(current.ends_at),
-            "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
+            "warn_before": int(sessions.warn_before(current).total_seconds()),
+            "tell_every": int(sessions.touch_every(current).total_seconds()),
+            "shared": current.shared,
         }
     )
 
@@ -56,8 +60,18 @@ def activity(_: Nothing) -> ResponseReturnValue:
     """The person did something; streams and polling never call this."""
     current = flask_session.require_login()
     with services().database.transaction() as rows:
-        lock_at = sessions.touch(rows, current)
-    return jsonify({"lock_at": stamp(lock_at), "ends_at": stamp(current.ends_at)})
+        lock_at, ends_at = sessions.touch(rows, current)
+    return jsonify({"lock_at": stamp(lock_at), "ends_at": stamp(ends_at)})
+
+
+@api.post("/session/lock")
+@takes(Nothing)
+def lock(_: Nothing) -> ResponseReturnValue:
+    """The person leaves the screen: locked at once."""
+    current = flask_session.require_login()
+    with services().database.transaction() as rows:
+        sessions.lock(rows, services().bus, current, request_id=request_id())
+    return "", 204
 
 
 @api.get("/sessions")
@@ -80,6 +94,18 @@ def end_one(_: Nothing, ref: str) -> ResponseReturnValue:
 def end_others(_: Nothing) -> ResponseReturnValue:
     """End all of the person's sessions but this one, after a fresh login."""
     return jsonify({"ended": _end_others(flask_session.require_login())})
+
+
+@blueprint.post("/lock")
+@open_when_locked
+def lock_page() -> ResponseReturnValue:
+    """The button of a page without keys: locks this screen; on a shared device a PIN or passkey opens it again."""
+    current = flask_session.current_login()
+    if current is not None and current.state is State.ACTIVE:
+        with services().database.transaction() as rows:
+            sessions.lock(rows, services().bus, current, request_id=request_id())
+    way = "/lock" if current is not None and current.shared else "/unlock"
+    return redirect(f"{way}?next={quote(safe_next(request.form.get('next')), safe='')}", 303)
 
 
 @blueprint.get("/account/sessions")
@@ -171,4 +197,6 @@ def _nobody() -> dict[str, Any]:
         "lock_at": None,
         "ends_at": None,
         "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
+        "tell_every": int(sessions.TOUCH_EVERY.total_seconds()),
+        "shared": False,
     }

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, current_app, request
 
 from portal.core import clock
 from portal.core.bus import Event, Subscription
-from portal.core.errors import TooMany, Unavailable
+from portal.core.errors import NotSignedIn, TooMany, Unavailable
 from portal.identity import flask_session
 from portal.threads import inbox
 from portal.web.acting import current_actor
@@ -66,6 +66,9 @@ def events() -> Response:
     """The stream of one browser; `Last-Event-ID` or `since` continue an earlier one."""
     actor = current_actor()
     login = flask_session.require_login()
+    # A stream carries no header by which a page says whose it is (flask_session.guard).
+    if request.args.get("as", actor.account_id) != actor.account_id:
+        raise NotSignedIn("session-ended")
     known = services()
     since = parse_cursor(request.headers.get("Last-Event-ID") or request.args.get("since", ""))
     with known.database.reading() as session:

@@ -18,6 +18,8 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import CLINICAL, Role
 from portal.core import clock, resources, strict_json
 from portal.core.errors import PortalError
+from portal.identity import flask_session
+from portal.identity.sessions import CurrentSession
 from portal.pharmacies import care, emergency, profiles
 from portal.pharmacies.profiles import Profile
 from portal.web import pages
@@ -93,6 +95,7 @@ class Frame:
     devices = "/devices"
     invitation = "/invitation"
     signout = "/logout"
+    lock = "/lock"
     languages = LANGUAGE_NAMES
 
     @cached_property
@@ -129,6 +132,14 @@ class Frame:
     def shared(self) -> bool:
         """Whether somebody said that others use this computer too."""
         return request.cookies.get(SHARED_COOKIE) == "1"
+
+    @cached_property
+    def guarded(self) -> CurrentSession | None:
+        """The session of a person on a device that others use too: it can be locked, and goes on by PIN or passkey."""
+        if self.account is None:
+            return None
+        current = flask_session.current_login()
+        return current if current is not None and current.shared else None
 
     @property
     def own_pharmacy(self) -> str | None:

@@ -446,6 +446,14 @@ def test_bob_at_alices_browser_ends_her_session(client: FlaskClient, told: list[
     assert told == [Ended("alice", first["sid"])]
 
 
+def test_where_the_password_is_asked_for_anyway_several_people_share_a_browser(
+    client: FlaskClient, told: list[Ended]
+) -> None:
+    id_token(client)
+    id_token(client, "bob", url=asked(nonce="n2", prompt="login"))
+    assert told == []
+
+
 def test_who_answers_for_another_leaves_that_ones_session_alone(client: FlaskClient, told: list[Ended]) -> None:
     first = id_token(client)
     page = client.get(asked(nonce="n2", max_age="0", login_hint="alice"))

@@ -1,0 +1,110 @@
+// On the page of devices: whether others use this one too, its PIN, and making it the other kind.
+
+import { useEffect, useState } from "preact/hooks";
+
+import { byPin, changeGuard, guardedDevice, lockOfSession } from "../../keys/guarding.ts";
+import { becomeAnother } from "../../keys/rotate.ts";
+import { type Ready, leaveFor } from "../../keys/unlock.ts";
+import { isCode, readSession } from "../../live/api.ts";
+import { troubleWords } from "../../frame/page.tsx";
+import { Banner, Button, Spinner, Tag } from "../../views/components/basics.tsx";
+import { ErrorSummary } from "../../views/components/forms.tsx";
+import { t } from "../../views/i18n.ts";
+import { type Asking, prepare } from "./root.tsx";
+import { NO_PIN, NewPin, type PinTyped, ownershipOf, pinTrouble } from "./sharing.tsx";
+
+type Doing = "nothing" | "change" | "share";
+
+/** `onAsking`: becoming another device needs the root key, which the page asks for. */
+export function DeviceKind({ ready, shared, onAsking }: {
+  readonly ready: Ready; readonly shared: boolean; readonly onAsking: (asking: Asking) => void;
+}) {
+  const [doing, setDoing] = useState<Doing>("nothing");
+  const [typed, setTyped] = useState<PinTyped>(NO_PIN);
+  const [trouble, setTrouble] = useState<ReturnType<typeof pinTrouble>>(undefined);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [changed, setChanged] = useState(false);
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    // Back from a fresh sign-in: what was begun before it goes on.
+    const wanted = new URLSearchParams(location.search).get("kind");
+    if (wanted === "mine" && shared) void become("mine");
+    else if (wanted === "shared" && !shared) setDoing("share");
+    else if (wanted === "pin" && shared) setDoing("change");
+  }, []);
+  const trying = async (work: () => Promise<void>): Promise<void> => {
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      await work();
+    } catch (error) {
+      setProblem(troubleWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const become = (whose: "mine" | "shared"): Promise<void> => trying(async () => {
+    onAsking(await prepare(ready, {
+      title: t(`keys.devices.make-${whose}`), body: t(`keys.devices.make-${whose}-body`), confirm: t(`keys.devices.make-${whose}`),
+      query: { kind: whose },
+      run: async (root) => {
+        await becomeAnother(ready, root, ownershipOf(whose, typed));
+        location.replace("/devices");
+      },
+    }));
+  });
+  const change = (): Promise<void> => trying(async () => {
+    const device = await guardedDevice(ready.store);
+    const opened = device === undefined ? undefined : await lockOfSession(await readSession(), ready.store, ready.account.id, device);
+    if (device === undefined || opened === undefined) return leaveFor("/lock", { next: "/devices?kind=pin" });
+    try {
+      await changeGuard(ready.store, ready.account.id, device.id, opened.lock, byPin(typed.pin));
+    } catch (error) {
+      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/devices?kind=pin" });
+      throw error;
+    }
+    setChanged(true);
+    setDoing("nothing");
+    setTyped(NO_PIN);
+  });
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const wrong = pinTrouble(typed);
+    setTrouble(wrong);
+    if (wrong !== undefined) return;
+    void (doing === "change" ? change() : become("shared"));
+  };
+  return (
+    <div class="stack-tight" data-kind={shared ? "shared" : "mine"}>
+      {shared ? (
+        <>
+          <p><Tag tone="info" icon="people">{t("keys.devices.shared")}</Tag></p>
+          <p>{t("keys.devices.shared-body")}</p>
+        </>
+      ) : null}
+      {changed ? <Banner tone="ok" slim announce><p>{t("keys.pin.changed")}</p></Banner> : null}
+      {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
+      {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
+      {doing === "nothing" ? (
+        <div class="button-row">
+          {shared ? (
+            <>
+              <Button look="quiet" icon="key" onClick={() => setDoing("change")}>{t("keys.pin.change")}</Button>
+              <Button look="quiet" onClick={() => void become("mine")}>{t("keys.devices.make-mine")}</Button>
+            </>
+          ) : <Button look="quiet" icon="people" onClick={() => setDoing("share")}>{t("keys.devices.make-shared")}</Button>}
+        </div>
+      ) : (
+        <form class="stack" noValidate onSubmit={submit}>
+          <ErrorSummary problems={trouble === undefined ? [] : [trouble]} />
+          <p>{t(doing === "share" ? "keys.devices.make-shared-body" : "keys.pin.body")}</p>
+          <NewPin typed={typed} onTyped={setTyped} trouble={trouble} />
+          <div class="button-row">
+            <Button type="submit" busy={busy}>{t(doing === "change" ? "keys.pin.change-do" : "keys.pin.set-do")}</Button>
+            <Button look="quiet" onClick={() => setDoing("nothing")}>{t("common.cancel")}</Button>
+          </div>
+        </form>
+      )}
+    </div>
+  );
+}

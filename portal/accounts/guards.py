@@ -1,0 +1,136 @@
+"""What opens a shared device: a PIN or passkey of its person, and a share of the server's for each.
+
+The share of a PIN is given five times between two proofs and then deleted, so that a copied browser profile is worth
+five guesses. A proof is the device's signature over the session's challenge: it makes a locked session active again,
+which is no fresh login (docs/protocol.md section 2, "Shared devices").
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from portal.accounts import policy, stops
+from portal.accounts.actor import Actor
+from portal.accounts.devices import SHARE_BYTES, Given, GuardShare, keep_guard, living, require_proof
+from portal.accounts.forms import text_of_bytes
+from portal.accounts.on_record import note_keys
+from portal.accounts.tables import Device, DeviceGuard
+from portal.audit import Action, Entity
+from portal.core import clock, ids
+from portal.core.bus import Bus
+from portal.core.errors import Conflict, NotFound
+from portal.core.secrets_box import CannotOpen, SecretsBox
+from portal.e2ee.encoding import b64
+from portal.e2ee.guard import Method
+from portal.identity import sessions
+from portal.identity.sessions import CurrentSession, State
+
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A guard's share, and how often it is still given before the next proof; `left` is None where nothing counts."""
+
+    share: bytes
+    left: int | None
+
+
+def set_guard(session: Session, *, actor: Actor, guard: GuardShare, box: SecretsBox) -> None:
+    """Set or change the PIN or passkey of the shared device this session is on. Asks for a fresh login.
+
+    Raises StepUpNeeded, Forbidden `keys-stopped`, NotFound without such a device, BadInput.
+    """
+    policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
+    if actor.device_id is None or not living(session, actor, actor.device_id).shared:
+        raise NotFound()
+    keep_guard(session, actor=actor, device_id=actor.device_id, guard=guard, box=box)
+
+
+def hand_over(
+    session: Session, *, actor: Actor, current: CurrentSession, device_id: str, method: Method, box: SecretsBox
+) -> Handed | None:
+    """The share of a guard, for a session of the person on that device or on none yet, active or locked.
+
+    None when it was asked for too often: then it is deleted, which the caller commits before saying so. Raises NotFound
+    for a foreign, ended or unknown device, one that another session is on, and a guard that was never set.
+    """
+    row = _guarded(session, actor, current, device_id)
+    kept = session.get(DeviceGuard, (row.id, method.value), with_for_update=True)
+    if kept is None:
+        raise NotFound()
+    entity = Entity("Device", row.id)
+    if kept.share is None:
+        return None
+    if method is Method.PIN and kept.given >= MOST_TRIES:
+        kept.share = None
+        note_keys(session, actor=actor, action=Action.KEY_GUARD_GONE, entity=entity, detail={"method": method.value})
+        return None
+    kept.given += 1
+    note_keys(
+        session,
+        actor=actor,
+        action=Action.KEY_GUARD_GIVEN,
+        entity=entity,
+        detail={"method": method.value, "given": kept.given},
+    )
+    try:
+        text = box.open(kept.share, actor.account_id, row.id, method.value)
+    except CannotOpen as problem:
+        raise Conflict("guard-gone") from problem
+    left = MOST_TRIES - kept.given if method is Method.PIN else None
+    return Handed(text_of_bytes(text, "share", length=SHARE_BYTES), left)
+
+
+def prove(
+    session: Session,
+    bus: Bus,
+    *,
+    actor: Actor,
+    current: CurrentSession,
+    device_id: str,
+    signature: str,
+    box: SecretsBox,
+) -> tuple[Given, tuple[str, CurrentSession] | None]:
+    """The person opened the device: it signs the session's challenge. Binds the session, unlocks a locked one.
+
+    Returns the share for the time of the session, and for one that was locked its new cookie value and state. Raises
+    as `devices.bind`, LoginExpired.
+    """
+    row = _guarded(session, actor, current, device_id)
+    require_proof(session, actor, row, current.device_challenge, signature)
+    session.execute(update(DeviceGuard).where(DeviceGuard.device_id == row.id).values(given=0))
+    share = ids.random_bytes(SHARE_BYTES)
+    stay = box.seal(b64(share), actor.account_id, row.id)
+    row.seen_at = clock.now()
+    sessions.bind_device(session, current.ref, row.id, stay=stay)
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_BOUND, entity=Entity("Device", row.id))
+    unlocked = sessions.unlock_on_device(session, bus, current, stay=stay) if current.state is State.LOCKED else None
+    return Given(row.id, share), unlocked
+
+
+def stay(session: Session, *, actor: Actor, current: CurrentSession, box: SecretsBox) -> Given:
+    """The share for the time of an active session, for a page that is loaded anew.
+
+    Raises Conflict `guard-needed` where the person has not opened the device since the last lock, NotFound when the
+    device was ended.
+    """
+    if current.device_id is None or current.stay is None:
+        raise Conflict("guard-needed")
+    row = living(session, actor, current.device_id)
+    try:
+        text = box.open(current.stay, actor.account_id, row.id)
+    except CannotOpen as problem:
+        raise Conflict("guard-needed") from problem
+    row.seen_at = clock.now()
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_BOUND, entity=Entity("Device", row.id))
+    return Given(row.id, text_of_bytes(text, "share", length=SHARE_BYTES))
+
+
+def _guarded(session: Session, actor: Actor, current: CurrentSession, device_id: str) -> Device:
+    row = living(session, actor, device_id)
+    if not row.shared or current.device_id not in (None, device_id):
+        raise NotFound()
+    return row

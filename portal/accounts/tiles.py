@@ -1,0 +1,116 @@
+"""Who shares a browser: the people of a counter's computer, each a tile on its lock page.
+
+A browser is known by a random cookie that no script reads; a tile leads to its person's own session there. Choosing one
+locks whoever was active and goes on as that person, still locked: only the PIN or passkey opens it
+(docs/protocol.md section 2, "Shared devices").
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from portal.accounts import names
+from portal.accounts.forms import first_wins
+from portal.core import clock, ids
+from portal.core.bus import Bus
+from portal.core.errors import NotFound
+from portal.identity import sessions
+from portal.identity.sessions import CurrentSession, EndedBy, State
+from portal.identity.tables import BrowserTile
+
+MOST_TILES = 8
+KEEP = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A person as the lock page shows them, and whether the session is still there."""
+
+    account_id: str
+    name: str
+    role: str
+    signed_in: bool
+
+
+def put(session: Session, *, browser: str, current: CurrentSession) -> None:
+    """The person of this session is one of those at this browser; of more than eight the one not seen longest goes.
+
+    `browser` is the cookie's value, known here only as its hash.
+    """
+    key, now = ids.digest(browser), clock.now()
+    row = session.get(BrowserTile, (key, current.account_id), with_for_update=True)
+    if row is None:
+        with first_wins(session, "moved-tile"):
+            session.add(
+                BrowserTile(browser_hash=key, account_id=current.account_id, session_ref=current.ref, seen_at=now)
+            )
+    else:
+        row.session_ref, row.seen_at = current.ref, now
+    session.flush()
+    session.execute(delete(BrowserTile).where(BrowserTile.seen_at < now - KEEP))
+    seen = select(BrowserTile.account_id).where(BrowserTile.browser_hash == key).order_by(BrowserTile.seen_at.desc())
+    for account_id in session.scalars(seen).all()[MOST_TILES:]:
+        session.execute(
+            delete(BrowserTile).where(BrowserTile.browser_hash == key, BrowserTile.account_id == account_id)
+        )
+
+
+def listed(session: Session, browser: str) -> list[Tile]:
+    """The people of this browser by name."""
+    rows = session.execute(
+        select(BrowserTile.account_id, BrowserTile.session_ref).where(BrowserTile.browser_hash == ids.digest(browser))
+    ).all()
+    known = names.names_of(session, [account_id for account_id, _ in rows])
+    tiles = [
+        Tile(account_id, known[account_id].name, known[account_id].role, _living(session, ref) is not None)
+        for account_id, ref in rows
+        if account_id in known
+    ]
+    return sorted(tiles, key=lambda tile: (tile.name, tile.account_id))
+
+
+def is_here(session: Session, browser: str, account_id: str) -> bool:
+    """Whether this person is one of those at this browser."""
+    return session.get(BrowserTile, (ids.digest(browser), account_id)) is not None
+
+
+def choose(
+    session: Session, bus: Bus, *, browser: str, account_id: str, current: CurrentSession | None
+) -> tuple[str, CurrentSession] | None:
+    """Go on as another person of this browser: who was active is locked, who comes is still locked.
+
+    Returns the new cookie value of that person's session and it; None when it has ended, so that it takes a login.
+    Raises NotFound for somebody who is not one of this browser's.
+    """
+    row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True)
+    if row is None:
+        raise NotFound()
+    if current is not None:
+        sessions.lock(session, bus, current)
+    wanted = _living(session, row.session_ref)
+    if wanted is None or wanted.account_id != account_id:
+        return None
+    row.seen_at = clock.now()
+    return sessions.take_up(session, bus, wanted)
+
+
+def remove(session: Session, bus: Bus, *, browser: str, account_id: str) -> bool:
+    """Take a person off this browser's lock page; the session there ends. What a PIN guards stays in the browser.
+
+    Returns whether that was one of this browser's.
+    """
+    row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True)
+    if row is None:
+        return False
+    living = _living(session, row.session_ref)
+    session.delete(row)
+    if living is not None and living.account_id == account_id:
+        sessions.end(session, bus, living, EndedBy.LOGOUT)
+    return True
+
+
+def _living(session: Session, ref: str) -> CurrentSession | None:
+    found = sessions.by_ref(session, ref)
+    return found if found is not None and found.state is not State.ENDED and found.shared else None

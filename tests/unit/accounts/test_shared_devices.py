@@ -1,0 +1,241 @@
+"""The counter's computer: what opens Bob's keys there lies half at the server, which gives its half five times."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from world import World, build
+from world_keys import BOX, Keys
+
+from portal.accounts import devices, guards
+from portal.accounts.actor import Actor, load_actor
+from portal.accounts.devices import Given, GuardShare
+from portal.accounts.guards import Handed
+from portal.accounts.tables import Device, DeviceGuard
+from portal.audit.tables import AuditEvent
+from portal.core import clock, ids
+from portal.core.bus import MemoryBus
+from portal.core.database import Database
+from portal.core.errors import Conflict, NotFound, StepUpNeeded, Unprocessable
+from portal.e2ee import seal
+from portal.e2ee.encoding import b64, unb64
+from portal.e2ee.guard import Method
+from portal.e2ee.identity import Device as DeviceKey
+from portal.identity import sessions
+from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
+
+SHARE = ids.random_bytes(32)
+
+
+class Counter:
+    """Bob's session at the counter, and what he and others try there."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.world, self.bus, self.keys = keys.world, MemoryBus(), keys
+        keys.enrol("bob", guard=GuardShare(Method.PIN, SHARE))
+        self.key = keys.people["bob"].device
+        self.ref = self.begin("bob").ref
+
+    def begin(self, name: str) -> CurrentSession:
+        with self.world.database.transaction() as session:
+            _, begun = sessions.begin(
+                session,
+                account_id=self.world.accounts[name],
+                role="pharmacist",
+                proof=Proof(clock.now(), None, (), None, None),
+            )
+        return begun
+
+    def now(self, ref: str | None = None) -> CurrentSession:
+        with self.world.database.reading() as session:
+            found = sessions.by_ref(session, ref or self.ref)
+        assert found is not None
+        return found
+
+    def actor(self, current: CurrentSession) -> Actor:
+        with self.world.database.reading() as session:
+            return load_actor(session, current.account_id, login=current)
+
+    def ask(self, ref: str | None = None, device: str | None = None) -> Handed | None:
+        current = self.now(ref)
+        with self.world.database.transaction() as session:
+            return guards.hand_over(
+                session,
+                actor=self.actor(current),
+                current=current,
+                device_id=device or self.key.dev,
+                method=Method.PIN,
+                box=BOX,
+            )
+
+    def prove(self, ref: str | None = None, signature: bytes | None = None) -> Given:
+        current = self.now(ref)
+        assert current.device_challenge is not None
+        made = signature or seal.session_signature(self.key, unb64(current.device_challenge))
+        with self.world.database.transaction() as session:
+            given, _ = guards.prove(
+                session,
+                self.bus,
+                actor=self.actor(current),
+                current=current,
+                device_id=self.key.dev,
+                signature=b64(made),
+                box=BOX,
+            )
+        return given
+
+    def stay(self) -> Given:
+        current = self.now()
+        with self.world.database.transaction() as session:
+            return guards.stay(session, actor=self.actor(current), current=current, box=BOX)
+
+    def lock(self) -> None:
+        current = self.now()
+        with self.world.database.transaction() as session:
+            sessions.lock(session, self.bus, current)
+
+    def recorded(self, action: str) -> int:
+        with self.world.database.reading() as session:
+            return len(session.scalars(select(AuditEvent.id).where(AuditEvent.action == action)).all())
+
+
+@pytest.fixture
+def counter(database: Database) -> Counter:
+    return Counter(Keys(build(database)))
+
+
+@pytest.fixture
+def world(counter: Counter) -> World:
+    return counter.world
+
+
+def test_a_shared_device_has_no_share_that_a_signature_alone_gives(counter: Counter) -> None:
+    current = counter.now()
+    assert current.device_challenge is not None
+    with counter.world.database.reading() as session:
+        assert session.get_one(Device, counter.key.dev).share is None
+    with pytest.raises(Conflict, match="guard-needed"), counter.world.database.transaction() as session:
+        devices.bind(
+            session,
+            actor=counter.actor(current),
+            device_id=counter.key.dev,
+            signature=b64(seal.session_signature(counter.key, unb64(current.device_challenge))),
+            challenge=current.device_challenge,
+            box=BOX,
+        )
+
+
+def test_the_share_is_given_five_times_and_then_deleted(counter: Counter) -> None:
+    assert [handed.left for _ in range(5) if (handed := counter.ask()) is not None and handed.share == SHARE] == [
+        4,
+        3,
+        2,
+        1,
+        0,
+    ]
+    assert counter.ask() is None
+    with counter.world.database.reading() as session:
+        assert session.scalars(select(DeviceGuard.share)).all() == [None]
+    assert counter.ask() is None
+    assert counter.recorded("key.guard-given") == 5
+    assert counter.recorded("key.guard-gone") == 1
+
+
+def test_a_proof_counts_anew_and_a_wrong_one_does_not(counter: Counter) -> None:
+    for _ in range(4):
+        counter.ask()
+    thief = DeviceKey.new("bob", counter.key.dev)
+    challenge = counter.now().device_challenge
+    assert challenge is not None
+    with pytest.raises(Unprocessable):
+        counter.prove(signature=seal.session_signature(thief, unb64(challenge)))
+    counter.prove()
+    again = counter.ask()
+    assert again is not None
+    assert again.left == 4
+
+
+def test_a_locked_session_opens_by_the_device_and_is_no_fresh_login(counter: Counter) -> None:
+    counter.prove()
+    clock.shift(timedelta(minutes=2, seconds=50))
+    assert counter.now().state is State.ACTIVE
+    clock.shift(timedelta(seconds=15))
+    assert counter.now().state is State.LOCKED
+    counter.lock()
+    before = counter.now()
+    counter.prove()
+    after = counter.now()
+    assert after.state is State.ACTIVE
+    assert (after.auth_time, after.life_ends_at) == (before.auth_time, before.life_ends_at)
+    assert counter.recorded("session.unlocked") == 1
+    clock.shift(timedelta(minutes=2, seconds=30))
+    with pytest.raises(StepUpNeeded), counter.world.database.transaction() as session:
+        guards.set_guard(session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, SHARE), box=BOX)
+
+
+def test_a_signature_from_before_the_lock_opens_nothing(counter: Counter) -> None:
+    challenge = counter.now().device_challenge
+    assert challenge is not None
+    made = seal.session_signature(counter.key, unb64(challenge))
+    counter.prove(signature=made)
+    counter.lock()
+    with pytest.raises(Unprocessable):
+        counter.prove(signature=made)
+    assert counter.now().state is State.LOCKED
+
+
+def test_a_page_loaded_anew_asks_nothing_until_the_lock(counter: Counter) -> None:
+    with pytest.raises(Conflict, match="guard-needed"):
+        counter.stay()
+    given = counter.prove()
+    assert counter.stay() == given
+    counter.lock()
+    with pytest.raises(Conflict, match="guard-needed"):
+        counter.stay()
+    counter.prove()
+    assert counter.stay() != given
+
+
+def test_fifteen_minutes_without_an_act_sign_out(counter: Counter) -> None:
+    counter.prove()
+    clock.shift(timedelta(minutes=14, seconds=50))
+    assert counter.now().state is State.LOCKED
+    clock.shift(timedelta(seconds=15))
+    ended = counter.now()
+    assert (ended.state, ended.ended_by) == (State.ENDED, EndedBy.IDLE)
+    with counter.world.database.transaction() as session:
+        sessions.settle(session, counter.bus, ended)
+    assert counter.now().stay is None
+
+
+def test_nobody_else_is_given_the_share(counter: Counter) -> None:
+    erin = counter.begin("erin").ref
+    with pytest.raises(NotFound):
+        counter.ask(erin)
+    with pytest.raises(NotFound):
+        counter.prove(erin)
+    elsewhere = counter.begin("bob")
+    with counter.world.database.transaction() as session:
+        sessions.bind_device(session, elsewhere.ref, "another_device")
+    with pytest.raises(NotFound):
+        counter.ask(elsewhere.ref)
+    with pytest.raises(NotFound):
+        counter.ask(device="f" * 32)
+
+
+def test_ending_the_device_takes_the_share_away(counter: Counter) -> None:
+    counter.keys.lose_device("bob")
+    with pytest.raises(NotFound):
+        counter.ask(counter.begin("bob").ref)
+    with counter.world.database.reading() as session:
+        assert session.scalars(select(DeviceGuard.share)).all() == [None]
+
+
+def test_a_new_pin_takes_the_place_of_the_old_one(counter: Counter) -> None:
+    counter.prove()
+    new = ids.random_bytes(32)
+    with counter.world.database.transaction() as session:
+        guards.set_guard(session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, new), box=BOX)
+    handed = counter.ask()
+    assert handed is not None
+    assert (handed.share, handed.left) == (new, 4)

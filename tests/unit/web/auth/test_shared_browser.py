@@ -1,0 +1,158 @@
+"""Bob and Erin at one browser: each has a turn, and nothing of the one gets into a page of the other."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from browsing import Browser, location
+from world import World
+
+from portal.accounts import tiles
+from portal.accounts.tables import Account
+from portal.core import clock, ids
+from portal.core.bus import MemoryBus
+from portal.core.database import Database
+from portal.core.errors import NotFound
+from portal.identity import sessions
+from portal.identity.sessions import CurrentSession, State
+
+NewBrowser = Callable[[], Browser]
+
+
+def come(browser: Browser, database: Database, name: str) -> str:
+    """Somebody signs in and is one of this browser's people from then on; gives the account."""
+    browser.sign_in(name, email=f"{name}@example.org", email_verified=True)
+    said = browser.session()
+    ref = browser.client.get("/api/sessions").get_json()["items"][0]["ref"]
+    kept = browser.client.get_cookie("portal_browser")
+    value = kept.value if kept is not None else ids.token(32)
+    with database.transaction() as rows:
+        current = sessions.by_ref(rows, ref)
+        assert current is not None
+        tiles.put(rows, browser=value, current=sessions.share_browser(rows, current))
+    browser.client.set_cookie("portal_browser", value)
+    return str(said["account"]["id"])
+
+
+def people(browser: Browser) -> list[dict[str, Any]]:
+    return list(browser.client.get("/api/browser").get_json()["items"])
+
+
+@pytest.fixture
+def counter(new_browser: NewBrowser) -> Browser:
+    return new_browser()
+
+
+@pytest.fixture
+def both(counter: Browser, database: Database) -> tuple[str, str]:
+    """Bob was here, then Erin came."""
+    bob = come(counter, database, "bob")
+    assert counter.post("/api/browser/leave").status_code == 204
+    return bob, come(counter, database, "erin")
+
+
+def test_the_lock_page_shows_names_and_roles_to_this_browser_alone(
+    counter: Browser, both: tuple[str, str], new_browser: NewBrowser
+) -> None:
+    bob, erin = both
+    assert people(counter) == [
+        {"account": bob, "name": "Bob", "role": "pharmacist", "signed_in": True, "current": False},
+        {"account": erin, "name": "Erin", "role": "pharmacist", "signed_in": True, "current": True},
+    ]
+    stranger = new_browser()
+    stranger.sign_in("bob")
+    assert people(stranger) == []
+    assert stranger.post("/api/browser/choose", {"account": erin}).status_code == 404
+
+
+def test_choosing_locks_who_was_active_and_opens_nothing(counter: Browser, both: tuple[str, str]) -> None:
+    bob, _ = both
+    before = counter.cookie
+    assert counter.post("/api/browser/choose", {"account": bob}).get_json() == {"signed_in": True}
+    assert counter.cookie != before
+    said = counter.session()
+    assert (said["state"], said["account"]["id"], said["patients"]) == ("locked", bob, [])
+    assert counter.client.get("/api/sessions").get_json()["code"] == "locked"
+    assert before is not None
+    assert counter.with_cookie(before).session()["state"] == "locked"
+
+
+def test_a_page_of_bob_gets_nothing_while_erin_is_here(counter: Browser, both: tuple[str, str]) -> None:
+    bob, erin = both
+    for path in ("/api/sessions", "/api/keys/me?vault=0", "/api/threads/changes"):
+        assert counter.client.get(path, headers={"Portal-Account": erin}).status_code == 200
+        refused = counter.client.get(path, headers={"Portal-Account": bob})
+        assert (refused.status_code, refused.get_json()["code"]) == (401, "session-ended")
+    assert counter.client.get(f"/events?as={bob}").status_code == 401
+    assert counter.post("/api/session/lock", **{"Portal-Account": bob}).status_code == 401
+    assert counter.session()["state"] == "active"
+
+
+def test_who_was_away_for_a_quarter_of_an_hour_signs_in_again(counter: Browser, both: tuple[str, str]) -> None:
+    bob, _ = both
+    clock.shift(timedelta(minutes=15))
+    assert [one["signed_in"] for one in people(counter)] == [False, False]
+    assert counter.post("/api/browser/choose", {"account": bob}).get_json() == {"signed_in": False}
+    assert counter.session()["state"] == "anonymous"
+    to = counter.client.get(f"/login?who={bob}").headers["Location"]
+    assert "prompt=login" in to
+    assert "login_hint=bob" in to
+    assert "login_hint" not in counter.client.get(f"/login?who={'0' * 32}").headers["Location"]
+    counter.sign_in("bob")
+    assert counter.session()["shared"] is True
+    assert [one["signed_in"] for one in people(counter)] == [True, False]
+
+
+def test_somebody_who_signs_in_over_a_locked_screen_does_not_sign_the_other_out(
+    counter: Browser, both: tuple[str, str], database: Database
+) -> None:
+    _, erin = both
+    counter.post("/api/session/lock")
+    assert location(counter.page("/account/sessions")).startswith("/lock?next=")
+    counter.come_back(counter.client.get("/unlock"), "bob")
+    assert [one["signed_in"] for one in people(counter)] == [True, True]
+    assert counter.post("/api/browser/choose", {"account": erin}).get_json() == {"signed_in": True}
+
+
+def test_who_is_removed_is_signed_out_here(counter: Browser, both: tuple[str, str]) -> None:
+    bob, erin = both
+    assert counter.post("/api/browser/remove", {"account": bob}).status_code == 204
+    assert [one["account"] for one in people(counter)] == [erin]
+    assert counter.post("/api/browser/remove", {"account": erin}).status_code == 204
+    assert counter.session()["state"] == "anonymous"
+    assert people(counter) == []
+
+
+def test_of_nine_people_the_one_not_seen_longest_goes(world: World, database: Database) -> None:
+    value, begun = ids.token(32), []
+    for name in list(world.accounts)[:9]:
+        clock.shift(timedelta(seconds=1))
+        with database.transaction() as rows:
+            _, current = sessions.begin(
+                rows,
+                account_id=world.accounts[name],
+                role=current_role(rows, world.accounts[name]),
+                proof=sessions.Proof(None, None, (), None, None),
+            )
+            tiles.put(rows, browser=value, current=sessions.share_browser(rows, current))
+        begun.append(current)
+    with database.reading() as rows:
+        here = {tile.account_id for tile in tiles.listed(rows, value)}
+    assert here == {one.account_id for one in begun[1:]}
+    with pytest.raises(NotFound), database.transaction() as rows:
+        tiles.choose(rows, MemoryBus(), browser=value, account_id=begun[0].account_id, current=None)
+    taken = again(database, begun[1], value)
+    assert taken.state is State.LOCKED
+
+
+def current_role(rows: Any, account_id: str) -> str:
+    return str(rows.get_one(Account, account_id).role)
+
+
+def again(database: Database, one: CurrentSession, value: str) -> CurrentSession:
+    """That person's tile was chosen."""
+    with database.transaction() as rows:
+        taken = tiles.choose(rows, MemoryBus(), browser=value, account_id=one.account_id, current=None)
+    assert taken is not None
+    return taken[1]
