@@ -179,7 +179,7 @@ def test_locking_wipes_and_unlocking_returns_to_the_same_place(person: Person, d
     sign_in(judy, "judy", "/devices")
     judy.locator("[data-device]").wait_for()
     demo.lock("judy")
-    judy.get_by_role("link", name="Get my recovery code").click()
+    judy.get_by_role("link", name="Set or change ways back").click()
     give_password(judy, "judy")
     judy.wait_for_url(at("/recovery"))
     expect(judy.locator("[data-way=code]")).to_be_visible()
