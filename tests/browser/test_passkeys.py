@@ -11,6 +11,7 @@ from complaints import Complaints
 from demo_world import Demo, code_shown, confirm_with, get_code, give_password, sign_in
 from passkeys import USE, Authenticator, new_profile, says_no_once
 from playwright.sync_api import Page, expect
+from test_counter import share_with_pin
 
 pytestmark = pytest.mark.browser
 Person = Callable[..., Page]
@@ -209,12 +210,12 @@ def test_a_browser_without_passkeys_offers_what_works_everywhere(person: Person)
 
 
 def test_on_a_shared_computer_only_a_key_of_ones_own_keeps_the_passkey(person: Person) -> None:
-    peggy = person("peggy")
-    first_sign_in(peggy, "peggy")
-    peggy.wait_for_url(at("/home"))
-    peggy.goto("/devices")
-    peggy.get_by_label("Others use this computer too").check()
+    peggy = person("peggy", asked=True)
     lock, ring = Authenticator(peggy), Authenticator(peggy, transport="usb")
+    first_sign_in(peggy, "peggy")
+    share_with_pin(peggy)
+    # What opens its screen is everybody's: it is not offered.
+    peggy.wait_for_url(at("/home"))
     peggy.goto("/recovery")
     expect(peggy.locator("[data-way=passkey]")).to_contain_text("its own lock is not yours")
     peggy.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
