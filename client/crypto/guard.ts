@@ -34,8 +34,15 @@ export interface Factor {
   derive(salt: Bytes, params: string): Promise<Bytes>;
 }
 
+/** A guard that was just made, and what its person shows the server for the share. */
+export interface MadeGuard {
+  readonly guard: GuardText;
+  readonly auth: Bytes;
+}
+
 export const LOCK_KEY_BYTES = 32;
 export const SHARE_BYTES = 32;
+export const AUTH_BYTES = 32;
 const PASSKEY_PARAMETERS = "prf";
 const PIN = /^[0-9]{6}$/;
 
@@ -61,14 +68,31 @@ export function passkeyFactor(prf: (salt: Bytes) => Promise<Bytes>): Factor {
 }
 
 /** Puts a lock key under a factor and the server's share. Throws Refused `code`. */
-export async function sealGuard(place: GuardPlace, lockKey: Bytes, factor: Factor, share: Bytes): Promise<GuardText> {
+export async function sealGuard(place: GuardPlace, lockKey: Bytes, factor: Factor, share: Bytes): Promise<MadeGuard> {
   const { user, dev } = place;
   const { method } = factor;
   const params = method === "pin" ? NEW_STRETCHING : PASSKEY_PARAMETERS;
   const [salt, iv] = [randomBytes(16), randomBytes(12)];
-  const key = guardKey(place, method, salt, await factor.derive(salt, params), share);
+  const secret = await factor.derive(salt, params);
+  const key = guardKey(place, method, salt, secret, share);
   const ct = await aesSeal(key, iv, pae("guard", user, dev, method, params), lockKey);
-  return { v: 1, t: "guard", user, dev, method, salt: b64(salt), params, iv: b64(iv), ct: b64(ct) };
+  const guard: GuardText = { v: 1, t: "guard", user, dev, method, salt: b64(salt), params, iv: b64(iv), ct: b64(ct) };
+  return { guard, auth: guardAuth(place, method, salt, secret) };
+}
+
+/**
+ * What the factor gives for a guard; it stays in the browser. Throws Refused `code` for a PIN that is none, and as a guard that is
+ * refused before any work.
+ */
+export async function guardSecret(given: GuardText, place: GuardPlace, factor: Factor): Promise<Bytes> {
+  const { salt, params } = ofPlace(given, place);
+  return factor.derive(salt, params);
+}
+
+/** What is shown to the server for the share, out of what `guardSecret` gave: it says neither the PIN nor the key. */
+export function authOf(given: GuardText, place: GuardPlace, secret: Bytes): Bytes {
+  const { method, salt } = ofPlace(given, place);
+  return guardAuth(place, method, salt, secret);
 }
 
 /**
@@ -77,14 +101,24 @@ export async function sealGuard(place: GuardPlace, lockKey: Bytes, factor: Facto
  */
 export function openGuard(given: GuardText, place: GuardPlace, factor: Factor, share: Bytes): Promise<Bytes | Refused> {
   return attemptAsync(async () => {
-    const { user, dev, method, salt, params, iv, ct } = readGuard(given);
-    if (user !== place.user) throw new Refused("object", "the guard of another person");
-    if (dev !== place.dev) throw new Refused("object", "the guard of another device");
+    const { user, dev, method, salt, params, iv, ct } = ofPlace(given, place);
     const key = guardKey(place, method, salt, await factor.derive(salt, params), share);
     const lockKey = await aesOpen(key, iv, pae("guard", user, dev, method, params), ct);
     if (lockKey === undefined) throw new Refused("aead", "a wrong PIN, passkey or share");
     return lockKey;
   });
+}
+
+function guardAuth({ user, dev }: GuardPlace, method: GuardMethod, salt: Bytes, secret: Bytes): Bytes {
+  if (secret.length !== 32) throw new Refused("form");
+  return hkdf(secret, salt, pae("guard-auth", user, dev, method), AUTH_BYTES);
+}
+
+function ofPlace(given: GuardText, place: GuardPlace) {
+  const guard = readGuard(given);
+  if (guard.user !== place.user) throw new Refused("object", "the guard of another person");
+  if (guard.dev !== place.dev) throw new Refused("object", "the guard of another device");
+  return guard;
 }
 
 function guardKey({ user, dev }: GuardPlace, method: GuardMethod, salt: Bytes, factor: Bytes, share: Bytes): Bytes {

@@ -1,11 +1,11 @@
-// A device that others use too: nothing that opens a key lies here without its person, who comes with a PIN or a passkey and a share
-// that the server gives out a few times (docs/protocol.md section 2, "Shared devices").
+// A device that others use too: nothing that opens a key lies here without its person, who comes with a PIN or a passkey, for which
+// the server gives its share; after a few wrong ones it deletes it (docs/protocol.md section 2, "Shared devices").
 
 import { type Bytes, b64, randomBytes, unb64 } from "../crypto/encoding.ts";
-import { type GuardText, SHARE_BYTES, isPin } from "../crypto/guard.ts";
+import { type GuardText, SHARE_BYTES, authOf, isPin, openGuard } from "../crypto/guard.ts";
 import { signSession } from "../crypto/identity.ts";
-import { Refused } from "../crypto/reasons.ts";
-import { type SessionState, isCode, post, put } from "../live/api.ts";
+import { Refused, refused } from "../crypto/reasons.ts";
+import { ApiError, type SessionState, isCode, post, put } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
 import {
   type Guarding, type KeptDevice, deviceSigner, dropGuard, isGuarded, keepGuard, keepStay, keptDevice, keptGuards, keptPending, openStay,
@@ -67,42 +67,42 @@ export async function lockOfSession(session: SessionState, store: Store, account
   }
 }
 
-/** What the person shows: the lock key out of a guard and the server's share. Throws Refused `aead` where it is wrong. */
+/** What the person shows: 32 bytes for a guard, which stay in the browser. */
 export interface Opening {
   readonly method: Guarding["method"];
-  open(guard: GuardText, place: { readonly user: string; readonly dev: string }, share: Bytes): Promise<Bytes>;
+  secret(guard: GuardText, place: { readonly user: string; readonly dev: string }): Promise<Bytes>;
 }
 
 /** A PIN as what opens a device. */
 export function withPin(pin: string): Opening {
-  return { method: "pin", open: (guard, place, share) => run("openByPin", { guard, place, pin, share }) };
+  return { method: "pin", secret: (guard, place) => run("stretchPin", { guard, place, pin }) };
 }
 
 /**
- * Opens this device and goes on with the session on it, which may be locked. Throws WrongPin; ApiError `guard-gone` when the share
- * was asked for too often and is deleted.
+ * Opens this device and goes on with the session on it, which may be locked. Throws WrongPin; ApiError `guard-gone` when it was wrong
+ * too often and the share is deleted.
  */
 export async function openDevice(session: SessionState, store: Store, account: string, device: KeptDevice, opening: Opening): Promise<void> {
   const { method } = opening;
   const guard = (await keptGuards(store)).find((one) => one.method === method);
   if (guard === undefined || session.device_challenge === null) throw new Refused("object", "no such guard here");
-  const { share, left } = await askForShare(store, device, method);
-  const lock = await opening.open(guard, { user: account, dev: device.id }, unb64(share, SHARE_BYTES)).catch(async (error: unknown) => {
-    if (!(error instanceof Refused) || error.reason !== "aead" || left === null) throw error;
-    // The fifth wrong one: asking once more makes the server delete what is of no use any longer.
-    if (left === 0) await askForShare(store, device, method);
-    throw new WrongPin(left);
-  });
+  const place = { user: account, dev: device.id };
+  const secret = await opening.secret(guard, place);
+  const share = await askForShare(store, device, method, authOf(guard, place, secret));
+  const lock = await openGuard(guard, place, { method, derive: () => Promise.resolve(secret) }, share);
+  if (refused(lock)) throw lock;
   const signature = await signSession(await deviceSigner(device, { account, lock }), device.id, unb64(session.device_challenge));
   const given = await post<Given>("/api/keys/guards/prove", { device: device.id, sig: b64(signature) });
   await keepStay(store, account, device, unb64(given.share, 32), lock);
 }
 
-async function askForShare(store: Store, device: KeptDevice, method: Guarding["method"]): Promise<{ readonly share: string; readonly left: number | null }> {
+async function askForShare(store: Store, device: KeptDevice, method: Guarding["method"], auth: Bytes): Promise<Bytes> {
   try {
-    return await post(`/api/keys/guards/${method}/share`, { device: device.id });
+    const given = await post<{ readonly share: string }>(`/api/keys/guards/${method}/share`, { device: device.id, auth: b64(auth) });
+    return unb64(given.share, SHARE_BYTES);
   } catch (error) {
     if (isCode(error, "guard-gone")) await dropGuard(store, method);
+    if (error instanceof ApiError && error.code === "guard-wrong") throw new WrongPin(Number(error.extra["left"]));
     throw error;
   }
 }
@@ -110,7 +110,7 @@ async function askForShare(store: Store, device: KeptDevice, method: Guarding["m
 /** Sets another PIN, or a passkey beside it. Throws ApiError `step-up`. */
 export async function changeGuard(store: Store, account: string, device: string, lock: Bytes, guarding: Guarding): Promise<void> {
   const share = randomBytes(SHARE_BYTES);
-  const guard = await guarding.seal({ user: account, dev: device }, lock, share);
-  await put(`/api/keys/guards/${guarding.method}`, { share: b64(share) });
+  const { guard, auth } = await guarding.seal({ user: account, dev: device }, lock, share);
+  await put(`/api/keys/guards/${guarding.method}`, { share: b64(share), auth: b64(auth) });
   await keepGuard(store, guard);
 }

@@ -3,7 +3,7 @@
 
 import { type KeptKey, generateDeviceKey, keptFromSeed, publicKeyOfSeed, signerOf, type Signer, verify } from "../crypto/ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, b64, concat, hkdf, newId, pae, randomBytes, sameBytes } from "../crypto/encoding.ts";
-import { type GuardMethod, type GuardText, LOCK_KEY_BYTES, SHARE_BYTES } from "../crypto/guard.ts";
+import { type GuardMethod, type GuardText, LOCK_KEY_BYTES, type MadeGuard, SHARE_BYTES } from "../crypto/guard.ts";
 import { type RestingPlace, generateDeviceWrappingKey, openAtRest, sealAtRest } from "../crypto/identity.ts";
 import { Refused } from "../crypto/reasons.ts";
 import { type UrkWrap, wayOf } from "../crypto/recovery.ts";
@@ -85,13 +85,13 @@ export interface NewDevice {
   readonly lock?: Bytes;
   readonly guard?: GuardText;
   /** What is sent with the certificate. */
-  readonly request: { readonly guard?: { readonly method: GuardMethod; readonly share: string } };
+  readonly request: { readonly guard?: { readonly method: GuardMethod; readonly share: string; readonly auth: string } };
 }
 
-/** Puts the lock key of a device under what its person chose; gives the guard. */
+/** Puts the lock key of a device under what its person chose. */
 export interface Guarding {
   readonly method: GuardMethod;
-  seal(place: { readonly user: string; readonly dev: string }, lock: Bytes, share: Bytes): Promise<GuardText>;
+  seal(place: { readonly user: string; readonly dev: string }, lock: Bytes, share: Bytes): Promise<MadeGuard>;
 }
 
 /** Whose a device is: its person's own, or one that others use too. */
@@ -113,10 +113,10 @@ async function makeShared(account: string, guarding: Guarding): Promise<NewDevic
     id, publicKey, wrapping,
     signing: { kind: "guarded", box: await sealAtRest(wrapping, lock, signaturePlace(account, id), seed) },
   };
+  const { guard, auth } = await guarding.seal({ user: account, dev: id }, lock, share);
   return {
-    device, lock, signer: await signerOf(await keptFromSeed(seed), publicKey),
-    guard: await guarding.seal({ user: account, dev: id }, lock, share),
-    request: { guard: { method: guarding.method, share: b64(share) } },
+    device, lock, guard, signer: await signerOf(await keptFromSeed(seed), publicKey),
+    request: { guard: { method: guarding.method, share: b64(share), auth: b64(auth) } },
   };
 }
 

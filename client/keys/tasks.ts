@@ -1,7 +1,7 @@
 // The work with keys that takes long: stretching a passphrase (64 MiB, some hundred milliseconds).
 
 import { type Bytes } from "../crypto/encoding.ts";
-import { type GuardPlace, type GuardText, openGuard, pinFactor, sealGuard } from "../crypto/guard.ts";
+import { type GuardPlace, type GuardText, type MadeGuard, guardSecret, pinFactor, sealGuard } from "../crypto/guard.ts";
 import { refused } from "../crypto/reasons.ts";
 import { type UrkWrap, unwrapUrk, wrapByCode, wrapByPassphrase } from "../crypto/recovery.ts";
 
@@ -24,14 +24,12 @@ export const keyTasks = {
   },
 
   /** Puts the lock key of a shared device under a PIN. Throws Refused `code`. */
-  sealByPin(input: { readonly place: GuardPlace; readonly lock: Bytes; readonly pin: string; readonly share: Bytes }): Promise<GuardText> {
+  sealByPin(input: { readonly place: GuardPlace; readonly lock: Bytes; readonly pin: string; readonly share: Bytes }): Promise<MadeGuard> {
     return sealGuard(input.place, input.lock, pinFactor(input.pin), input.share);
   },
 
-  /** The lock key of a shared device by PIN. Throws Refused: `aead` for a wrong one, `code`, `object` … */
-  async openByPin(input: { readonly guard: GuardText; readonly place: GuardPlace; readonly pin: string; readonly share: Bytes }): Promise<Bytes> {
-    const lock = await openGuard(input.guard, input.place, pinFactor(input.pin), input.share);
-    if (refused(lock)) throw lock;
-    return lock;
+  /** A PIN stretched for a guard. Throws Refused: `code`, `object` … */
+  stretchPin(input: { readonly guard: GuardText; readonly place: GuardPlace; readonly pin: string }): Promise<Bytes> {
+    return guardSecret(input.guard, input.place, pinFactor(input.pin));
   },
 };

@@ -708,7 +708,8 @@ def upgrade() -> None:
     sa.Column('device_id', sa.String(length=64), nullable=False),
     sa.Column('method', sa.String(length=12), nullable=False),
     sa.Column('share', sa.LargeBinary(), nullable=True),
-    sa.Column('given', sa.Integer(), nullable=False),
+    sa.Column('auth_hash', sa.LargeBinary(), nullable=False),
+    sa.Column('wrong', sa.Integer(), nullable=False),
     sa.Column('set_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_guard_device_id')),
     sa.PrimaryKeyConstraint('device_id', 'method', name=op.f('pk_device_guard'))

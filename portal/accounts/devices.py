@@ -28,8 +28,8 @@ from portal.core.secrets_box import CannotOpen, SecretsBox
 from portal.e2ee import certificates, form
 from portal.e2ee.certificates import VerifiedDevice
 from portal.e2ee.directory import Entry, identity_entry
-from portal.e2ee.encoding import b64, unb64
-from portal.e2ee.guard import Method
+from portal.e2ee.encoding import b64, sha256, unb64
+from portal.e2ee.guard import AUTH_BYTES, Method
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.reasons import Reason, Refused
 from portal.identity import sessions
@@ -85,6 +85,8 @@ class GuardShare:
 
     method: Method
     share: bytes
+    # What has to be shown for it.
+    auth: bytes
 
 
 def share_box(secret_keys: Sequence[str]) -> SecretsBox:
@@ -341,14 +343,14 @@ def _certify(
 
 def keep_guard(session: Session, *, actor: Actor, device_id: str, guard: GuardShare, box: SecretsBox) -> None:
     """Store the server's part of a guard of an own shared device, a new one or another in its place."""
-    if len(guard.share) != SHARE_BYTES:
+    if len(guard.share) != SHARE_BYTES or len(guard.auth) != AUTH_BYTES:
         wrong("guard")
     sealed = box.seal(b64(guard.share), actor.account_id, device_id, guard.method.value)
     row = session.get(DeviceGuard, (device_id, guard.method.value), with_for_update=True)
     if row is None:
         row = DeviceGuard(device_id=device_id, method=guard.method.value)
         session.add(row)
-    row.share, row.given, row.set_at = sealed, 0, clock.now()
+    row.share, row.auth_hash, row.wrong, row.set_at = sealed, sha256(guard.auth), 0, clock.now()
     note_keys(
         session,
         actor=actor,

@@ -1,13 +1,13 @@
 """What opens a shared device: a PIN or passkey of its person, and a share of the server's for each.
 
-The share of a PIN is given five times between two proofs and then deleted, so that a copied browser profile is worth
-five guesses. A proof is the device's signature over the session's challenge: it makes a locked session active again,
-which is no fresh login (docs/protocol.md section 2, "Shared devices").
+The share is given for what the browser derives from the right PIN or passkey. After five wrong PINs it is deleted, so
+that a copied browser profile is worth five guesses. A proof is the device's signature over the session's challenge: it
+makes a locked session active again, which is no fresh login (docs/protocol.md section 2, "Shared devices").
 """
 
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy, stops
@@ -21,7 +21,7 @@ from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.errors import Conflict, NotFound
 from portal.core.secrets_box import CannotOpen, SecretsBox
-from portal.e2ee.encoding import b64
+from portal.e2ee.encoding import b64, same, sha256
 from portal.e2ee.guard import Method
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, State
@@ -31,10 +31,11 @@ MOST_TRIES = 5
 
 @dataclass(frozen=True)
 class Handed:
-    """A guard's share, and how often it is still given before the next proof; `left` is None where nothing counts."""
+    """A guard's share. Without one what was shown is wrong: `left` says how often it may still be, 0 that the share is
+    deleted, None that nothing counts (a passkey's 32 bytes are not guessed)."""
 
-    share: bytes
-    left: int | None
+    share: bytes | None
+    left: int | None = None
 
 
 def set_guard(session: Session, *, actor: Actor, guard: GuardShare, box: SecretsBox) -> None:
@@ -50,38 +51,45 @@ def set_guard(session: Session, *, actor: Actor, guard: GuardShare, box: Secrets
 
 
 def hand_over(
-    session: Session, *, actor: Actor, current: CurrentSession, device_id: str, method: Method, box: SecretsBox
-) -> Handed | None:
-    """The share of a guard, for a session of the person on that device or on none yet, active or locked.
+    session: Session,
+    *,
+    actor: Actor,
+    current: CurrentSession,
+    device_id: str,
+    method: Method,
+    auth: bytes,
+    box: SecretsBox,
+) -> Handed:
+    """The share of a guard, for a session of the person on that device or on none yet, active or locked, that shows the
+    right `auth`. A wrong one counts, which the caller commits before saying so.
 
-    None when it was asked for too often: then it is deleted, which the caller commits before saying so. Raises NotFound
-    for a foreign, ended or unknown device, one that another session is on, and a guard that was never set.
+    Raises NotFound for a foreign, ended or unknown device, one that another session is on, and a guard that was never
+    set.
     """
     row = _guarded(session, actor, current, device_id)
     kept = session.get(DeviceGuard, (row.id, method.value), with_for_update=True)
     if kept is None:
         raise NotFound()
     entity = Entity("Device", row.id)
+    note = partial(note_keys, session, actor=actor, entity=entity)
     if kept.share is None:
-        return None
-    if method is Method.PIN and kept.given >= MOST_TRIES:
-        kept.share = None
-        note_keys(session, actor=actor, action=Action.KEY_GUARD_GONE, entity=entity, detail={"method": method.value})
-        return None
-    kept.given += 1
-    note_keys(
-        session,
-        actor=actor,
-        action=Action.KEY_GUARD_GIVEN,
-        entity=entity,
-        detail={"method": method.value, "given": kept.given},
-    )
+        return Handed(None, 0)
+    if not same(sha256(auth), kept.auth_hash):
+        kept.wrong += 1
+        left = MOST_TRIES - kept.wrong if method is Method.PIN else None
+        tried = {"method": method.value, "wrong": kept.wrong}
+        note(action=Action.KEY_GUARD_GIVEN, detail=tried, reason="guard-wrong")
+        if left == 0:
+            kept.share = None
+            note(action=Action.KEY_GUARD_GONE, detail={"method": method.value})
+        return Handed(None, left)
+    kept.wrong = 0
+    note(action=Action.KEY_GUARD_GIVEN, detail={"method": method.value})
     try:
         text = box.open(kept.share, actor.account_id, row.id, method.value)
     except CannotOpen as problem:
         raise Conflict("guard-gone") from problem
-    left = MOST_TRIES - kept.given if method is Method.PIN else None
-    return Handed(text_of_bytes(text, "share", length=SHARE_BYTES), left)
+    return Handed(text_of_bytes(text, "share", length=SHARE_BYTES))
 
 
 def prove(
@@ -101,7 +109,6 @@ def prove(
     """
     row = _guarded(session, actor, current, device_id)
     require_proof(session, actor, row, current.device_challenge, signature)
-    session.execute(update(DeviceGuard).where(DeviceGuard.device_id == row.id).values(given=0))
     share = ids.random_bytes(SHARE_BYTES)
     stay = box.seal(b64(share), actor.account_id, row.id)
     row.seen_at = clock.now()

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from portal.accounts.actor import Actor
-from portal.audit import Action, Entity, Purpose, record
+from portal.audit import Action, Entity, Outcome, Purpose, record
 
 
 def note_keys(
@@ -16,8 +16,9 @@ def note_keys(
     action: Action,
     entity: Entity | None = None,
     detail: Mapping[str, Any] | None = None,
+    reason: str | None = None,
 ) -> None:
-    """One row; without an `entity` the act was on the actor's own account."""
+    """One row; without an `entity` the act was on the actor's own account. With a `reason` it was refused."""
     record(
         session,
         action,
@@ -26,4 +27,6 @@ def note_keys(
         entity=entity or Entity("Account", actor.account_id),
         purpose=Purpose.HSYSADMIN,
         detail=detail,
+        outcome=Outcome.SUCCESS if reason is None else Outcome.SERIOUS,
+        reason=reason,
     )

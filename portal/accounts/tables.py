@@ -261,15 +261,17 @@ class Device(Base):
 
 
 class DeviceGuard(Base):
-    """The server's part of a PIN or passkey that opens a shared device. `given`: how often since the last proof."""
+    """The server's part of a PIN or passkey that opens a shared device. `wrong`: tries since the last right one."""
 
     __tablename__ = "device_guard"
 
     device_id: Mapped[str] = mapped_column(ForeignKey("device.id"), primary_key=True)
     method: Mapped[str] = mapped_column(String(12), primary_key=True)
-    # None once it was asked for too often.
+    # None once it was tried wrongly too often, or the device was ended.
     share: Mapped[bytes | None] = mapped_column(LargeBinary)
-    given: Mapped[int] = mapped_column(Integer)
+    # SHA-256 of what is shown for the share.
+    auth_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    wrong: Mapped[int] = mapped_column(Integer)
     set_at: Mapped[datetime] = mapped_column(Moment)
 
 

@@ -18,6 +18,7 @@ from portal.e2ee.reasons import Reason, Refused
 LOCK_KEY_BYTES = 32
 SHARE_BYTES = 32
 FACTOR_BYTES = 32
+AUTH_BYTES = 32
 SALT_BYTES = 16
 IV_BYTES = 12
 PASSKEY_PARAMS = "prf"
@@ -126,12 +127,25 @@ def open_guard(guard: Guard, user: str, dev: str, secret: str | bytes, share: by
     return aead_open(_key(guard, secret, share), guard.iv, guard.ct, guard.aad)
 
 
-def _key(guard: Guard, secret: str | bytes, share: bytes) -> bytes:
+def auth_of(guard: Guard, secret: str | bytes) -> bytes:
+    """What is shown to the server for the share: it says neither the PIN nor the key, and differs by salt.
+
+    Raises Refused: `code` for a PIN that is not six digits, `form` for a PRF output of another length.
+    """
+    require(FACTOR_CHECKS, secret)
+    return hkdf(_factor(guard, secret), guard.salt, pae("guard-auth", guard.user, guard.dev, guard.method), AUTH_BYTES)
+
+
+def _factor(guard: Guard, secret: str | bytes) -> bytes:
     if isinstance(secret, str):
-        cost = recovery.read_cost(guard.params)
-        factor = recovery.stretched(secret.encode(), guard.salt, cost)
-    else:
-        factor = secret
-    if len(factor) != FACTOR_BYTES or len(share) != SHARE_BYTES:
+        return recovery.stretched(secret.encode(), guard.salt, recovery.read_cost(guard.params))
+    if len(secret) != FACTOR_BYTES:
+        raise Refused(Reason.FORM)
+    return secret
+
+
+def _key(guard: Guard, secret: str | bytes, share: bytes) -> bytes:
+    factor = _factor(guard, secret)
+    if len(share) != SHARE_BYTES:
         raise Refused(Reason.FORM)
     return hkdf(factor + share, guard.salt, pae("guard-key", guard.user, guard.dev, guard.method), 32)

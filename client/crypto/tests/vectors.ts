@@ -5,7 +5,7 @@ import { type CertificateText, type RevocationText, verifyCertificate, verifyRev
 import { type ChainStep, type EntryText, type Pin, verifyUserChain, walkBackSeeds } from "../directory.ts";
 import { b64, concat, sha256, unb64 } from "../encoding.ts";
 import { type Report, verifyReport } from "../franking.ts";
-import { type GuardText, openGuard, passkeyFactor, pinFactor } from "../guard.ts";
+import { type GuardText, authOf, guardSecret, openGuard, passkeyFactor, pinFactor } from "../guard.ts";
 import { open, publicKeyOf } from "../hpke.ts";
 import { verify as verifyHybrid } from "../hybrid.ts";
 import { verifySession } from "../identity.ts";
@@ -196,7 +196,9 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
     const pin = one.get("pin");
     const factor = typeof pin === "string" ? pinFactor(pin) : passkeyFactor(() => Promise.resolve(bytesOf(one, "prf")));
     const place = { user: one.get("user") as string, dev: one.get("dev") as string };
-    return { lock: b64(must(await openGuard(plain<GuardText>(one.get("guard")), place, factor, bytesOf(one, "share")))) };
+    const guard = plain<GuardText>(one.get("guard"));
+    const lock = must(await openGuard(guard, place, factor, bytesOf(one, "share")));
+    return { lock: b64(lock), auth: b64(authOf(guard, place, await guardSecret(guard, place, factor))) };
   }],
   ["codes", (one) => Promise.resolve({ symbols: readCode(one.get("typed") as string) })],
   ["attachments", async (one) => {

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { verify } from "../../crypto/ed25519.ts";
-import { pae, randomBytes, sameBytes } from "../../crypto/encoding.ts";
-import { openGuard, pinFactor, sealGuard } from "../../crypto/guard.ts";
+import { b64, pae, randomBytes, sameBytes } from "../../crypto/encoding.ts";
+import { authOf, guardSecret, openGuard, pinFactor, sealGuard } from "../../crypto/guard.ts";
 import { refused } from "../../crypto/reasons.ts";
 import { pinProblem } from "../guarding.ts";
 import { type Guarding, deviceSigner, makeDevice, signingKey } from "../local.ts";
@@ -19,11 +19,14 @@ test("a PIN is six digits that nobody guesses first", () => {
 
 test("the keys of a shared device open with its lock key alone, and the server's share is not kept", async () => {
   const shares: Uint8Array[] = [];
+  const shown: Uint8Array[] = [];
   const guarding: Guarding = {
     method: "pin",
-    seal: (place, lock, share) => {
+    seal: async (place, lock, share) => {
       shares.push(share);
-      return sealGuard(place, lock, pinFactor("402715"), share);
+      const sealed = await sealGuard(place, lock, pinFactor("402715"), share);
+      shown.push(sealed.auth);
+      return sealed;
     },
   };
   const made = await makeDevice("bob", guarding);
@@ -41,6 +44,9 @@ test("the keys of a shared device open with its lock key alone, and the server's
   const guard = made.guard!;
   assert.equal(made.request.guard?.method, "pin");
   const place = { user: "bob", dev: made.device.id };
+  assert.equal(made.request.guard?.auth, b64(shown[0]!));
+  assert.deepEqual(authOf(guard, place, await guardSecret(guard, place, pinFactor("402715"))), shown[0]);
+  assert.notDeepEqual(authOf(guard, place, await guardSecret(guard, place, pinFactor("402716"))), shown[0]);
   const lock = await openGuard(guard, place, pinFactor("402715"), shares[0]!.slice());
   assert.ok(!refused(lock) && sameBytes(lock, made.lock!));
   assert.ok(refused(await openGuard(guard, place, pinFactor("402715"), randomBytes(32))));

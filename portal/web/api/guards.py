@@ -9,10 +9,10 @@ from portal.accounts import devices, guards
 from portal.accounts.actor import Actor, load_actor
 from portal.accounts.devices import GuardShare
 from portal.accounts.forms import text_of_bytes
-from portal.core.errors import Conflict, NotFound, NotSignedIn
+from portal.core.errors import Conflict, Forbidden, NotFound, NotSignedIn
 from portal.core.secrets_box import SecretsBox
 from portal.e2ee.encoding import b64
-from portal.e2ee.guard import SHARE_BYTES, Method
+from portal.e2ee.guard import AUTH_BYTES, SHARE_BYTES, Method
 from portal.identity import flask_session
 from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession
@@ -26,9 +26,10 @@ blueprint = Blueprint("guards", __name__, url_prefix="/api/keys/guards")
 
 @dataclass(frozen=True)
 class Asked:
-    """The device that its person wants to open."""
+    """The device that its person wants to open, and what the PIN or passkey gives for its guard."""
 
     device: str
+    auth: str
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,17 @@ class Proof:
 
 @dataclass(frozen=True)
 class Share:
-    """The server's part of a guard, drawn by the browser."""
+    """The server's part of a guard, drawn by the browser, and what has to be shown for it."""
 
     share: str
+    auth: str
 
 
 @blueprint.post("/<method>/share")
 @open_when_locked
 @takes(Asked)
 def hand_over(asked: Asked, method: str) -> Response:
-    """The share of a PIN or passkey; a PIN's five times, then it is gone."""
+    """The share of a PIN or passkey for the right one; after five wrong PINs it is gone."""
     current = _who_opens()
     with services().database.transaction() as rows:
         handed = guards.hand_over(
@@ -59,12 +61,15 @@ def hand_over(asked: Asked, method: str) -> Response:
             current=current,
             device_id=asked.device,
             method=read_method(method),
+            auth=text_of_bytes(asked.auth, "auth", length=AUTH_BYTES),
             box=_box(),
         )
-    # Said only once the deletion is written.
-    if handed is None:
+    # Said only once it is counted.
+    if handed.left == 0:
         raise Conflict("guard-gone")
-    return jsonify(share=b64(handed.share), left=handed.left)
+    if handed.share is None:
+        raise Forbidden("guard-wrong", extra={"left": handed.left})
+    return jsonify(share=b64(handed.share))
 
 
 @blueprint.post("/prove")
@@ -103,15 +108,16 @@ def stay(_: Nothing) -> Response:
 @takes(Share)
 def set_guard(new: Share, method: str) -> tuple[str, int]:
     """Set or change the PIN or passkey of this shared device, after a fresh login."""
-    guard = read_share(method, new.share)
+    guard = read_share(method, new.share, new.auth)
     with services().database.transaction() as rows:
         guards.set_guard(rows, actor=current_actor(rows), guard=guard, box=_box())
     return "", 204
 
 
-def read_share(method: str, share: str) -> GuardShare:
-    """A guard's share out of a request. Raises NotFound for an unknown method, BadInput."""
-    return GuardShare(read_method(method), text_of_bytes(share, "share", length=SHARE_BYTES))
+def read_share(method: str, share: str, auth: str) -> GuardShare:
+    """The server's part of a guard out of a request. Raises NotFound for an unknown method, BadInput."""
+    shown = text_of_bytes(auth, "auth", length=AUTH_BYTES)
+    return GuardShare(read_method(method), text_of_bytes(share, "share", length=SHARE_BYTES), shown)
 
 
 def read_method(word: str) -> Method:

@@ -31,6 +31,7 @@ class Guard:
 
     method: str
     share: str
+    auth: str
 
 
 @dataclass(frozen=True)
@@ -335,7 +336,7 @@ def take_offer(taking: Taking) -> Response:
 
 
 def _guard(given: Guard | None) -> GuardShare | None:
-    return None if given is None else read_share(given.method, given.share)
+    return None if given is None else read_share(given.method, given.share, given.auth)
 
 
 def _way(word: str) -> str:

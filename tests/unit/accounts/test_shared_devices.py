@@ -1,4 +1,4 @@
-"""The counter's computer: what opens Bob's keys there lies half at the server, which gives its half five times."""
+"""The counter's computer: what opens Bob's keys lies half at the server, which gives it for the right PIN only."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from portal.e2ee.identity import Device as DeviceKey
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
 
-SHARE = ids.random_bytes(32)
+SHARE, AUTH = ids.random_bytes(32), ids.random_bytes(32)
 
 
 class Counter:
@@ -32,7 +32,7 @@ class Counter:
 
     def __init__(self, keys: Keys) -> None:
         self.world, self.bus, self.keys = keys.world, MemoryBus(), keys
-        keys.enrol("bob", guard=GuardShare(Method.PIN, SHARE))
+        keys.enrol("bob", guard=GuardShare(Method.PIN, SHARE, AUTH))
         self.key = keys.people["bob"].device
         self.ref = self.begin("bob").ref
 
@@ -56,7 +56,7 @@ class Counter:
         with self.world.database.reading() as session:
             return load_actor(session, current.account_id, login=current)
 
-    def ask(self, ref: str | None = None, device: str | None = None) -> Handed | None:
+    def ask(self, ref: str | None = None, device: str | None = None, auth: bytes = AUTH) -> Handed:
         current = self.now(ref)
         with self.world.database.transaction() as session:
             return guards.hand_over(
@@ -65,6 +65,7 @@ class Counter:
                 current=current,
                 device_id=device or self.key.dev,
                 method=Method.PIN,
+                auth=auth,
                 box=BOX,
             )
 
@@ -125,34 +126,38 @@ def test_a_shared_device_has_no_share_that_a_signature_alone_gives(counter: Coun
         )
 
 
-def test_the_share_is_given_five_times_and_then_deleted(counter: Counter) -> None:
-    assert [handed.left for _ in range(5) if (handed := counter.ask()) is not None and handed.share == SHARE] == [
-        4,
-        3,
-        2,
-        1,
-        0,
-    ]
-    assert counter.ask() is None
+def test_five_wrong_pins_delete_the_share(counter: Counter) -> None:
+    wrong = [ids.random_bytes(32) for _ in range(5)]
+    assert [counter.ask(auth=one) for one in wrong] == [Handed(None, left) for left in (4, 3, 2, 1, 0)]
     with counter.world.database.reading() as session:
         assert session.scalars(select(DeviceGuard.share)).all() == [None]
-    assert counter.ask() is None
-    assert counter.recorded("key.guard-given") == 5
+        refused = session.scalars(select(AuditEvent.outcome).where(AuditEvent.action == "key.guard-given")).all()
+    assert refused == ["8"] * 5
+    # The right one comes too late.
+    assert counter.ask() == Handed(None, 0)
     assert counter.recorded("key.guard-gone") == 1
 
 
-def test_a_proof_counts_anew_and_a_wrong_one_does_not(counter: Counter) -> None:
-    for _ in range(4):
-        counter.ask()
+def test_the_right_pin_is_given_the_share_as_often_as_it_comes_and_counts_anew(counter: Counter) -> None:
+    for _ in range(3):
+        assert [counter.ask(auth=ids.random_bytes(32)).left for _ in range(4)] == [4, 3, 2, 1]
+        assert counter.ask() == Handed(SHARE)
+
+
+def test_nothing_of_the_pin_lies_at_the_server_as_it_is_shown(counter: Counter) -> None:
+    with counter.world.database.reading() as session:
+        row = session.scalars(select(DeviceGuard)).one()
+    assert AUTH not in (row.auth_hash, row.share)
+    assert SHARE not in (row.share or b"")
+
+
+def test_a_wrong_signature_proves_nothing(counter: Counter) -> None:
     thief = DeviceKey.new("bob", counter.key.dev)
     challenge = counter.now().device_challenge
     assert challenge is not None
     with pytest.raises(Unprocessable):
         counter.prove(signature=seal.session_signature(thief, unb64(challenge)))
     counter.prove()
-    again = counter.ask()
-    assert again is not None
-    assert again.left == 4
 
 
 def test_a_locked_session_opens_by_the_device_and_is_no_fresh_login(counter: Counter) -> None:
@@ -170,7 +175,9 @@ def test_a_locked_session_opens_by_the_device_and_is_no_fresh_login(counter: Cou
     assert counter.recorded("session.unlocked") == 1
     clock.shift(timedelta(minutes=2, seconds=30))
     with pytest.raises(StepUpNeeded), counter.world.database.transaction() as session:
-        guards.set_guard(session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, SHARE), box=BOX)
+        guards.set_guard(
+            session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, SHARE, AUTH), box=BOX
+        )
 
 
 def test_a_signature_from_before_the_lock_opens_nothing(counter: Counter) -> None:
@@ -233,9 +240,8 @@ def test_ending_the_device_takes_the_share_away(counter: Counter) -> None:
 
 def test_a_new_pin_takes_the_place_of_the_old_one(counter: Counter) -> None:
     counter.prove()
-    new = ids.random_bytes(32)
+    new, shown = ids.random_bytes(32), ids.random_bytes(32)
     with counter.world.database.transaction() as session:
-        guards.set_guard(session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, new), box=BOX)
-    handed = counter.ask()
-    assert handed is not None
-    assert (handed.share, handed.left) == (new, 4)
+        guards.set_guard(session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, new, shown), box=BOX)
+    assert counter.ask(auth=shown) == Handed(new)
+    assert counter.ask() == Handed(None, 4)

@@ -169,7 +169,8 @@ def _recovery(case: Case) -> Outputs:
 def _guards(case: Case) -> Outputs:
     secret = case["pin"] if case.get("prf") is None else unb64(case["prf"])
     kept = guard.read_guard(case["guard"])
-    return {"lock": b64(guard.open_guard(kept, case["user"], case["dev"], secret, unb64(case["share"])))}
+    lock = guard.open_guard(kept, case["user"], case["dev"], secret, unb64(case["share"]))
+    return {"lock": b64(lock), "auth": b64(guard.auth_of(kept, secret))}
 
 
 def _codes(case: Case) -> Outputs:

@@ -13,8 +13,9 @@ PIN = "402715"
 
 def guard_cases() -> tuple[Case, list[Case]]:
     lock_key, share, prf = ids.random_bytes(32), ids.random_bytes(32), ids.random_bytes(32)
-    by_pin = guard.seal_guard(lock_key, "bob", "counter", PIN, share).to_json()
-    by_passkey = guard.seal_guard(lock_key, "bob", "counter", prf, share).to_json()
+    of_bob, with_prf = (guard.seal_guard(lock_key, "bob", "counter", secret, share) for secret in (PIN, prf))
+    by_pin, by_passkey = of_bob.to_json(), with_prf.to_json()
+    shown = guard.auth_of(with_prf, prf)
     other_share, other_prf = ids.random_bytes(32), ids.random_bytes(32)
 
     def passkey(**members: Any) -> dict[str, Any]:
@@ -37,8 +38,9 @@ def guard_cases() -> tuple[Case, list[Case]]:
         "lock": b64(lock_key),
         "guard": by_passkey,
         "prf": b64(prf),
+        "auth": b64(shown),
     }
-    of_pin = {"guard": by_pin, "prf": None, "pin": PIN}
+    of_pin = {"guard": by_pin, "prf": None, "pin": PIN, "auth": b64(guard.auth_of(of_bob, PIN))}
     return common, [
         ok("by passkey"),
         ok("by PIN", **of_pin),
@@ -47,6 +49,7 @@ def guard_cases() -> tuple[Case, list[Case]]:
         no("aead", "another passkey", prf=b64(other_prf)),
         no("aead", "another share", share=b64(other_share)),
         no("aead", "factor and share exchanged", prf=b64(share), share=b64(prf)),
+        no("aead", "what the server is shown, in the place of the factor", prf=b64(shown)),
         no("aead", "bent", guard=passkey(ct=bent(by_passkey["ct"]))),
         no("aead", "another salt", guard=passkey(salt=b64(bytes(16)))),
         no("object", "of somebody else", user="grace"),
