@@ -107,7 +107,8 @@ export async function makeDevice(account: string, ownership: Ownership = "mine")
 }
 
 async function makeShared(account: string, guarding: Guarding): Promise<NewDevice> {
-  const [id, seed, lock, share, wrapping] = [newId(), randomBytes(32), randomBytes(LOCK_KEY_BYTES), randomBytes(SHARE_BYTES), await generateDeviceWrappingKey()];
+  const [seed, lock, share] = [randomBytes(32), randomBytes(LOCK_KEY_BYTES), randomBytes(SHARE_BYTES)];
+  const [id, wrapping] = [newId(), await generateDeviceWrappingKey()];
   const publicKey = await publicKeyOfSeed(seed);
   const device: KeptDevice = {
     id, publicKey, wrapping,

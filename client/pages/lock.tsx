@@ -125,7 +125,9 @@ function People({ others, all, alone, onTrouble }: {
           <p>{t("keys.lock.remove-body")}</p>
           <div class="button-row">
             {all.map((tile) => (
-              <Button key={tile.account} look="quiet" onClick={() => void remove(tile).catch(onTrouble)}>{t("keys.lock.remove-do", { name: tile.name })}</Button>
+              <Button key={tile.account} look="quiet" onClick={() => void remove(tile).catch(onTrouble)}>
+                {t("keys.lock.remove-do", { name: tile.name })}
+              </Button>
             ))}
           </div>
         </details>

@@ -578,7 +578,8 @@ export function readersOf(desk: Desk, members: readonly { readonly id: string; r
     const team = desk.ready.directory.known.team(id);
     if (team === undefined) {
       const name = id === desk.me ? t("views.readers.you") : memberName(desk, id);
-      return { name: role === "proxy" && id !== desk.me && forWhom !== undefined ? t("threads.carer.reader", { name, what: forWhom }) : name, count: null, people: [] };
+      const helps = role === "proxy" && id !== desk.me && forWhom !== undefined;
+      return { name: helps ? t("threads.carer.reader", { name, what: forWhom }) : name, count: null, people: [] };
     }
     const people = team.newest.members.map((one) => memberName(desk, one.id));
     return { name: memberName(desk, id), count: team.newest.members.filter((one) => one.role !== "service").length, people };

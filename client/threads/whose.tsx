@@ -90,7 +90,9 @@ export function LetIn({ desk, thread, id, onClose }: { readonly desk: Desk; read
 }
 
 /** The patient takes somebody who acts for her out of this conversation; what was read before stays read. */
-export function TakeOut({ desk, thread, id, onClose }: { readonly desk: Desk; readonly thread: ThreadModel; readonly id: string; readonly onClose: () => void }) {
+export function TakeOut({ desk, thread, id, onClose }: {
+  readonly desk: Desk; readonly thread: ThreadModel; readonly id: string; readonly onClose: () => void;
+}) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const name = desk.ready.directory.name(id) ?? t("threads.somebody");
