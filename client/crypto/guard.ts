@@ -1,6 +1,6 @@
 // What opens a shared device: its lock key under a person's PIN or passkey and a share of the server's (docs/protocol.md section 2).
 
-import { type Bytes, aesOpen, aesSeal, b64, concat, hkdf, pae, randomBytes, utf8 } from "./encoding.ts";
+import { type Bytes, aesOpen, aesSeal, b64, concat, hkdf, pae, randomBytes, sha256, utf8 } from "./encoding.ts";
 import { bytes, id, oneOf, onlyMembers, text, versionAndType } from "./form.ts";
 import { Refused, attemptAsync } from "./reasons.ts";
 import { NEW_STRETCHING, readParameters, stretchBytes } from "./recovery.ts";
@@ -62,9 +62,9 @@ export function pinFactor(pin: string): Factor {
   };
 }
 
-/** The factor of a passkey: `prf` gives the first output of its PRF for the salt of the guard. */
-export function passkeyFactor(prf: (salt: Bytes) => Promise<Bytes>): Factor {
-  return { method: "passkey", derive: prf };
+/** The factor of a passkey: `prf` gives the first output of its PRF for an input, which is the guard's own. */
+export function passkeyFactor(prf: (input: Bytes) => Promise<Bytes>): Factor {
+  return { method: "passkey", derive: (salt) => prf(sha256(pae("guard-prf", salt))) };
 }
 
 /** Puts a lock key under a factor and the server's share. Throws Refused `code`. */

@@ -2,15 +2,18 @@
 // the server gives its share; after a few wrong ones it deletes it (docs/protocol.md section 2, "Shared devices").
 
 import { type Bytes, b64, randomBytes, unb64 } from "../crypto/encoding.ts";
-import { type GuardText, SHARE_BYTES, authOf, isPin, openGuard } from "../crypto/guard.ts";
+import { type GuardText, SHARE_BYTES, authOf, guardSecret, isPin, openGuard, passkeyFactor, sealGuard } from "../crypto/guard.ts";
 import { signSession } from "../crypto/identity.ts";
 import { Refused, refused } from "../crypto/reasons.ts";
+import { type UrkWrap, readCredential } from "../crypto/recovery.ts";
 import { ApiError, type SessionState, isCode, post, put } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
 import {
-  type Guarding, type KeptDevice, deviceSigner, dropGuard, isGuarded, keepGuard, keepStay, keptDevice, keptGuards, keptPending, openStay,
+  type Guarding, type KeptDevice, deviceSigner, dropGuard, isGuarded, keepGuard, keepGuardPasskey, keepStay, keptGuardPasskey, keptDevice,
+  keptGuards, keptPending, openStay,
 } from "./local.ts";
 import { type Given } from "./shapes.ts";
+import { type Passkey, askPasskeyFor } from "./webauthn.ts";
 import { run } from "./work.ts";
 
 /** The lock key, and the share of this session under which it was kept. */
@@ -105,6 +108,28 @@ async function askForShare(store: Store, device: KeptDevice, method: Guarding["m
     if (error instanceof ApiError && error.code === "guard-wrong") throw new WrongPin(Number(error.extra["left"]));
     throw error;
   }
+}
+
+/** Sets one of the person's passkeys beside the PIN, `wraps` being their ways back. Throws PasskeyTrouble; ApiError `step-up`. */
+export async function guardByPasskey(store: Store, account: string, device: string, lock: Bytes, wraps: readonly UrkWrap[]): Promise<void> {
+  const mine = wraps.filter((wrap) => wrap.method === "passkey").map((wrap) => readCredential(wrap.params));
+  let used: Passkey | undefined;
+  const factor = passkeyFactor(async (input) => {
+    used = await askPasskeyFor(mine, input);
+    return used.given;
+  });
+  await changeGuard(store, account, device, lock, { method: "passkey", seal: (place, key, share) => sealGuard(place, key, factor, share) });
+  // Which one it is: so that the browser need not ask among all that people have for this portal.
+  if (used !== undefined) await keepGuardPasskey(store, used.credential);
+}
+
+/** The passkey that was set beside the PIN, as what opens a device. */
+export function withPasskey(store: Store): Opening {
+  const factor = passkeyFactor(async (input) => {
+    const known = await keptGuardPasskey(store);
+    return (await askPasskeyFor(known === undefined ? [] : [known], input)).given;
+  });
+  return { method: "passkey", secret: (guard, place) => guardSecret(guard, place, factor) };
 }
 
 /** Sets another PIN, or a passkey beside it. Throws ApiError `step-up`. */

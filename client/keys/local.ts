@@ -183,6 +183,17 @@ export function dropGuard(store: Store, method: GuardMethod): Promise<void> {
   return store.delete("keys", `guard:${method}`);
 }
 
+const GUARD_PASSKEY = "guard-passkey";
+
+/** The credential id of the passkey that guards this device: so that the browser need not ask for all that lie in it. */
+export function keepGuardPasskey(store: Store, credential: Bytes): Promise<void> {
+  return store.put("keys", GUARD_PASSKEY, credential, sameKept(credential));
+}
+
+export function keptGuardPasskey(store: Store): Promise<Bytes | undefined> {
+  return store.get<Bytes>("keys", GUARD_PASSKEY);
+}
+
 /** Keeps the lock key for the time of the session: only its own share opens it (docs/protocol.md section 2). */
 export async function keepStay(store: Store, account: string, device: KeptDevice, share: Bytes, lock: Bytes): Promise<void> {
   const sealed = await sealAtRest(device.wrapping, share, stayPlace(account, device.id), lock);
@@ -324,6 +335,7 @@ export async function forgetKeys(store: Store): Promise<void> {
   for (const [name] of await store.all("seeds")) await store.delete("seeds", name);
   await dropWraps(store);
   for (const { method } of await keptGuards(store)) await dropGuard(store, method);
+  await store.delete("keys", GUARD_PASSKEY);
   await dropStay(store);
   await store.delete("keys", DEVICE);
 }

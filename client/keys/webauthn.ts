@@ -84,6 +84,14 @@ export async function askPasskey(account: string, wraps: readonly UrkWrap[]): Pr
   return { wrap: found.wrap, secret: b64(given) };
 }
 
+/** What one of these passkeys gives for another input than the root key's, and which it was. Throws PasskeyTrouble. */
+export async function askPasskeyFor(credentials: readonly Bytes[], input: Bytes): Promise<Passkey> {
+  const answer = await ask(credentials, input);
+  const given = secretOf(answer);
+  if (given === undefined) throw new PasskeyTrouble("no-secret");
+  return { credential: new Uint8Array(answer.rawId), given };
+}
+
 /** Tells the platform that a passkey opens nothing any more, so that it need not offer it. Most do not listen yet. */
 export async function forgetPasskey(credential: Bytes): Promise<void> {
   const platform = PublicKeyCredential as typeof PublicKeyCredential & {

@@ -3,16 +3,17 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { WrongPin, guardedDevice, lockOfSession, openDevice, withPin } from "../keys/guarding.ts";
+import { type Opening, WrongPin, guardedDevice, lockOfSession, openDevice, withPasskey, withPin } from "../keys/guarding.ts";
 import { type KeptDevice, keptGuards, keptPlace } from "../keys/local.ts";
 import { leaveFor } from "../keys/unlock.ts";
+import { PasskeyTrouble, knowsPasskeys } from "../keys/webauthn.ts";
 import { type Account, type SessionState, get, isCode, post, readSession } from "../live/api.ts";
 import { Loading, TroubleInside, startBarePage, troubleWords } from "../frame/page.tsx";
 import { Store } from "../store/db.ts";
 import { Banner, Button, LinkButton } from "../views/components/basics.tsx";
 import { ErrorSummary, PinField } from "../views/components/forms.tsx";
 import { t } from "../views/i18n.ts";
-import { isPlace, onward } from "./parts/root.tsx";
+import { isPlace, onward, passkeyWords } from "./parts/root.tsx";
 
 /** Who is expected at this device, and what opens it. */
 interface Expected {
@@ -22,6 +23,8 @@ interface Expected {
   readonly device: KeptDevice;
   /** Whether a PIN is there at all; it goes after too many wrong ones. */
   readonly pin: boolean;
+  /** Whether a passkey opens it too. */
+  readonly passkey: boolean;
 }
 
 /** One of the people of this browser. */
@@ -50,8 +53,9 @@ async function find(session: SessionState): Promise<Found> {
   // Not a shared device for this person: a locked session opens by the login, another one by what its pages say.
   if (device === undefined) return session.state === "locked" ? leaveFor("/unlock", { next }) : leaveFor(next);
   if (session.state === "active" && (await lockOfSession(session, store, account.id, device)) !== undefined) return leaveFor(await wayOn(store));
-  const pin = (await keptGuards(store)).some((guard) => guard.method === "pin");
-  return { tiles, expected: { session, account, store, device, pin } };
+  const guards = (await keptGuards(store)).map((guard) => guard.method);
+  const passkey = guards.includes("passkey") && knowsPasskeys();
+  return { tiles, expected: { session, account, store, device, pin: guards.includes("pin"), passkey } };
 }
 
 /** Where the person goes on: what the address says, else where they were. */
@@ -76,6 +80,7 @@ function Lock({ session }: { readonly session: SessionState }) {
           <h1>{t("keys.lock.title")}</h1>
           <p class="lead" translate={false}>{expected.account.name}</p>
           {gone || !expected.pin ? <PinGone expected={expected} now={gone} /> : <PinForm expected={expected} onGone={() => setGone(true)} />}
+          {expected.passkey ? <ByPasskey expected={expected} /> : null}
         </div>
       )}
       <People others={others} all={tiles} onTrouble={setError} alone={expected === undefined} />
@@ -142,6 +147,41 @@ function initials(name: string): string {
   return [...new Set([words[0], words.at(-1)])].map((word) => [...(word ?? "")][0] ?? "").join("").toUpperCase();
 }
 
+/** Opens the device of whom the page expects, and goes on where the person was. */
+async function openAs({ account, store, device }: Expected, opening: Opening): Promise<void> {
+  // The challenge may have changed since this page was loaded: the lock itself changes it.
+  const session = await readSession();
+  if (session.account?.id !== account.id) return location.reload();
+  await openDevice(session, store, account.id, device, opening);
+  location.replace(await wayOn(store));
+}
+
+/** The person's phone or security key instead of the PIN. */
+function ByPasskey({ expected }: { readonly expected: Expected }) {
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const [busy, setBusy] = useState(false);
+  const open = async (): Promise<void> => {
+    if (busy) return;
+    setProblem(undefined);
+    setBusy(true);
+    try {
+      await openAs(expected, withPasskey(expected.store));
+    } catch (error) {
+      setBusy(false);
+      const wrong = error instanceof WrongPin || isCode(error, "guard-gone");
+      const stopped = error instanceof PasskeyTrouble && error.fault === "cancelled";
+      setProblem(wrong ? t("keys.passkey.wrong") : stopped ? t("keys.lock.stopped") : passkeyWords(error));
+    }
+  };
+  return (
+    <>
+      {problem === undefined ? null : <Banner tone="warn" announce title={t("keys.passkey.did-not")}><p>{problem}</p></Banner>}
+      {busy ? <Loading words={t("keys.passkey.busy")} /> : null}
+      <div class="button-row"><Button look="quiet" icon="key" busy={busy} onClick={() => void open()}>{t("keys.lock.passkey")}</Button></div>
+    </>
+  );
+}
+
 function PinForm({ expected, onGone }: { readonly expected: Expected; readonly onGone: () => void }) {
   const [pin, setPin] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
@@ -154,11 +194,7 @@ function PinForm({ expected, onGone }: { readonly expected: Expected; readonly o
     if (!/^[0-9]{6}$/.test(pin)) return setProblem(t("keys.pin.form"));
     setBusy(true);
     try {
-      // The challenge may have changed since this page was loaded: the lock itself changes it.
-      const session = await readSession();
-      if (session.account?.id !== expected.account.id) return location.reload();
-      await openDevice(session, expected.store, expected.account.id, expected.device, withPin(pin));
-      location.replace(await wayOn(expected.store));
+      await openAs(expected, withPin(pin));
     } catch (error) {
       setBusy(false);
       setPin("");

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from portal.core import ids
 from portal.e2ee import form, recovery
 from portal.e2ee.checks import Check, require
-from portal.e2ee.encoding import b64, hkdf, pae
+from portal.e2ee.encoding import b64, hkdf, pae, sha256
 from portal.e2ee.form import Form
 from portal.e2ee.keys import TAG_BYTES, aead_open
 from portal.e2ee.reasons import Reason, Refused
@@ -125,6 +125,11 @@ def open_guard(guard: Guard, user: str, dev: str, secret: str | bytes, share: by
     require(PLACE_CHECKS, (guard, user, dev))
     require(FACTOR_CHECKS, secret)
     return aead_open(_key(guard, secret, share), guard.iv, guard.ct, guard.aad)
+
+
+def prf_input(guard: Guard) -> bytes:
+    """What a passkey is asked for a guard, the member `eval.first` of the PRF extension."""
+    return sha256(pae("guard-prf", guard.salt))
 
 
 def auth_of(guard: Guard, secret: str | bytes) -> bytes:

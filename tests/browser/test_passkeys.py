@@ -11,7 +11,8 @@ from complaints import Complaints
 from demo_world import Demo, code_shown, confirm_with, get_code, give_password, sign_in
 from passkeys import USE, Authenticator, new_profile, says_no_once
 from playwright.sync_api import Page, expect
-from test_counter import share_with_pin
+from test_counter import lock as lock_by_key
+from test_counter import share_with_pin, unlock
 
 pytestmark = pytest.mark.browser
 Person = Callable[..., Page]
@@ -221,6 +222,22 @@ def test_on_a_shared_computer_only_a_key_of_ones_own_keeps_the_passkey(person: P
     peggy.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
     expect(peggy.get_by_text("It is set", exact=True)).to_be_visible()
     assert (lock.passkeys(), ring.passkeys()) == (0, 1)
+
+    # The same key opens the locked computer beside the PIN, at the place where she was.
+    peggy.goto("/devices")
+    peggy.get_by_role("button", name="Unlock with my phone or security key too").click()
+    expect(peggy.get_by_text("now opens this device, beside your PIN")).to_be_visible()
+    lock_by_key(peggy)
+    says_no_once(peggy)
+    peggy.get_by_role("button", name="Use my phone or security key").click()
+    expect(peggy.get_by_text("Try again, or type your PIN")).to_be_visible()
+    peggy.get_by_role("button", name="Use my phone or security key").click()
+    peggy.wait_for_url(at("/devices"))
+    expect(peggy.locator("[data-kind=shared]")).to_be_visible()
+    # The PIN goes on opening it, and the key alone opens nothing for who has only the browser.
+    lock_by_key(peggy)
+    unlock(peggy)
+    peggy.wait_for_url(at("/devices"))
 
 
 def offer(page: Page) -> str:

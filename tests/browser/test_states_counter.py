@@ -1,6 +1,7 @@
 """States of a device that others use too: whose it is, its PIN, and the screen that is locked."""
 
 import pytest
+from passkeys import USE, Authenticator
 from playwright.sync_api import Page
 from stage import Stage, shown
 from walk import States, walk
@@ -128,6 +129,33 @@ def _(stage: Stage) -> Page:
     page.reload()
     page.locator("[data-person]").first.wait_for()
     return page
+
+
+def guarded_by_passkey(stage: Stage) -> Page:
+    """Judy's page of devices at a shared one, just after her security key was added to her PIN."""
+    page = stage.page("shared by judy", asked=True)
+    if "judy's key" not in stage.kept:
+        Authenticator(page, transport="usb")
+        counter(stage, "judy")
+        page.goto("/recovery")
+        page.locator("[data-way=passkey]").get_by_role("button", name=USE).click()
+        page.get_by_text("It is set").first.wait_for()
+        stage.kept["judy's key"] = "yes"
+    counter(stage, "judy")
+    page.get_by_role("button", name="Unlock with my phone or security key too").click()
+    page.get_by_text("now opens this device").first.wait_for()
+    return page
+
+
+@state("devices-passkey")
+def _(stage: Stage) -> Page:
+    return guarded_by_passkey(stage)
+
+
+@state("counter-passkey", spanish=True)
+def _(stage: Stage) -> Page:
+    guarded_by_passkey(stage)
+    return locked(stage, "judy")
 
 
 @state("counter-pin-wrong")

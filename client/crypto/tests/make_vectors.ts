@@ -564,11 +564,16 @@ async function beside(world: World, text: Text, thread: Conversation, alice: Per
 async function guards(): Promise<void> {
   const [lockKey, share, prf] = [randomBytes(32), randomBytes(32), randomBytes(32)];
   const place = { user: "bob", dev: "counter" };
-  const { guard: byPasskey, auth: shown } = await sealGuard(place, lockKey, passkeyFactor(() => Promise.resolve(prf)), share);
+  const asked: Bytes[] = [];
+  const factor = passkeyFactor((input) => {
+    asked.push(input);
+    return Promise.resolve(prf);
+  });
+  const { guard: byPasskey, auth: shown } = await sealGuard(place, lockKey, factor, share);
   const { guard: byPin, auth: shownByPin } = await sealGuard(place, lockKey, pinFactor("402715"), share);
   const base = { ...place, share: b64(share), guard: byPasskey, prf: b64(prf) };
   const ofPin = { ...place, share: b64(share), guard: byPin, pin: "402715" };
-  ok("guards", { name: "by passkey", ...base, lock: b64(lockKey), auth: b64(shown) });
+  ok("guards", { name: "by passkey", ...base, lock: b64(lockKey), auth: b64(shown), input: b64(asked[0]!) });
   ok("guards", { name: "by PIN", ...ofPin, lock: b64(lockKey), auth: b64(shownByPin) });
   reject("guards", "aead", { name: "what the server is shown, in the place of the factor", ...base, prf: b64(shown) });
   reject("guards", "aead", { name: "another PIN", ...ofPin, pin: "402751" });

@@ -3,7 +3,7 @@
 import { collect, openAttachment } from "../attachments.ts";
 import { type CertificateText, type RevocationText, verifyCertificate, verifyRevocation } from "../certificates.ts";
 import { type ChainStep, type EntryText, type Pin, verifyUserChain, walkBackSeeds } from "../directory.ts";
-import { b64, concat, sha256, unb64 } from "../encoding.ts";
+import { type Bytes, b64, concat, sha256, unb64 } from "../encoding.ts";
 import { type Report, verifyReport } from "../franking.ts";
 import { type GuardText, authOf, guardSecret, openGuard, passkeyFactor, pinFactor } from "../guard.ts";
 import { open, publicKeyOf } from "../hpke.ts";
@@ -194,11 +194,16 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
   }],
   ["guards", async (one) => {
     const pin = one.get("pin");
-    const factor = typeof pin === "string" ? pinFactor(pin) : passkeyFactor(() => Promise.resolve(bytesOf(one, "prf")));
+    let asked: Bytes | undefined;
+    const factor = typeof pin === "string" ? pinFactor(pin) : passkeyFactor((input) => {
+      asked = input;
+      return Promise.resolve(bytesOf(one, "prf"));
+    });
     const place = { user: one.get("user") as string, dev: one.get("dev") as string };
     const guard = plain<GuardText>(one.get("guard"));
     const lock = must(await openGuard(guard, place, factor, bytesOf(one, "share")));
-    return { lock: b64(lock), auth: b64(authOf(guard, place, await guardSecret(guard, place, factor))) };
+    const auth = b64(authOf(guard, place, await guardSecret(guard, place, factor)));
+    return { lock: b64(lock), auth, ...(asked === undefined ? {} : { input: b64(asked) }) };
   }],
   ["codes", (one) => Promise.resolve({ symbols: readCode(one.get("typed") as string) })],
   ["attachments", async (one) => {

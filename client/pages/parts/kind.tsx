@@ -2,15 +2,17 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { byPin, changeGuard, guardedDevice, lockOfSession } from "../../keys/guarding.ts";
+import { byPin, changeGuard, guardByPasskey, guardedDevice, lockOfSession } from "../../keys/guarding.ts";
+import { recoveryWraps } from "../../keys/recovery.ts";
 import { becomeAnother } from "../../keys/rotate.ts";
 import { type Ready, leaveFor } from "../../keys/unlock.ts";
+import { PasskeyTrouble, knowsPasskeys } from "../../keys/webauthn.ts";
 import { isCode, readSession } from "../../live/api.ts";
-import { troubleWords } from "../../frame/page.tsx";
+import { Said, troubleWords } from "../../frame/page.tsx";
 import { Banner, Button, Spinner, Tag } from "../../views/components/basics.tsx";
 import { ErrorSummary } from "../../views/components/forms.tsx";
 import { t } from "../../views/i18n.ts";
-import { type Asking, prepare } from "./root.tsx";
+import { type Asking, passkeyWords, prepare } from "./root.tsx";
 import { NO_PIN, NewPin, type PinTyped, ownershipOf, pinTrouble } from "./sharing.tsx";
 
 type Doing = "nothing" | "change" | "share";
@@ -19,11 +21,12 @@ type Doing = "nothing" | "change" | "share";
 export function DeviceKind({ ready, shared, onAsking }: {
   readonly ready: Ready; readonly shared: boolean; readonly onAsking: (asking: Asking) => void;
 }) {
+  const hasPasskey = ready.own.recovery.some((way) => way.method === "passkey");
   const [doing, setDoing] = useState<Doing>("nothing");
   const [typed, setTyped] = useState<PinTyped>(NO_PIN);
   const [trouble, setTrouble] = useState<ReturnType<typeof pinTrouble>>(undefined);
   const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [changed, setChanged] = useState(false);
+  const [changed, setChanged] = useState<"keys.pin.changed" | "keys.lock.passkey-set" | undefined>(undefined);
   const [busy, setBusy] = useState(false);
   useEffect(() => {
     // Back from a fresh sign-in: what was begun before it goes on.
@@ -31,6 +34,7 @@ export function DeviceKind({ ready, shared, onAsking }: {
     if (wanted === "mine" && shared) void become("mine");
     else if (wanted === "shared" && !shared) setDoing("share");
     else if (wanted === "pin" && shared) setDoing("change");
+    else if (wanted === "passkey" && shared) void addPasskey();
   }, []);
   const trying = async (work: () => Promise<void>): Promise<void> => {
     setBusy(true);
@@ -63,9 +67,23 @@ export function DeviceKind({ ready, shared, onAsking }: {
       if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/devices?kind=pin" });
       throw error;
     }
-    setChanged(true);
+    setChanged("keys.pin.changed");
     setDoing("nothing");
     setTyped(NO_PIN);
+  });
+  /** A passkey beside the PIN: one of those that are ways back already, on a phone or a security key. */
+  const addPasskey = (): Promise<void> => trying(async () => {
+    const device = await guardedDevice(ready.store);
+    const opened = device === undefined ? undefined : await lockOfSession(await readSession(), ready.store, ready.account.id, device);
+    if (device === undefined || opened === undefined) return leaveFor("/lock", { next: "/devices" });
+    try {
+      await guardByPasskey(ready.store, ready.account.id, device.id, opened.lock, await recoveryWraps());
+    } catch (error) {
+      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/devices?kind=passkey" });
+      if (error instanceof PasskeyTrouble) throw new Said(passkeyWords(error));
+      throw error;
+    }
+    setChanged("keys.lock.passkey-set");
   });
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -82,7 +100,7 @@ export function DeviceKind({ ready, shared, onAsking }: {
           <p>{t("keys.devices.shared-body")}</p>
         </>
       ) : null}
-      {changed ? <Banner tone="ok" slim announce><p>{t("keys.pin.changed")}</p></Banner> : null}
+      {changed === undefined ? null : <Banner tone="ok" slim announce><p>{t(changed)}</p></Banner>}
       {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       {doing === "nothing" ? (
@@ -90,6 +108,7 @@ export function DeviceKind({ ready, shared, onAsking }: {
           {shared ? (
             <>
               <Button look="quiet" icon="key" onClick={() => setDoing("change")}>{t("keys.pin.change")}</Button>
+              {hasPasskey && knowsPasskeys() ? <Button look="quiet" icon="key" onClick={() => void addPasskey()}>{t("keys.lock.passkey-add")}</Button> : null}
               <Button look="quiet" onClick={() => void become("mine")}>{t("keys.devices.make-mine")}</Button>
             </>
           ) : <Button look="quiet" icon="people" onClick={() => setDoing("share")}>{t("keys.devices.make-shared")}</Button>}

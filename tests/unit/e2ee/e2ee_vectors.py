@@ -170,7 +170,7 @@ def _guards(case: Case) -> Outputs:
     secret = case["pin"] if case.get("prf") is None else unb64(case["prf"])
     kept = guard.read_guard(case["guard"])
     lock = guard.open_guard(kept, case["user"], case["dev"], secret, unb64(case["share"]))
-    return {"lock": b64(lock), "auth": b64(guard.auth_of(kept, secret))}
+    return {"lock": b64(lock), "auth": b64(guard.auth_of(kept, secret)), "input": b64(guard.prf_input(kept))}
 
 
 def _codes(case: Case) -> Outputs:

@@ -42,7 +42,7 @@ def guard_cases() -> tuple[Case, list[Case]]:
     }
     of_pin = {"guard": by_pin, "prf": None, "pin": PIN, "auth": b64(guard.auth_of(of_bob, PIN))}
     return common, [
-        ok("by passkey"),
+        ok("by passkey", input=b64(guard.prf_input(with_prf))),
         ok("by PIN", **of_pin),
         no("aead", "another PIN", **{**of_pin, "pin": "402716"}),
         no("aead", "the PIN with another share", **of_pin, share=b64(other_share)),
