@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import names, policy, relations, stops, telling
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import INVITED_TO, Kind, Scope
 from portal.accounts.tables import Account, CarerInvitation, Patient, Relation
 from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
@@ -301,7 +301,10 @@ def offered(session: Session, *, actor: Actor, code: str) -> Offer:
     row = session.scalar(select(CarerInvitation).where(CarerInvitation.code_hash == _hash(code), *_is_open()))
     if row is None or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")
-    return _offers(session, [row])[0]
+    found = _offers(session, [row])
+    if not found:
+        raise Unprocessable("carer-code")
+    return found[0]
 
 
 def note_refused(session: Session, *, actor: Actor) -> None:
@@ -568,7 +571,25 @@ def _offered_to(session: Session, actor: Actor, invitation_id: str, code: str | 
     by_mail = row.mail is not None and row.mail == _verified_mail(session, actor)
     if not (by_code or by_mail):
         raise Unprocessable("carer-code")
+    # Waits for an emergency stop or a closing of the account that is under way.
+    one_at_a_time(session, row.invited_by)
+    if not _vouched_for(session, row):
+        raise Unprocessable("carer-code")
     return row
+
+
+def _vouched_for(session: Session, row: CarerInvitation) -> bool:
+    """Whether who invited may still let somebody in: the account is open, nothing is stopped, it is the patient's own.
+
+    Otherwise a code that a thief made in the patient's account would outlive the stop.
+    """
+    inviter = session.get_one(Account, row.invited_by, populate_existing=True)
+    own = relations.live(session, account_id=row.invited_by, patient_id=row.patient_id)
+    return (
+        inviter.disabled_at is None
+        and stops.standing(session, row.invited_by) is None
+        and any(one.kind == Kind.SELF for one in own)
+    )
 
 
 def _access(session: Session, actor: Actor, relation_id: str) -> Relation:
@@ -590,7 +611,7 @@ def _verified_mail(session: Session, actor: Actor) -> str | None:
 
 
 def _offers(session: Session, rows: Iterable[CarerInvitation]) -> list[Offer]:
-    found = list(rows)
+    found = [one for one in rows if _vouched_for(session, one)]
     known = names.names_of(session, [one.invited_by for one in found])
     return [
         Offer(

@@ -1,5 +1,6 @@
 """Alice invites Judy to help her: by a code or by mail, in a scope, until a day; and ends it again."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -10,6 +11,7 @@ from at_once import at_once, codes
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from world import World, build
 
 from portal.accounts import carers, relations, stops
@@ -250,6 +252,57 @@ def test_who_pressed_the_emergency_stop_gives_nobody_more(world: World) -> None:
         assert refused.value.code == "keys-stopped"
     change(world, relation, "orders")
     assert scope_of(world) == "orders"
+
+
+def stop(world: World) -> None:
+    with world.database.transaction() as session:
+        stops.press(session, actor=world.actor("alice"))
+
+
+def close_account(world: World) -> None:
+    with world.database.transaction() as session:
+        session.get_one(Account, world.accounts["alice"]).disabled_at = clock.now()
+
+
+def part_from_the_patient(world: World) -> None:
+    with world.database.transaction() as session:
+        for one in relations.live(session, account_id=world.accounts["alice"]):
+            relations.end(session, agent=world.actor("alice").agent, relation_id=one.id)
+
+
+@pytest.mark.parametrize("happened", [stop, close_account, part_from_the_patient])
+@pytest.mark.parametrize("newcomer", [JUDY, BY_MAIL])
+def test_what_a_thief_offered_in_alices_name_opens_nothing_once_her_account_does_not_stand_for_it(
+    world: World, newcomer: Newcomer, happened: Callable[[World], None]
+) -> None:
+    mail_of(world, "judy", "judy@example.org")
+    made = invite(world, newcomer)
+    happened(world)
+    judy = world.actor("judy")
+    acts: list[Callable[[Session], object]] = [
+        partial(carers.accept, actor=judy, invitation_id=made[0], code=made[1]),
+        partial(carers.decline, actor=judy, invitation_id=made[0], code=made[1]),
+        partial(carers.offered, actor=judy, code=str(made[1])),
+    ]
+    for act in acts:
+        with pytest.raises(Unprocessable) as refused, world.database.transaction() as session:
+            act(session)
+        assert refused.value.code == "carer-code"
+    with world.database.reading() as session:
+        assert carers.offers(session, actor=judy) == []
+    assert scope_of(world) is None
+
+
+def test_a_code_typed_while_alice_presses_the_stop_comes_before_it_or_not_at_all(world: World) -> None:
+    made = invite(world)
+    found = at_once(
+        world.database,
+        [
+            partial(stops.press, actor=world.actor("alice")),
+            partial(carers.accept, actor=world.actor("judy"), invitation_id=made[0], code=made[1]),
+        ],
+    )
+    assert codes(found) == ([] if scope_of(world) == "refills" else ["carer-code"])
 
 
 def test_an_access_ends_with_its_last_day_and_both_are_warned_a_month_before(world: World) -> None:
