@@ -3,22 +3,25 @@
 
 import { verifyRevocation } from "../crypto/certificates.ts";
 import { type KnownIdentity, type Pin, type UserChain, verifyUserChain } from "../crypto/directory.ts";
-import { fromUtf8, unb64 } from "../crypto/encoding.ts";
+import { type Bytes, fromUtf8, sameBytes, unb64 } from "../crypto/encoding.ts";
 import { KnownDirectory } from "../crypto/known.ts";
 import { Refused, attempt, refused } from "../crypto/reasons.ts";
 import { type SafetyNumber, identityHeader, safetyNumber, teamHeader } from "../crypto/safety.ts";
 import { type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
 import { type Account, post } from "../live/api.ts";
+import { SeatRefused } from "./seats.ts";
 import { type DirectoryItem, type OwnKeys, type PersonItem, isTeamItem } from "./shapes.ts";
 
 const MOST_IDS = 100;
 
-/** Asks the server for the keys of persons and teams. Unknown and foreign ids are left out. */
+/** Asks the server for the keys of persons and teams. Unknown and foreign ids are left out, and so is what nobody asked for. */
 export async function lookUp(ids: readonly string[]): Promise<readonly DirectoryItem[]> {
   const found: DirectoryItem[] = [];
   for (let at = 0; at < ids.length; at += MOST_IDS) {
-    const answer = await post<{ items: readonly DirectoryItem[] }>("/api/directory/lookup", { ids: ids.slice(at, at + MOST_IDS) });
-    found.push(...answer.items);
+    const asked = ids.slice(at, at + MOST_IDS);
+    const answer = await post<{ items: readonly DirectoryItem[] }>("/api/directory/lookup", { ids: asked });
+    // Else an answer about one person could change what a person is comparing of another one.
+    found.push(...answer.items.filter((item) => asked.includes(item.id)));
   }
   return found;
 }
@@ -168,6 +171,18 @@ export class Directory {
     this.held.delete(id);
     const item = this.items.get(id);
     if (item !== undefined) await this.remember([item]);
+  }
+
+  /**
+   * A person has compared the number of the identity entry whose hash is `compared`: confirmed, where it still stands. Gives it.
+   * Throws SeatRefused, `anew` where the keys are others by now.
+   */
+  async confirmCompared(id: string, compared: Bytes | undefined): Promise<Bytes> {
+    const chain = this.faults.has(id) ? undefined : this.known.chain(id);
+    if (chain === undefined) throw new SeatRefused(id);
+    if (compared === undefined || !sameBytes(compared, chain.introduced.hash)) throw new SeatRefused(id, "anew");
+    await this.confirm(id);
+    return compared;
   }
 
   /** The name of a person, as the server says; undefined for who is not known here. */

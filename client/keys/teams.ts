@@ -95,12 +95,13 @@ export function found(ready: Ready, root: Bytes, team: TeamItem): Promise<Append
 }
 
 /**
- * Lets somebody in who asked: one seal gives all of the team's history. The person has compared the number of the keys that were
- * shown; or these were made here (`made`: the hash of their entry), and no others are taken.
+ * Lets somebody in who asked: one seal gives all of the team's history. `keys` is the hash of the identity entry whose number was
+ * shown and compared, or of the one that was made here; no other keys are taken. Throws also SeatRefused `anew`.
  */
-export async function admit(ready: Ready, root: Bytes, team: TeamItem, account: string, made?: Bytes): Promise<Appended> {
-  const compared = made ?? ready.directory.known.chain(account)?.introduced.hash;
-  if (made === undefined) await ready.directory.confirm(account);
+export async function admit(
+  ready: Ready, root: Bytes, team: TeamItem, account: string, keys: { readonly compared: Bytes | undefined } | { readonly made: Bytes },
+): Promise<Appended> {
+  const compared = "made" in keys ? keys.made : await ready.directory.confirmCompared(account, keys.compared);
   const wanted: Wanted = (now) => {
     const others = staying(now).filter((seat) => seat.account !== account);
     const joining = now.seats.filter((seat) => seat.account === account && seat.has_keys && seat.state !== "leaving");
@@ -124,11 +125,15 @@ export function renew(ready: Ready, root: Bytes, team: TeamItem): Promise<Append
 }
 
 /**
- * Adds the organisation's recovery as it is now, of whose identity entry `compared` is the hash: the person has compared its number
- * with a sheet, or it was made here.
+ * Adds the organisation's recovery as it is now: the person has compared its number with a sheet, or it was made here (`keys` as
+ * for `admit`).
  */
-export function addRecovery(ready: Ready, root: Bytes, team: TeamItem, compared: Bytes): Promise<Appended> {
-  return makeGeneration(ready, root, team, staying, new Map([[recoveryOf(team.team), compared]]));
+export async function addRecovery(
+  ready: Ready, root: Bytes, team: TeamItem, keys: { readonly compared: Bytes | undefined } | { readonly made: Bytes },
+): Promise<Appended> {
+  const recovery = recoveryOf(team.team);
+  const compared = "made" in keys ? keys.made : await ready.directory.confirmCompared(recovery, keys.compared);
+  return makeGeneration(ready, root, team, staying, new Map([[recovery, compared]]));
 }
 
 export async function ask(team: string): Promise<void> {

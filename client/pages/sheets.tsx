@@ -92,7 +92,7 @@ function Sheets({ page }: { readonly page: Page<Ready> }) {
     const left: string[] = [];
     for (const team of (await teamsOf(made.pharmacy)).filter((one) => one.gen > 0)) {
       const mine = team.seats.some((seat) => seat.account === ready.account.id && seat.state === "member");
-      const added = mine && await addRecovery(ready, root, team, made.newest.hash).then(() => true, () => false);
+      const added = mine && await addRecovery(ready, root, team, { made: made.newest.hash }).then(() => true, () => false);
       if (!added) left.push(t(`keys.team.kind.${team.kind}`));
     }
     setStep({ kind: "done", what: "made", left });

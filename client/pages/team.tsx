@@ -67,7 +67,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   const letInAhead = async (root: Bytes, team: TeamItem, seat: SeatItem): Promise<void> => {
     const code = await makeAhead(team.team, seat.account);
     try {
-      await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? team, seat.account, code.entry);
+      await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? team, seat.account, { made: code.entry });
       await reload();
     } catch (error) {
       setProblem(seatWords(error, teams ?? []));
@@ -82,14 +82,20 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       // A team's key that one lost device could lose needs a way back first.
       await leaveFor("/recovery", { next: "/team" });
     }
+    if (seat?.has_keys === true) await ready.directory.load([seat.account], { fresh: true });
+    if (act === "sheets") await ready.directory.load([recoveryOf(team.team)], { fresh: true });
+    const about = act === "admit" ? seat!.account : act === "sheets" ? recoveryOf(team.team) : undefined;
+    // The keys whose number is drawn: what is loaded before the press is held against these.
+    const compared = about === undefined ? undefined : ready.directory.known.chain(about)?.introduced.hash;
+    const safety = about === undefined ? undefined : ready.directory.safety(about)?.groups;
     const run = async (root: Bytes): Promise<void> => {
       const newest = (await reload()).find((one) => one.team === team.team) ?? team;
       try {
         if (act === "found") await found(ready, root, newest);
-        else if (act === "admit") await admit(ready, root, newest, seat!.account);
+        else if (act === "admit") await admit(ready, root, newest, seat!.account, { compared });
         else if (act === "expel") await expel(ready, root, newest, seat!.account);
         else if (act === "code") return await letInAhead(root, newest, seat!);
-        else if (act === "sheets") await addRecovery(ready, root, newest, await comparedRecovery(ready, newest));
+        else if (act === "sheets") await addRecovery(ready, root, newest, { compared });
         else await renew(ready, root, newest);
       } catch (error) {
         if (error instanceof SeatRefused) throw new Said(seatWords(error, teams ?? []));
@@ -98,16 +104,12 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       await reload();
       setSaid(act === "sheets" ? t("sheets.added", { team: teamName(team) }) : t(`keys.team.done.${act}`, { name: seat?.name ?? "", team: teamName(team) }));
     };
-    if (seat?.has_keys === true) await ready.directory.load([seat.account], { fresh: true });
     if (act === "ahead") {
       await prepare(ready, { ...plan(act, team, seat), run });
       await approveAhead(team.team, seat!.account);
       await reload();
       return setSaid(t("keys.team.done.ahead", { name: seat!.name, team: teamName(team) }));
     }
-    if (act === "sheets") await ready.directory.load([recoveryOf(team.team)], { fresh: true });
-    const about = act === "admit" ? seat!.account : act === "sheets" ? recoveryOf(team.team) : undefined;
-    const safety = about === undefined ? undefined : ready.directory.safety(about)?.groups;
     setAsking(await prepare(ready, { ...plan(act, team, seat), run, ...(safety === undefined ? {} : { safety }) }));
   });
   useEffect(() => {
@@ -236,18 +238,6 @@ function seatWords(error: unknown, teams: readonly TeamItem[]): string {
   }
   if (isCode(error, "member-leaves", "member-without-keys", "ahead-over")) return error.detail;
   return troubleWords(error);
-}
-
-/**
- * The identity entry of the recovery whose number the dialog has shown: the person has compared it with a sheet. Throws SeatRefused
- * where it does not verify.
- */
-async function comparedRecovery(ready: Ready, team: TeamItem): Promise<Bytes> {
-  const id = recoveryOf(team.team);
-  const chain = ready.directory.faults.has(id) ? undefined : ready.directory.known.chain(id);
-  if (chain === undefined) throw new SeatRefused(id);
-  await ready.directory.confirm(id);
-  return chain.introduced.hash;
 }
 
 function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {

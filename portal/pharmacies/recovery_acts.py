@@ -148,9 +148,8 @@ def ask(
     """
     policy.allow_ask_recovery(actor, pharmacy_id=pharmacy_id)
     recovery.needs_own_keys(session, actor=actor)
-    # Locked, so that two who ask at the same moment make one act.
-    if session.get(Pharmacy, pharmacy_id, with_for_update={"key_share": True}) is None:
-        raise NotFound()
+    # Two who ask at the same moment make one act.
+    recovery_key.hold_pharmacy(session, pharmacy_id)
     if going_on(session, pharmacy_id) is not None:
         raise Conflict("recovery-going-on")
     may = {one.account: one.teams for one in choices(session, actor=actor, pharmacy_id=pharmacy_id)}
@@ -223,8 +222,9 @@ def use(
 ) -> list[Appended]:
     """Take the generations that the sheets have signed, one for each team of the act: all of them or none.
 
-    Only from whoever asked, on a certified device, within the hour. Raises NotFound, Forbidden, Conflict
-    `recovery-over` or `moved-generation`, BadInput, Unprocessable.
+    Only from whoever asked, on a certified device, within the hour, and only where the team's newest key is sealed to
+    the sheets as they are now: who makes new sheets alone after asking opens nothing. Raises NotFound, Forbidden,
+    Conflict `recovery-over` or `moved-generation`, BadInput, Unprocessable.
     """
     row = _locked(session, actor, pharmacy_id, act_id)
     policy.allow_ask_recovery(actor, pharmacy_id=pharmacy_id)
@@ -233,6 +233,10 @@ def use(
     if actor.device_id is None:
         raise Forbidden("device-needed")
     after = _after(row, Event.USE)
+    recovery_key.hold_pharmacy(session, pharmacy_id)
+    covered = recovery_key.covered(session, pharmacy_id, recovery_key.sheets(session, pharmacy_id))
+    if not all(covered.get(TeamKind(kind), False) for kind in row.teams):
+        raise Conflict("recovery-over")
     # Who pressed "Something is wrong" may not be who types, or who is let in.
     for account_id in sorted({actor.account_id, row.account_id}):
         stops.hold(session, account_id)

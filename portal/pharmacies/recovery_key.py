@@ -18,12 +18,12 @@ from portal.accounts.roles import STAFF, Role
 from portal.accounts.tables import Account
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
-from portal.core.errors import BadInput, NotFound
+from portal.core.errors import BadInput, Conflict, NotFound
 from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment, plain_name
 from portal.outbox import Job, enqueue
 from portal.pharmacies import teams
-from portal.pharmacies.tables import Pharmacy, RecoverySheets
+from portal.pharmacies.tables import Pharmacy, RecoveryAct, RecoverySheets
 from portal.pharmacies.topics import TeamKind, recovery_id, team_id
 
 # The job that tells one person what was done with the sheets; payload {account, pharmacy, what, who, at}.
@@ -67,14 +67,18 @@ def keep(session: Session, *, actor: Actor, pharmacy_id: str, entry: dict[str, A
     """Store a new recovery key: its public half, and who holds its three sheets. Gives the number of its entry.
 
     The browser has made sure that two of the printed sheets give the key. Asks for a fresh login, a certified device
-    and a recovery way of the actor. Raises NotFound, Forbidden, StepUpNeeded, Conflict `moved-chain`, BadInput,
-    Unprocessable.
+    and a recovery way of the actor. Not while somebody is to be let in with the sheets: the second person has said yes
+    to those that are there. Raises NotFound, Forbidden, StepUpNeeded, Conflict `moved-chain` or `recovery-act-first`,
+    BadInput, Unprocessable.
     """
     _may_make(session, actor, pharmacy_id)
     recovery.needs_own_keys(session, actor=actor)
     named = tuple(name.strip() for name in holders)
     if len(named) != HOLDERS or not all(0 < len(name) <= LONGEST_HOLDER and name.isprintable() for name in named):
         raise BadInput("recovery-sheets", extra={"field": "holders"})
+    hold_pharmacy(session, pharmacy_id)
+    if _asked_for(session, pharmacy_id):
+        raise Conflict("recovery-act-first")
     kept = directory.add_recovery(session, id=recovery_id(pharmacy_id), entry=entry)
     now = clock.now()
     session.add(
@@ -91,6 +95,15 @@ def keep(session: Session, *, actor: Actor, pharmacy_id: str, entry: dict[str, A
     note(session, actor, Action.SHEETS_MADE, pharmacy_id, {"n": kept.n, "reset": kept.reset})
     tell_everybody(session, actor, pharmacy_id, Template.SHEETS_MADE)
     return kept.n
+
+
+def hold_pharmacy(session: Session, pharmacy_id: str) -> None:
+    """Lock a pharmacy until the transaction ends: new sheets, asking for them and using them wait for one another.
+
+    Raises NotFound.
+    """
+    if session.get(Pharmacy, pharmacy_id, with_for_update={"key_share": True}) is None:
+        raise NotFound()
 
 
 def tried(session: Session, *, actor: Actor, pharmacy_id: str, n: int) -> datetime:
@@ -169,6 +182,13 @@ def _may_make(session: Session, actor: Actor, pharmacy_id: str) -> None:
     own = teams.teams_of(session, actor.account_id)
     in_team = any(team_id(pharmacy_id, kind) in own for kind in TeamKind)
     policy.allow_make_sheets(actor, pharmacy_id=pharmacy_id, in_team=in_team)
+
+
+def _asked_for(session: Session, pharmacy_id: str) -> bool:
+    wanted = select(RecoveryAct.id).where(
+        RecoveryAct.pharmacy_id == pharmacy_id, RecoveryAct.ended_at.is_(None), RecoveryAct.expires_at > clock.now()
+    )
+    return session.scalar(wanted.limit(1)) is not None
 
 
 def _newest(session: Session, pharmacy_id: str) -> RecoverySheets | None:

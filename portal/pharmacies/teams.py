@@ -161,6 +161,7 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
     _may_act(actor, pharmacy_id, kind)
     recovery.needs_own_keys(session, actor=actor)
     signed, before = _next(session, team, {**record_, "by": actor.account_id}, _identities(session, {actor.account_id}))
+    _needs_keys_let_in(session, actor.account_id, before, team)
     if members(session, team):
         # The last record still lists those who gave up their seat since: they decide nothing while somebody else can.
         _member_only(session, actor, team)
@@ -173,8 +174,8 @@ def append_by_recovery(
     """Store a generation that the pharmacy's recovery key signed: it lists that key and one person, nobody else.
 
     That two people have said so is the caller's business (recovery_acts). Signed by the newest identity of the
-    recovery only, so that sheets which were replaced do nothing. Raises as `append_record`, and Unprocessable
-    `recovery-roster`.
+    recovery only, so that sheets which were replaced do nothing, and those made without the ones before nothing until a
+    member has listed them. Raises as `append_record`, and Unprocessable `recovery-roster`.
     """
     pharmacy_id, kind = _of(session, team)
     _check_fits(session, account_id, pharmacy_id, kind)
@@ -182,6 +183,7 @@ def append_by_recovery(
     newest = directory.newest_identity(directory.chains(session, [recovery_]).get(recovery_, []))
     raw = {**record_, "by": recovery_}
     signed, before = _next(session, team, raw, lambda user: newest if user == recovery_ else [])
+    _needs_keys_let_in(session, recovery_, before, team)
     if {member.id for member in signed.members} != {recovery_, account_id}:
         raise Unprocessable("recovery-roster")
     if seats_of(session, account_id).get(team) is State.LEAVING:
@@ -205,6 +207,18 @@ def _next(
     if signed.id != team:
         raise Unprocessable("refused", extra={"reason": "chain"})
     return signed, earlier[-1] if earlier else None
+
+
+def _needs_keys_let_in(session: Session, signer: str, before: SignedRecord | None, team: str) -> None:
+    """Keys begun without the old ones sign for nobody until a later record, made by others, has listed their owner.
+
+    An honest browser cannot get here: it lacks the seed before. Raises Forbidden `not-in-team`.
+    """
+    if before is None:
+        return
+    at = session.scalar(select(TeamRecord.created_at).where(TeamRecord.team_id == team, TeamRecord.gen == before.gen))
+    if at is None or directory.has_reset_since(session, signer, at):
+        raise Forbidden("not-in-team")
 
 
 def _append(session: Session, actor: Actor, signed: SignedRecord, before: SignedRecord | None) -> Appended:

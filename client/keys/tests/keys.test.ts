@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { makeRevocation } from "../../crypto/certificates.ts";
-import { type Pin, type UserChain, makeNextEntry, verifyUserChain } from "../../crypto/directory.ts";
+import { type EntryText, type Pin, type UserChain, makeNextEntry, verifyUserChain } from "../../crypto/directory.ts";
 import { pae, randomBytes } from "../../crypto/encoding.ts";
 import { generateSeed, publicKeyOf } from "../../crypto/hpke.ts";
 import { generateIdentity } from "../../crypto/hybrid.ts";
@@ -13,11 +13,13 @@ import { Refused } from "../../crypto/reasons.ts";
 import { generateUrk } from "../../crypto/recovery.ts";
 import { type Person, World, good } from "../../crypto/tests/world.ts";
 import { signerFromSeed, verify } from "../../crypto/ed25519.ts";
-import { verifyItems } from "../directory.ts";
+import { Directory, verifyItems } from "../directory.ts";
 import { Keyring } from "../keyring.ts";
 import { deviceName } from "../binding.ts";
 import { SeatRefused, seatsFor } from "../seats.ts";
-import type { PersonItem } from "../shapes.ts";
+import type { DirectoryItem, PersonItem, TeamItem } from "../shapes.ts";
+import { addRecovery, admit } from "../teams.ts";
+import type { Ready } from "../unlock.ts";
 import { identityIn, makeVault, newestSeedIn, vaultWithSeed } from "../vault.ts";
 
 async function keyringOf(person: Person): Promise<Keyring> {
@@ -170,6 +172,61 @@ test("a team's key is not sealed to keys that were begun anew, nor to others tha
   assert.throws(() => seatsFor(wanted, unseen, [], new Map([["carol", undefined]])), refusedFor("keys"));
   assert.throws(() => seatsFor(wanted, { ...unseen, chain: () => undefined }, listed, new Map()), refusedFor("keys"));
   assert.deepEqual(seatsFor(wanted, { ...unseen, chain: () => carol.chain }, [], new Map([["carol", shown]])).length, 1);
+});
+
+/** Bob's directory, and a server that answers every look-up with what it is told to say. */
+function directoryOf(bob: Person): { readonly directory: Directory; readonly says: (...items: readonly DirectoryItem[]) => void } {
+  let items: readonly DirectoryItem[] = [];
+  globalThis.fetch = (address) => Promise.resolve(Response.json(String(address) === "/api/session" ? { csrf: "x" } : { items }));
+  const account = { id: bob.id, role: "pharmacist", name: "Bob", language: "en", time_zone: null, large_text: false, pharmacy: "riverside" } as const;
+  const own = { devices: [] } as unknown as ConstructorParameters<typeof Directory>[1];
+  return { directory: new Directory(bob.chain, own, account), says: (...said) => { items = said; } };
+}
+
+async function pretended(person: Person): Promise<readonly EntryText[]> {
+  const role = person.chain.newest.role === "service" ? "service" : "person";
+  const facts = { id: person.id, role, gen: 2, kem: await publicKeyOf(generateSeed()) } as const;
+  return [...person.entries, await makeNextEntry(facts, generateIdentity(), person.chain.newest, undefined, undefined)];
+}
+
+test("an answer about somebody who was not asked about changes nothing that is known of them", async () => {
+  const world = new World();
+  const [bob, carol, dave] = [await world.person("bob"), await world.person("carol"), await world.person("dave")];
+  const { directory, says } = directoryOf(bob);
+  says(item(world, carol));
+  await directory.load(["carol"]);
+  says(item(world, dave), item(world, carol, { entries: await pretended(carol), name: "Somebody" }));
+  await directory.load(["dave"], { fresh: true });
+  assert.equal(directory.known.chain("carol")?.newest.n, 1);
+  assert.equal(directory.name("carol"), "carol");
+  assert.equal(directory.known.chain("dave")?.newest.n, 1);
+});
+
+test("who is let in, and the sheets that are added, have the keys whose number was drawn, or nothing is confirmed and sealed", async () => {
+  const world = new World();
+  const [bob, carol] = [await world.person("bob"), await world.person("carol")];
+  const recovery = await world.person("riverside_recovery", "service");
+  for (const one of [carol, recovery]) {
+    const { directory, says } = directoryOf(bob);
+    says(item(world, one));
+    await directory.load([one.id]);
+    const drawn = directory.known.chain(one.id)!.introduced.hash;
+    // Between the drawing and the press the server has other keys for the same name.
+    says(item(world, one, { entries: await pretended(one) }));
+    await directory.load([one.id], { fresh: true });
+    let confirmed = 0;
+    directory.confirm = () => { confirmed += 1; return Promise.resolve(); };
+    const ready = { directory, account: { id: "bob" } } as unknown as Ready;
+    const team = { team: "riverside_pharmacists", seats: [] } as unknown as TeamItem;
+    const press = (compared: Uint8Array<ArrayBuffer> | undefined): Promise<unknown> => one === carol
+      ? admit(ready, generateUrk(), team, carol.id, { compared }) : addRecovery(ready, generateUrk(), team, { compared });
+    for (const compared of [drawn, undefined]) {
+      await assert.rejects(press(compared), (error) => error instanceof SeatRefused && error.account === one.id && error.fault === "anew");
+    }
+    assert.equal(confirmed, 0);
+    await directory.confirmCompared(one.id, directory.known.chain(one.id)!.introduced.hash);
+    assert.equal(confirmed, 1);
+  }
 });
 
 test("the recovery of a pharmacy is listed where the record has it, or where its number was compared, and never on the server's word", async () => {

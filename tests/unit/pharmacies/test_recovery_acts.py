@@ -29,6 +29,8 @@ from portal.pharmacies import checklist, recovery_acts, recovery_key, staff, tea
 from portal.pharmacies.directory import look_up
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.recovery_acts import State
+from portal.pharmacies.tables import RecoverySheets
+from portal.pharmacies.topics import TeamKind
 
 PHARMACISTS = "riverside_pharmacists"
 DESK = "riverside_desk"
@@ -338,6 +340,63 @@ def test_new_sheets_make_the_old_ones_useless(keys: Keys, world: World, paper: P
     assert refused.value.extra == {"reason": "certificate"}
     use(keys, act, by_sheets(keys, newer.typed(newer.entry), "erin", itself=newer.entry))
     assert keep(keys, Paper(newer, signed=True), by="erin") == 3
+
+
+def test_new_sheets_made_alone_after_asking_open_nothing(
+    keys: Keys, world: World, paper: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Erin sits at the desk, so that she may make sheets; Bob's team she could open with his sheets only.
+    keys.team(DESK, "erin", "erin")
+    act = ask(keys)
+    confirm(keys, act)
+    own = Paper(paper)
+    with pytest.raises(Conflict) as first:
+        keep(keys, own, "erin")
+    assert first.value.code == "recovery-act-first"
+    # Had they been made all the same, what the second person said yes to is no longer there.
+    with world.database.transaction() as session:
+        kept = directory.add_recovery(session, id=RECOVERY, entry=own.text)
+        made = {"holders": list(HOLDERS), "made_by": world.accounts["erin"], "tried_by": world.accounts["erin"]}
+        session.add(
+            RecoverySheets(pharmacy_id="riverside", n=kept.n, made_at=clock.now(), tried_at=clock.now(), **made)
+        )
+    forged = seal.change_team(
+        keys.records[PHARMACISTS],
+        keys.teams[PHARMACISTS][-1],
+        own.person,
+        [seat(keys, "erin"), (TeamMember(RECOVERY, Role.SERVICE), own.entry)],
+    )[0]
+    with pytest.raises(Conflict) as refused:
+        use(keys, act, raw(forged))
+    assert refused.value.code == "recovery-over"
+    assert "sheets.used" not in said(world)
+    # Nor do they sign for the team where nobody has added them: the check of the act is not the only one.
+    monkeypatch.setattr(recovery_key, "covered", lambda *_: dict.fromkeys(TeamKind, True))
+    with pytest.raises(Forbidden) as signs:
+        use(keys, act, raw(forged))
+    assert signs.value.code == "not-in-team"
+    monkeypatch.undo()
+    stop(keys, act, "grace")
+    assert keep(keys, Paper(own, signed=True), "erin") == 3
+
+
+@pytest.mark.parametrize("over", ["refused", "expired", "used"])
+def test_new_sheets_wait_for_an_act_until_it_is_over(
+    keys: Keys, paper: Paper, monkeypatch: pytest.MonkeyPatch, over: str
+) -> None:
+    act = ask(keys)
+    newer = Paper(paper, signed=True)
+    with pytest.raises(Conflict):
+        keep(keys, newer)
+    if over == "refused":
+        stop(keys, act, "grace")
+    elif over == "expired":
+        now = clock.now()
+        monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=1))
+    else:
+        confirm(keys, act)
+        use(keys, act, by_sheets(keys, paper.typed(paper.entry), "erin", itself=paper.entry))
+    assert keep(keys, newer, "erin" if over == "used" else "bob") == 2
 
 
 def test_a_member_alone_cannot_sign_as_the_recovery(keys: Keys, world: World, paper: Paper) -> None:

@@ -134,6 +134,35 @@ def test_the_last_one_who_starts_again_keeps_the_seat(keys: Keys, world: World) 
     assert seats(world, PHARMACISTS) == {"bob": "member"}
 
 
+def test_keys_begun_anew_sign_nothing_for_a_team_before_others_have_listed_them(keys: Keys, world: World) -> None:
+    """With Bob's login alone somebody has new keys in his name, and his seat stayed: they make no generation."""
+    keys.team(PHARMACISTS, "bob", "bob")
+    keys.start_again("bob")
+    with world.database.transaction() as session:
+        ways_back = wraps.wrap_by_code(keys.people["bob"].urk, world.accounts["bob"], wraps.make_code()).to_json()
+        recovery.set_way(session, actor=keys.actor("bob"), way=wraps.Method.CODE.value, wrap=ways_back)
+    with pytest.raises(Forbidden) as refused:
+        keys.team(PHARMACISTS, "bob", "bob")
+    assert refused.value.code == "not-in-team"
+    with world.database.reading() as session:
+        assert teams.newest_generations(session, [PHARMACISTS]) == {PHARMACISTS: 1}
+    # A team that nobody has founded has no keys to lose: there the new ones are as good as any.
+    assert keys.team(DESK, "bob", "bob").gen == 1
+
+
+def test_who_was_let_in_again_after_starting_again_signs_as_before(keys: Keys, world: World) -> None:
+    keys.team(PHARMACISTS, "bob", "bob", "erin")
+    keys.start_again("erin")
+    with world.database.transaction() as session:
+        ways_back = wraps.wrap_by_code(keys.people["erin"].urk, world.accounts["erin"], wraps.make_code()).to_json()
+        recovery.set_way(session, actor=keys.actor("erin"), way=wraps.Method.CODE.value, wrap=ways_back)
+    keys.team(PHARMACISTS, "bob", "bob")
+    with world.database.transaction() as session:
+        teams.ask(session, actor=keys.actor("erin"), team=PHARMACISTS)
+    keys.team(PHARMACISTS, "bob", "bob", "erin")
+    assert keys.team(PHARMACISTS, "erin", "bob", "erin").gen == 4
+
+
 def test_two_who_change_a_team_at_once_do_not_both_win(keys: Keys, world: World) -> None:
     keys.team(PHARMACISTS, "bob", "bob")
     first = keys.make_team(PHARMACISTS, "bob", "bob", "erin")
