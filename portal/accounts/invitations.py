@@ -1,11 +1,12 @@
 """Invitations: a code handed over by the pharmacy that binds an account to a patient, once, with the birth date.
 
-Codes are known here only as hashes. Guessing is closed after five tries for a code or an address, for fifteen
-minutes; a session that is signed in goes on working all the same. A code that is unknown, used, ended or belongs to
-somebody else gets one answer, after the same steps.
+Codes are known here only as hashes. Guessing is closed after five tries: for a code for a day, so that who finds a card
+does not go through the birth dates of the person it names; for an address for fifteen minutes. A session that is signed
+in goes on working all the same. A code that is unknown, used, ended, belongs to somebody else, or whose patient has an
+account by now, gets one answer, after the same steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -31,7 +32,12 @@ MOST_OPEN = 1000
 MOST_A_DAY = 300
 PAGE = 25
 TRIES = 5
-CLOSED = timedelta(minutes=15)
+CODE_CLOSED = timedelta(days=1)
+ADDRESS_CLOSED = timedelta(minutes=15)
+# The refusal by whom the tries are counted for.
+_LATER = {CODE_CLOSED: "redeem-tomorrow", ADDRESS_CLOSED: "redeem-later"}
+# The patient is somebody's already, or became it at the same moment.
+_TAKEN = frozenset({"patient-has-account", "patient-record"})
 
 _FAILURES = table_of(RedeemFailure)
 _FIRST = InEachDialect(lambda insert: insert(_FAILURES).on_conflict_do_nothing())
@@ -223,14 +229,15 @@ def redeem(
     """Bind the actor's account to the invited patient; `also` runs in the same transaction (begins the care).
 
     Opens its own transactions, because the EHR is asked between them. Raises Unprocessable `invitation-refused` for
-    any wrong code or birth date, TooMany after five of them, Conflict when the account already is somebody else at
-    that pharmacy, and whatever `birth_date_from_ehr` raises when the EHR is down (that try does not count).
+    any wrong code or birth date and for a patient who has an account by now, TooMany after five of them, Conflict when
+    the account already is somebody else at that pharmacy, and whatever `birth_date_from_ehr` raises when the EHR is
+    down (that try does not count).
     """
     if actor.role is not Role.PATIENT:
         raise Forbidden("invitation-for-patients")
     keys = _failure_keys(code, actor.agent.address)
     with database.transaction() as session:
-        target, valid = _begin_try(session, code, keys)
+        target, valid, pharmacy_id = _begin_try(session, code, keys)
     try:
         in_ehr = birth_date_from_ehr(*target) if target is not None else None
     except PortalError:
@@ -239,30 +246,43 @@ def redeem(
         raise
     if not valid or in_ehr is None or in_ehr != birth_date:
         with database.transaction() as session:
-            _refused(session, actor)
+            _refused(session, actor, pharmacy_id)
         raise Unprocessable("invitation-refused")
-    with database.transaction() as session:
-        redeemed = _accept(session, actor=actor, code=code, kind=kind)
-        _take_back(session, keys)
-        also(session, redeemed)
+    try:
+        with database.transaction() as session:
+            redeemed = _accept(session, actor=actor, code=code, kind=kind)
+            _take_back(session, keys)
+            also(session, redeemed)
+    except Conflict as problem:
+        if problem.code not in _TAKEN:
+            raise
+        # Who has an account is not told to whoever holds a code; the try stays counted.
+        with database.transaction() as session:
+            _refused(session, actor, pharmacy_id)
+        raise Unprocessable("invitation-refused") from problem
     return redeemed
 
 
-def _begin_try(session: Session, code: str, keys: tuple[str, ...]) -> tuple[tuple[str, str] | None, bool]:
-    """Count the try before its outcome is known, so that many at once do not slip through; where to look in the EHR."""
+def _begin_try(
+    session: Session, code: str, keys: dict[str, timedelta]
+) -> tuple[tuple[str, str] | None, bool, str | None]:
+    """Count the try before its outcome is known, so that many at once do not slip through.
+
+    Where to look in the EHR, whether the code may work, and whose code it is.
+    """
     moment = clock.now()
-    for key in keys:
+    for key, closed in keys.items():
         # The first of two tries at once makes the row, the second waits for it: neither is left uncounted.
         session.execute(_FIRST.of(session), {"key": key, "failures": 0, "since": moment})
         failure = session.get_one(RedeemFailure, key, with_for_update=True)
-        if failure.since + CLOSED <= moment:
+        if failure.since + closed <= moment:
             failure.failures = 0
         elif failure.failures >= TRIES:
-            left = failure.since + CLOSED - moment
-            raise TooMany("redeem-later", retry_after=int(left.total_seconds()) + 1)
+            left = failure.since + closed - moment
+            raise TooMany(_LATER[closed], retry_after=int(left.total_seconds()) + 1)
         failure.failures, failure.since = failure.failures + 1, moment
     # Rows that another try holds are left to it: waiting for them could be waiting in a circle.
-    old = select(RedeemFailure.key).where(RedeemFailure.since < moment - CLOSED).with_for_update(skip_locked=True)
+    old = select(RedeemFailure.key).where(RedeemFailure.since < moment - CODE_CLOSED).with_for_update(skip_locked=True)
     session.execute(
         delete(RedeemFailure).where(RedeemFailure.key.in_(old)), execution_options={"synchronize_session": False}
     )
@@ -271,7 +291,8 @@ def _begin_try(session: Session, code: str, keys: tuple[str, ...]) -> tuple[tupl
     # A code that leads nowhere asks the EHR too, for the newest invited patient, so that time tells nothing.
     decoy = session.scalar(select(Invitation).order_by(Invitation.created_at.desc()).limit(1))
     target = invitation if invitation is not None else decoy
-    return ((target.connection_id, target.fhir_id) if target is not None else None), valid
+    where = (target.connection_id, target.fhir_id) if target is not None else None
+    return where, valid, invitation.pharmacy_id if invitation is not None else None
 
 
 def join(
@@ -279,7 +300,7 @@ def join(
 ) -> Redeemed:
     """Join an account that staff have compared with a record: an invitation that is used at once, its code unknown.
 
-    An open code for the same patient ends. Raises Conflict `self-already-bound`.
+    An open code for the same patient ends. Raises Conflict `self-already-bound`, `patient-has-account`.
     """
     invitation_id, _ = create(
         session, agent=agent, pharmacy_id=pharmacy_id, connection_id=connection_id, fhir_id=fhir_id
@@ -298,6 +319,9 @@ def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeeme
 def _use(session: Session, invitation: Invitation, *, agent: Agent, account_id: str, kind: Kind) -> Redeemed:
     one_at_a_time(session, account_id)
     patient_id = _patient_for(session, account_id, invitation, kind)
+    # Asked when inviting too; since then a code of another pharmacy, or a request, may have been quicker.
+    if kind is Kind.SELF and relations.is_somebody_else(session, patient_id=patient_id, account_id=account_id):
+        raise Conflict("patient-has-account")
     invitation.used_at, invitation.used_by = clock.now(), account_id
     relations.bind(
         session,
@@ -379,26 +403,32 @@ def _note(session: Session, action: Action, agent: Agent, invitation: Invitation
     )
 
 
-def _refused(session: Session, actor: Actor) -> None:
+def _refused(session: Session, actor: Actor, pharmacy_id: str | None) -> None:
+    # With the pharmacy whose code was tried, so that its privacy officer finds the row.
     record(
         session,
         Action.INVITATION_REFUSED,
         agent=actor.agent,
+        pharmacy_id=pharmacy_id,
         outcome=Outcome.SERIOUS,
         reason="invitation-refused",
         purpose=Purpose.PATRQT,
     )
 
 
-def _take_back(session: Session, keys: tuple[str, ...]) -> None:
+def _take_back(session: Session, keys: Iterable[str]) -> None:
     for key in keys:
         failure = session.get(RedeemFailure, key, with_for_update=True)
         if failure is not None:
             failure.failures = max(0, failure.failures - 1)
 
 
-def _failure_keys(code: str, address: str | None) -> tuple[str, ...]:
-    return (ids.digest(f"code:{ids.normal_hand_code(code)}"), ids.digest(f"address:{address or ''}"))
+def _failure_keys(code: str, address: str | None) -> dict[str, timedelta]:
+    """What the tries are counted for, and how long five of them close it."""
+    return {
+        ids.digest(f"code:{ids.normal_hand_code(code)}"): CODE_CLOSED,
+        ids.digest(f"address:{address or ''}"): ADDRESS_CLOSED,
+    }
 
 
 def _code_hash(code: str) -> str:

@@ -126,6 +126,16 @@ def accounts_of(
     return found
 
 
+def is_somebody_else(session: Session, *, patient_id: str, account_id: str) -> bool:
+    """Whether another account is the patient in person and may sign in. Asked before an account becomes the patient.
+
+    The patient's row is locked: of several accounts at once, the second sees the first.
+    """
+    session.execute(select(Patient.id).where(Patient.id == patient_id).with_for_update())
+    acting = accounts_of(session, [patient_id])[patient_id]
+    return any(kind == Kind.SELF and other != account_id for other, kind in acting)
+
+
 def patients_of(session: Session, account_ids: list[str]) -> dict[str, set[str]]:
     """For each account the patients it acts for now. One query."""
     moment = clock.now()

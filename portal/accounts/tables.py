@@ -197,7 +197,7 @@ class MatchRequest(Base):
 
 
 class RedeemFailure(Base):
-    """Failed tries for one code or from one address (hashed); five close it for fifteen minutes."""
+    """Failed tries for one code or from one address (hashed); five close it for a time."""
 
     __tablename__ = "redeem_failure"
 

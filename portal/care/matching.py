@@ -118,7 +118,8 @@ def birth_date_of(database: Database, readers: EhrReaders) -> BirthDateOf:
 def match_claimed(session: Session, came: SignIn, claimed: str | None, *, agent: Agent) -> None:
     """Join a patient's account to the record that a login's claim names at the first EHR, once (design decision 14).
 
-    A relation that was ever there, also an ended one, is not made again: ending it was somebody's decision.
+    A relation that was ever there, also an ended one, is not made again: ending it was somebody's decision. Nobody is
+    joined to a patient who has another account: only staff can tell which of the two is right.
     """
     if claimed is None or came.role is not Role.PATIENT:
         return
@@ -126,6 +127,8 @@ def match_claimed(session: Session, came: SignIn, claimed: str | None, *, agent:
     if connection_id is None or session.scalar(select(exists().where(Relation.account_id == came.account_id))):
         return
     patient = patients.ensure(session, connection_id=connection_id, fhir_id=claimed.removeprefix("Patient/"))
+    if relations.is_somebody_else(session, patient_id=patient.id, account_id=came.account_id):
+        return
     relations.bind(
         session,
         agent=Agent(came.account_id, came.role.value, address=agent.address, request_id=agent.request_id),

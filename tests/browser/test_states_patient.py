@@ -162,9 +162,9 @@ def requested(stage: Stage, prescription: str, *, again: bool = False) -> Page:
     return page
 
 
-def join(page: Page) -> None:
+def join(page: Page, code: str = "AAAA-BBBB-CCCC-DDDD") -> None:
     """Try a code that nobody gave."""
-    page.locator("#code").fill("AAAA-BBBB-CCCC-DDDD")
+    page.locator("#code").fill(code)
     for name, value in (("day", "3"), ("month", "4"), ("year", "1970")):
         page.locator(f"#{name}").fill(value)
     with page.expect_navigation():
@@ -182,9 +182,20 @@ def _(stage: Stage) -> Page:
 @state("invitation-later")
 def _(stage: Stage) -> Page:
     page = invited(stage)
-    for _ in range(6):
-        join(page)
+    join(page)
+    stage.write("UPDATE redeem_failure SET failures = 5")
+    join(page, "EEEE-FFFF-GGGG-HHHH")
     page.get_by_text("Wait 15 minutes").first.wait_for()
+    return page
+
+
+@state("invitation-tomorrow")
+def _(stage: Stage) -> Page:
+    page = invited(stage)
+    join(page)
+    stage.write("UPDATE redeem_failure SET failures = 5")
+    join(page)
+    page.get_by_text("Wait a day").first.wait_for()
     return page
 
 

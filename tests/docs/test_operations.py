@@ -59,7 +59,7 @@ def test_every_table_has_its_line() -> None:
         ("login_session", sessions.KEEP_ENDED, "30 days"),
         ("outbox_job", dead_letters.KEEP_FINISHED, "7 days"),
         ("attachment", attachments.ORPHAN_AGE, "24 hours"),
-        ("redeem_failure", invitations.CLOSED, "15 minutes"),
+        ("redeem_failure", invitations.CODE_CLOSED, "24 hours"),
         ("recovery_read", recovery.DAY, "24 hours"),
         ("invitation", invitations.LIVES, "7 days"),
         ("staff_invitation", staff_invitations.KEPT_UNUSED, "30 days"),

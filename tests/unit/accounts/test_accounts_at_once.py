@@ -3,12 +3,13 @@
 from datetime import date
 from functools import partial
 
+import pytest
 from at_once import MANY, all_at_once, at_once, codes
 from sqlalchemy import func, select
 from world import NOBODY, World, add_account, build
 from world_keys import BOX, Keys
 
-from portal.accounts import devices, invitations, recovery, relations
+from portal.accounts import devices, invitations, patients, recovery, relations
 from portal.accounts.actor import load_actor
 from portal.accounts.roles import Role
 from portal.accounts.tables import Device, RecoveryRead, RedeemFailure
@@ -144,9 +145,29 @@ class TestInvitations:
     def test_every_wrong_try_counts_however_many_come_at_once(self, database: Database) -> None:
         world, code = self.invited(database)
         outcomes = all_at_once([self.redeem(world, code, date(2000, 1, 1))] * MANY)
-        assert codes(outcomes) == ["invitation-refused"] * 5 + ["redeem-later"] * (MANY - 5)
+        assert codes(outcomes) == ["invitation-refused"] * 5 + ["redeem-tomorrow"] * (MANY - 5)
         with database.reading() as session:
             assert set(session.scalars(select(RedeemFailure.failures))) == {5}
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_one_patient_gets_one_account_with_codes_of_two_pharmacies_at_once(
+        self, database: Database, known: bool
+    ) -> None:
+        world, code = self.invited(database)
+        where = {"connection_id": "harbor-ehr", "fhir_id": "p-9"}
+        with database.transaction() as session:
+            world.accounts["quinn"] = add_account(session, "quinn", Role.PATIENT)
+            if known:
+                pat = patients.ensure(session, connection_id="riverside-ehr", fhir_id="pat")
+                patients.add_record(session, patient_id=pat.id, **where)
+            else:
+                where = {"connection_id": "riverside-ehr", "fhir_id": "pat"}
+            _, other = invitations.create(session, agent=NOBODY, pharmacy_id="harbor", **where)
+        outcomes = all_at_once([self.redeem(world, code), self.redeem(world, other, name="quinn")])
+        assert codes(outcomes) == ["invitation-refused"]
+        with database.reading() as session:
+            acting = [load_actor(session, world.accounts[name]).acting for name in ("pat", "quinn")]
+        assert sorted(map(len, acting)) == [0, 1]
 
     def test_one_account_becomes_one_patient_of_a_pharmacy_with_two_codes_at_once(self, database: Database) -> None:
         world, code = self.invited(database)

@@ -3,15 +3,17 @@
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 from world import NOBODY, World, add_account, build
 
 from portal.accounts import invitations, patients, relations
 from portal.accounts.actor import load_actor
 from portal.accounts.roles import Kind, Role, Scope
+from portal.accounts.signing_in import SignIn
 from portal.accounts.tables import Account, Patient, RedeemFailure
 from portal.audit.tables import AuditEvent
+from portal.care.matching import match_claimed
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import (
@@ -220,19 +222,94 @@ class TestInvitations:
         assert asked == ["pat"] * 4
         assert actions(world.database, outcome="8") == ["invitation.refused"] * 4
 
-    def test_five_tries_close_the_code_for_fifteen_minutes(self, world: World, code: str) -> None:
+    def test_five_tries_close_the_code_for_a_day_and_the_address_for_fifteen_minutes(
+        self, world: World, code: str
+    ) -> None:
         for _ in range(5):
             with pytest.raises(Unprocessable):
                 self.redeem(world, code, date(2000, 1, 1))
         with pytest.raises(TooMany) as closed:
             self.redeem(world, code)
-        assert 0 < (closed.value.retry_after or 0) <= 15 * 60 + 1
+        assert closed.value.code == "redeem-tomorrow"
+        assert 24 * 3600 - 60 < (closed.value.retry_after or 0) <= 24 * 3600 + 1
         # Another code from the same address is closed too, and Pat's session works on.
-        with pytest.raises(TooMany):
+        with pytest.raises(TooMany) as closed:
             self.redeem(world, "0000-0000-0000-0000")
+        assert closed.value.code == "redeem-later"
+        assert 0 < (closed.value.retry_after or 0) <= 15 * 60 + 1
         assert world.actor("pat").account_id == world.accounts["pat"]
         clock.shift(timedelta(minutes=15, seconds=1))
+        with pytest.raises(Unprocessable):
+            self.redeem(world, "0000-0000-0000-0000")
+        with pytest.raises(TooMany):
+            self.redeem(world, code)
+        clock.shift(timedelta(days=1))
         assert self.redeem(world, code).pharmacy_id == "riverside"
+
+    def test_who_finds_pats_card_gets_five_birth_dates_a_day_and_leaves_a_row_for_each(
+        self, world: World, code: str
+    ) -> None:
+        tries = 0
+        for hour in range(7 * 24):
+            try:
+                self.redeem(world, code, date(1980, 1, 1) + timedelta(days=hour), name="dave")
+            except Unprocessable:
+                tries += 1
+            except TooMany:
+                pass
+            clock.shift(timedelta(hours=1))
+        assert tries <= 35
+        with world.database.reading() as session:
+            kept = select(func.count()).select_from(RedeemFailure)
+            assert session.scalar(kept) == 2
+        # The privacy officer of the pharmacy that gave the card finds them; a code that nobody gave has none.
+        with pytest.raises(Unprocessable):
+            self.redeem(world, "0000-0000-0000-0000", name="dave")
+        assert actions(world.database, pharmacy_id="riverside", outcome="8") == ["invitation.refused"] * tries
+
+    def test_who_has_an_account_by_now_is_not_joined_to_a_second_one(self, world: World, pat: str, code: str) -> None:
+        with world.database.transaction() as session:
+            patients.add_record(
+                session,
+                patient_id=patients.ensure(session, connection_id="riverside-ehr", fhir_id="pat").id,
+                connection_id="harbor-ehr",
+                fhir_id="p-9",
+            )
+            _, harbors = invitations.create(
+                session, agent=NOBODY, pharmacy_id="harbor", connection_id="harbor-ehr", fhir_id="p-9"
+            )
+            world.accounts["thief"] = add_account(session, "thief", Role.PATIENT)
+        self.redeem(world, code)
+        with pytest.raises(Unprocessable) as refused:
+            self.redeem(world, harbors, name="thief", ehr=lambda connection, fhir_id: BORN)
+        # In the words of any code that does not work; the try counts, and Harbor's officer finds it.
+        assert (refused.value.code, refused.value.extra) == ("invitation-refused", {})
+        assert world.actor("thief").acting == ()
+        with world.database.reading() as session:
+            assert sorted(session.scalars(select(RedeemFailure.failures))) == [0, 1, 1]
+        assert actions(world.database, pharmacy_id="harbor", outcome="8") == ["invitation.refused"]
+
+    def test_a_disabled_account_does_not_keep_pat_out(self, world: World, pat: str, code: str) -> None:
+        first = self.redeem(world, code)
+        with world.database.transaction() as session:
+            session.get_one(Account, pat).disabled_at = clock.now()
+            world.accounts["patty"] = add_account(session, "patty", Role.PATIENT)
+            _, newer = invitations.create(
+                session, agent=NOBODY, pharmacy_id="riverside", connection_id="riverside-ehr", fhir_id="pat"
+            )
+        assert self.redeem(world, newer, name="patty").patient_id == first.patient_id
+
+    def test_a_login_that_claims_a_patient_who_has_an_account_is_joined_to_nobody(
+        self, world: World, pat: str, code: str
+    ) -> None:
+        with world.database.transaction() as session:
+            for name, claimed in (("twin", "Patient/alice"), ("own", "Patient/pat")):
+                account = add_account(session, name, Role.PATIENT)
+                came = SignIn(account, Role.PATIENT, created=True)
+                match_claimed(session, came, claimed, agent=NOBODY)
+                assert len(relations.live(session, account_id=account)) == (name == "own")
+        with pytest.raises(Unprocessable):
+            self.redeem(world, code)
 
     def test_a_silent_ehr_does_not_use_up_a_try(self, world: World, code: str) -> None:
         def down(connection: str, fhir_id: str) -> date:
