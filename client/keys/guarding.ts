@@ -85,24 +85,24 @@ export function withPin(pin: string): Opening {
  * Opens this device and goes on with the session on it, which may be locked. Throws WrongPin; ApiError `guard-gone` when it was wrong
  * too often and the share is deleted.
  */
-export async function openDevice(session: SessionState, store: Store, account: string, device: KeptDevice, opening: Opening): Promise<void> {
+export async function openDevice(store: Store, account: string, device: KeptDevice, opening: Opening): Promise<void> {
   const { method } = opening;
   const guard = (await keptGuards(store)).find((one) => one.method === method);
-  if (guard === undefined || session.device_challenge === null) throw new Refused("object", "no such guard here");
+  if (guard === undefined) throw new Refused("object", "no such guard here");
   const place = { user: account, dev: device.id };
   const secret = await opening.secret(guard, place);
-  const share = await askForShare(store, device, method, authOf(guard, place, secret));
+  const { share, challenge } = await askForShare(store, device, method, authOf(guard, place, secret));
   const lock = await openGuard(guard, place, { method, derive: () => Promise.resolve(secret) }, share);
   if (refused(lock)) throw lock;
-  const signature = await signSession(await deviceSigner(device, { account, lock }), device.id, unb64(session.device_challenge));
+  const signature = await signSession(await deviceSigner(device, { account, lock }), device.id, unb64(challenge));
   const given = await post<Given>("/api/keys/guards/prove", { device: device.id, sig: b64(signature) });
   await keepStay(store, account, device, unb64(given.share, 32), lock);
 }
 
-async function askForShare(store: Store, device: KeptDevice, method: Guarding["method"], auth: Bytes): Promise<Bytes> {
+async function askForShare(store: Store, device: KeptDevice, method: Guarding["method"], auth: Bytes): Promise<{ readonly share: Bytes; readonly challenge: string }> {
   try {
-    const given = await post<{ readonly share: string }>(`/api/keys/guards/${method}/share`, { device: device.id, auth: b64(auth) });
-    return unb64(given.share, SHARE_BYTES);
+    const given = await post<{ readonly share: string; readonly challenge: string }>(`/api/keys/guards/${method}/share`, { device: device.id, auth: b64(auth) });
+    return { share: unb64(given.share, SHARE_BYTES), challenge: given.challenge };
   } catch (error) {
     if (isCode(error, "guard-gone")) await dropGuard(store, method);
     if (error instanceof ApiError && error.code === "guard-wrong") throw new WrongPin(Number(error.extra["left"]));

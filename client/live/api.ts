@@ -154,13 +154,18 @@ async function change<T>(
   }
 }
 
+/** Says whose page asks: a page of somebody who is not signed in here any more is given nothing. */
+export function speaking(): Record<string, string> {
+  return speaker === undefined ? {} : { "Portal-Account": speaker };
+}
+
 async function request<T>(
   method: string, path: string, body?: BodyInit, headers: Record<string, string> = {}, signal?: AbortSignal,
 ): Promise<T> {
   let answer: Response;
   try {
     answer = await fetch(path, {
-      method, headers: { Accept: "application/json", ...(speaker === undefined || path === SESSION ? {} : { "Portal-Account": speaker }), ...headers },
+      method, headers: { Accept: "application/json", ...(path === SESSION ? {} : speaking()), ...headers },
       credentials: "same-origin", cache: "no-store",
       redirect: "error", ...(body === undefined ? {} : { body }), ...(signal === undefined ? {} : { signal }),
     });

@@ -33,7 +33,7 @@ async function register(): Promise<void> {
 /** Takes the page and the worker away from this browser. */
 export async function dropHelp(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
+  await caches.delete(HELP_CACHE);
   const workers = await navigator.serviceWorker.getRegistrations();
   await Promise.all(workers.map((one) => one.unregister()));
-  await caches.delete(HELP_CACHE);
 }

@@ -3,7 +3,7 @@
 
 import { forgetCertificates } from "../crypto/certificates.ts";
 import { type SessionEnd, type SessionState, isCode, isOfTheLine, post, readSession, sessionEvents } from "./api.ts";
-import { endWorkers } from "./worker.ts";
+import { WorkerEnded, endWorkers } from "./worker.ts";
 
 /** What a page shows around its content. */
 export type Screen =
@@ -56,6 +56,8 @@ export class LiveSession {
   start(): void {
     for (const kind of ACTS) addEventListener(kind, () => void this.act(), { passive: true, capture: true });
     document.addEventListener("visibilitychange", () => void this.visibility());
+    // What was under way when the screen was locked ends with it, and is no fault to be told.
+    addEventListener("unhandledrejection", (event) => { if (event.reason instanceof WorkerEnded) event.preventDefault(); });
     // A page that comes back out of the browser's own memory may belong to a session that has ended.
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
     sessionEvents.addEventListener("end", (event) => this.finish((event as CustomEvent<SessionEnd>).detail, true));

@@ -43,7 +43,15 @@ export function runner<Table extends Readonly<Record<keyof Table, Task>>>(url: s
 
 /** Ends the workers with everything they hold: the screen is locked. What still waits is rejected. */
 export function endWorkers(): void {
-  for (const line of lines.values()) line.end();
+  for (const line of lines.values()) line.end(new WorkerEnded());
+}
+
+/** The screen was locked while a worker was still at it: nobody waits for the answer any more. */
+export class WorkerEnded extends Error {
+  constructor() {
+    super("the worker was ended");
+    this.name = "WorkerEnded";
+  }
 }
 
 /** One worker and what it was asked. */
@@ -55,7 +63,7 @@ class Line {
   constructor(private readonly url: string) {
     this.worker = new Worker(trustedUrl(url) as string, { type: "module" });
     this.worker.onmessage = (event: MessageEvent<WorkerAnswer>) => this.hear(event.data);
-    this.worker.onerror = () => this.end();
+    this.worker.onerror = () => this.end(new Error("the worker failed"));
   }
 
   ask(asked: Waiting, name: string, input: unknown, transfer: readonly Transferable[]): void {
@@ -64,10 +72,10 @@ class Line {
     this.worker.postMessage({ no, name, input }, [...transfer]);
   }
 
-  end(): void {
+  end(why: Error): void {
     this.worker.terminate();
     lines.delete(this.url);
-    for (const one of this.waiting.values()) one.reject(new Error("the worker was ended"));
+    for (const one of this.waiting.values()) one.reject(why);
     this.waiting.clear();
   }
 

@@ -152,7 +152,7 @@ async function openAs({ account, store, device }: Expected, opening: Opening): P
   // The challenge may have changed since this page was loaded: the lock itself changes it.
   const session = await readSession();
   if (session.account?.id !== account.id) return location.reload();
-  await openDevice(session, store, account.id, device, opening);
+  await openDevice(store, account.id, device, opening);
   location.replace(await wayOn(store));
 }
 

@@ -2,7 +2,7 @@
 
 import type { FileNote } from "../crypto/bodies.ts";
 import { Refused } from "../crypto/reasons.ts";
-import { ApiError } from "../live/api.ts";
+import { ApiError, speaking } from "../live/api.ts";
 import type { RecordView } from "./shapes.ts";
 import { run } from "./work.ts";
 
@@ -40,7 +40,7 @@ export async function openFile(thread: string, note: FileNote, record: RecordVie
   if (att === undefined) throw new Refused("attachment", "not named by the header");
   const parts: Blob[] = [];
   for (let start = 0; start < att.size;) {
-    const answer = await fetch(`/api/attachments/${note.id}`, { headers: { Range: `bytes=${start}-` }, cache: "no-store" });
+    const answer = await fetch(`/api/attachments/${note.id}`, { headers: { Range: `bytes=${start}-`, ...speaking() }, cache: "no-store" });
     if (!answer.ok) throw new ApiError(answer.status, `status-${answer.status}`, "", {}, null);
     const part = await answer.blob();
     if (part.size === 0) throw new Refused("attachment", "cut short");

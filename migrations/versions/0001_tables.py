@@ -203,6 +203,7 @@ def upgrade() -> None:
     sa.Column('account_id', sa.String(length=64), nullable=True),
     sa.Column('next_path', sa.Text(), nullable=False),
     sa.Column('language', sa.String(length=8), nullable=False),
+    sa.Column('fresh', sa.Boolean(), nullable=False),
     sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('state_hash', name=op.f('pk_login_attempt'))
     )
@@ -710,6 +711,7 @@ def upgrade() -> None:
     sa.Column('share', sa.LargeBinary(), nullable=True),
     sa.Column('auth_hash', sa.LargeBinary(), nullable=False),
     sa.Column('wrong', sa.Integer(), nullable=False),
+    sa.Column('wrong_ever', sa.Integer(), nullable=False),
     sa.Column('set_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_guard_device_id')),
     sa.PrimaryKeyConstraint('device_id', 'method', name=op.f('pk_device_guard'))

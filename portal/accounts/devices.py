@@ -172,6 +172,12 @@ def living(session: Session, actor: Actor, device_id: str) -> Device:
     return row
 
 
+def has_shared(session: Session, account_id: str) -> bool:
+    """Whether one of a person's living devices is one that others use too."""
+    mine = select(Device.id).where(Device.account_id == account_id, Device.shared, Device.ended_at.is_(None))
+    return session.scalar(mine.limit(1)) is not None
+
+
 def require_proof(session: Session, actor: Actor, row: Device, challenge: str | None, signature: str) -> None:
     """The device signs the session's challenge. Raises Forbidden `device-stale`, BadInput, Unprocessable."""
     device = verified(session, row)
@@ -350,7 +356,8 @@ def keep_guard(session: Session, *, actor: Actor, device_id: str, guard: GuardSh
     if row is None:
         row = DeviceGuard(device_id=device_id, method=guard.method.value)
         session.add(row)
-    row.share, row.auth_hash, row.wrong, row.set_at = sealed, sha256(guard.auth), 0, clock.now()
+    row.share, row.auth_hash, row.set_at = sealed, sha256(guard.auth), clock.now()
+    row.wrong = row.wrong_ever = 0
     note_keys(
         session,
         actor=actor,

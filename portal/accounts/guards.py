@@ -27,6 +27,8 @@ from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, State
 
 MOST_TRIES = 5
+# However often the right one came between: whoever guesses while the person works has no more than these.
+MOST_TRIES_EVER = 50
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def hand_over(
     set.
     """
     row = _guarded(session, actor, current, device_id)
+    stops.needs_later_login(actor, stops.standing(session, actor.account_id))
     kept = session.get(DeviceGuard, (row.id, method.value), with_for_update=True)
     if kept is None:
         raise NotFound()
@@ -76,7 +79,8 @@ def hand_over(
         return Handed(None, 0)
     if not same(sha256(auth), kept.auth_hash):
         kept.wrong += 1
-        left = MOST_TRIES - kept.wrong if method is Method.PIN else None
+        kept.wrong_ever += 1
+        left = min(MOST_TRIES - kept.wrong, MOST_TRIES_EVER - kept.wrong_ever) if method is Method.PIN else None
         tried = {"method": method.value, "wrong": kept.wrong}
         note(action=Action.KEY_GUARD_GIVEN, detail=tried, reason="guard-wrong")
         if left == 0:

@@ -272,6 +272,8 @@ class DeviceGuard(Base):
     # SHA-256 of what is shown for the share.
     auth_hash: Mapped[bytes] = mapped_column(LargeBinary)
     wrong: Mapped[int] = mapped_column(Integer)
+    # Since it was set.
+    wrong_ever: Mapped[int] = mapped_column(Integer)
     set_at: Mapped[datetime] = mapped_column(Moment)
 
 

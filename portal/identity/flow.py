@@ -52,6 +52,8 @@ class Finished:
     account_id: str | None
     next_path: str
     language: str
+    # Whether the person signed in since it began: the provider did not merely remember somebody.
+    anew: bool
 
 
 class LoginFlow:
@@ -77,10 +79,11 @@ class LoginFlow:
     ) -> str:
         """The provider's address to send the browser to. Raises ProviderDown.
 
-        `login_hint` says for whom, as the provider knows the person; `fresh` asks for the password also where the
-        provider still knows somebody.
-        `browser` is the random value of the browser's cookie; unlocking and step-up demand a fresh login (max_age=0).
+        `login_hint` says for whom, as the provider knows the person. A `fresh` login is asked for and demanded
+        (max_age=0), so that whom the provider still knows comes back with a password only; unlocking and step-up
+        always are. `browser` is the random value of the browser's cookie.
         """
+        fresh = fresh or purpose is not Purpose.LOGIN
         metadata = self.provider.metadata()
         state, nonce, verifier = ids.token(32), ids.token(32), ids.token(48)
         now = clock.now()
@@ -97,16 +100,15 @@ class LoginFlow:
                     account_id=account_id,
                     next_path=next_path,
                     language=language,
+                    fresh=fresh,
                     created_at=now,
                 )
             )
         extra: dict[str, str] = {"nonce": nonce, "ui_locales": language}
-        if purpose is not Purpose.LOGIN:
+        if fresh:
             # max_age makes the answer provable (auth_time), prompt makes it sure: within the second of a login some
             # providers find that nobody is older than zero seconds.
             extra |= {"max_age": "0", "prompt": "login"}
-        elif fresh:
-            extra["prompt"] = "login"
         if login_hint:
             extra["login_hint"] = login_hint
         if second_factor and self._settings.staff_acr:
@@ -142,15 +144,18 @@ class LoginFlow:
             client_id=self._settings.oidc_client_id,
             nonce=attempt.nonce,
             access_token=access_token if isinstance(access_token, str) else None,
-            signed_in_after=None if attempt.purpose == Purpose.LOGIN else attempt.created_at,
+            signed_in_after=attempt.created_at if attempt.fresh else None,
         )
         said = tokens.verify_id_token(id_token, self.provider.keys, expected)
+        person = claims.read(said, self._settings, id_token)
         return Finished(
-            person=claims.read(said, self._settings, id_token),
+            person=person,
             purpose=Purpose(attempt.purpose),
             account_id=attempt.account_id,
             next_path=attempt.next_path,
             language=attempt.language,
+            anew=person.auth_time is not None
+            and person.auth_time >= attempt.created_at - timedelta(seconds=tokens.LEEWAY_SECONDS),
         )
 
     def logout_url(self, id_token: str | None, language: str | None = None) -> str | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, LargeBinary, String, Text, text
+from sqlalchemy import JSON, Boolean, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.database import Base, Id, Moment
@@ -72,6 +72,8 @@ class LoginAttempt(Base):
     account_id: Mapped[str | None] = mapped_column(Id)
     next_path: Mapped[str] = mapped_column(Text)
     language: Mapped[str] = mapped_column(String(8))
+    # Only a login made from now on answers it, none that the provider remembers.
+    fresh: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import policy
+from portal.accounts import policy, stops
 from portal.accounts.actor import Actor
 from portal.accounts.roles import STAFF, ClosedBy, Role
 from portal.accounts.tables import Account
@@ -102,6 +102,7 @@ def set_last_day(session: Session, *, actor: Actor, pharmacy_id: str, account_id
     """
     staff_invitations.allow(session, actor=actor, pharmacy_id=pharmacy_id)
     policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
     pharmacy = session.get(Pharmacy, pharmacy_id)
     account = session.get(Account, account_id, with_for_update=True)
     if pharmacy is None or account is None or account.pharmacy_id != pharmacy_id or Role(account.role) not in STAFF:

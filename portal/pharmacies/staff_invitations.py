@@ -17,7 +17,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from portal.accounts import ahead, awaited, policy
+from portal.accounts import ahead, awaited, policy, stops
 from portal.accounts.actor import Actor
 from portal.accounts.ahead import Ahead
 from portal.accounts.roles import STAFF, ClosedBy, Role
@@ -161,6 +161,7 @@ def invite(session: Session, *, actor: Actor, pharmacy_id: str, newcomer: Newcom
     """
     allow(session, actor=actor, pharmacy_id=pharmacy_id)
     policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
     # Locked, so that two who invite the same person, or two first supervisors, at the same moment make one invitation.
     pharmacy = session.get(Pharmacy, pharmacy_id, with_for_update={"key_share": True})
     if pharmacy is None:
@@ -329,7 +330,17 @@ def to_mail(session: Session, mail: str) -> list[Invited]:
             accept=partial(_accept, session, row),
         )
         for row in rows
+        # Who is stopped may not be who has invited.
+        if stops.standing(session, row.invited_by) is None
     ]
+
+
+def brought_in_by(session: Session, *, account_id: str, inviter: str) -> bool:
+    """Whether a colleague came by the invitation of that person."""
+    came = select(StaffInvitation.id).where(
+        StaffInvitation.account_id == account_id, StaffInvitation.invited_by == inviter
+    )
+    return session.scalar(came.limit(1)) is not None
 
 
 def forget_unused(session: Session) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import ahead, awaited, directory, policy, recovery
+from portal.accounts import ahead, awaited, directory, policy, recovery, stops
 from portal.accounts.actor import Actor
 from portal.accounts.ahead import Ahead
 from portal.accounts.forms import answering_refusals, first_wins
@@ -252,6 +252,7 @@ def approve_ahead(session: Session, *, actor: Actor, team: str, account_id: str)
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
     policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
     _member_only(session, actor, team)
     _check_fits(session, account_id, pharmacy_id, kind)
     state = _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)

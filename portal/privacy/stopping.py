@@ -20,13 +20,13 @@ from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
 from portal.core.bus import Bus
-from portal.core.errors import NotFound
+from portal.core.errors import Forbidden, NotFound
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy
 from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
-from portal.pharmacies import care
+from portal.pharmacies import care, staff_invitations
 
 # The job that tells a privacy officer; payload {account: the officer's, at, what}. Whom it is about stands on a page.
 OFFICE_JOB = "notice.stopped"
@@ -82,13 +82,18 @@ def waiting(session: Session, *, actor: Actor) -> list[Waiting]:
 def end(session: Session, *, actor: Actor, account_id: str, check: Check) -> None:
     """End somebody's stop: the actor has made sure who it is, by `check`. Asks for a fresh login.
 
-    Raises Forbidden, StepUpNeeded, NotFound for whoever is not stopped or none of the actor's business.
+    Raises Forbidden, also for somebody whom that person brought in; `keys-stopped` for who is stopped; StepUpNeeded;
+    NotFound for whoever is not stopped or none of the actor's business.
     """
     policy.allow_end_stops(actor)
     policy.needs_step_up(actor)
     found = next((one for one in waiting(session, actor=actor) if one.stop.account_id == account_id), None)
     if found is None:
         raise NotFound()
+    stops.hold(session, actor.account_id)
+    if staff_invitations.brought_in_by(session, account_id=actor.account_id, inviter=account_id):
+        # Else a thief could invite somebody first, who then ends the stop.
+        raise Forbidden("stops-not-for-role")
     stops.end(session, stop=found.stop, by=actor.account_id, check=check)
     # On the person's own page "who looked", too.
     mine = [one.patient_id for one in relations.live(session, account_id=account_id) if one.kind == Kind.SELF]

@@ -239,4 +239,4 @@ def test_finding_the_code_may_take_longer_than_a_sign_in_stays_fresh(stage: Stag
     expect(page.locator("#secret-code")).to_have_value(code)
     page.get_by_role("button", name="Get my messages back").click()
     page.wait_for_url("**/devices")
-    expect(page.get_by_text("This device")).to_be_visible()
+    expect(page.get_by_text("This device", exact=True)).to_be_visible()

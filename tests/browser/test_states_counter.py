@@ -171,7 +171,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     page = locked(stage, "peggy")
     stage.write(
-        "UPDATE device_guard SET given = 5 WHERE device_id IN (SELECT device.id FROM device "
+        "UPDATE device_guard SET wrong = 4 WHERE device_id IN (SELECT device.id FROM device "
         "JOIN account ON account.id = device.account_id WHERE email = 'peggy@demo.example')"
     )
     page.fill("#pin", "402716")

@@ -69,7 +69,7 @@ def hand_over(asked: Asked, method: str) -> Response:
         raise Conflict("guard-gone")
     if handed.share is None:
         raise Forbidden("guard-wrong", extra={"left": handed.left})
-    return jsonify(share=b64(handed.share))
+    return jsonify(share=b64(handed.share), challenge=current.device_challenge)
 
 
 @blueprint.post("/prove")

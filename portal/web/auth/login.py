@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from portal.accounts import names, signing_in, tiles
+from portal.accounts import devices, names, signing_in, tiles
 from portal.accounts.signing_in import SignIn
 from portal.audit import Action, record_refusal
 from portal.care.matching import match_claimed
@@ -133,7 +133,11 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
             second_factor=request.args.get("factor") == "2",
             login_hint=_expected(current),
             # Where several people share a browser, the provider's own session may be another one's.
-            fresh=cookie_name(SIGNED_OUT_COOKIE, settings) in request.cookies or known_browser() is not None,
+            fresh=(
+                cookie_name(SIGNED_OUT_COOKIE, settings) in request.cookies
+                or known_browser() is not None
+                or request.args.get("again") == "1"
+            ),
         )
     except ProviderDown as problem:
         log.warning("provider down", extra={"request_id": request_id(), "reason": problem.reason})
@@ -172,6 +176,10 @@ def _come_in(finished: Finished) -> ResponseReturnValue:
     if finished.purpose is Purpose.STEP_UP and before is not None and not _same_person(before, finished):
         # One act was to be confirmed; whoever confirms it as somebody else changes nothing and signs nobody out.
         return _refuse(LoginRefused(OTHER_PERSON), finished.next_path)
+    if finished.purpose is Purpose.LOGIN and not finished.anew and _shares_a_device(finished):
+        # Somebody who shares a computer is still known to the provider there, and whoever sits down next may have taken
+        # away what tells us that this is it.
+        return redirect("/login?" + urlencode({"again": 1, "next": finished.next_path}), 303)
     with services().database.transaction() as rows:
         came = _find_account(rows, finished)
         cookie, current = _go_on(rows, came, _proof(came, finished), before)
@@ -194,6 +202,12 @@ def _same_person(before: CurrentSession, finished: Finished) -> bool:
     with services().database.reading() as rows:
         came = signing_in.find(rows, issuer=finished.person.issuer, subject=finished.person.subject)
     return came == before.account_id
+
+
+def _shares_a_device(finished: Finished) -> bool:
+    with services().database.reading() as rows:
+        known = signing_in.find(rows, issuer=finished.person.issuer, subject=finished.person.subject)
+        return known is not None and devices.has_shared(rows, known)
 
 
 def _find_account(rows: Session, finished: Finished) -> SignIn:

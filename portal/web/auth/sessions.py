@@ -44,7 +44,8 @@ def this_session() -> ResponseReturnValue:
             "account": _account(account),
             "patients": [_acting_for(one, *known.get(one.patient_id, (None, None))) for one in acting],
             "device": current.device_id,
-            "device_challenge": current.device_challenge,
+            # On a shared device that is locked it comes with the share, for the right PIN only.
+            "device_challenge": None if current.shared and current.state is State.LOCKED else current.device_challenge,
             "lock_at": stamp(current.lock_at),
             "ends_at": stamp(current.ends_at),
             "warn_before": int(sessions.warn_before(current).total_seconds()),

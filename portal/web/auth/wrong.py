@@ -1,4 +1,4 @@
-""" "Something is wrong": one page, one button, for everybody who is signed in, also behind the lock.
+""" "Something is wrong": one page, one button, for everybody who is signed in; on one's own device behind the lock too.
 
 It answers without JavaScript and without a fresh login: somebody who sees a stranger at work must not be asked for a
 password first. A session is needed, so that nobody stops anybody else.
@@ -16,7 +16,7 @@ from portal.accounts.devices import OwnDevice
 from portal.core.errors import NotSignedIn
 from portal.identity import flask_session
 from portal.identity.flask_session import open_when_locked
-from portal.identity.sessions import State
+from portal.identity.sessions import CurrentSession, State
 from portal.privacy import stopping
 from portal.web.acting import current_actor
 from portal.web.public.frame import current_frame, known_pharmacies
@@ -31,6 +31,8 @@ PAGE = "/something-wrong"
 def show() -> str:
     """What the button does, whom to call, where to complain; for whoever has pressed it, how it is undone."""
     current = flask_session.current_login()
+    if current is not None and _anybodys(current):
+        current = None
     with services().database.reading() as session:
         stop = None if current is None else stops.standing(session, current.account_id)
         ones = [] if current is None or current.state is not State.ACTIVE else _others(session)
@@ -45,6 +47,11 @@ def show() -> str:
         done=current is None and request.args.get("done") == "1",
         places=[profile] if profile is not None else known_pharmacies(),
     )
+
+
+def _anybodys(current: CurrentSession) -> bool:
+    # Behind the lock of a computer that several share sits any of them, or nobody.
+    return current.shared and current.state is State.LOCKED
 
 
 def _others(session: Session) -> list[OwnDevice]:
@@ -63,6 +70,8 @@ def press() -> ResponseReturnValue:
     current = flask_session.current_login()
     if current is None:
         raise NotSignedIn()
+    if _anybodys(current):
+        return redirect(f"/lock?next={PAGE}", 303)
     who: Any = {"login": current, "address": client_address(), "request_id": request_id()}
     with services().database.transaction() as session:
         actor = load_actor(session, current.account_id, **who)

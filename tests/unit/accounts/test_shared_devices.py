@@ -7,7 +7,7 @@ from sqlalchemy import select
 from world import World, build
 from world_keys import BOX, Keys
 
-from portal.accounts import devices, guards
+from portal.accounts import devices, guards, stops
 from portal.accounts.actor import Actor, load_actor
 from portal.accounts.devices import Given, GuardShare
 from portal.accounts.guards import Handed
@@ -142,6 +142,23 @@ def test_the_right_pin_is_given_the_share_as_often_as_it_comes_and_counts_anew(c
     for _ in range(3):
         assert [counter.ask(auth=ids.random_bytes(32)).left for _ in range(4)] == [4, 3, 2, 1]
         assert counter.ask() == Handed(SHARE)
+
+
+def test_who_guesses_while_the_person_works_has_fifty_tries(counter: Counter) -> None:
+    for _ in range(12):
+        for _ in range(4):
+            assert counter.ask(auth=ids.random_bytes(32)).left is not None
+        assert counter.ask() == Handed(SHARE)
+    assert [counter.ask(auth=ids.random_bytes(32)).left for _ in range(2)] == [1, 0]
+    assert counter.ask() == Handed(None, 0)
+
+
+def test_a_login_from_before_the_stop_is_given_no_share(counter: Counter) -> None:
+    clock.shift(timedelta(minutes=2))
+    with counter.world.database.transaction() as session:
+        stops.press(session, actor=counter.world.actor("bob"))
+    with pytest.raises(StepUpNeeded):
+        counter.ask()
 
 
 def test_nothing_of_the_pin_lies_at_the_server_as_it_is_shown(counter: Counter) -> None:

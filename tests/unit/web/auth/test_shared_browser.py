@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from browsing import Browser, location
+from misbehaving import MisbehavingProvider
 from world import World
 
-from portal.accounts import tiles
+from portal.accounts import devices, tiles
 from portal.accounts.tables import Account
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -102,6 +103,36 @@ def test_who_was_away_for_a_quarter_of_an_hour_signs_in_again(counter: Browser, 
     counter.sign_in("bob")
     assert counter.session()["shared"] is True
     assert [one["signed_in"] for one in people(counter)] == [True, False]
+
+
+def test_whom_the_provider_remembers_does_not_come_back_without_a_password(
+    counter: Browser, both: tuple[str, str], provider: MisbehavingProvider
+) -> None:
+    counter.post("/api/browser/leave")
+    begun = counter.client.get("/login")
+    # The next one at the counter took `prompt=login` out of the address: the provider answers for Bob unasked.
+    provider.faults.claims = {"auth_time": int(clock.now().timestamp()) - 600}
+    assert counter.come_back(begun, "bob").status_code == 401
+    assert counter.session()["state"] == "anonymous"
+
+
+def test_nor_where_the_browser_was_made_to_forget_that_it_is_shared(
+    counter: Browser,
+    both: tuple[str, str],
+    provider: MisbehavingProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bob, _ = both
+    counter.post("/api/browser/leave")
+    counter.client.delete_cookie("portal_browser")
+    monkeypatch.setattr(devices, "has_shared", lambda rows, account: account == bob)
+    provider.faults.claims = {"auth_time": int(clock.now().timestamp()) - 600}
+    answer = counter.sign_in("bob", start="/login?next=/inbox")
+    assert location(answer) == "/login?again=1&next=%2Finbox"
+    assert counter.session()["state"] == "anonymous"
+    again = counter.client.get(location(answer))
+    assert "max_age=0" in again.headers["Location"]
+    assert counter.come_back(again, "bob").status_code == 401
 
 
 def test_somebody_who_signs_in_over_a_locked_screen_does_not_sign_the_other_out(
