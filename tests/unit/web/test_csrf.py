@@ -13,7 +13,12 @@ from world_web import ORIGIN, Browser, portal_app
 from portal.core.database import Base, Database
 from portal.core.settings import Settings
 
-CHANGING = [route for route in MATRIX if not route.startswith("GET ") and route != "POST /login/backchannel"]
+# Routes that no cookie lets anything do, so that a page that borrows it gains nothing; what they ask for instead.
+EXEMPT = {
+    "POST /login/backchannel": "a token that the identity provider has signed",
+    "POST /stop-notices/<token>": "the sealed token of a mail, whose button sends it from anywhere (RFC 8058)",
+}
+CHANGING = [route for route in MATRIX if not route.startswith("GET ") and route not in EXEMPT]
 # Who can do it, so that what stops the request is the attack and nothing else.
 ABLE = {"/operator/dead-letters": "ivan"}
 ATTACKS: dict[str, dict[str, Any]] = {
@@ -93,6 +98,20 @@ def test_no_foreign_request_changes_anything(route: str, scene: Scene) -> None:
         assert answer.status_code in (400, 403), f"{route}, {what}: {answer.status_code}"
     assert state_of(scene.world.database) == before, route
     assert browser.state()["state"] == "active"
+
+
+def test_no_other_route_goes_without_a_token(scene: Scene) -> None:
+    tokens = scene.app.extensions["csrf"]
+    views = {f"{view.__module__}.{view.__name__}": name for name, view in scene.app.view_functions.items()}
+    free = {views[name] for name in tokens._exempt_views}
+    changing = {
+        f"{method} {rule.rule}"
+        for rule in scene.app.url_map.iter_rules()
+        if rule.endpoint in free
+        for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    }
+    assert changing == set(EXEMPT)
+    assert not tokens._exempt_blueprints
 
 
 def test_the_portals_own_pages_are_let_in_whatever_their_browser_says_of_the_origin(scene: Scene) -> None:
