@@ -18,10 +18,11 @@ from portal.audit import Action, Entity, record
 from portal.care.matching import open_record
 from portal.care.readers import Address, EhrReaders, address_of, answering
 from portal.core.database import Database
-from portal.core.errors import BadInput, Conflict, Unavailable
+from portal.core.errors import BadInput, Conflict, NotFound, Unavailable
 from portal.core.texts import DEFAULT_LANGUAGE, LANGUAGES
 from portal.ehr.context import ContextReader
 from portal.ehr.model import Patient
+from portal.ehr.reading import is_fhir_id
 from portal.pharmacies import care, connections
 from portal.pharmacies.lookalikes import Somebody, look_alikes
 from portal.pharmacies.patients import PatientsOf
@@ -153,12 +154,18 @@ def invite(
     policy.allow_invite(actor, pharmacy_id=pharmacy_id)
     if language not in LANGUAGES:
         raise BadInput("bad-field", extra={"field": "language"})
+    if not is_fhir_id(fhir_id):
+        raise NotFound("patient-unknown")
+    with database.reading() as session:
+        address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
+    # On record before anything is known: a refusal says something of the person too.
+    with database.transaction() as session:
+        _note_shown(session, actor, pharmacy_id, address.id, [fhir_id], "id")
     address, found = open_record(database, readers, pharmacy_id=pharmacy_id, fhir_id=fhir_id)
     with database.transaction() as session:
         known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
         if known is not None and known.id in names.selves(session, [known.id]):
             raise Conflict("patient-has-account")
-        _note_shown(session, actor, pharmacy_id, address.id, [fhir_id], "id")
         invitation_id, code = invitations.invite(
             session,
             actor=actor,

@@ -72,6 +72,7 @@ def find(pharmacy_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post(PLACE)
+@at_most(FIND_PER_ACCOUNT)
 def invite(pharmacy_id: str) -> ResponseReturnValue:
     """Make a code for somebody who was found: the answer is the card, or the code to read out."""
     try:
@@ -90,6 +91,7 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post(f"{PLACE}/change")
+@at_most(FIND_PER_ACCOUNT)
 def change(pharmacy_id: str) -> ResponseReturnValue:
     """Take an invitation back, or make a new code for the same person."""
     invitation_id = request.form.get("invitation", "")

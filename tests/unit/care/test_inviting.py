@@ -182,6 +182,22 @@ def test_who_has_died_is_here_already_or_unknown_gets_no_code(world: World, ehr:
         assert invitations.listed(session, actor=world.actor("bob"), pharmacy_id="riverside") == ([], None)
 
 
+def test_nobody_lists_off_record_who_is_known_here(world: World, ehr: Registry) -> None:
+    refused = {"alice": Conflict, "old": Unprocessable, "nobody": NotFound}
+    for fhir_id, error in refused.items():
+        with pytest.raises(error):
+            invite(world, ehr, fhir_id)
+    assert shown(world.database) == [
+        (world.patients["alice"], world.patients["alice"], "id"),
+        (None, "old", "id"),
+        (None, "nobody", "id"),
+    ]
+    # What no EHR could have as an id is asked of none.
+    with pytest.raises(NotFound):
+        invite(world, ehr, "no body/../x")
+    assert len(shown(world.database)) == len(refused)
+
+
 def test_a_card_is_recorded_as_a_print_and_a_code_read_out_is_not(world: World, ehr: Registry) -> None:
     card = invite(world, ehr, "nora")
     assert (card.name, card.language) == ("Nora Hall", "es")

@@ -105,6 +105,12 @@ def test_bob_finds_nora_and_prints_a_card_in_her_language(bob: Browser) -> None:
         assert said in listed
 
 
+def test_codes_are_asked_for_so_often_an_hour(bob: Browser) -> None:
+    views = bob.client.application.view_functions
+    for name in ("invite", "change"):
+        assert views[f"invitations.{name}"].limit == views["invitations.find"].limit  # type: ignore[attr-defined]
+
+
 def test_a_new_code_and_taking_back(bob: Browser) -> None:
     first = code_in(printed(bob))
     invitation = re.search(r'name="invitation" value="([0-9a-f]{32})"', page(bob))
