@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.accounts import notices, policy, relations
 from portal.accounts.actor import Actor, one_at_a_time
+from portal.accounts.roles import Scope
 from portal.accounts.tables import Account, DirectoryEntry
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock, ids
@@ -166,12 +167,13 @@ def object_to(session: Session, *, objection: str, address: str | None, request_
 
 
 def waiting_for(session: Session, *, actor: Actor) -> list[tuple[str, datetime]]:
-    """What waits now for an objection of the actor's: of the own keys, or of somebody who acts for the same patients.
+    """What waits now for an objection of the actor's: of the own keys, or of somebody who reads for the same patients.
 
-    As (what the link carries, until when).
+    As (what the link carries, until when). Whoever may not read messages has no say over who reads them.
     """
-    patients = [one.patient_id for one in actor.acting]
+    patients = [one.patient_id for one in actor.acting if one.reaches(Scope.MESSAGES)]
     known = {account for some in relations.accounts_of(session, patients).values() for account, _ in some}
+    known.add(actor.account_id)
     rows = session.scalars(
         select(IdentityCheck).where(
             IdentityCheck.account_id.in_(sorted(known)),
@@ -270,9 +272,9 @@ def _tell(session: Session, row: IdentityCheck) -> None:
 
 
 def _note(session: Session, agent: Agent, action: Action, row: IdentityCheck) -> None:
-    # On the pages "who looked" of those whose conversations the person reads.
-    patients = sorted(relations.patients_of(session, [row.account_id]).get(row.account_id, set()))
-    for patient_id in patients:
+    # On the pages "who looked" of those whose conversations the person reads; one row also when there are none by now.
+    patients: list[str | None] = [*sorted(relations.patients_of(session, [row.account_id]).get(row.account_id, set()))]
+    for patient_id in patients or [None]:
         record(
             session,
             action,

@@ -186,10 +186,15 @@ def since_now(session: Session, mine: Sequence[str]) -> dict[str, int]:
 
 
 def awaiting_count(session: Session, *, actor: Actor) -> int:
-    """How many threads wait for the actor, counted to 100: the badge shows "99+" from there."""
+    """How many threads that `page` shows wait for the actor, counted to 100: the badge shows "99+" from there."""
     count = 0
+    waits = (
+        select(InboxRow.thread_id)
+        .join(Thread, Thread.id == InboxRow.thread_id)
+        .where(_may_see(actor), InboxRow.awaiting)
+    )
     for reader in my_readers(session, actor=actor):
-        rows = select(InboxRow.thread_id).where(_of(reader), InboxRow.awaiting).limit(BADGE_LIMIT - count).subquery()
+        rows = waits.where(_of(reader)).limit(BADGE_LIMIT - count).subquery()
         count += session.execute(select(func.count()).select_from(rows)).scalar_one()
     return count
 

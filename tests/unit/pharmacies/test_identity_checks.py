@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from world import World, build
+from world import NOBODY, World, build
 from world_keys import Keys
 
+from portal.accounts import relations
+from portal.accounts.roles import Scope
 from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock
@@ -118,6 +120,30 @@ def test_the_daughters_page_shows_it_too_and_nobody_elses(world: World) -> None:
     with world.database.reading() as session:
         assert identity_checks.waiting_for(session, actor=world.actor("judy")) == []
     assert mails(world) == []
+
+
+def test_who_looks_after_rosas_orders_alone_gets_no_link_but_for_the_own_keys(world: World, keys: Keys) -> None:
+    with world.database.transaction() as session:
+        (relation,) = relations.live(session, account_id=world.accounts["judy"])
+        relations.change(session, agent=NOBODY, relation=relation, scope=Scope.ORDERS, until=None)
+    make(world, "bob", How.WAITED)
+    with world.database.reading() as session:
+        assert identity_checks.waiting_for(session, actor=world.actor("judy")) == []
+    keys.start_again("judy")
+    make(world, "bob", How.WAITED, "judy")
+    with world.database.reading() as session:
+        assert len(identity_checks.waiting_for(session, actor=world.actor("judy"))) == 1
+
+
+def test_a_no_is_on_record_also_when_rosa_acts_for_nobody_any_more(world: World) -> None:
+    make(world, "bob", How.WAITED)
+    with world.database.transaction() as session:
+        for one in relations.live(session, account_id=world.accounts["rosa"]):
+            relations.end(session, agent=NOBODY, relation_id=one.id)
+    say_no(world, link(world))
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "identity.objected"))
+    assert (row.patient_id, row.pharmacy_id, row.entity_id) == (None, "riverside", world.accounts["rosa"])
 
 
 def test_a_no_stops_it_once_and_is_late_after_the_day(world: World) -> None:

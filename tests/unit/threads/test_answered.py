@@ -2,11 +2,15 @@
 
 import pytest
 from sqlalchemy import select
+from world import NOBODY
 from world_threads import Threads
 
+from portal.accounts import relations
 from portal.audit.tables import AuditEvent
 from portal.core.errors import Conflict, Forbidden, NotFound
+from portal.pharmacies import care
 from portal.threads import answered, inbox
+from portal.threads.tables import InboxRow
 
 
 def waits(threads: Threads, person: str, thread_id: str) -> bool:
@@ -57,3 +61,32 @@ def test_only_staff_of_its_teams_may_say_so(threads: Threads) -> None:
     for stranger in ("carol", "dave"):
         with pytest.raises(NotFound):
             say(threads, stranger, posted.thread_id, posted.sequence)
+
+
+def counted(threads: Threads, person: str) -> int:
+    with threads.world.database.reading() as session:
+        return inbox.awaiting_count(session, actor=threads.keys.actor(person))
+
+
+def test_the_badge_counts_what_the_inbox_shows(threads: Threads) -> None:
+    world = threads.world
+    threads.start("alice", "alice", "A question.")
+    assert (counted(threads, "bob"), counted(threads, "carol")) == (1, 0)
+    with world.database.transaction() as session:
+        care.finish(
+            session, actor=threads.keys.actor("bob"), patient_id=world.patients["alice"], pharmacy_id="riverside"
+        )
+    assert counted(threads, "bob") == 0
+
+
+def test_the_badge_tells_alice_nothing_of_whom_she_acts_for_no_longer(threads: Threads) -> None:
+    world = threads.world
+    posted = threads.start("alice", "alice", "A question.")
+    with world.database.transaction() as session:
+        for row in session.scalars(select(InboxRow).where(InboxRow.thread_id == posted.thread_id)):
+            row.awaiting = True
+    assert counted(threads, "alice") == 1
+    with world.database.transaction() as session:
+        for one in relations.live(session, account_id=world.accounts["alice"]):
+            relations.end(session, agent=NOBODY, relation_id=one.id)
+    assert counted(threads, "alice") == 0
