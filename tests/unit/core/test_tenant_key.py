@@ -14,6 +14,7 @@ OF_NO_PHARMACY = {
         "notice_choice",
         "notice_sent",
     },
+    "of accounts, on shared computers": {"browser_tile", "device_guard"},
     "of accounts, their recovery": {"device_offer", "recovery_read", "recovery_wrap", "redeem_failure"},
     "of patients, whom several pharmacies may care for": {"carer_invitation", "patient", "patient_record", "relation"},
     "of who owns keys, people and teams": {"directory_entry", "sealed_object"},
