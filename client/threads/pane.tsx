@@ -453,8 +453,10 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   const [problem, setProblem] = useState<string | null>(null);
   const { directory } = desk.ready;
   const birth = birthOf(desk, thread.id);
-  const held = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
-  if (held === undefined) return null;
+  const member = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
+  if (member === undefined) return null;
+  // Of a team whoever has signed its newest key with keys begun anew.
+  const held = { id: directory.heldBy(member.id) ?? member.id, role: member.role };
   const since = directory.newKeysSince(held.id);
   const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
   const title = since === undefined ? t("threads.held.title", { name }) : t("threads.held.since", { name, time: moment(since) });
@@ -470,9 +472,9 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   }
   return (
     <Banner tone="warn" icon="key" announce title={title}>
-      <p>{t(desk.staff ? "threads.held.body" : "threads.held.body-other", { name })}</p>
+      <p>{t(desk.staff && held.role !== "team" ? "threads.held.body" : "threads.held.body-other", { name })}</p>
       {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
-      {desk.saysWho ? <MadeSure desk={desk} account={held.id} name={name} onSure={sure} /> : (
+      {desk.saysWho && held.role !== "team" ? <MadeSure desk={desk} account={held.id} name={name} onSure={sure} /> : (
         <Button busy={busy} onClick={() => {
           setBusy(true);
           setProblem(null);

@@ -291,7 +291,12 @@ export class ThreadModel {
    * made before (`startedAgain`) nor in a conversation that was begun with them (docs/protocol.md section 3).
    */
   unconfirmed(): MemberView | undefined {
-    return this.startedAgain() ?? this.readers.find((one) => this.desk.ready.directory.sendingHeld(one.id));
+    return this.heldTeam() ?? this.startedAgain() ?? this.readers.find((one) => this.desk.ready.directory.sendingHeld(one.id));
+  }
+
+  /** A listed team whose newest key may be of somebody else's making: no epoch is sealed to it, and nothing said before. */
+  heldTeam(): MemberView | undefined {
+    return this.readers.find((one) => one.role === "team" && this.desk.ready.directory.sendingHeld(one.id));
   }
 
   /** Whether this person may say who somebody is that started again: by the thread's teams, as every reader checks it. */

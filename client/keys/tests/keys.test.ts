@@ -7,7 +7,7 @@ import { makeRevocation } from "../../crypto/certificates.ts";
 import { type EntryText, type Pin, type UserChain, makeNextEntry, verifyUserChain } from "../../crypto/directory.ts";
 import { pae, randomBytes } from "../../crypto/encoding.ts";
 import { generateSeed, publicKeyOf } from "../../crypto/hpke.ts";
-import { generateIdentity } from "../../crypto/hybrid.ts";
+import { type IdentitySeeds, generateIdentity } from "../../crypto/hybrid.ts";
 import { KnownDirectory } from "../../crypto/known.ts";
 import { Refused } from "../../crypto/reasons.ts";
 import { generateUrk } from "../../crypto/recovery.ts";
@@ -183,10 +183,12 @@ function directoryOf(bob: Person): { readonly directory: Directory; readonly say
   return { directory: new Directory(bob.chain, own, account), says: (...said) => { items = said; } };
 }
 
-async function pretended(person: Person): Promise<readonly EntryText[]> {
+/** A chain that was begun anew without its old keys, and the identity that it has now. */
+async function pretended(person: Person): Promise<{ readonly entries: readonly EntryText[]; readonly identity: IdentitySeeds }> {
   const role = person.chain.newest.role === "service" ? "service" : "person";
   const facts = { id: person.id, role, gen: 2, kem: await publicKeyOf(generateSeed()) } as const;
-  return [...person.entries, await makeNextEntry(facts, generateIdentity(), person.chain.newest, undefined, undefined)];
+  const identity = generateIdentity();
+  return { entries: [...person.entries, await makeNextEntry(facts, identity, person.chain.newest, undefined, undefined)], identity };
 }
 
 test("an answer about somebody who was not asked about changes nothing that is known of them", async () => {
@@ -195,11 +197,45 @@ test("an answer about somebody who was not asked about changes nothing that is k
   const { directory, says } = directoryOf(bob);
   says(item(world, carol));
   await directory.load(["carol"]);
-  says(item(world, dave), item(world, carol, { entries: await pretended(carol), name: "Somebody" }));
+  says(item(world, dave), item(world, carol, { entries: (await pretended(carol)).entries, name: "Somebody" }));
   await directory.load(["dave"], { fresh: true });
   assert.equal(directory.known.chain("carol")?.newest.n, 1);
   assert.equal(directory.name("carol"), "carol");
   assert.equal(directory.known.chain("dave")?.newest.n, 1);
+});
+
+test("nothing is sent to a team whose newer record is signed by keys begun anew, before a person has confirmed whose they are", async () => {
+  const world = new World();
+  const [bob, carol, frank] = [await world.person("bob"), await world.person("carol"), await world.person("frank")];
+  const team = await world.team("riverside_pharmacists", [carol, frank], carol);
+  const pins = new Map<string, Pin>([["carol", carol.chain.pin()], [team.id, world.directory.team(team.id)!.pin()]]);
+  const carols = await pretended(carol);
+  const identity = carols.identity;
+  world.directory.addUser(good(await verifyUserChain("carol", carols.entries)));
+  const forged = await world.team(team.id, [carol], { ...carol, identity });
+  const records = { id: team.id, pharmacy: "riverside", kind: "pharmacists", records: forged.texts };
+  const { directory, says } = directoryOf(bob);
+  const moved: string[] = [];
+  directory.keepPinsIn({
+    of: (items) => Promise.resolve(new Map([...pins].filter(([id]) => items.some((one) => one.id === id)))),
+    move: (_, seen) => { moved.push(...seen.keys()); return Promise.resolve(); }, now: () => pins,
+  });
+  says(records, item(world, carol, { entries: carols.entries }), item(world, frank));
+  await directory.load([team.id, "carol", "frank"]);
+  assert.equal(directory.faults.size, 0);
+  assert.deepEqual([directory.heldBy(team.id), directory.heldBy("carol"), directory.sendingHeld("frank")], ["carol", "carol", false]);
+  assert.deepEqual(moved, ["frank"]);
+  await directory.confirm("carol");
+  assert.equal(directory.sendingHeld(team.id), false);
+  assert.deepEqual(moved, ["frank", "carol", team.id]);
+
+  // A record from before that was seen already, and a team that is new here, wait for nobody.
+  const later = directoryOf(bob);
+  pins.set(team.id, world.directory.team(team.id)!.pin());
+  later.directory.keepPinsIn({ of: () => Promise.resolve(pins), move: () => Promise.resolve(), now: () => pins });
+  later.says(records, item(world, carol, { entries: carols.entries }));
+  await later.directory.load([team.id, "carol"]);
+  assert.deepEqual([later.directory.heldBy(team.id), later.directory.heldBy("carol")], [undefined, "carol"]);
 });
 
 test("who is let in, and the sheets that are added, have the keys whose number was drawn, or nothing is confirmed and sealed", async () => {
@@ -212,7 +248,7 @@ test("who is let in, and the sheets that are added, have the keys whose number w
     await directory.load([one.id]);
     const drawn = directory.known.chain(one.id)!.introduced.hash;
     // Between the drawing and the press the server has other keys for the same name.
-    says(item(world, one, { entries: await pretended(one) }));
+    says(item(world, one, { entries: (await pretended(one)).entries }));
     await directory.load([one.id], { fresh: true });
     let confirmed = 0;
     directory.confirm = () => { confirmed += 1; return Promise.resolve(); };
