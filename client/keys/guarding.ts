@@ -99,9 +99,12 @@ export async function openDevice(store: Store, account: string, device: KeptDevi
   await keepStay(store, account, device, unb64(given.share, 32), lock);
 }
 
-async function askForShare(store: Store, device: KeptDevice, method: Guarding["method"], auth: Bytes): Promise<{ readonly share: Bytes; readonly challenge: string }> {
+async function askForShare(
+  store: Store, device: KeptDevice, method: Guarding["method"], auth: Bytes,
+): Promise<{ readonly share: Bytes; readonly challenge: string }> {
   try {
-    const given = await post<{ readonly share: string; readonly challenge: string }>(`/api/keys/guards/${method}/share`, { device: device.id, auth: b64(auth) });
+    const asked = { device: device.id, auth: b64(auth) };
+    const given = await post<{ readonly share: string; readonly challenge: string }>(`/api/keys/guards/${method}/share`, asked);
     return { share: unb64(given.share, SHARE_BYTES), challenge: given.challenge };
   } catch (error) {
     if (isCode(error, "guard-gone")) await dropGuard(store, method);
