@@ -1,8 +1,9 @@
 """Patients: one row for each person who is cared for, and the person's id in each EHR. Nothing else is kept here."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.accounts.forms import first_wins
@@ -64,6 +65,24 @@ def add_record(session: Session, *, patient_id: str, connection_id: str, fhir_id
         raise Conflict("patient-record")
     with first_wins(session, "patient-record"):
         session.add(PatientRecord(patient_id=patient_id, connection_id=connection_id, fhir_id=fhir_id))
+
+
+def split(session: Session, *, patient_id: str, connection_ids: Collection[str] = ()) -> str:
+    """A new patient that takes over what these EHRs know of another one, which was two people; gives the new id.
+
+    The status goes with it until an EHR says otherwise: nothing is sent in the meantime that was not sent before.
+    """
+    mixed = session.get_one(Patient, patient_id)
+    fresh = Patient(id=ids.random_id(), status=mixed.status, merged_into=mixed.merged_into, created_at=clock.now())
+    session.add(fresh)
+    session.flush()
+    session.execute(
+        update(PatientRecord)
+        .where(PatientRecord.patient_id == patient_id, PatientRecord.connection_id.in_(connection_ids))
+        .values(patient_id=fresh.id),
+        execution_options={"synchronize_session": False},
+    )
+    return fresh.id
 
 
 def record_ids(session: Session, *, patient_ids: list[str], connection_id: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Relations between accounts and patients: who may act for whom, in what scope, from when until when."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -155,6 +156,30 @@ def patients_of(session: Session, account_ids: list[str]) -> dict[str, set[str]]
 def ever(session: Session, patient_id: str) -> frozenset[str]:
     """Everyone who acts or has acted for a patient at any time."""
     return frozenset(session.scalars(select(Relation.account_id).where(Relation.patient_id == patient_id)))
+
+
+def keep_past(session: Session, *, patient_id: str, to: str, account_ids: Collection[str]) -> None:
+    """Who has acted for a patient has a past with another one who takes over conversations; it gives no access.
+
+    Whoever verifies a conversation asks for the keys of all who were in it, and gets those of people with such a past.
+    """
+    for one in session.scalars(
+        select(Relation)
+        .where(Relation.patient_id == patient_id, Relation.account_id.in_(account_ids))
+        .order_by(Relation.starts_at, Relation.id)
+    ).all():
+        session.add(
+            Relation(
+                id=ids.random_id(),
+                account_id=one.account_id,
+                patient_id=to,
+                kind=one.kind,
+                scope=one.scope,
+                starts_at=one.starts_at,
+                ends_at=min(one.ends_at or clock.now(), clock.now()),
+            )
+        )
+    session.flush()
 
 
 def _end(session: Session, relation: Relation, *, agent: Agent, pharmacy_id: str | None) -> None:

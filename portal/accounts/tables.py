@@ -160,7 +160,7 @@ class Invitation(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
     used_by: Mapped[str | None] = mapped_column(Id)
-    # Used by somebody who had a patient already, to whom this EHR's record was added: that is what undoing takes away.
+    # Used by somebody who had a patient already, to whom this record was added and where it lies: undoing splits there.
     added: Mapped[bool] = mapped_column(default=False)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     # Who took it back, and the invitation with a new code that stands in its place, if any.

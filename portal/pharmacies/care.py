@@ -103,6 +103,40 @@ def finish(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str)
     )
 
 
+def move(session: Session, *, agent: Agent, pharmacy_id: str, patient_id: str, to: str) -> None:
+    """A pharmacy's care, with its past, was that of another patient: it goes over, and both patients' records say so.
+
+    For a caller that has asked policy. What the pharmacy did meanwhile stays on record where it was written.
+    """
+    live = session.scalar(
+        select(CareRelation.source).where(
+            _now(), CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id == patient_id
+        )
+    )
+    session.execute(
+        update(CareRelation)
+        .where(CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id == patient_id)
+        .values(patient_id=to),
+        execution_options={"synchronize_session": False},
+    )
+    if live is None:
+        return
+    for action, whose, detail in (
+        (Action.CARE_ENDED, patient_id, {}),
+        (Action.CARE_STARTED, to, {"source": live}),
+    ):
+        record(
+            session,
+            action,
+            agent=agent,
+            patient_id=whose,
+            pharmacy_id=pharmacy_id,
+            entity=Entity("Patient", whose),
+            purpose=Purpose.HOPERAT,
+            detail=detail,
+        )
+
+
 def in_care(session: Session, *, patient_id: str, pharmacy_id: str) -> bool:
     """Whether the pharmacy has the patient in its care now."""
     found = session.scalar(

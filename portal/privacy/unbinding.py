@@ -4,28 +4,32 @@ From that moment the account sees nothing of the patient: its relation, its help
 conversations leave its inbox and are shut to it, and the next epoch gives it no key. The pharmacy's conversations say
 so, the record names who undid it and why, and the privacy officers of every pharmacy that cares for the patient are
 told. What the person has read stays known to the person: no software takes that back. The way back is an invitation.
+
+Where two people's records lie in one patient, they are taken apart: what this pharmacy has, or what the account's own
+cards of other pharmacies brought, gets a patient of its own, with that pharmacy's care and conversations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carers, names, policy, relations
-from portal.accounts.actor import Actor
+from portal.accounts import carers, names, patients, policy, relations
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Kind
-from portal.accounts.tables import Invitation, PatientRecord
+from portal.accounts.tables import Invitation, Patient, PatientRecord
 from portal.audit import Action, Entity, Purpose, record
 from portal.core.bus import Bus
 from portal.core.errors import NotFound
+from portal.e2ee.records import Role
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy
 from portal.notify.words import Template
 from portal.pharmacies import care
+from portal.pharmacies.tables import CareRelation, EhrConnection
 from portal.privacy.stopping import tell_officers
 from portal.threads import notices, tell
 from portal.threads.tables import Thread
@@ -69,7 +73,44 @@ def undo(
         one.account_id for one in joined(session, actor=actor, pharmacy_id=pharmacy_id, patient_id=patient_id)
     }:
         raise NotFound()
+    # Neither another card nor a new message of this account comes between: conversations first, as senders lock them.
+    one_at_a_time(session, account_id)
+    threads = _threads(session, patient_id)
+    session.get_one(Patient, patient_id, with_for_update={"key_share": True})
     cared_by = set(care.pharmacies_of(session, [patient_id])[patient_id])
+    _note(session, actor, pharmacy_id, patient_id, account_id, why)
+    added = _added(session, patient_id, account_id)
+    if any(one.pharmacy_id == pharmacy_id for one in added):
+        # The person's own record at another pharmacy got this pharmacy's patient beside it: all that is of this
+        # pharmacy goes to a patient of its own, whom neither the person nor the person's helpers act for.
+        people = set(relations.ever(session, patient_id))
+        fresh = _move_apart(session, actor, patient_id, {pharmacy_id}, added, threads)
+        _note(session, actor, pharmacy_id, fresh, account_id, why)
+        here = [one for one in threads if one.pharmacy_id == pharmacy_id]
+    else:
+        since = min(one.starts_at for one in relations.live(session, account_id=account_id, patient_id=patient_id))
+        for one in relations.live(session, account_id=account_id, patient_id=patient_id):
+            relations.end(session, agent=actor.agent, relation_id=one.id, pharmacy_id=pharmacy_id)
+        helpers = _end_helpers(session, actor, pharmacy_id, patient_id, account_id)
+        people = {account_id, *helpers}
+        # What the person's own cards of other pharmacies have added is the person's, and goes along. So does what the
+        # person began without a card, unless somebody is left who may have begun it.
+        others = {one.pharmacy_id for one in added}
+        if not relations.live(session, patient_id=patient_id):
+            others |= _chosen(session, patient_id, since) - {pharmacy_id}
+        if others:
+            own = _move_apart(session, actor, patient_id, others, added, threads)
+            relations.bind(session, agent=actor.agent, account_id=account_id, patient_id=own, kind=Kind.SELF)
+        here = [one for one in threads if one.pharmacy_id not in others]
+    _put_aside(session, actor, here, people)
+    told = _shut(session, here, people)
+    told += [tell.touch(session, pharmacy_id=one.pharmacy_id, thread_id=one.id) for one in threads if one not in here]
+    sessions.end_all(session, bus, account_id, EndedBy.UNBOUND, agent=actor.agent)
+    tell_officers(session, cared_by | {pharmacy_id}, Template.SOMEBODY_UNBOUND)
+    return told
+
+
+def _note(session: Session, actor: Actor, pharmacy_id: str, patient_id: str, account_id: str, why: Why) -> None:
     record(
         session,
         Action.RELATION_UNDONE,
@@ -80,69 +121,119 @@ def undo(
         purpose=Purpose.HOPERAT,
         detail={"why": why.value},
     )
-    added = _added_here(session, pharmacy_id, patient_id, account_id)
-    if added is not None:
-        # The person's own record at another pharmacy got this pharmacy's patient beside it: only that is taken away.
-        session.execute(
-            delete(PatientRecord).where(
-                PatientRecord.patient_id == patient_id, PatientRecord.connection_id == added.connection_id
-            )
-        )
-        care.finish(session, actor=actor, patient_id=patient_id, pharmacy_id=pharmacy_id)
-    else:
-        for one in relations.live(session, account_id=account_id, patient_id=patient_id):
-            relations.end(session, agent=actor.agent, relation_id=one.id, pharmacy_id=pharmacy_id)
-        _end_helpers(session, actor, pharmacy_id, patient_id, account_id)
-    told = _shut(session, _threads(session, patient_id, pharmacy_id if added is not None else None), account_id)
-    sessions.end_all(session, bus, account_id, EndedBy.UNBOUND, agent=actor.agent)
-    tell_officers(session, cared_by | {pharmacy_id}, Template.SOMEBODY_UNBOUND)
-    return told
 
 
-def _added_here(session: Session, pharmacy_id: str, patient_id: str, account_id: str) -> Invitation | None:
-    """The invitation of this pharmacy by which the account's own patient got one more record, if it was that way."""
-    return session.scalar(
+def _added(session: Session, patient_id: str, account_id: str) -> Sequence[Invitation]:
+    """The account's invitations by which this patient, its own already, got one more pharmacy's record."""
+    return session.scalars(
         select(Invitation)
         .join(
             PatientRecord,
             (PatientRecord.connection_id == Invitation.connection_id) & (PatientRecord.fhir_id == Invitation.fhir_id),
         )
-        .where(
-            Invitation.pharmacy_id == pharmacy_id,
-            Invitation.used_by == account_id,
-            Invitation.added.is_(True),
-            PatientRecord.patient_id == patient_id,
+        .where(Invitation.used_by == account_id, Invitation.added.is_(True), PatientRecord.patient_id == patient_id)
+        .order_by(Invitation.id)
+    ).all()
+
+
+def _chosen(session: Session, patient_id: str, since: datetime) -> set[str]:
+    """The pharmacies without a record of this patient that the patient's side alone has chosen, none before `since`."""
+    known = set(
+        session.scalars(
+            select(EhrConnection.pharmacy_id)
+            .join(PatientRecord, PatientRecord.connection_id == EhrConnection.id)
+            .where(PatientRecord.patient_id == patient_id)
         )
-        .limit(1)
     )
+    rows = session.execute(
+        select(CareRelation.pharmacy_id, CareRelation.source, CareRelation.starts_at).where(
+            CareRelation.patient_id == patient_id
+        )
+    ).all()
+    otherwise = {pharmacy for pharmacy, source, at in rows if source != care.Source.PATIENT or at < since}
+    return {pharmacy for pharmacy, _, _ in rows} - otherwise - known
 
 
-def _end_helpers(session: Session, actor: Actor, pharmacy_id: str, patient_id: str, account_id: str) -> None:
+def _move_apart(
+    session: Session,
+    actor: Actor,
+    patient_id: str,
+    pharmacies: Collection[str],
+    added: Sequence[Invitation],
+    threads: Sequence[Thread],
+) -> str:
+    """A new patient with the records, the care and the conversations of these pharmacies; gives the new id."""
+    theirs = [one for one in added if one.pharmacy_id in pharmacies]
+    fresh = patients.split(session, patient_id=patient_id, connection_ids={one.connection_id for one in theirs})
+    for one in theirs:
+        # From here on that record lies alone: parting somebody from it once more ends the relation.
+        one.added = False
+    for pharmacy_id in sorted(pharmacies):
+        care.move(session, agent=actor.agent, pharmacy_id=pharmacy_id, patient_id=patient_id, to=fresh)
+    moved = [one for one in threads if one.pharmacy_id in pharmacies]
+    _keep_past(session, moved, fresh)
+    for thread in moved:
+        thread.patient_id = fresh
+    session.flush()
+    return fresh
+
+
+def _keep_past(session: Session, threads: Sequence[Thread], to: str) -> None:
+    """Who was in these conversations in person has a past with the patient to whom they go."""
+    for patient_id in sorted({one.patient_id for one in threads}):
+        known = {id for one in threads if one.patient_id == patient_id for id in one.state.get("known", ())}
+        relations.keep_past(session, patient_id=patient_id, to=to, account_ids=known)
+
+
+def _end_helpers(session: Session, actor: Actor, pharmacy_id: str, patient_id: str, account_id: str) -> list[str]:
     """Whom the wrong person has let act for the patient goes too, and whoever was only invited does not come."""
-    for helper in carers.undo_all_of(session, agent=actor.agent, account_id=account_id, patient_id=patient_id):
+    helpers = carers.undo_all_of(session, agent=actor.agent, account_id=account_id, patient_id=patient_id)
+    for helper in helpers:
         for one in relations.live(session, account_id=helper, patient_id=patient_id):
             if one.kind != Kind.SELF:
                 relations.end(session, agent=actor.agent, relation_id=one.id, pharmacy_id=pharmacy_id)
+    return helpers
 
 
-def _threads(session: Session, patient_id: str, pharmacy_id: str | None) -> Sequence[Thread]:
-    wanted = select(Thread).where(Thread.patient_id == patient_id).order_by(Thread.id).with_for_update()
-    if pharmacy_id is not None:
-        wanted = wanted.where(Thread.pharmacy_id == pharmacy_id)
-    return session.scalars(wanted).all()
+def _threads(session: Session, patient_id: str) -> Sequence[Thread]:
+    return session.scalars(
+        select(Thread).where(Thread.patient_id == patient_id).order_by(Thread.id).with_for_update()
+    ).all()
 
 
-def _shut(session: Session, threads: Sequence[Thread], account_id: str) -> list[Told]:
-    """Take the conversations out of the account's inbox, mark it in them, and let the others' browsers hear of it."""
+def _put_aside(session: Session, actor: Actor, threads: Sequence[Thread], people: Collection[str]) -> None:
+    """Conversations that a helper of the wrong person began before that person had keys go to a patient without record.
+
+    The right patient would be let into them otherwise: nobody is a member there in person whom no epoch leaves out.
+    """
+    aside: dict[tuple[str, str], str] = {}
+    for thread in threads:
+        listed = any(member["role"] == Role.PATIENT.value for member in thread.members)
+        if listed or not set(people).intersection(thread.state.get("known", ())):
+            continue
+        where = (thread.patient_id, thread.pharmacy_id)
+        if where not in aside:
+            aside[where] = patients.split(session, patient_id=thread.patient_id)
+            if care.in_care(session, patient_id=thread.patient_id, pharmacy_id=thread.pharmacy_id):
+                care.start(
+                    session,
+                    agent=actor.agent,
+                    patient_id=aside[where],
+                    pharmacy_id=thread.pharmacy_id,
+                    source=care.Source.PATIENT,
+                )
+        _keep_past(session, [thread], aside[where])
+        thread.patient_id = aside[where]
+    session.flush()
+
+
+def _shut(session: Session, threads: Sequence[Thread], people: Collection[str]) -> list[Told]:
+    """Take the conversations out of these people's inboxes, mark them, and let the others' browsers hear of it."""
     told = []
     for thread in threads:
-        if all(member["id"] != account_id for member in thread.members):
-            continue
-        thread.members = [_marked(member, account_id) for member in thread.members]
-        notices.leave(session, thread=thread, reader_id=account_id)
+        thread.members = [{**member, "undone": True} if member["id"] in people else member for member in thread.members]
+        # Also where it waits for somebody's keys: who has none has the line in the inbox, and is no member.
+        for one in sorted(people):
+            notices.leave(session, thread=thread, reader_id=one)
         told.append(tell.touch(session, pharmacy_id=thread.pharmacy_id, thread_id=thread.id))
     return told
-
-
-def _marked(member: dict[str, Any], account_id: str) -> dict[str, Any]:
-    return {**member, "undone": True} if member["id"] == account_id else member
