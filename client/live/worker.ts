@@ -46,11 +46,14 @@ export function endWorkers(): void {
   for (const line of lines.values()) line.end(new WorkerEnded());
 }
 
-/** The screen was locked while a worker was still at it: nobody waits for the answer any more. */
+// What goes by this name between a worker and the page; classes are renamed when a bundle is made.
+const ENDED = "WorkerEnded";
+
+/** The screen was locked while a worker was still at it, or was asked of one begun since: nobody waits for the answer any more. */
 export class WorkerEnded extends Error {
   constructor() {
     super("the worker was ended");
-    this.name = "WorkerEnded";
+    this.name = ENDED;
   }
 }
 
@@ -89,7 +92,7 @@ class Line {
     this.waiting.delete(answer.no);
     if ("value" in answer) asked.resolve(answer.value);
     else if ("refused" in answer) asked.reject(new Refused(answer.refused.reason, answer.refused.message, answer.refused.seq));
-    else asked.reject(new Error(answer.failed));
+    else asked.reject(answer.failed === ENDED ? new WorkerEnded() : new Error(answer.failed));
   }
 }
 

@@ -18,6 +18,7 @@ import { ThreadState, verifyTail, voicesOf } from "../crypto/verify.ts";
 import { verifyItems } from "../keys/directory.ts";
 import { type KeyMaterial, Keyring } from "../keys/keyring.ts";
 import { type DirectoryItem } from "../keys/shapes.ts";
+import { WorkerEnded } from "../live/worker.ts";
 import { subjectOrWords } from "./body.ts";
 import {
   type BodyView, type ContentView, type HeadItem, type HeadText, type MemberView, type Plain, type Preview, type QuoteView, type ReadPart,
@@ -29,13 +30,13 @@ const directory = new KnownDirectory();
 const rooms = new Map<string, ThreadReader>();
 
 function keys(): Keyring {
-  if (held === undefined) throw new Error("no keys here");
+  if (held === undefined) throw new WorkerEnded();
   return held;
 }
 
 function room(thread: string): ThreadReader {
   const found = rooms.get(thread);
-  if (found === undefined) throw new Error("this thread is not open here");
+  if (found === undefined) throw new WorkerEnded();
   return found;
 }
 

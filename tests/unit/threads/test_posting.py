@@ -232,16 +232,6 @@ def test_a_patient_without_keys_finds_the_thread_when_she_enrols(threads: Thread
     assert threads.texts("rosa", posted.thread_id) == ["Your INR is fine."]
 
 
-def test_only_staff_hand_out_earlier_epochs(threads: Threads) -> None:
-    posted = threads.start("alice", "alice", "Hello.")
-    writer = threads.writer("alice", posted.thread_id)
-    parties = [threads.party("alice", Role.PATIENT), threads.party("riverside_pharmacists", Role.TEAM)]
-    made = [writer.epoch(parties, clock.now_ms())]
-    made.append(writer.history(parties[0].entry, 1, 1, clock.now_ms()))
-    with pytest.raises(Forbidden):
-        threads.post("alice", posted.thread_id, made)
-
-
 @pytest.mark.parametrize(
     "sealed",
     [
