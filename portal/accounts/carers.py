@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import names, policy, relations, stops, telling
+from portal.accounts import names, notices, policy, relations, stops, telling
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import INVITED_TO, Kind, Scope
 from portal.accounts.tables import Account, CarerInvitation, Patient, Relation
@@ -188,7 +188,7 @@ def invite(
         patient_id=patient_id,
         invited_by=actor.account_id,
         name=newcomer.name.strip(),
-        code_hash=_hash(code) if code is not None else None,
+        code_hash=ids.hand_code_digest(code) if code is not None else None,
         mail=mail,
         kind=kind.value,
         scope=scope.value,
@@ -218,7 +218,7 @@ def send_again(session: Session, *, actor: Actor, invitation_id: str) -> str | N
     code = None
     if row.mail is None:
         code = ids.hand_code(CODE_BITS)
-        row.code_hash = _hash(code)
+        row.code_hash = ids.hand_code_digest(code)
     else:
         wait = row.asked_at + BETWEEN_MAILS - clock.now()
         if row.mails >= MOST_MAILS:
@@ -298,7 +298,9 @@ def offers(session: Session, *, actor: Actor) -> list[Offer]:
 def offered(session: Session, *, actor: Actor, code: str) -> Offer:
     """What a code invites to. Raises Forbidden, Unprocessable `carer-code` (on record): unknown, used or over alike."""
     policy.allow_act_for_others(actor)
-    row = session.scalar(select(CarerInvitation).where(CarerInvitation.code_hash == _hash(code), *_is_open()))
+    row = session.scalar(
+        select(CarerInvitation).where(CarerInvitation.code_hash == ids.hand_code_digest(code), *_is_open())
+    )
     if row is None or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")
     found = _offers(session, [row])
@@ -472,7 +474,8 @@ class CarerNotice(MailJob):
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
             wanted = not reminds or telling.wants(session, str(job.payload["account"]), kind, channel)
-        if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
+        to = notices.address(account, earlier=False)
+        if account is None or to is None:
             return
         if not wanted:
             return
@@ -483,16 +486,9 @@ class CarerNotice(MailJob):
                     enqueue(session, NOTICE_JOB, dict(job.payload), due_at=quiet)
                 return
             values["stop"] = self._one_tap.link(account.id, kind, channel)
-        self.send(job, template, account.language, to=account.email, next="/carers", **values)
+        self.send(job, template, account.language, to=to, next="/carers", **values)
         with self._database.transaction() as session:
-            record(
-                session,
-                Action.NOTICE_SENT,
-                agent=Agent(None, None),
-                entity=Entity("Account", account.id),
-                purpose=Purpose.HSYSADMIN,
-                detail={"to": account.id, "what": template.value},
-            )
+            notices.note_sent(session, account.id, template)
 
 
 def _checked(newcomer: Newcomer) -> tuple[str | None, Kind, Scope]:
@@ -567,7 +563,7 @@ def _offered_to(session: Session, actor: Actor, invitation_id: str, code: str | 
     row = session.get(CarerInvitation, invitation_id, with_for_update=True)
     if row is None or state_of(row) is not State.OPEN or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")
-    by_code = code is not None and row.code_hash is not None and row.code_hash == _hash(code)
+    by_code = code is not None and row.code_hash is not None and row.code_hash == ids.hand_code_digest(code)
     by_mail = row.mail is not None and row.mail == _verified_mail(session, actor)
     if not (by_code or by_mail):
         raise Unprocessable("carer-code")
@@ -639,10 +635,6 @@ def _tell(session: Session, account_ids: Iterable[str], what: What, at: datetime
     for account_id in sorted(set(account_ids)):
         told = {"account": account_id, "what": what.value, "at": at.isoformat(timespec="seconds")}
         enqueue(session, NOTICE_JOB, told)
-
-
-def _hash(code: str) -> str:
-    return ids.digest(ids.normal_hand_code(code))
 
 
 def _note(session: Session, agent: Agent, action: Action, row: CarerInvitation, detail: dict[str, str]) -> None:

@@ -29,14 +29,13 @@ from portal.e2ee import certificates, form
 from portal.e2ee.certificates import VerifiedDevice
 from portal.e2ee.directory import Entry, identity_entry
 from portal.e2ee.encoding import b64, sha256, unb64
-from portal.e2ee.guard import AUTH_BYTES, Method
+from portal.e2ee.guard import AUTH_BYTES, SHARE_BYTES, Method
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.reasons import Reason, Refused
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy
 from portal.outbox import enqueue
 
-SHARE_BYTES = 32
 SHARE_PURPOSE = "device share"
 MOST_DEVICES = 20
 
@@ -193,10 +192,7 @@ def require_proof(session: Session, actor: Actor, row: Device, challenge: str | 
 def rename(session: Session, *, actor: Actor, device_id: str, name: str) -> None:
     """Give an own living device the name its owner knows it by; nobody else sees it. Raises NotFound, BadInput."""
     cleaned = clean_name(name, "name")
-    row = session.get(Device, device_id, with_for_update=True)
-    if row is None or row.account_id != actor.account_id or row.ended_at is not None:
-        raise NotFound()
-    row.name = cleaned
+    living(session, actor, device_id).name = cleaned
     note_keys(session, actor=actor, action=Action.KEY_DEVICE_RENAMED, entity=Entity("Device", device_id))
 
 

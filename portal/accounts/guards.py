@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import policy, stops
 from portal.accounts.actor import Actor
-from portal.accounts.devices import SHARE_BYTES, Given, GuardShare, keep_guard, living, require_proof
+from portal.accounts.devices import Given, GuardShare, keep_guard, living, require_proof
 from portal.accounts.forms import text_of_bytes
 from portal.accounts.on_record import note_keys
 from portal.accounts.tables import Device, DeviceGuard
@@ -22,7 +22,7 @@ from portal.core.bus import Bus
 from portal.core.errors import Conflict, NotFound
 from portal.core.secrets_box import CannotOpen, SecretsBox
 from portal.e2ee.encoding import b64, same, sha256
-from portal.e2ee.guard import Method
+from portal.e2ee.guard import SHARE_BYTES, Method
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, State
 

@@ -133,7 +133,7 @@ def create(
     invitation = Invitation(
         id=ids.random_id(),
         pharmacy_id=pharmacy_id,
-        code_hash=_code_hash(code),
+        code_hash=ids.hand_code_digest(code),
         connection_id=connection_id,
         fhir_id=fhir_id,
         language=language,
@@ -368,7 +368,7 @@ def _patient_for(session: Session, account_id: str, invitation: Invitation, kind
 
 
 def _coded(code: str) -> Select[Invitation]:
-    return select(Invitation).where(Invitation.code_hash == _code_hash(code))
+    return select(Invitation).where(Invitation.code_hash == ids.hand_code_digest(code))
 
 
 def _usable(invitation: Invitation) -> bool:
@@ -429,7 +429,3 @@ def _failure_keys(code: str, address: str | None) -> dict[str, timedelta]:
         ids.digest(f"code:{ids.normal_hand_code(code)}"): CODE_CLOSED,
         ids.digest(f"address:{address or ''}"): ADDRESS_CLOSED,
     }
-
-
-def _code_hash(code: str) -> str:
-    return ids.digest(ids.normal_hand_code(code))

@@ -95,15 +95,24 @@ class KeyNotice(MailJob):
             browser=describe(browser) or NAMELESS,
         )
         with self._database.transaction() as session:
-            _note(session, account.id, str(job.payload["what"]))
+            note_sent(session, account.id, Template(job.payload["what"]))
 
 
-def _note(session: Session, account_id: str, what: str) -> None:
+def note_sent(
+    session: Session,
+    account_id: str,
+    what: Template,
+    *,
+    pharmacy_id: str | None = None,
+    purpose: Purpose = Purpose.HSYSADMIN,
+) -> None:
+    """Put on record that a mail left for an account, and which; never what it was about."""
     audit.record(
         session,
         Action.NOTICE_SENT,
         agent=Agent(None, None),
+        pharmacy_id=pharmacy_id,
         entity=Entity("Account", account_id),
-        purpose=Purpose.HSYSADMIN,
-        detail={"to": account_id, "what": what},
+        purpose=purpose,
+        detail={"to": account_id, "what": what.value},
     )

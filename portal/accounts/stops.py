@@ -84,7 +84,7 @@ class Stop:
 
 def standing(session: Session, account_id: str) -> Stop | None:
     """The stop of an account that stands now; None when there is none."""
-    row = session.scalar(select(AccountStop).where(_stands(), AccountStop.account_id == account_id))
+    row = _row(session, account_id)
     return None if row is None else _read(row)
 
 
@@ -110,7 +110,7 @@ def press(session: Session, *, actor: Actor) -> Stop:
     Ending the sessions and telling the pharmacy are the caller's (portal/privacy/stopping.py).
     """
     one_at_a_time(session, actor.account_id)
-    row = session.scalar(select(AccountStop).where(_stands(), AccountStop.account_id == actor.account_id))
+    row = _row(session, actor.account_id)
     if row is None:
         row = AccountStop(id=ids.random_id(), account_id=actor.account_id, at=clock.now())
         session.add(row)
@@ -129,7 +129,7 @@ def ask_for_the_end(session: Session, *, actor: Actor) -> Stop:
     """
     policy.needs_step_up(actor)
     one_at_a_time(session, actor.account_id)
-    row = session.scalar(select(AccountStop).where(_stands(), AccountStop.account_id == actor.account_id))
+    row = _row(session, actor.account_id)
     if row is None:
         raise NotFound()
     needs_later_login(actor, _read(row))
@@ -151,6 +151,10 @@ def end(session: Session, *, stop: Stop, by: str, check: Check) -> None:
     row = session.get_one(AccountStop, stop.id, with_for_update=True)
     row.ended_at, row.ended_by, row.checked = clock.now(), by, check.value
     notices.tell_account(session, stop.account_id, What.STOP_ENDED)
+
+
+def _row(session: Session, account_id: str) -> AccountStop | None:
+    return session.scalar(select(AccountStop).where(_stands(), AccountStop.account_id == account_id))
 
 
 def _stands() -> ColumnElement[bool]:

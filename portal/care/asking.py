@@ -13,8 +13,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from portal import audit
-from portal.accounts import invitations, names, patients, policy
+from portal.accounts import invitations, names, notices, patients, policy
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.tables import Account, MatchRequest
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -293,18 +292,12 @@ class AnswerNotice(MailJob):
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
-        if account is None or account.disabled_at is not None or not account.email or not account.email_verified:
+        to = notices.address(account, earlier=False)
+        if account is None or to is None:
             return
-        self.send(job, Template.REQUEST_ANSWERED, account.language, to=account.email, next="/match")
+        self.send(job, Template.REQUEST_ANSWERED, account.language, to=to, next="/match")
         with self._database.transaction() as session:
-            audit.record(
-                session,
-                Action.NOTICE_SENT,
-                agent=Agent(None, None),
-                entity=Entity("Account", account.id),
-                purpose=Purpose.HOPERAT,
-                detail={"to": account.id, "what": Template.REQUEST_ANSWERED.value},
-            )
+            notices.note_sent(session, account.id, Template.REQUEST_ANSWERED, purpose=Purpose.HOPERAT)
 
 
 def _check(asked: Asked) -> None:

@@ -47,6 +47,11 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def hand_code_digest(typed: str) -> str:
+    """What the database keeps of a `hand_code`: the same for every way of typing it."""
+    return digest(normal_hand_code(typed))
+
+
 def jitter() -> float:
     """A number in [0, 1) that spreads retries."""
     return secrets.randbelow(1 << 20) / (1 << 20)

@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from portal import audit
 from portal.accounts import notices, policy, relations
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Scope
@@ -209,14 +208,7 @@ class IdentityNotice(MailJob):
             objection=f"{self._base_url}/objection/{row.objection}",
         )
         with self._database.transaction() as session:
-            audit.record(
-                session,
-                Action.NOTICE_SENT,
-                agent=Agent(None, None),
-                entity=Entity("Account", account.id),
-                purpose=Purpose.HSYSADMIN,
-                detail={"to": account.id, "what": Template.OLD_MESSAGES.value},
-            )
+            notices.note_sent(session, account.id, Template.OLD_MESSAGES)
 
 
 def _gen(session: Session, actor: Actor, account_id: str) -> int:

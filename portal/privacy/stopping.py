@@ -11,13 +11,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import audit
 from portal.accounts import names, notices, policy, relations, stops
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Role
 from portal.accounts.stops import Check, Stop
 from portal.accounts.tables import Account
-from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
 from portal.core.bus import Bus
 from portal.core.errors import Forbidden, NotFound
@@ -131,15 +130,7 @@ class OfficeNotice(MailJob):
             when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
         )
         with self._database.transaction() as session:
-            audit.record(
-                session,
-                Action.NOTICE_SENT,
-                agent=Agent(None, None),
-                pharmacy_id=account.pharmacy_id,
-                entity=Entity("Account", account.id),
-                purpose=Purpose.HSYSADMIN,
-                detail={"to": account.id, "what": what.value},
-            )
+            notices.note_sent(session, account.id, what, pharmacy_id=account.pharmacy_id)
 
 
 def _pharmacies(session: Session, actor: Actor) -> set[str]:

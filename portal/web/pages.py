@@ -1,5 +1,6 @@
 """What every Jinja page can use: texts, language, dates in the reader's zone, hashed assets."""
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
@@ -12,6 +13,7 @@ from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.core import clock, texts
+from portal.core.errors import BadInput
 from portal.web.assets import Assets
 from portal.web.wiring import services
 
@@ -89,6 +91,20 @@ def day_in(language: str, moment: datetime, zone_name: str) -> str:
     """The last whole day before `moment` in a zone, in a language that need not be the reader's: for paper."""
     last = (moment.astimezone(ZoneInfo(zone_name)) - timedelta(days=1)).date()
     return babel_date(last, "long", locale=language)
+
+
+def done_of(known: Collection[str], *, problem: object = None) -> str | None:
+    """What the page was asked to say was done (`?done=`), one of `known`; nothing beside a problem."""
+    asked = request.args.get("done")
+    return asked if asked in known and not problem else None
+
+
+def day_or_none(text: str, code: str) -> date | None:
+    """The last day of a form; an empty field means none. Raises BadInput with this code."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as problem:
+        raise BadInput(code, extra={"field": "last_day"}) from problem
 
 
 def key_page(name: str) -> Response:

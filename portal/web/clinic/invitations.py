@@ -236,7 +236,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         states=[one.value for one in invitations.State],
         state=state.value if state is not None else "",
         problem=problem,
-        done=request.args.get("done") if request.args.get("done") in _DONE and problem is None else None,
+        done=pages.done_of(_DONE, problem=problem),
     )
 
 

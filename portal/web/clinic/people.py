@@ -5,7 +5,6 @@ login keeps what was typed: the sign-in opens in a tab of its own.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import date
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -67,7 +66,7 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
             name=given.get("name", ""),
             role=given.get("role", ""),
             teams=tuple(request.form.getlist("teams")),
-            last_day=_day(given.get("last_day", "")),
+            last_day=pages.day_or_none(given.get("last_day", ""), "last-day"),
             language=given.get("language", ""),
         )
         with services().database.transaction() as session:
@@ -101,6 +100,7 @@ def change_invitation(pharmacy_id: str) -> ResponseReturnValue:
 @blueprint.post(f"{PLACE}/last-day")
 def set_last_day(pharmacy_id: str) -> ResponseReturnValue:
     """Set, move or remove somebody's last day of work."""
+    asked = "" if request.form.get("act") == "remove" else request.form.get("last_day", "").strip()
 
     def change(session: Session) -> None:
         colleagues.set_last_day(
@@ -108,7 +108,7 @@ def set_last_day(pharmacy_id: str) -> ResponseReturnValue:
             actor=current_actor(session),
             pharmacy_id=pharmacy_id,
             account_id=request.form.get("account", ""),
-            day=None if request.form.get("act") == "remove" else _day(request.form.get("last_day", "").strip()),
+            day=pages.day_or_none(asked, "last-day"),
         )
 
     return _try(pharmacy_id, change, "last-day")
@@ -172,7 +172,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         operator=actor.role is Role.OPERATOR,
         problem=problem,
         stale=isinstance(problem, StepUpNeeded),
-        done=request.args.get("done") if request.args.get("done") in _DONE and problem is None else None,
+        done=pages.done_of(_DONE, problem=problem),
     )
 
 
@@ -213,11 +213,3 @@ def _errors_of(problem: PortalError) -> dict[str, str]:
         field = str(problem.extra.get("field", "name"))
         return {field: pages.translate(f"staff.error.{field}")}
     return {"mail": pages.translate(problem.text_key)}
-
-
-def _day(text: str) -> date | None:
-    """The day of a form; an empty field means none. Raises BadInput."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as problem:
-        raise BadInput("last-day", extra={"field": "last_day"}) from problem

@@ -97,7 +97,6 @@ def _page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         known = names.names_of(session, _people(acts) | ({made.made_by, made.tried_by} if made else set()))
         can_ask = actor.device_id is not None and recovery.has_way(session, actor.account_id)
     states = {row.id: recovery_acts.state_of(row) for row in acts}
-    done = request.args.get("done")
     field = str(problem.extra.get("field", "")) if isinstance(problem, BadInput) else ""
     return render_template(
         "clinic/recovery.html",
@@ -117,7 +116,7 @@ def _page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         problem=problem,
         errors={field: pages.translate(f"sheets.error.{field}")} if field else {},
         stale=isinstance(problem, StepUpNeeded),
-        done=done if done in _DONE and problem is None else None,
+        done=pages.done_of(_DONE, problem=problem),
         today=clock.now(),
     )
 

@@ -110,5 +110,5 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         rows=rows,
         next=following,
         problem=pages.translate(problem.text_key) if problem is not None else None,
-        done=request.args.get("done") if request.args.get("done") in _DONE and problem is None else None,
+        done=pages.done_of(_DONE, problem=problem),
     )

@@ -68,7 +68,7 @@ def invite() -> ResponseReturnValue:
             mail=given.get("mail", "") if given.get("how") == "mail" else None,
             kind=given.get("kind", ""),
             scope=given.get("scope", ""),
-            last_day=_day(given.get("last_day", "")),
+            last_day=pages.day_or_none(given.get("last_day", ""), "carer-invitation"),
         )
         where = _circumstances(actor, patient_id, newcomer.kind)
         with services().database.transaction() as session:
@@ -107,7 +107,7 @@ def change() -> ResponseReturnValue:
         return _try(lambda session: carers.end(session, actor=current_actor(session), relation_id=relation_id), "ended")
     actor = current_actor()
     try:
-        last_day = _day(request.form.get("last_day", "").strip())
+        last_day = pages.day_or_none(request.form.get("last_day", "").strip(), "carer-invitation")
         where = _circumstances(actor, _own(actor), request.form.get("kind", ""))
     except _SAID as problem:
         return _list_page(problem), 422
@@ -198,7 +198,6 @@ def _list_page(problem: PortalError | None = None) -> str:
         acting = carers.acting(session, actor=actor, patient_id=own) if own is not None else []
         invited = carers.invited(session, actor=actor, patient_id=own) if own is not None else []
         offers: list[Offer] = carers.offers(session, actor=actor)
-    done = request.args.get("done")
     return render_template(
         "patient/carers.html",
         own=own,
@@ -209,7 +208,7 @@ def _list_page(problem: PortalError | None = None) -> str:
         scopes=INVITED_TO,
         problem=problem,
         stale=isinstance(problem, StepUpNeeded),
-        done=done if done in _DONE and problem is None else None,
+        done=pages.done_of(_DONE, problem=problem),
     )
 
 
@@ -244,11 +243,3 @@ def _errors_of(problem: PortalError) -> dict[str, str]:
         field = str(problem.extra.get("field", "name"))
         return {field: pages.translate(f"carers.error.{field}")}
     return {"kind" if problem.code == "carer-birth-date" else "mail": pages.translate(problem.text_key)}
-
-
-def _day(text: str) -> date | None:
-    """The day of a form; an empty field means none. Raises BadInput."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as problem:
-        raise BadInput("carer-invitation", extra={"field": "last_day"}) from problem

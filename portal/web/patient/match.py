@@ -90,5 +90,5 @@ def _page(given: dict[str, str], errors: dict[str, str]) -> str:
         errors=errors,
         requests=[(row, asking.state_of(row).value, known[row.pharmacy_id]) for row in own],
         offered=[one for one in known_pharmacies() if one.id in offered],
-        done=request.args.get("done") if request.args.get("done") in _DONE and not errors else None,
+        done=pages.done_of(_DONE, problem=errors),
     )

@@ -8,6 +8,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.roles import Role, Scope
 from portal.core.errors import BadInput
 from portal.pharmacies import care, profiles
+from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.wiring import services
 
@@ -31,7 +32,7 @@ def show() -> str:
         patients=[(patient, people.get(patient, ("", ""))[1], cares[patient]) for patient in patients],
         own={acting.patient_id for acting in actor.acting if actor.on_behalf(acting.patient_id) is None},
         known=known,
-        done=request.args.get("done") if request.args.get("done") in _DONE else None,
+        done=pages.done_of(_DONE),
     )
 
 
