@@ -14,7 +14,7 @@ from datetime import timedelta
 from flask import Flask
 
 from portal import audit
-from portal.accounts import carers, directory
+from portal.accounts import carer_invitations, carers, directory
 from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
@@ -162,7 +162,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
         stopping.OFFICE_JOB: stopping.OfficeNotice(services.database, given, base_url),
         recovery_key.NOTICE_JOB: recovery_key.SheetsNotice(services.database, given, base_url),
         staff_invitations.MAIL_JOB: staff_invitations.InvitationMail(services.database, given, base_url),
-        carers.MAIL_JOB: carers.InvitationMail(services.database, given, base_url),
+        carer_invitations.MAIL_JOB: carer_invitations.InvitationMail(services.database, given, base_url),
         carers.NOTICE_JOB: carers.CarerNotice(services.database, given, base_url, one_tap),
         directory.CHANGED_JOB: Waking(services.database, services.bus),
         asking.ANSWER_JOB: asking.AnswerNotice(services.database, given, base_url),
@@ -189,7 +189,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
             dead_letters.prune(session)
             retention.forget_accepted_keys(session)
             staff_invitations.forget_unused(session)
-            carers.forget_unused(session)
+            carer_invitations.forget_unused(session)
             asking.forget_typed(session)
 
     return {

@@ -17,7 +17,7 @@ from world_keys import Keys
 from world_threads import Threads
 from world_web import ORIGIN, Browser
 
-from portal.accounts import carers, invitations, patients
+from portal.accounts import carer_invitations, carers, invitations, patients
 from portal.accounts.tables import MatchRequest, SealedObject
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -162,17 +162,17 @@ def helped(world: World, name: str, *, taken: bool) -> str:
     """The invitation of somebody who is to act for a patient; once `taken` up, the relation that came of it."""
     where = carers.Circumstances(zone="UTC", of_age=18, born=None)
     with world.database.transaction() as session:
-        made, code = carers.invite(
+        made, code = carer_invitations.invite(
             session,
             actor=world.actor(name),
             patient_id=world.patients[name],
-            newcomer=carers.Newcomer("Judy", None, "carer", "orders"),
+            newcomer=carer_invitations.Newcomer("Judy", None, "carer", "orders"),
             where=where,
         )
     if not taken:
         return made
     with world.database.transaction() as session:
-        return carers.accept(session, actor=world.actor("judy"), invitation_id=made, code=code).id
+        return carer_invitations.accept(session, actor=world.actor("judy"), invitation_id=made, code=code).id
 
 
 def match_asked(world: World, name: str, pharmacy: str, *, over: bool) -> str:

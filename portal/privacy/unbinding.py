@@ -17,7 +17,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carers, names, patients, policy, relations
+from portal.accounts import carer_invitations, names, patients, policy, relations
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Kind
 from portal.accounts.tables import Invitation, Patient, PatientRecord
@@ -187,7 +187,7 @@ def _keep_past(session: Session, threads: Sequence[Thread], to: str) -> None:
 
 def _end_helpers(session: Session, actor: Actor, pharmacy_id: str, patient_id: str, account_id: str) -> list[str]:
     """Whom the wrong person has let act for the patient goes too, and whoever was only invited does not come."""
-    helpers = carers.undo_all_of(session, agent=actor.agent, account_id=account_id, patient_id=patient_id)
+    helpers = carer_invitations.undo_all_of(session, agent=actor.agent, account_id=account_id, patient_id=patient_id)
     for helper in helpers:
         for one in relations.live(session, account_id=helper, patient_id=patient_id):
             if one.kind != Kind.SELF:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.accounts import carers, devices, invitations, stops
+from portal.accounts import carer_invitations, devices, invitations, stops
 from portal.care import asking
 from portal.core.lives import Life
 from portal.identity import sessions
@@ -24,7 +24,7 @@ LIVES: list[Life[Any, Any]] = [
     jobs.LIFE,
     staff_invitations.LIFE,
     stops.LIFE,
-    carers.LIFE,
+    carer_invitations.LIFE,
     invitations.LIFE,
     recovery_acts.LIFE,
     identity_checks.LIFE,

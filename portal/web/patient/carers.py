@@ -11,9 +11,10 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from portal.accounts import carers, names, policy
+from portal.accounts import carer_invitations, carers, names, policy
 from portal.accounts.actor import Actor
-from portal.accounts.carers import Circumstances, Newcomer, Offer
+from portal.accounts.carer_invitations import Newcomer, Offer
+from portal.accounts.carers import Circumstances
 from portal.accounts.roles import INVITED_TO, Kind, Role
 from portal.core.errors import (
     BadInput,
@@ -72,7 +73,9 @@ def invite() -> ResponseReturnValue:
         )
         where = _circumstances(actor, patient_id, newcomer.kind)
         with services().database.transaction() as session:
-            _, code = carers.invite(session, actor=actor, patient_id=patient_id, newcomer=newcomer, where=where)
+            _, code = carer_invitations.invite(
+                session, actor=actor, patient_id=patient_id, newcomer=newcomer, where=where
+            )
     except _SAID as problem:
         stale = isinstance(problem, StepUpNeeded)
         return _form_page(actor, given, _errors_of(problem), stale=stale), problem.status if not stale else 422
@@ -86,16 +89,23 @@ def change_invitation() -> ResponseReturnValue:
     invitation_id = request.form.get("invitation", "")
     if request.form.get("act") == "revoke":
         return _try(
-            lambda session: carers.revoke(session, actor=current_actor(session), invitation_id=invitation_id), "revoked"
+            lambda session: carer_invitations.revoke(
+                session, actor=current_actor(session), invitation_id=invitation_id
+            ),
+            "revoked",
         )
     codes: list[str | None] = []
     answer = _try(
         lambda session: codes.append(
-            carers.send_again(session, actor=current_actor(session), invitation_id=invitation_id)
+            carer_invitations.send_again(session, actor=current_actor(session), invitation_id=invitation_id)
         ),
         "again",
     )
-    return _card(request.form.get("name", "")[: carers.LONGEST_NAME], codes[0]) if codes and codes[0] else answer
+    return (
+        _card(request.form.get("name", "")[: carer_invitations.LONGEST_NAME], codes[0])
+        if codes and codes[0]
+        else answer
+    )
 
 
 @blueprint.post("/change")
@@ -152,13 +162,13 @@ def take_up() -> ResponseReturnValue:
     try:
         with services().database.transaction() as session:
             if act not in ("accept", "decline"):
-                offer = carers.offered(session, actor=actor, code=code or "")
+                offer = carer_invitations.offered(session, actor=actor, code=code or "")
                 return render_template("patient/carers_offer.html", offer=offer, code=code)
-            do = carers.accept if act == "accept" else carers.decline
+            do = carer_invitations.accept if act == "accept" else carer_invitations.decline
             do(session, actor=actor, invitation_id=request.form.get("invitation", ""), code=code)
     except (Unprocessable, Conflict) as problem:
         with services().database.transaction() as session:
-            carers.note_refused(session, actor=actor)
+            carer_invitations.note_refused(session, actor=actor)
         return _code_page({"code": pages.translate(problem.text_key)}), problem.status
     return redirect(f"/carers?done={'accepted' if act == 'accept' else 'declined'}", 303)
 
@@ -196,13 +206,13 @@ def _list_page(problem: PortalError | None = None) -> str:
         others = [one for one in actor.acting if one.kind != Kind.SELF]
         known = names.selves(session, [one.patient_id for one in others])
         acting = carers.acting(session, actor=actor, patient_id=own) if own is not None else []
-        invited = carers.invited(session, actor=actor, patient_id=own) if own is not None else []
-        offers: list[Offer] = carers.offers(session, actor=actor)
+        invited = carer_invitations.invited(session, actor=actor, patient_id=own) if own is not None else []
+        offers: list[Offer] = carer_invitations.offers(session, actor=actor)
     return render_template(
         "patient/carers.html",
         own=own,
         acting=[(one, one.ends_at - timedelta(seconds=1) if one.ends_at else None) for one in acting],
-        invited=[(row, carers.state_of(row).value) for row in invited],
+        invited=[(row, carer_invitations.state_of(row).value) for row in invited],
         others=[(one, known.get(one.patient_id, ("", None))[1]) for one in others],
         offers=offers,
         scopes=INVITED_TO,

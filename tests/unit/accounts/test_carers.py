@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from world import World, build
 
-from portal.accounts import carers, relations, stops
-from portal.accounts.carers import LIFE, CarerNotice, Circumstances, Event, InvitationMail, Newcomer, State, state_of
+from portal.accounts import carer_invitations, carers, relations, stops
+from portal.accounts.carer_invitations import LIFE, Event, InvitationMail, Newcomer, State, state_of
+from portal.accounts.carers import CarerNotice, Circumstances
 from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, CarerInvitation, NoticeChoice
 from portal.audit.tables import AuditEvent
@@ -49,7 +50,7 @@ class Post:
 def deliver(world: World) -> list[Mail]:
     post = Post()
     handlers = {
-        carers.MAIL_JOB: InvitationMail(world.database, post, "http://localhost"),
+        carer_invitations.MAIL_JOB: InvitationMail(world.database, post, "http://localhost"),
         carers.NOTICE_JOB: CarerNotice(
             world.database, post, "http://localhost", OneTap(["k" * 32], "http://localhost")
         ),
@@ -69,19 +70,19 @@ def invite(
     world: World, newcomer: Newcomer = JUDY, who: str = "alice", where: Circumstances = HERE, **more: Any
 ) -> tuple[str, str | None]:
     with world.database.transaction() as session:
-        return carers.invite(
+        return carer_invitations.invite(
             session, actor=world.actor(who, **more), patient_id=world.patients["alice"], newcomer=newcomer, where=where
         )
 
 
 def send_again(world: World, invitation_id: str) -> str | None:
     with world.database.transaction() as session:
-        return carers.send_again(session, actor=world.actor("alice"), invitation_id=invitation_id)
+        return carer_invitations.send_again(session, actor=world.actor("alice"), invitation_id=invitation_id)
 
 
 def accept(world: World, made: tuple[str, str | None], who: str = "judy") -> str:
     with world.database.transaction() as session:
-        return carers.accept(session, actor=world.actor(who), invitation_id=made[0], code=made[1]).id
+        return carer_invitations.accept(session, actor=world.actor(who), invitation_id=made[0], code=made[1]).id
 
 
 def row_of(world: World, invitation_id: str) -> CarerInvitation:
@@ -118,7 +119,7 @@ def test_judy_takes_up_what_the_code_says_and_both_are_told_without_content(worl
     made = invite(world)
     assert deliver(world) == []
     with world.database.reading() as session:
-        offer = carers.offered(session, actor=world.actor("judy"), code=str(made[1]).lower())
+        offer = carer_invitations.offered(session, actor=world.actor("judy"), code=str(made[1]).lower())
     assert (offer.scope, offer.ends_at) == ("refills", None)
     assert scope_of(world) is None
     accept(world, made)
@@ -165,7 +166,7 @@ def test_a_mail_is_taken_up_by_exactly_that_verified_address(
     assert made[1] is None
     mail_of(world, "judy", address, verified=verified)
     with world.database.reading() as session:
-        assert [one.id for one in carers.offers(session, actor=world.actor("judy"))] == [made[0]] * fits
+        assert [one.id for one in carer_invitations.offers(session, actor=world.actor("judy"))] == [made[0]] * fits
     if fits:
         accept(world, made)
         assert scope_of(world) == "refills"
@@ -193,9 +194,9 @@ def test_nobody_else_invites_looks_changes_or_ends(world: World, who: str) -> No
     alice = world.patients["alice"]
     for act in (
         lambda session, actor: carers.acting(session, actor=actor, patient_id=alice),
-        lambda session, actor: carers.invited(session, actor=actor, patient_id=alice),
-        lambda session, actor: carers.revoke(session, actor=actor, invitation_id=again[0]),
-        lambda session, actor: carers.send_again(session, actor=actor, invitation_id=again[0]),
+        lambda session, actor: carer_invitations.invited(session, actor=actor, patient_id=alice),
+        lambda session, actor: carer_invitations.revoke(session, actor=actor, invitation_id=again[0]),
+        lambda session, actor: carer_invitations.send_again(session, actor=actor, invitation_id=again[0]),
         lambda session, actor: carers.end(session, actor=actor, relation_id=relation),
     ):
         with world.database.transaction() as session, pytest.raises(NotFound):
@@ -207,7 +208,7 @@ def test_staff_take_up_nothing_and_nobody_takes_up_the_own_invitation(world: Wor
     made = invite(world)
     for who, error in (("bob", Forbidden), ("alice", Unprocessable)):
         with world.database.transaction() as session, pytest.raises(error):
-            carers.accept(session, actor=world.actor(who), invitation_id=made[0], code=made[1])
+            carer_invitations.accept(session, actor=world.actor(who), invitation_id=made[0], code=made[1])
 
 
 def test_a_carer_does_not_let_in_another_one(world: World) -> None:
@@ -280,16 +281,16 @@ def test_what_a_thief_offered_in_alices_name_opens_nothing_once_her_account_does
     happened(world)
     judy = world.actor("judy")
     acts: list[Callable[[Session], object]] = [
-        partial(carers.accept, actor=judy, invitation_id=made[0], code=made[1]),
-        partial(carers.decline, actor=judy, invitation_id=made[0], code=made[1]),
-        partial(carers.offered, actor=judy, code=str(made[1])),
+        partial(carer_invitations.accept, actor=judy, invitation_id=made[0], code=made[1]),
+        partial(carer_invitations.decline, actor=judy, invitation_id=made[0], code=made[1]),
+        partial(carer_invitations.offered, actor=judy, code=str(made[1])),
     ]
     for act in acts:
         with pytest.raises(Unprocessable) as refused, world.database.transaction() as session:
             act(session)
         assert refused.value.code == "carer-code"
     with world.database.reading() as session:
-        assert carers.offers(session, actor=judy) == []
+        assert carer_invitations.offers(session, actor=judy) == []
     assert scope_of(world) is None
 
 
@@ -299,7 +300,7 @@ def test_a_code_typed_while_alice_presses_the_stop_comes_before_it_or_not_at_all
         world.database,
         [
             partial(stops.press, actor=world.actor("alice")),
-            partial(carers.accept, actor=world.actor("judy"), invitation_id=made[0], code=made[1]),
+            partial(carer_invitations.accept, actor=world.actor("judy"), invitation_id=made[0], code=made[1]),
         ],
     )
     assert codes(found) == ([] if scope_of(world) == "refills" else ["carer-code"])
@@ -379,7 +380,7 @@ def test_a_new_code_ends_the_one_before_and_wakes_an_invitation_that_ran_out(wor
     with pytest.raises(Unprocessable):
         accept(world, made)
     with world.database.transaction() as session:
-        code = carers.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
+        code = carer_invitations.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
     with pytest.raises(Unprocessable):
         accept(world, made)
     accept(world, (made[0], code))
@@ -390,11 +391,11 @@ def test_a_mail_is_sent_again_not_too_soon_and_not_too_often(world: World) -> No
     made = invite(world, BY_MAIL)
     for tried in range(4):
         with world.database.transaction() as session, pytest.raises(TooMany):
-            carers.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
+            carer_invitations.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
         clock.shift(timedelta(minutes=11))
         if tried < 3:
             with world.database.transaction() as session:
-                carers.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
+                carer_invitations.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
     with pytest.raises(Conflict):
         invite(world, BY_MAIL)
 
@@ -402,16 +403,16 @@ def test_a_mail_is_sent_again_not_too_soon_and_not_too_often(world: World) -> No
 def test_declined_and_taken_back_are_over(world: World) -> None:
     no, back = invite(world), invite(world)
     with world.database.transaction() as session:
-        carers.decline(session, actor=world.actor("judy"), invitation_id=no[0], code=no[1])
+        carer_invitations.decline(session, actor=world.actor("judy"), invitation_id=no[0], code=no[1])
     with world.database.transaction() as session:
-        carers.revoke(session, actor=world.actor("alice"), invitation_id=back[0])
+        carer_invitations.revoke(session, actor=world.actor("alice"), invitation_id=back[0])
     for made in (no, back):
         with pytest.raises(Unprocessable):
             accept(world, made)
         with world.database.transaction() as session, pytest.raises(Conflict):
-            carers.revoke(session, actor=world.actor("alice"), invitation_id=made[0])
+            carer_invitations.revoke(session, actor=world.actor("alice"), invitation_id=made[0])
     with world.database.reading() as session:
-        rows = carers.invited(session, actor=world.actor("alice"), patient_id=world.patients["alice"])
+        rows = carer_invitations.invited(session, actor=world.actor("alice"), patient_id=world.patients["alice"])
         assert {state_of(row) for row in rows} == {State.DECLINED, State.REVOKED}
 
 
@@ -420,11 +421,11 @@ def test_who_never_came_is_forgotten_a_month_after_the_end(world: World) -> None
     accept(world, used)
     clock.shift(timedelta(days=14 + 29))
     with world.database.transaction() as session:
-        carers.forget_unused(session)
+        carer_invitations.forget_unused(session)
     assert row_of(world, unused[0]).mail
     clock.shift(timedelta(days=2))
     with world.database.transaction() as session:
-        carers.forget_unused(session)
+        carer_invitations.forget_unused(session)
         assert [row.id for row in session.scalars(select(CarerInvitation))] == [used[0]]
 
 
@@ -447,7 +448,7 @@ def test_alice_does_not_end_herself_as_if_she_were_a_carer(world: World) -> None
 
 
 def test_bounds_hold_when_many_invitations_are_made(world: World) -> None:
-    for _ in range(carers.MOST_OPEN):
+    for _ in range(carer_invitations.MOST_OPEN):
         invite(world)
     with pytest.raises(TooMany):
         invite(world)
@@ -458,7 +459,7 @@ def test_of_many_who_type_the_code_at_once_one_comes_in(world: World) -> None:
     actors = [world.actor(name) for name in ("judy", "dave", "rosa", "judy")]
     found = at_once(
         world.database,
-        [partial(carers.accept, actor=actor, invitation_id=made[0], code=made[1]) for actor in actors],
+        [partial(carer_invitations.accept, actor=actor, invitation_id=made[0], code=made[1]) for actor in actors],
     )
     assert codes(found) == ["carer-code"] * 3
     with world.database.reading() as session:

@@ -8,7 +8,7 @@ from world import NOBODY, World, add_account, build
 from world_keys import Keys
 from world_threads import Threads, body
 
-from portal.accounts import carers, invitations, patients, relations
+from portal.accounts import carer_invitations, carers, invitations, patients, relations
 from portal.accounts.roles import Kind, Role
 from portal.accounts.tables import Account, PatientRecord
 from portal.audit.queries import Filters
@@ -232,15 +232,15 @@ def comes_in(world: World, name: str, fhir_id: str) -> str:
 def judy_helps(world: World, name: str, patient: str) -> None:
     circumstances = carers.Circumstances(zone="UTC", of_age=18, born=None)
     with world.database.transaction() as session:
-        made, code = carers.invite(
+        made, code = carer_invitations.invite(
             session,
             actor=world.actor(name),
             patient_id=world.patients[patient],
-            newcomer=carers.Newcomer("Judy", None, "carer", "messages"),
+            newcomer=carer_invitations.Newcomer("Judy", None, "carer", "messages"),
             where=circumstances,
         )
     with world.database.transaction() as session:
-        carers.accept(session, actor=world.actor("judy"), invitation_id=made, code=code)
+        carer_invitations.accept(session, actor=world.actor("judy"), invitation_id=made, code=code)
 
 
 def judy_begins(threads: Threads, text: str) -> str:

@@ -4,8 +4,9 @@ import pytest
 from world import add_account
 from world_threads import Threads, body
 
-from portal.accounts import carers, relations
-from portal.accounts.carers import Circumstances, Newcomer
+from portal.accounts import carer_invitations, carers, relations
+from portal.accounts.carer_invitations import Newcomer
+from portal.accounts.carers import Circumstances
 from portal.accounts.roles import Role as AccountRole
 from portal.accounts.roles import Scope
 from portal.core import clock
@@ -26,7 +27,7 @@ def thread(threads: Threads) -> str:
         world.accounts["kim"] = add_account(session, "kim", AccountRole.PATIENT)
     threads.keys.enrol("rosa", "kim", "judy")
     with world.database.transaction() as session:
-        made, code = carers.invite(
+        made, code = carer_invitations.invite(
             session,
             actor=world.actor("rosa"),
             patient_id=world.patients["rosa"],
@@ -34,7 +35,7 @@ def thread(threads: Threads) -> str:
             where=HERE,
         )
     with world.database.transaction() as session:
-        carers.accept(session, actor=world.actor("kim"), invitation_id=made, code=code)
+        carer_invitations.accept(session, actor=world.actor("kim"), invitation_id=made, code=code)
     return threads.start("rosa", "rosa", "For Bob alone.").thread_id
 
 
