@@ -234,7 +234,7 @@ def offered(session: Session, *, actor: Actor, code: str) -> Offer:
 
 
 def note_refused(session: Session, *, actor: Actor) -> None:
-    """Put a code that led nowhere on record."""
+    """Put a code that led nowhere on record; one that led to the person's own record is none."""
     record(
         session,
         Action.CARER_REFUSED,
@@ -295,6 +295,18 @@ def undo_all_of(session: Session, *, agent: Agent, account_id: str, patient_id: 
     return sorted({row.used_by for row in rows if row.used_by is not None})
 
 
+def withdraw_all_of(session: Session, *, agent: Agent, account_id: str) -> None:
+    """Take back what an account has offered to anybody: somebody else may have made it (an emergency stop)."""
+    for row in session.scalars(
+        select(CarerInvitation)
+        .where(CarerInvitation.invited_by == account_id, *_is_open())
+        .order_by(CarerInvitation.id)
+        .with_for_update()
+    ).all():
+        row.revoked_at = clock.now()
+        _note(session, agent, Action.CARER_UNINVITED, row, {})
+
+
 def forget_unused(session: Session) -> None:
     """Delete the invitations that nobody took up, a month after they ended."""
     since = clock.now() - SHOWN_AFTER_END
@@ -311,7 +323,7 @@ class InvitationMail(MailJob):
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             row = session.get(CarerInvitation, str(job.payload["invitation"]))
-            if row is None or state_of(row) is not State.OPEN or row.mail is None:
+            if row is None or state_of(row) is not State.OPEN or row.mail is None or not _vouched_for(session, row):
                 return
             inviter = session.get_one(Account, row.invited_by)
         until = moment(row.expires_at, inviter.time_zone or "UTC")

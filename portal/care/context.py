@@ -78,7 +78,8 @@ class ContextRead:
         for order in panel["orders"]:
             bare = order.pop("chip_without_medicine")
             if self.sight in (Sight.DESK, Sight.ORDERS):
-                order.update(chip=bare, item="", quantity="")
+                # A reason is free words, which name medicines as they like.
+                order.update(chip=bare, item="", quantity="", state_reason="")
         return {**panel, "sight": self.sight.value}
 
 

@@ -27,6 +27,7 @@ from portal.ehr.names import finding_name, medicine_name
 from portal.ehr.projection import plain_number
 
 FHIR_VERSION = "4.0.1"
+_MASKED = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]}
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -82,8 +83,10 @@ def order_chip(order: Order, language: str, *, with_medicine: bool = True) -> Js
     if with_medicine:
         item = medicine_name(order.item, language).shown
         return chip(order.resource, f"{title}: {item}" if item else title)
-    element = "itemCodeableConcept" if order.kind is OrderKind.SUPPLY else "code"
-    return chip({**order.resource, element: {"text": title}}, title)
+    if order.kind is OrderKind.SERVICE:
+        return chip({**order.resource, "code": {"text": title}}, title)
+    # How many of what says what it is. R4 wants a quantity there, and has a word for one that is not told.
+    return chip({**order.resource, "itemCodeableConcept": {"text": title}, "quantity": _MASKED}, title)
 
 
 def _order_title(order: Order, language: str) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import names, notices, policy, relations, stops
+from portal.accounts import carer_invitations, names, notices, policy, relations, stops
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Role
 from portal.accounts.stops import Check, Stop
@@ -46,8 +46,12 @@ class Waiting:
 
 
 def press(session: Session, *, actor: Actor, bus: Bus) -> None:
-    """Stop the actor's account: keys stay as they are, all sessions end, the privacy officers hear of it."""
+    """Stop the actor's account: keys stay as they are, all sessions end, the privacy officers hear of it.
+
+    Who was asked to help meanwhile is asked no longer, also once the stop has ended: a thief may have asked them.
+    """
     stops.press(session, actor=actor)
+    carer_invitations.withdraw_all_of(session, agent=actor.agent, account_id=actor.account_id)
     for one in sessions.own(session, actor.account_id):
         sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
     tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED)

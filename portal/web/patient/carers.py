@@ -167,8 +167,9 @@ def take_up() -> ResponseReturnValue:
             do = carer_invitations.accept if act == "accept" else carer_invitations.decline
             do(session, actor=actor, invitation_id=request.form.get("invitation", ""), code=code)
     except (Unprocessable, Conflict) as problem:
-        with services().database.transaction() as session:
-            carer_invitations.note_refused(session, actor=actor)
+        if problem.code == "carer-code":
+            with services().database.transaction() as session:
+                carer_invitations.note_refused(session, actor=actor)
         return _code_page({"code": pages.translate(problem.text_key)}), problem.status
     return redirect(f"/carers?done={'accepted' if act == 'accept' else 'declined'}", 303)
 

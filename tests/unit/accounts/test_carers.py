@@ -294,6 +294,12 @@ def test_what_a_thief_offered_in_alices_name_opens_nothing_once_her_account_does
     assert scope_of(world) is None
 
 
+def test_no_mail_goes_out_for_an_offer_that_opens_nothing(world: World) -> None:
+    invite(world, BY_MAIL)
+    close_account(world)
+    assert deliver(world) == []
+
+
 def test_a_code_typed_while_alice_presses_the_stop_comes_before_it_or_not_at_all(world: World) -> None:
     made = invite(world)
     found = at_once(

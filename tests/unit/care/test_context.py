@@ -95,6 +95,28 @@ def test_frank_at_the_desk_sees_orders_but_no_medicine_by_any_way(world: World, 
     assert "metformin" not in str(panel).lower()
 
 
+@pytest.mark.parametrize("who", ["frank", "judy"])
+def test_who_sees_orders_only_reads_neither_how_many_nor_why(world: World, ehr: FakeEhr, who: str) -> None:
+    with world.database.transaction() as session:
+        relations.bind(
+            session,
+            agent=NOBODY,
+            account_id=world.accounts["judy"],
+            patient_id=world.patients["alice"],
+            kind=Kind.CARER,
+            scope=Scope.ORDERS,
+        )
+    (order,) = ehr.contexts["alice"].orders
+    told = {**order.resource, "quantity": {"value": 137, "unit": "tablets"}}
+    telling = replace(order, quantity="137 tablets", state_reason="Metformin is short, 137 wanted", resource=told)
+    ehr.contexts["alice"] = replace(ehr.contexts["alice"], orders=(telling,))
+    assert "137" in str(read(world, ehr, "bob").to_json("en", today=TODAY))
+    (shown,) = read(world, ehr, who).to_json("en", today=TODAY)["orders"]
+    for hidden in ("137", "tablets", "Metformin", "short"):
+        assert hidden not in str(shown)
+    assert (shown["state"], shown["number"]) == ("shipped", "1042")
+
+
 @pytest.mark.parametrize(("scope", "sees"), [(Scope.ORDERS, "orders"), (Scope.REFILLS, "refills")])
 def test_a_helper_sees_what_the_scope_says_and_nothing_else_by_any_way(
     world: World, ehr: FakeEhr, scope: Scope, sees: str

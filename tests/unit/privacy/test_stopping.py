@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import select
 from world import World, build
 
-from portal.accounts import stops
+from portal.accounts import carer_invitations, carers, stops
 from portal.accounts.stops import Check
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
-from portal.core.errors import Forbidden, NotFound, StepUpNeeded
+from portal.core.errors import Forbidden, NotFound, StepUpNeeded, Unprocessable
 from portal.identity import sessions
 from portal.identity.sessions import Proof
 from portal.notify.mail import Mail
@@ -63,6 +63,27 @@ def test_all_of_alices_sessions_end_and_nobody_elses(world: World) -> None:
     with world.database.reading() as session:
         assert {sessions.state(session, ref) for ref in hers} == {sessions.State.ENDED}
         assert sessions.state(session, his) is sessions.State.ACTIVE
+
+
+def test_whom_a_thief_asked_to_help_in_her_name_is_not_asked_any_more_when_the_stop_has_ended(world: World) -> None:
+    with world.database.transaction() as session:
+        made, code = carer_invitations.invite(
+            session,
+            actor=world.actor("alice"),
+            patient_id=world.patients["alice"],
+            newcomer=carer_invitations.Newcomer("Mallory", None, "carer", "messages"),
+            where=carers.Circumstances(zone="UTC", of_age=18, born=None),
+        )
+    press(world, "alice")
+    end(world, "bob", "alice")
+    with pytest.raises(Unprocessable) as refused, world.database.transaction() as session:
+        carer_invitations.accept(session, actor=world.actor("judy"), invitation_id=made, code=code)
+    assert refused.value.code == "carer-code"
+    with world.database.reading() as session:
+        (row,) = carer_invitations.invited(session, actor=world.actor("alice"), patient_id=world.patients["alice"])
+        assert carer_invitations.state_of(row) is carer_invitations.State.REVOKED
+        uninvited = select(AuditEvent.patient_id).where(AuditEvent.action == "carer.uninvited")
+        assert list(session.scalars(uninvited)) == [world.patients["alice"]]
 
 
 def test_her_pharmacys_privacy_officer_and_she_herself_are_told(world: World) -> None:

@@ -5,9 +5,13 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from world import World, build
+from sqlalchemy import select
+from world import NOBODY, World, build
 from world_web import Browser, portal_app
 
+from portal.accounts import relations
+from portal.accounts.roles import Kind
+from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.settings import Settings
@@ -109,6 +113,28 @@ def test_codes_that_lead_nowhere_get_one_answer(alice: Browser, judy: Browser) -
         assert refused.status_code == 422
         pages.add(re.sub(r'name="csrf_token" value="[^"]*"', "", refused.get_data(as_text=True)))
     assert len(pages) == 1
+
+
+def test_a_code_that_leads_to_ones_own_record_is_no_refusal_on_it(app: Flask, world: World, alice: Browser) -> None:
+    code = code_from(alice)
+    with world.database.transaction() as session:
+        relations.bind(
+            session,
+            agent=NOBODY,
+            account_id=world.accounts["dave"],
+            patient_id=world.patients["alice"],
+            kind=Kind.SELF,
+        )
+    dave = Browser(app, world, "dave")
+    offer = dave.fill("/carers/accept", {"code": code, "act": "look"}).get_data(as_text=True)
+    said = {"code": code, "invitation": found(ID.format("invitation"), offer), "act": "accept"}
+    refused = dave.fill("/carers/accept", said)
+    assert refused.status_code == 409
+    assert "already your own" in refused.get_data(as_text=True)
+    assert dave.fill("/carers/accept", {"code": "ABCD-EFGH-JKMN-PQRS", "act": "look"}).status_code == 422
+    with world.database.reading() as session:
+        rows = session.scalars(select(AuditEvent.reason).where(AuditEvent.action == "carer.refused"))
+        assert list(rows) == ["carer-code"]
 
 
 def test_a_carer_of_part_sees_no_more_than_that(alice: Browser, judy: Browser, world: World) -> None:
