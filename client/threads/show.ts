@@ -168,11 +168,17 @@ function messageView(shown: Shown, record: MessageRecordView, around: Around): M
     };
   }
   if (content.kind === "withheld") return odd("withheld");
-  if (content.kind === "unreadable") return content.fault === undefined ? odd("no-key") : odd("unreadable", content.fault);
+  if (content.kind === "unreadable") return content.fault === undefined ? odd(wasIn(shown, record.epoch) ? "no-key" : "not-yet") : odd("unreadable", content.fault);
   const { body } = content;
   if (body.kind === "newer") return odd("newer");
   if (body.kind !== "text") return undefined;
   return textView(shown, record, body, common, around);
+}
+
+/** Whether who reads was let in when this epoch began: then it is the device that lacks the key. Staff read by their teams. */
+function wasIn({ me, staff, records }: Shown, epoch: number): boolean {
+  const begun = records.find((one) => one.t === "epoch" && one.epoch === epoch);
+  return staff || begun?.t !== "epoch" || begun.members.some((one) => one.id === me);
 }
 
 function textView(

@@ -88,9 +88,9 @@ export interface RetractedMessage extends Written {
   readonly kept: string | null;
 }
 
-/** Cannot be opened, made by a newer version, or not handed out. `noKey`: written before this reader came. */
+/** Cannot be opened, made by a newer version, or not handed out. `no-key`: before this device could; `not-yet`: before its person was let in. */
 export interface OddMessage extends Written {
-  readonly kind: "unreadable" | "no-key" | "newer" | "withheld";
+  readonly kind: "unreadable" | "no-key" | "not-yet" | "newer" | "withheld";
   readonly number: number;
   readonly total: number;
   readonly reason: string;

@@ -131,6 +131,16 @@ describe("what the list shows", () => {
     assert.deepEqual(views.map((one) => "number" in one && [one.number, one.total]), [[1, 4], [2, 4], [3, 4], [4, 4]]);
   });
 
+  test("who was let in later reads that it was written before that; who was in, that this device lacks the key", () => {
+    const closed = { ...message(2, "bob", text("x", "")), content: { kind: "unreadable", fault: undefined } } as RecordView;
+    const kinds = (members: readonly string[], staff = false): string => {
+      return toViews(shown([epoch(1, 1, members, "rosa"), closed], { staff })).at(-1)!.kind;
+    };
+    assert.equal(kinds(["rosa", "riverside_pharmacists"]), "not-yet");
+    assert.equal(kinds(["alice", "riverside_pharmacists"]), "no-key");
+    assert.equal(kinds(["rosa", "riverside_pharmacists"], true), "no-key");
+  });
+
   test("what waits in the outbox stands last, and once only when it has arrived", () => {
     const waiting: Pending = { id: "a2", at: 9000, state: "waiting", urgent: false, body: text("a2", "soon", "a1"), target: null };
     const records = [BEGUN, message(2, "alice", text("a1", "hello"))];

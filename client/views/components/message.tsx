@@ -43,6 +43,7 @@ export function stateWords(message: MessageView): string {
     case "retracted": return t("views.message.retracted", { who: message.who, time: moment(message.retractedAt) });
     case "withheld": return t("views.message.withheld");
     case "newer": return t("views.message.newer");
+    case "not-yet": return t("views.message.not-yet", { number: message.number, total: message.total });
     case "no-key": return t("views.message.no-key", { number: message.number, total: message.total });
     case "unreadable": return t("views.message.unreadable", { number: message.number, total: message.total, why: reasonWords(message.reason) });
     case "system": return message.text;
@@ -204,7 +205,7 @@ function Retracted({ message }: { readonly message: RetractedMessage }) {
 function Odd({ message }: { readonly message: OddMessage }) {
   return (
     <>
-      <p><Icon name={message.kind === "no-key" ? "lock" : "warn"} /> {stateWords(message)}</p>
+      <p><Icon name={message.kind === "no-key" || message.kind === "not-yet" ? "lock" : "warn"} /> {stateWords(message)}</p>
       {message.kind === "unreadable" ? <><p class="small soft">{t("views.message.unreadable-next")}</p><ReasonCode reason={message.reason} /></> : null}
     </>
   );
