@@ -73,7 +73,7 @@ function Sheets({ page }: { readonly page: Page<Ready> }) {
       setStanding(now);
       const wanted = new URLSearchParams(location.search).get("do");
       history.replaceState(null, "", location.pathname);
-      if (wanted === "make") await begin();
+      if (wanted === "make" && now.act === null) await begin();
       else if (wanted === "try" && now.sheets !== null) setStep({ kind: "try" });
       else if (wanted === "use" && now.act?.state === "confirmed" && now.act.asked_by === ready.account.id) setStep({ kind: "use", act: now.act });
     });
@@ -164,9 +164,11 @@ function Sheets({ page }: { readonly page: Page<Ready> }) {
             <p class="lead">{t("sheets.lead")}</p>
             <p>{t("sheets.make.body")}</p>
             {standing.sheets === null ? null : <p>{t("sheets.make.again", { time: moment(Date.parse(standing.sheets.made_at)) })}</p>}
+            {standing.act === null ? null : <Banner tone="warn"><p>{t("errors.recovery-act-first")}</p></Banner>}
             {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
             <div class="button-row">
-              <Button icon="print" onClick={() => void begin()}>{t(standing.sheets === null ? "sheets.make" : "sheets.anew")}</Button>
+              {standing.act !== null ? null
+                : <Button icon="print" onClick={() => void begin()}>{t(standing.sheets === null ? "sheets.make" : "sheets.anew")}</Button>}
               <LinkButton look="quiet" href="/recovery-sheets">{t("common.cancel")}</LinkButton>
             </div>
           </div>

@@ -135,11 +135,16 @@ async function keysSince({ own }: Desk["ready"]): Promise<string | undefined> {
 /** What was done to one's keys while this page was open: maybe by oneself on another device, maybe not. */
 function KeyNews({ desk }: { readonly desk: Desk }) {
   const [what, setWhat] = useState<string | undefined>(undefined);
-  useEffect(() => desk.stream.listen((news) => {
-    if (news.kind === "account" && has(`threads.keys.${news.keys}`)) setWhat(news.keys);
+  useEffect(() => {
     // What was done while there was no line is not told again: it is seen.
-    else if (news.kind === "ready") keysSince(desk.ready).then((seen) => { if (seen !== undefined) setWhat(seen); }, passing);
-  }), [desk]);
+    const look = (): void => void keysSince(desk.ready).then((seen) => { if (seen !== undefined) setWhat(seen); }, passing);
+    // The line may have come before this was drawn.
+    if (desk.stream.line !== "down") look();
+    return desk.stream.listen((news) => {
+      if (news.kind === "account" && has(`threads.keys.${news.keys}`)) setWhat(news.keys);
+      else if (news.kind === "ready") look();
+    });
+  }, [desk]);
   if (what === undefined) return null;
   return (
     <Banner tone="warn" icon="key" slim announce>

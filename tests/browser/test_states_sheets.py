@@ -50,6 +50,12 @@ def nothing_asked(stage: Stage) -> None:
     stage.write("DELETE FROM recovery_act")
 
 
+def sheets_made(stage: Stage) -> list[str]:
+    """There are sheets, and nobody is to be let in with them."""
+    nothing_asked(stage)
+    return made(stage)
+
+
 @state("sheets-none", spanish=True)
 def _(stage: Stage) -> Page:
     nothing_asked(stage)
@@ -60,16 +66,14 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-standing", spanish=True)
 def _(stage: Stage) -> Page:
-    made(stage)
-    nothing_asked(stage)
+    sheets_made(stage)
     stage.with_keys("bob", "/devices")
     return stage.at("bob", PAGE)
 
 
 @state("sheets-ask-wrong")
 def _(stage: Stage) -> Page:
-    made(stage)
-    nothing_asked(stage)
+    sheets_made(stage)
     stage.with_keys("bob", "/devices")
     page = afresh(stage, "bob")
     page.get_by_label("Bob Rivera").check()
@@ -81,8 +85,7 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-ask-stale")
 def _(stage: Stage) -> Page:
-    made(stage)
-    nothing_asked(stage)
+    sheets_made(stage)
     stage.with_keys("bob", "/devices")
     page = stage.at("bob", PAGE)
     stage.write(
@@ -142,7 +145,7 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-used")
 def _(stage: Stage) -> Page:
-    made(stage)
+    sheets_made(stage)
     act(stage, "used", "erin", ended_by="erin")
     return stage.at("grace", PAGE)
 
@@ -161,12 +164,21 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-make", spanish=True)
 def _(stage: Stage) -> Page:
+    nothing_asked(stage)
     stage.founded()
+    return stage.with_keys("bob", "/sheets")
+
+
+@state("sheets-make-not-now")
+def _(stage: Stage) -> Page:
+    stage.founded()
+    act(stage, "asked", "erin")
     return stage.with_keys("bob", "/sheets")
 
 
 @state("sheets-holders")
 def _(stage: Stage) -> Page:
+    nothing_asked(stage)
     page = beginning(stage)
     page.get_by_role("button", name="Make the sheets").click()
     page.get_by_role("alert").wait_for()
@@ -175,11 +187,13 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-print")
 def _(stage: Stage) -> Page:
+    nothing_asked(stage)
     return printing(stage)
 
 
 @state("sheets-check")
 def _(stage: Stage) -> Page:
+    nothing_asked(stage)
     page = printing(stage)
     page.get_by_role("button", name="type two back").click()
     type_two(page, "7K4D-9QWX-M2RT-5HBN-8", "")
@@ -189,6 +203,7 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-made")
 def _(stage: Stage) -> Page:
+    nothing_asked(stage)
     page = printing(stage)
     stage.kept["sheets"] = json.dumps(finish(stage, page))
     return page
@@ -196,7 +211,7 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-try", spanish=True)
 def _(stage: Stage) -> Page:
-    made(stage)
+    sheets_made(stage)
     page = stage.with_keys("bob", "/sheets?do=try")
     page.locator("#sheet-1").wait_for()
     return page
@@ -204,7 +219,7 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-tried")
 def _(stage: Stage) -> Page:
-    sheets = made(stage)
+    sheets = sheets_made(stage)
     page = stage.with_keys("bob", "/sheets?do=try")
     page.locator("#sheet-1").wait_for()
     type_two(page, sheets[0], sheets[1])
@@ -214,7 +229,7 @@ def _(stage: Stage) -> Page:
 
 @state("sheets-use")
 def _(stage: Stage) -> Page:
-    made(stage)
+    sheets_made(stage)
     stage.with_keys("erin", "/devices")
     act(stage, "confirmed", "bob")
     page = stage.with_keys("bob", "/sheets?do=use")
@@ -224,8 +239,7 @@ def _(stage: Stage) -> Page:
 
 @state("team-sheets")
 def _(stage: Stage) -> Page:
-    made(stage)
-    nothing_asked(stage)
+    sheets_made(stage)
     page = stage.with_keys("bob", "/team")
     team(page).get_by_text("Three sheets, two needed").wait_for()
     return page
@@ -233,7 +247,7 @@ def _(stage: Stage) -> Page:
 
 @state("team-sheets-not-in")
 def _(stage: Stage) -> Page:
-    made(stage)
+    sheets_made(stage)
     act(stage, "asked", "erin")
     page = stage.ready("bob")
 

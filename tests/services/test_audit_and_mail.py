@@ -55,7 +55,10 @@ def test_every_act_passes_the_r4_validator(database: Database, tmp_path: Path) -
 def test_a_notice_goes_through_a_real_server() -> None:
     link = "https://portal.test/login?next=/thread/" + "f" * 32
     reference = ids.random_id()
-    mail = compose(Template.MESSAGE_WAITS, "es", to="rosa@example.test", reference=reference, values={"link": link})
+    stop = "https://portal.test/stop-notices/" + "s" * 40
+    mail = compose(
+        Template.MESSAGE_WAITS, "es", to="rosa@example.test", reference=reference, values={"link": link, "stop": stop}
+    )
     SmtpMailer(os.environ["PORTAL_TEST_SMTP_URL"], "portal@example.test").send(mail)
     kept = [message_from_bytes(path.read_bytes(), policy=default) for path in _mails()]
     (arrived,) = [message for message in kept if reference in str(message["Message-ID"])]
@@ -63,6 +66,9 @@ def test_a_notice_goes_through_a_real_server() -> None:
     body = arrived.get_body()
     assert body is not None
     assert link in body.get_content()
+    assert stop in body.get_content()
+    assert arrived["List-Unsubscribe"] == f"<{stop}>"
+    assert arrived["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
 def _mails() -> list[Path]:
