@@ -13,6 +13,7 @@ from portal.core import clock, ids
 from portal.core.bus import MemoryBus
 from portal.e2ee import recovery as ways
 from portal.e2ee import seal
+from portal.e2ee.directory import who
 from portal.e2ee.identity import EncryptionKey, Person
 from portal.e2ee.objects import RootKind
 from portal.e2ee.records import Role as RecordRole
@@ -106,8 +107,8 @@ class Keys:
         with self.world.database.reading() as session:
             chains = directory.chains(session, [self.world.accounts[name] for name in names])
         listed = [
-            (TeamMember(self.world.accounts[name], roles[name]), chains[self.world.accounts[name]][-1])
-            for name in names
+            (TeamMember(self.world.accounts[name], roles[name], who(own)), own[-1])
+            for name, own in ((name, chains[self.world.accounts[name]]) for name in names)
         ]
         before = self.records.get(team)
         if before is None:

@@ -83,6 +83,23 @@ export class UserChain {
     return this.entries.filter((one) => !one.ahead).toReversed().map(({ keys, gen }) => ({ keys, gen }));
   }
 
+  /** How a team's record names this person beside the id: the hash of the identity entry. */
+  get who(): Bytes {
+    return this.introduced.hash;
+  }
+
+  /**
+   * The identities that sign where the entry with the hash `who` is listed: its own, and those it has signed on to. Whoever started
+   * again is not among them, nor is a chain that does not have that entry: none, then.
+   */
+  heirs(who: Bytes): KnownIdentity[] {
+    const first = this.entries.findIndex(({ hash }) => sameBytes(hash, who));
+    if (first < 0) return [];
+    const reset = this.entries.findIndex((one, place) => place > first && one.reset);
+    const own = this.entries.slice(first, reset < 0 ? undefined : reset);
+    return own.filter((one) => !one.ahead).map(({ keys, gen }) => ({ keys, gen }));
+  }
+
   /** The pin that remembers this chain. */
   pin(): Pin {
     return { n: this.newest.n, hash: this.newest.hash };

@@ -2,6 +2,7 @@
 
 import { type CertificateText, type Revocation } from "./certificates.ts";
 import { type Entry, type KnownIdentity, type UserChain } from "./directory.ts";
+import { type Bytes } from "./encoding.ts";
 import { type TeamChain } from "./teams.ts";
 import { type DirectoryView } from "./verify.ts";
 
@@ -44,6 +45,11 @@ export class KnownDirectory implements DirectoryView {
 
   identities(user: string): readonly KnownIdentity[] {
     return this.users.get(user)?.identities() ?? [];
+  }
+
+  /** Those that sign where a team lists the user by the identity entry with this hash. */
+  heirs(user: string, who: Bytes): readonly KnownIdentity[] {
+    return this.users.get(user)?.heirs(who) ?? [];
   }
 
   device(dev: string): CertificateText | undefined {

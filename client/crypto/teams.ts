@@ -28,6 +28,8 @@ export const TEAM_ROLES = ["pharmacist", "staff", "service"] as const;
 export interface TeamMember {
   readonly id: string;
   readonly role: (typeof TEAM_ROLES)[number];
+  /** The hash of the identity entry: what this member signs later is signed by that identity or its heirs. */
+  readonly who: Bytes;
 }
 
 /** A verified record of a team; also the team's directory entry in that generation. */
@@ -97,7 +99,7 @@ export interface TeamStep {
   readonly holds: (facts: TeamStepFacts) => boolean | Promise<boolean>;
 }
 
-/** The checks of each record of a team's chain, in their order. */
+/** The checks of each record of a team's chain, in their order. `identities` are those that may sign for the maker as it is listed. */
 export const TEAM_STEPS: readonly TeamStep[] = [
   { name: "team generation", reason: "sequence", holds: ({ entry, before }) => entry.gen === (before?.gen ?? 0) + 1 },
   {
@@ -132,6 +134,9 @@ export const TEAM_STEPS: readonly TeamStep[] = [
   { name: "team signature", reason: "certificate", holds: teamSignature },
 ];
 
+/** The identities of a user that sign where a record lists the identity entry with the hash `who`. */
+export type Heirs = (user: string, who: Bytes) => readonly KnownIdentity[];
+
 async function teamSignature({ entry, sig, identities }: TeamStepFacts): Promise<boolean> {
   const message = pae("team", entry.h, wrapsHash(entry.wraps), entry.prev);
   for (const { keys } of identities) {
@@ -141,20 +146,21 @@ async function teamSignature({ entry, sig, identities }: TeamStepFacts): Promise
 }
 
 /**
- * Verifies the whole chain of a team. `identities` gives the verified identities of a person, none if it is not known. A chain
- * that ends before the pin is `rollback`, another record at its place `fork`.
+ * Verifies the whole chain of a team. `heirs` gives the identities of a person that sign where the identity entry with the hash
+ * `who` is listed, none if it is not known. A chain that ends before the pin is `rollback`, another record at its place `fork`.
  */
 export function verifyTeamChain(
-  wanted: string, texts: readonly TeamText[], identities: (user: string) => readonly KnownIdentity[], pin?: Pin,
+  wanted: string, texts: readonly TeamText[], heirs: Heirs, pin?: Pin,
   steps: readonly TeamStep[] = TEAM_STEPS,
 ): Promise<TeamChain | Refused> {
   return attemptAsync(async () => {
     const records: TeamEntry[] = [];
     for (const one of texts) {
       const { entry, prevrec } = readTeam(one);
-      const facts: TeamStepFacts = {
-        entry, prevrec, before: records.at(-1), earlier: records, id: wanted, sig: one.sig, identities: identities(entry.by),
-      };
+      const before = records.at(-1);
+      const maker = (before ?? entry).members.find((member) => member.id === entry.by);
+      const identities = maker === undefined ? [] : heirs(entry.by, maker.who);
+      const facts: TeamStepFacts = { entry, prevrec, before, earlier: records, id: wanted, sig: one.sig, identities };
       for (const step of steps) {
         if (!(await step.holds(facts))) throw new Refused(step.reason, step.name, entry.gen);
       }
@@ -194,8 +200,8 @@ function readWraps(given: TeamText["w"]): ReadonlyMap<string, Bytes> {
 
 function readMember(value: Json | undefined): TeamMember {
   const member = object(value);
-  onlyMembers(member, ["id", "role"]);
-  return { id: id(member.get("id")), role: oneOf(...TEAM_ROLES)(member.get("role")) };
+  onlyMembers(member, ["id", "role", "who"]);
+  return { id: id(member.get("id")), role: oneOf(...TEAM_ROLES)(member.get("role")), who: bytes(32)(member.get("who")) };
 }
 
 /** A member of a new record, with its newest encryption key. */
@@ -212,7 +218,7 @@ export async function makeTeamRecord(
   const gen = (before?.entry.gen ?? 0) + 1;
   const h = utf8(JSON.stringify({
     v: 1, t: "team", id: team, gen, kem: b64(await publicKeyOf(seed)),
-    members: seats.map(({ id: member, role }) => ({ id: member, role })),
+    members: seats.map(({ id: member, role, who }) => ({ id: member, role, who: b64(who) })),
     prevrec: before === undefined ? "" : b64(before.entry.hash),
   }));
   const wraps = new Map<string, Bytes>();

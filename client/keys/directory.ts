@@ -2,15 +2,15 @@
 // remembered (docs/protocol.md section 3). First contact is trust on first use; the safety number makes it more.
 
 import { verifyRevocation } from "../crypto/certificates.ts";
-import { type KnownIdentity, type Pin, type UserChain, verifyUserChain } from "../crypto/directory.ts";
+import { type Pin, type UserChain, verifyUserChain } from "../crypto/directory.ts";
 import { type Bytes, fromUtf8, sameBytes, unb64 } from "../crypto/encoding.ts";
 import { KnownDirectory } from "../crypto/known.ts";
 import { Refused, attempt, refused } from "../crypto/reasons.ts";
 import { type SafetyNumber, identityHeader, safetyNumber, teamHeader } from "../crypto/safety.ts";
-import { type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
+import { type Heirs, type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
 import { type Account, post } from "../live/api.ts";
 import { SeatRefused } from "./seats.ts";
-import { type DirectoryItem, type OwnKeys, type PersonItem, type TeamKeysItem, isTeamItem } from "./shapes.ts";
+import { type DirectoryItem, type OwnKeys, type PersonItem, isTeamItem } from "./shapes.ts";
 
 const MOST_IDS = 100;
 
@@ -43,10 +43,10 @@ export async function verifyItems(
     if (refused(chain)) faults.set(item.id, chain);
     else await addPerson(known, item, chain);
   }
-  const identities = (user: string): readonly KnownIdentity[] => known.identities(user);
+  const heirs: Heirs = (user, who) => known.heirs(user, who);
   for (const item of items) {
     if (!isTeamItem(item)) continue;
-    const chain = await verifyTeamChain(item.id, item.records, identities, pins.get(item.id));
+    const chain = await verifyTeamChain(item.id, item.records, heirs, pins.get(item.id));
     if (refused(chain)) faults.set(item.id, chain);
     else known.addTeam(chain);
   }
@@ -92,8 +92,6 @@ export class Directory {
   /** What did not verify: nothing is sent to it or read from it. */
   readonly faults = new Map<string, Refused>();
   private readonly held = new Set<string>();
-  /** By team those who signed a record above its pin while their keys were held: the server could have begun these. */
-  private readonly signedAnew = new Map<string, Set<string>>();
   private pins: PinStore | undefined;
 
   private readonly ownDevices: OwnKeys["devices"];
@@ -127,22 +125,14 @@ export class Directory {
       // Without a pin this is the first contact, and a reset in its past was seen by nobody here.
       if (chain?.resetSince(pins.get(item.id)) !== undefined && pins.has(item.id)) this.held.add(item.id);
     }
-    for (const item of items) if (isTeamItem(item)) this.noteSigners(item, pins.get(item.id));
     for (const [id, fault] of faults) this.faults.set(id, fault);
     await this.remember(items);
-  }
-
-  private noteSigners(team: TeamKeysItem, pin: Pin | undefined): void {
-    // Without a pin this is the first contact with the team too.
-    if (pin === undefined) return;
-    const signers = team.records.slice(pin.n).map((record) => record.by).filter((by) => this.held.has(by));
-    if (signers.length > 0) this.signedAnew.set(team.id, new Set(signers));
   }
 
   private async remember(items: readonly DirectoryItem[]): Promise<void> {
     const seen = new Map<string, Pin>();
     for (const { id } of items) {
-      const pin = this.sendingHeld(id) || this.faults.has(id) ? undefined : (this.known.chain(id) ?? this.known.team(id))?.pin();
+      const pin = this.sendingHeld(id) ? undefined : (this.known.chain(id) ?? this.known.team(id))?.pin();
       if (pin !== undefined) seen.set(id, pin);
     }
     await this.pins?.move(items.filter((item) => seen.has(item.id)), seen);
@@ -172,24 +162,18 @@ export class Directory {
   }
 
   /**
-   * Who has to be confirmed before anything is sent to a person or team: the person, who started again since we last saw them; of a
-   * team such a one who has signed a record since. Undefined where nothing is held.
+   * Whether nothing is sent to a person or team: the person started again and nobody has confirmed who it is, or the keys that
+   * the server shows do not verify or are others than those seen before.
    */
-  heldBy(id: string): string | undefined {
-    return this.held.has(id) ? id : [...(this.signedAnew.get(id) ?? [])].find((signer) => this.held.has(signer));
-  }
-
-  /** Whether nothing is sent to a person or team until a person has confirmed who `heldBy` is. */
   sendingHeld(id: string): boolean {
-    return this.heldBy(id) !== undefined;
+    return this.held.has(id) || this.faults.has(id);
   }
 
   /** A person has confirmed (in person, by phone, by the safety number) that the new keys are the right one's. */
   async confirm(id: string): Promise<void> {
     this.held.delete(id);
-    const signed = [...this.signedAnew].filter(([, signers]) => signers.has(id)).map(([team]) => team);
-    for (const team of signed) if (!this.sendingHeld(team)) this.signedAnew.delete(team);
-    await this.remember([id, ...signed].map((one) => this.items.get(one)).filter((item) => item !== undefined));
+    const item = this.items.get(id);
+    if (item !== undefined) await this.remember([item]);
   }
 
   /**

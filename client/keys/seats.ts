@@ -45,13 +45,21 @@ export function seatsFor(
     const before = listed.find((one) => one.id === account);
     if (before === undefined && !joining.has(account)) return [];
     const chain = known.chain(account);
-    if (role === "service" && !joining.has(account) && (chain === undefined || known.held(account))) return [];
+    // Who stays has the keys that the record lists, or such as they have signed on to.
+    const anew = known.held(account) || (before !== undefined && !joining.has(account) && !stillOf(chain, before.who));
+    if (role === "service" && !joining.has(account) && (chain === undefined || anew)) return [];
     if (chain === undefined) throw new SeatRefused(account);
-    if (known.held(account)) throw new SeatRefused(account, "anew");
+    if (anew) throw new SeatRefused(account, "anew");
     if (joining.has(account)) {
       const compared = joining.get(account);
       if (compared === undefined || !sameBytes(compared, chain.introduced.hash)) throw new SeatRefused(account);
     }
-    return [{ id: account, role: before?.role ?? roleInRecords(role), kem: chain.newest.kem }];
+    return [{ id: account, role: before?.role ?? roleInRecords(role), who: chain.who, kem: chain.newest.kem }];
   });
+}
+
+/** Whether the newest keys of a chain are those of its entry with the hash `who`, or follow them without a new beginning. */
+function stillOf(chain: UserChain | undefined, who: Bytes): boolean {
+  const listed = chain?.entries.find(({ hash }) => sameBytes(hash, who));
+  return chain !== undefined && listed !== undefined && chain.resetSince({ n: listed.n, hash: listed.hash }) === undefined;
 }

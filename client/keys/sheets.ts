@@ -128,7 +128,7 @@ export async function useSheets(ready: Ready, pharmacy: string, id: string, act:
   const keys = new Keys();
   for (const [gen, one] of seeds) keys.add(id, gen, one);
   const role = roleInRecords((act.account === account.id ? account.role : directory.person(act.account)?.role) ?? "");
-  const seats = [{ id: act.account, role, kem: person.newest.kem }, { id, role: "service" as const, kem: chain.newest.kem }];
+  const seats = [{ id: act.account, role, who: person.who, kem: person.newest.kem }, { id, role: "service" as const, who: chain.who, kem: chain.newest.kem }];
   const records: Record<string, Pick<TeamText, "h" | "w" | "prev" | "sig">> = {};
   for (const team of act.teams) {
     const known = directory.known.team(team);

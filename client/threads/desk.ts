@@ -226,12 +226,11 @@ export class Desk implements SendingDesk {
 
   /**
    * A person has made sure that somebody's new keys are the right one's. Every conversation of the patient that this person's
-   * teams can read gets an epoch with the new keys and all that was said before; what waits may go. With the role of a team: the
-   * person has signed for one that is listed, and no epoch lists the person.
+   * teams can read gets an epoch with the new keys and all that was said before; what waits may go.
    */
   async confirm(held: { readonly id: string; readonly role: Role }, patient: string): Promise<void> {
     await this.ready.directory.confirm(held.id);
-    if (this.staff && held.role !== "team") {
+    if (this.staff) {
       for (let after: string | null = ""; after !== null;) {
         const query: string = after === "" ? "" : `&after=${encodeURIComponent(after)}`;
         const page: { items: readonly HeadItem[]; next: string | null } = await get(`/api/threads?patient=${patient}&limit=100${query}`);

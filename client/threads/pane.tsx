@@ -455,8 +455,8 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   const birth = birthOf(desk, thread.id);
   const member = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
   if (member === undefined) return null;
-  // Of a team whoever has signed its newest key with keys begun anew.
-  const held = { id: directory.heldBy(member.id) ?? member.id, role: member.role };
+  if (directory.faults.has(member.id)) return <NotVerified desk={desk} id={member.id} />;
+  const held = member;
   const since = directory.newKeysSince(held.id);
   const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
   const title = since === undefined ? t("threads.held.title", { name }) : t("threads.held.since", { name, time: moment(since) });
@@ -472,15 +472,32 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   }
   return (
     <Banner tone="warn" icon="key" announce title={title}>
-      <p>{t(desk.staff && held.role !== "team" ? "threads.held.body" : "threads.held.body-other", { name })}</p>
+      <p>{t(desk.staff ? "threads.held.body" : "threads.held.body-other", { name })}</p>
       {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
-      {desk.saysWho && held.role !== "team" ? <MadeSure desk={desk} account={held.id} name={name} onSure={sure} /> : (
+      {desk.saysWho ? <MadeSure desk={desk} account={held.id} name={name} onSure={sure} /> : (
         <Button busy={busy} onClick={() => {
           setBusy(true);
           setProblem(null);
           sure().catch((error: unknown) => setProblem(troubleWords(error))).finally(() => setBusy(false));
         }}>{t("threads.held.confirm", { name })}</Button>
       )}
+    </Banner>
+  );
+}
+
+/** The keys that the server shows do not verify, or are others than before: nothing is sent to them, whatever anybody presses. */
+function NotVerified({ desk, id }: { readonly desk: Desk; readonly id: string }) {
+  const name = memberName(desk, id);
+  const phone = desk.pharmacy(id.slice(0, Math.max(0, id.lastIndexOf("_"))))?.phone;
+  return (
+    <Banner tone="warn" icon="key" announce title={t("threads.fault.title", { name })}>
+      <p>{t("threads.fault.body")}</p>
+      <div class="button-row">
+        {phone === undefined ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : (
+          <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>
+        )}
+        <LinkButton look="quiet" icon="stop" href="/something-wrong">{t("wrong.link")}</LinkButton>
+      </div>
     </Banner>
   );
 }

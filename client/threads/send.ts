@@ -81,10 +81,10 @@ async function deliverAppend(desk: SendingDesk, entry: Outgoing, wish: Wish): Pr
 async function deliverBirth(desk: SendingDesk, entry: Outgoing, parcel: Extract<Parcel, { kind: "birth" }>): Promise<SendOutcome> {
   const { pharmacy, patient, topic, wish, members } = parcel;
   await desk.know(members.map((one) => one.id), { fresh: true });
+  if (members.some((one) => desk.ready.directory.sendingHeld(one.id))) return { kind: "held" };
   // A team without keys yet: the question waits here until the pharmacy has opened for messages.
   const missing = members.filter((one) => desk.ready.directory.known.user(one.id) === undefined);
   if (missing.some((one) => one.role === "team")) return { kind: "later", after: NOT_OPEN_SECONDS };
-  if (members.some((one) => desk.ready.directory.sendingHeld(one.id))) return { kind: "held" };
   const { records } = await run("threadBirth", { thread: entry.thread, members: members.filter((one) => !missing.includes(one)), topic, wish });
   try {
     await post("/api/threads", { pharmacy, patient, topic, thread: entry.thread, urgent: entry.urgent, records }, { key: entry.id });

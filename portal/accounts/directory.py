@@ -5,7 +5,6 @@ Every entry is verified with its chain before it is stored (docs/protocol.md sec
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -160,14 +159,6 @@ def identities(chain: Sequence[Entry]) -> list[IdentityKeys]:
 def newest_identity(chain: Sequence[Entry]) -> list[IdentityKeys]:
     """The one identity under which certificates are accepted on append (docs/protocol.md section 3)."""
     return identities(chain)[:1]
-
-
-def has_reset_since(session: Session, id: str, since: datetime) -> bool:
-    """Whether a chain was begun again without its old keys at that moment or later. One query."""
-    wanted = select(DirectoryEntry.n).where(
-        DirectoryEntry.id == id, DirectoryEntry.reset.is_(True), DirectoryEntry.created_at >= since
-    )
-    return session.scalar(wanted.limit(1)) is not None
 
 
 def have_keys(session: Session, ids: Iterable[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from portal.accounts.roles import role_in_records
 from portal.connector.client import PortalClient
 from portal.connector.directory import MemberDirectory
 from portal.e2ee import seal
-from portal.e2ee.directory import Entry
+from portal.e2ee.directory import Entry, who
 from portal.e2ee.identity import EncryptionKey, Person
 from portal.e2ee.open import open_team
 from portal.e2ee.records import Role
@@ -66,7 +66,8 @@ class Teams:
         for account in dict.fromkeys(accounts):
             entry = self._directory.newest(account)
             role = role_in_records(AccountRole(self._directory.people[account]["role"]))
-            listed.append((TeamMember(account, Role(role)), entry))
+            named = who(self._directory.entries(account))
+            listed.append((TeamMember(account, Role(role), named), entry))
         return listed
 
     def _post(self, team: str, record: dict[str, Any]) -> None:

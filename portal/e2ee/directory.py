@@ -283,6 +283,25 @@ def pin_of(entry: Entry) -> Pin:
     return Pin(entry.id, entry.n, sha256(entry.h))
 
 
+def heirs(entries: Sequence[Entry], who: bytes) -> list[IdentityKeys]:
+    """The identities that sign where the entry with the hash `who` is listed: its own, and those it has signed on to.
+
+    Whoever started again is not among them, nor is a chain that does not have that entry: none, then.
+    """
+    places = [place for place, entry in enumerate(entries) if sha256(entry.h) == who]
+    if not places:
+        return []
+    first, *later = entries[places[0] :]
+    until = next((place for place, entry in enumerate(later) if entry.reset), len(later))
+    found = [entry.identity for entry in (first, *later[:until])]
+    return list(dict.fromkeys(identity for identity in found if identity is not None))
+
+
+def who(entries: Sequence[Entry]) -> bytes:
+    """How a team's record names somebody beside the id: the hash of the identity entry."""
+    return sha256(identity_entry(entries).h)
+
+
 def identity_entry(entries: Sequence[Entry]) -> Entry:
     """The entry that introduced the present identity: what a safety number is made of (docs/protocol.md section 9)."""
     first = entries[-1]

@@ -5,7 +5,7 @@ from typing import Any
 
 from portal.e2ee import teams
 from portal.e2ee.certificates import verify_revocation
-from portal.e2ee.directory import Entry, Maker, Pin, SignedEntry, verify_chain
+from portal.e2ee.directory import Entry, Maker, Pin, SignedEntry, heirs, verify_chain
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.teams import TeamRecord
 
@@ -27,7 +27,7 @@ class Register:
 
     def add_team(self, id: str, raws: Sequence[Any], pin: Pin | None = None) -> list[TeamRecord]:
         """Take all generations of a team; its members' chains must have been added."""
-        records = teams.verify_team(raws, self.identities_of, pin, id)
+        records = teams.verify_team(raws, self.heirs_of, pin, id)
         self.teams[id] = records
         return records
 
@@ -43,6 +43,10 @@ class Register:
     def identities_of(self, user: str) -> Sequence[IdentityKeys]:
         """All identities of a user's chain."""
         return [entry.identity for entry in self.entries(user) if entry.identity]
+
+    def heirs_of(self, user: str, who: bytes) -> Sequence[IdentityKeys]:
+        """The identities that sign where a team lists the user by this identity entry."""
+        return heirs(self.entries(user), who)
 
     def user(self, id: str, gen: int | None = None) -> Entry | None:
         """The entry of a user or team in a generation; without one the newest."""

@@ -152,7 +152,7 @@ def _team(
             "id": id,
             "gen": key.gen,
             "kem": b64(key.public),
-            "members": [{"id": member.id, "role": member.role.value} for member in listed],
+            "members": [{"id": member.id, "role": member.role.value, "who": b64(member.who)} for member in listed],
             "prevrec": b64(prevrec),
         }
     )

@@ -17,10 +17,14 @@ from portal.e2ee.records import WRAP_BYTES, Role
 
 @dataclass(frozen=True, slots=True)
 class TeamMember:
-    """Who is in a team: a `pharmacist`, other `staff`, or the organisation's recovery, a `service`."""
+    """Who is in a team: a `pharmacist`, other `staff`, or the organisation's recovery, a `service`.
+
+    `who` is the hash of the identity entry: what such a member signs later is signed by that identity or its heirs.
+    """
 
     id: str
     role: Role
+    who: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,22 @@ def signed_bytes(h: bytes, wraps: Mapping[str, bytes], prev: bytes) -> bytes:
 
 # How the ids of the teams end that answer for privacy and have no pharmacist (docs/protocol.md section 3).
 PRIVACY_TEAM = "_privacy"
-MEMBER = Form({"id": form.identifier, "role": form.one_of(Role.PHARMACIST, Role.STAFF, Role.SERVICE)})
+MEMBER = Form(
+    {
+        "id": form.identifier,
+        "role": form.one_of(Role.PHARMACIST, Role.STAFF, Role.SERVICE),
+        "who": form.octets(HASH_BYTES),
+    }
+)
 FORMS: dict[str, Form] = {
     "team": Form(
         {
             "id": form.identifier,
             "gen": form.positive,
             "kem": form.octets(hpke.PUBLIC_BYTES),
-            "members": form.a_list(form.a_record(MEMBER, lambda **it: TeamMember(it["id"], Role(it["role"])))),
+            "members": form.a_list(
+                form.a_record(MEMBER, lambda **it: TeamMember(it["id"], Role(it["role"]), it["who"]))
+            ),
             "prevrec": form.octets_or_none(HASH_BYTES),
         }
     )
@@ -119,8 +131,8 @@ def _somebody(members: tuple[TeamMember, ...]) -> None:
         raise refuse()
 
 
-IdentitiesOf = Callable[[str], Sequence[IdentityKeys]]
-"""All identities of a user's verified chain; none for an unknown user."""
+IdentitiesOf = Callable[[str, bytes], Sequence[IdentityKeys]]
+"""The identities of a user's verified chain that sign for the identity entry with this hash (`directory.heirs`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +145,13 @@ class _Generation:
     @property
     def before(self) -> TeamRecord | None:
         return self.earlier[-1] if self.earlier else None
+
+    @property
+    def signers(self) -> Sequence[IdentityKeys]:
+        """Who may have signed: the maker, as the generation before lists it, the first generation itself."""
+        listed = (self.before or self.record).members
+        named = [member.who for member in listed if member.id == self.record.by]
+        return self.identities_of(self.record.by, named[0]) if named else []
 
 
 def _follows(it: _Generation) -> bool:
@@ -159,7 +178,7 @@ def _by_a_member(it: _Generation) -> bool:
 
 def _signed(it: _Generation) -> bool:
     record = it.record
-    return any(hybrid.verify(keys, record.sig, record.signed_bytes) for keys in it.identities_of(record.by))
+    return any(hybrid.verify(keys, record.sig, record.signed_bytes) for keys in it.signers)
 
 
 CHECKS: tuple[Check[_Generation], ...] = (
@@ -170,7 +189,7 @@ CHECKS: tuple[Check[_Generation], ...] = (
     Check("team: the recovery in its place", Reason.MEMBERSHIP, _recovery_in_its_place),
     Check("team: a new key", Reason.MEMBER_KEY, lambda it: all(it.record.kem != old.kem for old in it.earlier)),
     Check("team: by a member", Reason.CREATOR, _by_a_member),
-    Check("team: by somebody known", Reason.UNKNOWN_USER, lambda it: len(it.identities_of(it.record.by)) > 0),
+    Check("team: by somebody known", Reason.UNKNOWN_USER, lambda it: len(it.signers) > 0),
     Check(
         "team: wraps of the members",
         Reason.WRAP_LIST,

@@ -7,7 +7,7 @@ next record on (docs/protocol.md section 3, design decision 13).
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,7 @@ from portal.core.bus import Bus
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.core.lives import Life, Step
 from portal.core.together import among
-from portal.e2ee.hybrid import IdentityKeys
+from portal.e2ee.directory import Entry, heirs
 from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
 from portal.e2ee.teams import TeamRecord as SignedRecord
@@ -160,8 +160,7 @@ def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
     recovery.needs_own_keys(session, actor=actor)
-    signed, before = _next(session, team, {**record_, "by": actor.account_id}, _identities(session, {actor.account_id}))
-    _needs_keys_let_in(session, actor.account_id, before, team)
+    signed, before = _next(session, team, {**record_, "by": actor.account_id}, _heirs(session, {actor.account_id}))
     if members(session, team):
         # The last record still lists those who gave up their seat since: they decide nothing while somebody else can.
         _member_only(session, actor, team)
@@ -180,10 +179,10 @@ def append_by_recovery(
     pharmacy_id, kind = _of(session, team)
     _check_fits(session, account_id, pharmacy_id, kind)
     recovery_ = recovery_id(pharmacy_id)
-    newest = directory.newest_identity(directory.chains(session, [recovery_]).get(recovery_, []))
+    chain = directory.chains(session, [recovery_]).get(recovery_, [])
+    newest = directory.newest_identity(chain)
     raw = {**record_, "by": recovery_}
-    signed, before = _next(session, team, raw, lambda user: newest if user == recovery_ else [])
-    _needs_keys_let_in(session, recovery_, before, team)
+    signed, before = _next(session, team, raw, lambda _, who: [keys for keys in heirs(chain, who) if keys in newest])
     if {member.id for member in signed.members} != {recovery_, account_id}:
         raise Unprocessable("recovery-roster")
     if seats_of(session, account_id).get(team) is State.LEAVING:
@@ -207,18 +206,6 @@ def _next(
     if signed.id != team:
         raise Unprocessable("refused", extra={"reason": "chain"})
     return signed, earlier[-1] if earlier else None
-
-
-def _needs_keys_let_in(session: Session, signer: str, before: SignedRecord | None, team: str) -> None:
-    """Keys begun without the old ones sign for nobody until a later record, made by others, has listed their owner.
-
-    An honest browser cannot get here: it lacks the seed before. Raises Forbidden `not-in-team`.
-    """
-    if before is None:
-        return
-    at = session.scalar(select(TeamRecord.created_at).where(TeamRecord.team_id == team, TeamRecord.gen == before.gen))
-    if at is None or directory.has_reset_since(session, signer, at):
-        raise Forbidden("not-in-team")
 
 
 def _append(session: Session, actor: Actor, signed: SignedRecord, before: SignedRecord | None) -> Appended:
@@ -516,12 +503,12 @@ def chains(session: Session, teams: Iterable[str]) -> dict[str, list[SignedRecor
     Raises Unprocessable when what is stored does not verify.
     """
     rows = _rows(session, list(teams))
-    identities_of = _identities(session, {row.signer for row in rows})
+    known = directory.chains(session, {row.signer for row in rows})
     found: dict[str, list[TeamRecord]] = {}
     for row in rows:
         found.setdefault(row.team_id, []).append(row)
     with answering_refusals():
-        return {team: _chain(own, identities_of) for team, own in found.items()}
+        return {team: _chain(own, known) for team, own in found.items()}
 
 
 def records(session: Session, teams: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
@@ -583,29 +570,29 @@ def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[Tea
 
 def _verified(session: Session, rows: list[TeamRecord]) -> list[SignedRecord]:
     with answering_refusals():
-        return _chain(rows, _identities(session, {row.signer for row in rows}))
+        return _chain(rows, directory.chains(session, {row.signer for row in rows}))
 
 
-def _chain(rows: list[TeamRecord], identities_of: IdentitiesOf) -> list[SignedRecord]:
+def _chain(rows: list[TeamRecord], known: Mapping[str, Sequence[Entry]]) -> list[SignedRecord]:
     if not rows:
         return []
-    keys = tuple((signer, tuple(identities_of(signer))) for signer in sorted({row.signer for row in rows}))
+    keys = tuple((signer, tuple(known.get(signer, ()))) for signer in sorted({row.signer for row in rows}))
     return list(_remembered(rows[0].team_id, tuple(json.dumps(row.record, sort_keys=True) for row in rows), keys))
 
 
 @lru_cache(maxsize=128)
 def _remembered(
-    team: str, texts: tuple[str, ...], keys: tuple[tuple[str, tuple[IdentityKeys, ...]], ...]
+    team: str, texts: tuple[str, ...], keys: tuple[tuple[str, tuple[Entry, ...]], ...]
 ) -> tuple[SignedRecord, ...]:
-    # A verdict depends on the exact records and the signers' identities alone, so it is found once in a process.
+    # A verdict depends on the exact records and the signers' chains alone, so it is found once in a process.
     known = dict(keys)
     raws = [json.loads(text) for text in texts]
-    return tuple(verify_team(id=team, raws=raws, identities_of=lambda user: known.get(user, ())))
+    return tuple(verify_team(id=team, raws=raws, identities_of=lambda user, who: heirs(known.get(user, ()), who)))
 
 
-def _identities(session: Session, accounts: set[str]) -> IdentitiesOf:
+def _heirs(session: Session, accounts: set[str]) -> IdentitiesOf:
     known = directory.chains(session, accounts)
-    return lambda user: directory.identities(known.get(user, []))
+    return lambda user, who: heirs(known.get(user, []), who)
 
 
 def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind: TeamKind) -> None:

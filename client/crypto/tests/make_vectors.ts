@@ -243,7 +243,7 @@ async function teams(): Promise<void> {
   ok("teams", { name: "who was there first", ...base, records: texts, member: "bob", keys: [keyText("bob", 1, bob!.seed)], seeds });
   ok("teams", { name: "nobody's keys", ...base, records: texts });
   reject("teams", "wrap", { name: "another key than the member's", ...base, records: texts, member: "fern", keys: [keyText("fern", 1, dave!.seed)] });
-  const seat = (person: Person) => ({ id: person.id, role: "pharmacist" as const, kem: person.chain.newest.kem });
+  const seat = (person: Person) => ({ id: person.id, role: "pharmacist" as const, who: person.chain.who, kem: person.chain.newest.kem });
   const before = { entry: world.directory.team("linden_pharmacists")!.records[0]!, seed: first };
   const signer = { user: "bob", identity: bob!.identity };
   const next = async (seats: readonly Person[], by = signer, from: typeof before | undefined = before) =>
@@ -261,7 +261,8 @@ async function teams(): Promise<void> {
   refusedCase("certificate", "prev bent", [texts[0], { ...texts[1], prev: bent(texts[1]!.prev) }]);
   refusedCase("form", "prev of another length", [texts[0], { ...texts[1], prev: "" }]);
   refusedCase("form", "no members", [await next([], signer, undefined)]);
-  refusedCase("form", "a team of patients", [{ ...texts[0], h: b64(rewritten(texts[0]!.h, { members: [{ id: "bob", role: "patient" }] })) }]);
+  const asPatient = { id: "bob", role: "patient", who: b64(bob!.chain.who) };
+  refusedCase("form", "a team of patients", [{ ...texts[0], h: b64(rewritten(texts[0]!.h, { members: [asPatient] })) }]);
   refusedCase("unknown user", "by somebody the directory does not know", [
     (await makeTeamRecord("linden_pharmacists", [{ ...seat(bob!), id: "nobody" }], { user: "nobody", identity: bob!.identity })).text,
   ]);
@@ -278,7 +279,7 @@ async function teams(): Promise<void> {
   reject("teams", "wrap", { name: "hides another seed", ...base, records: [texts[0], wrongPrev], member: "fern", keys: [keyText("fern", 1, fern!.seed)] });
   const service = await world.person("linden_recovery", "service");
   const withIt = { ...base, world: worldText(world, [bob!, fern!, dave!, service], []) };
-  const serviceSeat = { id: service.id, role: "service" as const, kem: service.chain.newest.kem };
+  const serviceSeat = { id: service.id, role: "service" as const, who: service.chain.who, kem: service.chain.newest.kem };
   const listed = (await makeTeamRecord("linden_pharmacists", [seat(bob!), serviceSeat], signer, before)).text;
   const opened = { ...withIt, member: service.id, keys: [keyText(service.id, 1, service.seed)] };
   ok("teams", { name: "the recovery of the organisation opens it", ...opened, records: [texts[0], listed] });
@@ -298,7 +299,8 @@ async function teams(): Promise<void> {
 async function withOldKey(world: World, bob: Person, seed: Bytes): Promise<unknown> {
   const first = world.directory.team("linden_pharmacists")!.records[0]!;
   const h = utf8(JSON.stringify({
-    v: 1, t: "team", id: first.id, gen: 2, kem: b64(first.kem), members: [{ id: "bob", role: "pharmacist" }], prevrec: b64(first.hash),
+    v: 1, t: "team", id: first.id, gen: 2, kem: b64(first.kem), members: [{ id: "bob", role: "pharmacist", who: b64(bob.chain.who) }],
+    prevrec: b64(first.hash),
   }));
   const wrap = await seal(bob.chain.newest.kem, pae("team-wrap", h, "bob", 2), seed);
   const out = hkdf(seed, new Uint8Array(0), pae("team-prev", h), 44);

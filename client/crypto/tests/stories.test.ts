@@ -24,7 +24,7 @@ import {
 } from "../recovery.ts";
 import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { sealHistory, sealRedact } from "../seal.ts";
-import { openTeam, verifyTeamChain } from "../teams.ts";
+import { type Heirs, openTeam, verifyTeamChain } from "../teams.ts";
 import { ThreadState, verifyTail } from "../verify.ts";
 import { ENGLISH_WORDS } from "../words/english.ts";
 import { KNOWN_PASSPHRASES } from "../words/known.ts";
@@ -260,10 +260,10 @@ describe("a team", () => {
     const third = world.directory.team("oak_pharmacists")!;
     assert.equal(await openTeam(third, "bob", 1, world.keys(bob)), undefined, "Bob has left");
     const texts = world.teams.get("oak_pharmacists")!.texts;
-    const identities = (user: string) => world.directory.identities(user);
-    isRefused(await verifyTeamChain("oak_pharmacists", [texts[0]!, { ...texts[1]!, by: "carol" }], identities), "creator");
-    isRefused(await verifyTeamChain("oak_pharmacists", texts.slice(0, 2), identities, third.pin()), "rollback");
-    isRefused(await verifyTeamChain("oak_pharmacists", [texts[0]!, { ...texts[1]!, w: texts[0]!.w }], identities), "wrap list");
+    const heirs: Heirs = (user, who) => world.directory.heirs(user, who);
+    isRefused(await verifyTeamChain("oak_pharmacists", [texts[0]!, { ...texts[1]!, by: "carol" }], heirs), "creator");
+    isRefused(await verifyTeamChain("oak_pharmacists", texts.slice(0, 2), heirs, third.pin()), "rollback");
+    isRefused(await verifyTeamChain("oak_pharmacists", [texts[0]!, { ...texts[1]!, w: texts[0]!.w }], heirs), "wrap list");
     assert.deepEqual(teamHeader(third), chain.records[0]!.h);
   });
 });

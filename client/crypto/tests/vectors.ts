@@ -89,7 +89,7 @@ export async function worldOf(one: JsonObject): Promise<KnownDirectory> {
     directory.addUser(must(await verifyUserChain(id, plain<EntryText[]>(entries))));
   }
   for (const [id, records] of object(world.get("teams") ?? new Map())) {
-    directory.addTeam(must(await verifyTeamChain(id, plain<TeamText[]>(records), (user) => directory.identities(user))));
+    directory.addTeam(must(await verifyTeamChain(id, plain<TeamText[]>(records), (user, who) => directory.heirs(user, who))));
   }
   for (const [dev, certificate] of object(world.get("devices") ?? new Map())) {
     directory.addCertificate(dev, plain<CertificateText>(certificate));
@@ -146,7 +146,7 @@ const RUNNERS: ReadonlyMap<string, Runner> = new Map<string, Runner>([
   ["teams", async (one, { team }) => {
     const directory = await worldOf(one);
     const records = plain<TeamText[]>(one.get("records"));
-    const chain = must(await verifyTeamChain(one.get("id") as string, records, (user) => directory.identities(user), pinOf(one), team));
+    const chain = must(await verifyTeamChain(one.get("id") as string, records, (user, who) => directory.heirs(user, who), pinOf(one), team));
     const member = one.get("member");
     if (typeof member !== "string") return {};
     const newest = Math.max(0, ...objects(one.get("keys")).map((key) => key.get("gen") as number));

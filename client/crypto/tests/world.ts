@@ -62,11 +62,11 @@ export class World {
   /** Makes the next generation of a team, signed by `by`. */
   async team(id: string, members: readonly Person[], by: Person): Promise<Team> {
     const known = this.teams.get(id);
-    const seats = members.map((member) => ({ id: member.id, role: "pharmacist" as const, kem: member.chain.newest.kem }));
+    const seats = members.map((member) => ({ id: member.id, role: "pharmacist" as const, who: member.chain.who, kem: member.chain.newest.kem }));
     const before = known === undefined ? undefined : { entry: this.directory.team(id)!.newest, seed: known.seed };
     const made = await makeTeamRecord(id, seats, { user: by.id, identity: by.identity }, before);
     const team: Team = { id, texts: [...(known?.texts ?? []), made.text], seed: made.seed };
-    this.directory.addTeam(good(await verifyTeamChain(id, team.texts, (user) => this.directory.identities(user))));
+    this.directory.addTeam(good(await verifyTeamChain(id, team.texts, (user, who) => this.directory.heirs(user, who))));
     this.teams.set(id, team);
     return team;
   }

@@ -11,6 +11,7 @@ import { type IdentitySeeds, generateIdentity } from "../../crypto/hybrid.ts";
 import { KnownDirectory } from "../../crypto/known.ts";
 import { Refused } from "../../crypto/reasons.ts";
 import { generateUrk } from "../../crypto/recovery.ts";
+import { type TeamSeat, makeTeamRecord } from "../../crypto/teams.ts";
 import { type Person, World, good } from "../../crypto/tests/world.ts";
 import { signerFromSeed, verify } from "../../crypto/ed25519.ts";
 import { Directory, verifyItems } from "../directory.ts";
@@ -138,35 +139,38 @@ async function startedAgain(person: Person): Promise<UserChain> {
   return good(await verifyUserChain(person.id, [...person.entries, await makeNextEntry(facts, generateIdentity(), person.chain.newest, undefined, undefined)]));
 }
 
+const seatOf = (one: Person, role: TeamSeat["role"] = "pharmacist"): TeamSeat => ({ id: one.id, role, who: one.chain.who, kem: one.chain.newest.kem });
+
 const refusedFor = (fault: string) => (error: unknown): boolean => error instanceof SeatRefused && error.account === "carol" && error.fault === fault;
 
 test("a team's key goes to nobody whom only the server names as a member, and who stays keeps the role of the record", async () => {
   const world = new World();
   const [bob, carol, dave] = [await world.person("bob"), await world.person("carol"), await world.person("dave")];
   const known = { chain: (id: string) => world.people.get(id)?.chain, held: () => false };
-  const listed = [{ id: "bob", role: "pharmacist" as const }, { id: "carol", role: "staff" as const }];
+  const listed = [seatOf(bob), seatOf(carol, "staff")];
   const wanted = [bob, carol, dave].map((one) => ({ account: one.id, role: "pharmacist" }));
   const seats = seatsFor(wanted, known, listed, new Map());
   assert.deepEqual(seats, [
-    { id: "bob", role: "pharmacist", kem: bob.chain.newest.kem }, { id: "carol", role: "staff", kem: carol.chain.newest.kem },
+    seatOf(bob), seatOf(carol, "staff"),
   ]);
   const joined = seatsFor(wanted, known, listed, new Map([["dave", dave.chain.introduced.hash]]));
-  assert.deepEqual(joined[2], { id: "dave", role: "pharmacist", kem: dave.chain.newest.kem });
+  assert.deepEqual(joined[2], seatOf(dave));
   assert.deepEqual(seatsFor([{ account: "bob", role: "technician" }], known, [], new Map([["bob", bob.chain.introduced.hash]])), [
-    { id: "bob", role: "staff", kem: bob.chain.newest.kem },
+    seatOf(bob, "staff"),
   ]);
 });
 
 test("a team's key is not sealed to keys that were begun anew, nor to others than those compared or made here", async () => {
   const world = new World();
   const carol = await world.person("carol");
-  const listed = [{ id: "carol", role: "pharmacist" as const }];
+  const listed = [seatOf(carol)];
   const wanted = [{ account: "carol", role: "pharmacist" }];
   const other = await startedAgain(carol);
   const anew = { chain: () => other, held: () => true };
   assert.throws(() => seatsFor(wanted, anew, listed, new Map()), refusedFor("anew"));
-  // Without the old pin the keys look like any; what was compared, or made here, does not.
+  // Without the old pin the keys look like any; what the record lists, was compared, or made here, does not.
   const unseen = { chain: () => other, held: () => false };
+  assert.throws(() => seatsFor(wanted, unseen, listed, new Map()), refusedFor("anew"));
   const shown = carol.chain.introduced.hash;
   assert.throws(() => seatsFor(wanted, unseen, [], new Map([["carol", shown]])), refusedFor("keys"));
   assert.throws(() => seatsFor(wanted, unseen, [], new Map([["carol", undefined]])), refusedFor("keys"));
@@ -204,38 +208,46 @@ test("an answer about somebody who was not asked about changes nothing that is k
   assert.equal(directory.known.chain("dave")?.newest.n, 1);
 });
 
-test("nothing is sent to a team whose newer record is signed by keys begun anew, before a person has confirmed whose they are", async () => {
+test("a team's record signed by keys begun anew is refused, by who has seen the team before and by who has not", async () => {
   const world = new World();
   const [bob, carol, frank] = [await world.person("bob"), await world.person("carol"), await world.person("frank")];
   const team = await world.team("riverside_pharmacists", [carol, frank], carol);
-  const pins = new Map<string, Pin>([["carol", carol.chain.pin()], [team.id, world.directory.team(team.id)!.pin()]]);
   const carols = await pretended(carol);
-  const identity = carols.identity;
-  world.directory.addUser(good(await verifyUserChain("carol", carols.entries)));
-  const forged = await world.team(team.id, [carol], { ...carol, identity });
-  const records = { id: team.id, pharmacy: "riverside", kind: "pharmacists", records: forged.texts };
+  const before = { entry: world.directory.team(team.id)!.newest, seed: team.seed };
+  const forged = await makeTeamRecord(team.id, [seatOf(carol)], { user: "carol", identity: carols.identity }, before);
+  const records = { id: team.id, pharmacy: "riverside", kind: "pharmacists", records: [...team.texts, forged.text] };
+  const seen = new Map<string, Pin>([["carol", carol.chain.pin()], [team.id, world.directory.team(team.id)!.pin()]]);
+  for (const pins of [seen, new Map<string, Pin>()]) {
+    const { directory, says } = directoryOf(bob);
+    directory.keepPinsIn({ of: () => Promise.resolve(pins), move: () => Promise.resolve(), now: () => pins });
+    says(records, item(world, carol, { entries: carols.entries }), item(world, frank));
+    await directory.load([team.id, "carol", "frank"]);
+    assert.equal(directory.faults.get(team.id)?.reason, "certificate");
+    assert.equal(directory.known.team(team.id), undefined);
+  }
+});
+
+test("a new member of a team, and a new key of a member who follows the old one, hold nothing", async () => {
+  const world = new World();
+  const [bob, carol, frank] = [await world.person("bob"), await world.person("carol"), await world.person("frank")];
+  const team = await world.team("riverside_pharmacists", [carol], carol);
+  const pins = new Map<string, Pin>([["carol", carol.chain.pin()], [team.id, world.directory.team(team.id)!.pin()]]);
+  const identity = generateIdentity();
+  const facts = { id: "carol", role: "person", gen: 2, kem: await publicKeyOf(generateSeed()) } as const;
+  carol.entries.push(await makeNextEntry(facts, identity, carol.chain.newest, carol.identity, { before: carol.seed, now: generateSeed() }));
+  carol.chain = good(await verifyUserChain("carol", carol.entries));
+  world.directory.addUser(carol.chain);
+  await world.team(team.id, [carol, frank], { ...carol, identity });
+  const { texts } = world.teams.get(team.id)!;
   const { directory, says } = directoryOf(bob);
   const moved: string[] = [];
   directory.keepPinsIn({
-    of: (items) => Promise.resolve(new Map([...pins].filter(([id]) => items.some((one) => one.id === id)))),
-    move: (_, seen) => { moved.push(...seen.keys()); return Promise.resolve(); }, now: () => pins,
+    of: () => Promise.resolve(pins), move: (_, now) => { moved.push(...now.keys()); return Promise.resolve(); }, now: () => pins,
   });
-  says(records, item(world, carol, { entries: carols.entries }), item(world, frank));
+  says({ id: team.id, pharmacy: "riverside", kind: "pharmacists", records: texts }, item(world, carol), item(world, frank));
   await directory.load([team.id, "carol", "frank"]);
-  assert.equal(directory.faults.size, 0);
-  assert.deepEqual([directory.heldBy(team.id), directory.heldBy("carol"), directory.sendingHeld("frank")], ["carol", "carol", false]);
-  assert.deepEqual(moved, ["frank"]);
-  await directory.confirm("carol");
-  assert.equal(directory.sendingHeld(team.id), false);
-  assert.deepEqual(moved, ["frank", "carol", team.id]);
-
-  // A record from before that was seen already, and a team that is new here, wait for nobody.
-  const later = directoryOf(bob);
-  pins.set(team.id, world.directory.team(team.id)!.pin());
-  later.directory.keepPinsIn({ of: () => Promise.resolve(pins), move: () => Promise.resolve(), now: () => pins });
-  later.says(records, item(world, carol, { entries: carols.entries }));
-  await later.directory.load([team.id, "carol"]);
-  assert.deepEqual([later.directory.heldBy(team.id), later.directory.heldBy("carol")], [undefined, "carol"]);
+  assert.deepEqual([directory.faults.size, directory.sendingHeld(team.id), directory.known.team(team.id)?.newest.gen], [0, false, 2]);
+  assert.ok(moved.includes(team.id));
 });
 
 test("who is let in, and the sheets that are added, have the keys whose number was drawn, or nothing is confirmed and sealed", async () => {
@@ -269,9 +281,9 @@ test("the recovery of a pharmacy is listed where the record has it, or where its
   const world = new World();
   const recovery = await world.person("riverside_recovery", "service");
   const wanted = [{ account: recovery.id, role: "service" }];
-  const listed = [{ id: recovery.id, role: "service" as const }];
+  const listed = [seatOf(recovery, "service")];
   const known = { chain: () => recovery.chain, held: () => false };
-  const seat = { id: recovery.id, role: "service", kem: recovery.chain.newest.kem };
+  const seat = seatOf(recovery, "service");
   assert.deepEqual(seatsFor(wanted, known, listed, new Map()), [seat]);
   assert.deepEqual(seatsFor(wanted, known, [], new Map()), []);
   const compared = new Map([[recovery.id, recovery.chain.introduced.hash]]);

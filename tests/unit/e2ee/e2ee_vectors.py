@@ -115,7 +115,7 @@ def _revocations(case: Case) -> Outputs:
 
 def _teams(case: Case) -> Outputs:
     register = world(case)
-    records = teams.verify_team(case["records"], register.identities_of, _pin(case, case["id"]), case["id"])
+    records = teams.verify_team(case["records"], register.heirs_of, _pin(case, case["id"]), case["id"])
     member = case.get("member")
     if member is None:
         return {}

@@ -8,7 +8,7 @@ from vectors import generator
 
 from portal.e2ee import ed25519, recovery, seal, selftest
 from portal.e2ee.attachments import FileFacts, open_file, seal_file
-from portal.e2ee.directory import Pin, pin_of, resets_since, verify_chain
+from portal.e2ee.directory import Pin, pin_of, resets_since, verify_chain, who
 from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
 from portal.e2ee.objects import ObjectName, RootKind, Via, read_inbound, read_root_box, seal_inbound, verify_object
 from portal.e2ee.open import Shown, open_inbound, open_object, open_root_box, open_team, read_thread
@@ -36,7 +36,7 @@ class Town:
         self.register.add_team(TEAM, [self.team.to_json()])
 
     def member(self, name: str) -> tuple[TeamMember, object]:
-        return TeamMember(name, Role.PHARMACIST), self.entry(name)
+        return TeamMember(name, Role.PHARMACIST, who(self.register.entries(name))), self.entry(name)
 
     def entry(self, name: str):  # type: ignore[no-untyped-def]
         found = self.register.user(name)

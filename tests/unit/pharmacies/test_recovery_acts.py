@@ -19,7 +19,8 @@ from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
 from portal.e2ee import recovery as ways
 from portal.e2ee import seal, sheets
-from portal.e2ee.directory import Entry, EntryRole
+from portal.e2ee.directory import Entry, EntryRole, who
+from portal.e2ee.encoding import sha256
 from portal.e2ee.identity import Device, Person
 from portal.e2ee.open import open_team
 from portal.e2ee.records import Role
@@ -94,12 +95,17 @@ def keep(keys: Keys, paper: Paper, by: str = "bob", holders: tuple[str, ...] = H
 def seat(keys: Keys, name: str) -> tuple[TeamMember, Entry]:
     account_id = keys.world.accounts[name]
     with keys.world.database.reading() as session:
-        return TeamMember(account_id, keys.role_in_team(name)), directory.chains(session, [account_id])[account_id][-1]
+        own = directory.chains(session, [account_id])[account_id]
+    return TeamMember(account_id, keys.role_in_team(name), who(own)), own[-1]
+
+
+def recovery_seat(entry: Entry) -> tuple[TeamMember, Entry]:
+    return TeamMember(RECOVERY, Role.SERVICE, sha256(entry.h)), entry
 
 
 def list_it(keys: Keys, paper: Paper, team: str = PHARMACISTS, by: str = "bob", *others: str) -> teams.Appended:
     """The next generation by a member, with the recovery in it."""
-    members = [*(seat(keys, name) for name in (by, *others)), (TeamMember(RECOVERY, Role.SERVICE), paper.entry)]
+    members = [*(seat(keys, name) for name in (by, *others)), recovery_seat(paper.entry)]
     record, key = seal.change_team(keys.records[team], keys.teams[team][-1], keys.people[by], members)
     with keys.world.database.transaction() as session:
         appended = teams.append_record(session, actor=keys.actor(by), team=team, record_=raw(record))
@@ -121,7 +127,7 @@ def by_sheets(
     seeds = open_team(records, RECOVERY, [person.key.seed])
     members = [seat(keys, name) for name in names]
     if itself is not None:
-        members.append((TeamMember(RECOVERY, Role.SERVICE), itself))
+        members.append(recovery_seat(itself))
     old = replace(keys.teams[team][-1], gen=records[-1].gen, seed=seeds[records[-1].gen])
     record, key = seal.change_team(records[-1], old, person, members)
     keys.records[team] = record
@@ -364,7 +370,7 @@ def test_new_sheets_made_alone_after_asking_open_nothing(
         keys.records[PHARMACISTS],
         keys.teams[PHARMACISTS][-1],
         own.person,
-        [seat(keys, "erin"), (TeamMember(RECOVERY, Role.SERVICE), own.entry)],
+        [seat(keys, "erin"), recovery_seat(own.entry)],
     )[0]
     with pytest.raises(Conflict) as refused:
         use(keys, act, raw(forged))
@@ -372,9 +378,9 @@ def test_new_sheets_made_alone_after_asking_open_nothing(
     assert "sheets.used" not in said(world)
     # Nor do they sign for the team where nobody has added them: the check of the act is not the only one.
     monkeypatch.setattr(recovery_key, "covered", lambda *_: dict.fromkeys(TeamKind, True))
-    with pytest.raises(Forbidden) as signs:
+    with pytest.raises(Unprocessable) as signs:
         use(keys, act, raw(forged))
-    assert signs.value.code == "not-in-team"
+    assert (signs.value.code, signs.value.extra) == ("refused", {"reason": "unknown user"})
     monkeypatch.undo()
     stop(keys, act, "grace")
     assert keep(keys, Paper(own, signed=True), "erin") == 3

@@ -117,8 +117,8 @@ def test_whose_keys_were_begun_anew_sits_in_no_team_until_somebody_lets_them_in(
     with world.database.transaction() as session:
         ways_back = wraps.wrap_by_code(keys.people["erin"].urk, world.accounts["erin"], wraps.make_code()).to_json()
         recovery.set_way(session, actor=keys.actor("erin"), way=wraps.Method.CODE.value, wrap=ways_back)
-    for by, code in (("erin", "not-in-team"), ("bob", "member-leaves")):
-        with pytest.raises((Forbidden, Unprocessable)) as refused:
+    for by, code in (("erin", "refused"), ("bob", "member-leaves")):
+        with pytest.raises(Unprocessable) as refused:
             keys.team(PHARMACISTS, by, "bob", "erin")
         assert refused.value.code == code
         keys.teams[PHARMACISTS].pop()
@@ -141,9 +141,9 @@ def test_keys_begun_anew_sign_nothing_for_a_team_before_others_have_listed_them(
     with world.database.transaction() as session:
         ways_back = wraps.wrap_by_code(keys.people["bob"].urk, world.accounts["bob"], wraps.make_code()).to_json()
         recovery.set_way(session, actor=keys.actor("bob"), way=wraps.Method.CODE.value, wrap=ways_back)
-    with pytest.raises(Forbidden) as refused:
+    with pytest.raises(Unprocessable) as refused:
         keys.team(PHARMACISTS, "bob", "bob")
-    assert refused.value.code == "not-in-team"
+    assert (refused.value.code, refused.value.extra) == ("refused", {"reason": "certificate"})
     with world.database.reading() as session:
         assert teams.newest_generations(session, [PHARMACISTS]) == {PHARMACISTS: 1}
     # A team that nobody has founded has no keys to lose: there the new ones are as good as any.

@@ -68,7 +68,8 @@ class World:
         self.team_keys[team].append(key)
 
     def seat(self, name: str, role: Role = Role.PHARMACIST) -> tuple[TeamMember, directory.Entry]:
-        return TeamMember(name, role), self.chains[name][-1].entry
+        chain = [signed.entry for signed in self.chains[name]]
+        return TeamMember(name, role, directory.who(chain)), chain[-1]
 
     def party(self, name: str, role: Role, n: int | None = None) -> Party:
         if role is Role.TEAM:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from portal.e2ee import hpke, seal
-from portal.e2ee.directory import Entry, EntryRole
+from portal.e2ee.directory import Entry, EntryRole, SignedEntry, who
 from portal.e2ee.encoding import b64, pae, sha256, unb64
 from portal.e2ee.identity import EncryptionKey, Identity, Person
 from portal.e2ee.keys import previous_seed_key
@@ -24,6 +25,9 @@ def team_cases() -> tuple[Case, list[Case]]:
     records, keys = world.teams[TEAM], world.team_keys[TEAM]
     r1, r2, r3 = (record.to_json() for record in records)
     seeds = {str(key.gen): b64(key.seed) for key in keys}
+
+    def listed(name: str, role: str = "pharmacist") -> dict[str, Any]:
+        return {"id": name, "role": role, "who": b64(world.seat(name)[0].who)}
 
     def pin(record: TeamRecord) -> dict[str, Any]:
         return {"n": record.gen, "hash": b64(sha256(record.h))}
@@ -72,20 +76,15 @@ def team_cases() -> tuple[Case, list[Case]]:
         wraps={**second.wraps, "dave": hpke.seal(dave.key.public, pae("team-wrap", second.h, "dave", 2), keys[1].seed)},
     )
     without = again(second, bob, wraps={"bob": second.wraps["bob"]})
-    twice = {
-        "members": [
-            {"id": "bob", "role": "pharmacist"},
-            {"id": "erin", "role": "pharmacist"},
-            {"id": "bob", "role": "staff"},
-        ]
-    }
+    twice = {"members": [listed("bob"), listed("erin"), listed("bob", "staff")]}
     foreign, _ = seal.found_team("rowan_pharmacists", dave, [world.seat("dave")])
     ghost, _ = seal.change_team(records[0], keys[0], dave, [world.seat("dave")])
     left, _ = seal.change_team(records[2], keys[2], bob, [world.seat("bob"), world.seat("erin")])
     too_early, _ = seal.change_team(records[0], keys[0], erin, [world.seat("bob"), world.seat("erin")])
     stranger = Person.new("stranger", "x")
+    unheard = seal.first_entry(stranger).entry
     unknown_first, _ = seal.found_team(
-        TEAM, stranger, [(TeamMember("stranger", Role.PHARMACIST), seal.first_entry(stranger).entry)]
+        TEAM, stranger, [(TeamMember("stranger", Role.PHARMACIST, who([unheard])), unheard)]
     )
     held = {
         "bob": [key_text("bob", bob.key)],
@@ -101,7 +100,9 @@ def team_cases() -> tuple[Case, list[Case]]:
         {"users": {**users, "frank": chain}, "teams": {}, "devices": {}, "revocations": []}
         for chain in ([frank_ahead.to_json()], [frank_ahead.to_json(), frank_own.to_json()])
     )
-    by_frank = again(records[0], frank, h=changed(records[0].h, members=[{"id": "frank", "role": "pharmacist"}]))
+    by_frank = again(
+        records[0], frank, h=changed(records[0].h, members=[{**listed("frank"), "who": b64(who([frank_ahead.entry]))}])
+    )
     by_frank["w"] = {"frank": by_frank["w"]["bob"]}
     by_frank["sig"] = frank.identity.sign(
         signed_bytes(unb64(by_frank["h"]), {"frank": records[0].wraps["bob"]}, records[0].prev)
@@ -133,7 +134,7 @@ def team_cases() -> tuple[Case, list[Case]]:
         no(
             "fork",
             "another record than the pin",
-            records=[r1, second_with(members=[{"id": "bob", "role": "pharmacist"}, {"id": "erin", "role": "staff"}])],
+            records=[r1, second_with(members=[listed("bob"), listed("erin", "staff")])],
             pin=pin(records[1]),
         ),
         no("sequence", "begins with the second", records=[r2]),
@@ -168,12 +169,12 @@ def team_cases() -> tuple[Case, list[Case]]:
         no(
             "form",
             "a patient in it",
-            records=[r1, second_with(members=[{"id": "bob", "role": "patient"}, {"id": "erin", "role": "pharmacist"}])],
+            records=[r1, second_with(members=[listed("bob", "patient"), listed("erin")])],
         ),
         no(
             "form",
             "a member with a further name",
-            records=[r1, second_with(members=[{"id": "bob", "role": "pharmacist", "gen": 1}])],
+            records=[r1, second_with(members=[{**listed("bob"), "gen": 1}])],
         ),
         no(
             "form",
@@ -188,7 +189,10 @@ def team_cases() -> tuple[Case, list[Case]]:
         no(
             "form",
             "257 members",
-            records=[r1, second_with(members=[{"id": f"p{number}", "role": "staff"} for number in range(257)])],
+            records=[
+                r1,
+                second_with(members=[{**listed("bob", "staff"), "id": f"p{number}"} for number in range(257)]),
+            ],
         ),
         no("version", "version 2", records=[again(records[0], bob, h=changed(records[0].h, v=2))]),
         no("type", "another type", records=[again(records[0], bob, h=changed(records[0].h, t="user"))]),
@@ -207,8 +211,77 @@ def team_cases() -> tuple[Case, list[Case]]:
         no("wrap", "prev under the label of entries", records=[r1, label], member="erin", keys=held["erin"]),
     ]
     cases += _recovery_cases(world, r1)
+    cases += _identity_cases(world, r1)
     world.teams = {}
     return {"id": TEAM, "pin": None, "world": world.text()}, cases
+
+
+def _identity_cases(world: World, r1: dict[str, Any]) -> list[Case]:
+    """Bob is listed by his identity: what he signs to follow it counts, and nobody else's keys in his name do."""
+    bob = world.people["bob"]
+    first, old = world.teams[TEAM][0], world.team_keys[TEAM][0]
+    begun = world.chains["bob"][0]
+    new = Identity.new()
+    followed = seal.new_identity(begun.entry, bob.identity, new, EncryptionKey.new(2))
+    reset = seal.reset_entry(begun.entry, new, EncryptionKey.new(2))
+    after_reset = seal.new_identity(reset.entry, new, Identity.new(), EncryptionKey.new(3))
+    posing = Person.new("bob", "elsewhere")
+
+    def shown(*chain: SignedEntry) -> dict[str, Any]:
+        users = {name: [signed.to_json() for signed in own] for name, own in world.chains.items()}
+        users["bob"] = [signed.to_json() for signed in chain]
+        return {"users": users, "teams": {}, "devices": {}, "revocations": []}
+
+    def second(by: Person) -> dict[str, Any]:
+        return seal.change_team(first, old, by, [world.seat("bob"), world.seat("erin")])[0].to_json()
+
+    renewed = replace(bob, identity=new)
+    by_the_other = [seal.change_team(first, old, posing, [world.seat("bob"), world.seat("erin")])[0].to_json()]
+    relisted = seal.change_team(
+        first, old, renewed, [(TeamMember("bob", Role.PHARMACIST, who([followed.entry])), followed.entry)]
+    )[0]
+    return [
+        ok(
+            "signed by an identity that followed the listed one",
+            world=shown(begun, followed),
+            records=[r1, second(renewed)],
+        ),
+        ok(
+            "signed by the listed identity, which another followed",
+            world=shown(begun, followed),
+            records=[r1, second(bob)],
+        ),
+        no("certificate", "signed by keys begun anew", world=shown(begun, reset), records=[r1, second(renewed)]),
+        no(
+            "certificate",
+            "signed by keys that follow those begun anew",
+            world=shown(begun, reset, after_reset),
+            records=[r1, second(renewed)],
+        ),
+        ok("begun anew, and what was signed before", world=shown(begun, reset), records=[r1, second(bob)]),
+        no(
+            "unknown user",
+            "another chain in the maker's name",
+            world=shown(seal.first_entry(posing)),
+            records=[r1, *by_the_other],
+        ),
+        no(
+            "unknown user",
+            "the first under another chain in the founder's name",
+            world=shown(seal.first_entry(posing)),
+            records=[{**r1, "sig": posing.identity.sign(signed_bytes(first.h, first.wraps, first.prev))}],
+        ),
+        no(
+            "certificate",
+            "signed by an identity before the listed one",
+            world=shown(begun, followed),
+            records=[
+                r1,
+                relisted.to_json(),
+                seal.change_team(relisted, EncryptionKey.new(2), bob, [world.seat("erin")])[0].to_json(),
+            ],
+        ),
+    ]
 
 
 def _recovery_cases(world: World, r1: dict[str, Any]) -> list[Case]:
@@ -222,7 +295,8 @@ def _recovery_cases(world: World, r1: dict[str, Any]) -> list[Case]:
     first, old = world.teams[TEAM][0], world.team_keys[TEAM][0]
 
     def seat(one: Person, role: Role = Role.SERVICE) -> tuple[TeamMember, Entry]:
-        return TeamMember(one.id, role), entries[one.id].entry
+        entry = entries[one.id].entry
+        return TeamMember(one.id, role, who([entry])), entry
 
     listed, key = seal.change_team(first, old, bob, [world.seat("bob"), seat(sheets)])
     used, newest = seal.change_team(listed, key, sheets, [seat(sheets), world.seat("dave")])
