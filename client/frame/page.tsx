@@ -5,6 +5,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 import { Refused } from "../crypto/reasons.ts";
+import { hasGuard } from "../keys/guarded.ts";
 import { dropStay, keepPlace } from "../keys/local.ts";
 import { type Ready, type SignedIn, ensureReady, here, signedIn } from "../keys/unlock.ts";
 import { StoreFailed, forgetAccount } from "../store/db.ts";
@@ -335,7 +336,7 @@ async function lockNow<Person extends SignedIn>({ live }: Page<Person>): Promise
  * nothing waits to be sent.
  */
 async function signOut<Person extends SignedIn>({ person, live }: Page<Person>): Promise<void> {
-  const shared = isShared() && !person.session.shared;
+  const shared = isShared() && !(await hasGuard(person.store));
   if (shared && (await unsentHere(person.account.id)) && !confirm(t("keys.shared.unsent"))) return;
   const session = await readSession().catch(() => person.session);
   // Another person's turn at this browser: that one is not signed out by a page of this one.

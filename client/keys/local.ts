@@ -8,6 +8,7 @@ import { type RestingPlace, generateDeviceWrappingKey, openAtRest, sealAtRest } 
 import { Refused } from "../crypto/reasons.ts";
 import { type UrkWrap, wayOf } from "../crypto/recovery.ts";
 import { type Store, StoreFailed, sameKept } from "../store/db.ts";
+import { DEVICE, PENDING, isGuarded } from "./guarded.ts";
 import { type Seed } from "./keyring.ts";
 
 /**
@@ -42,8 +43,6 @@ export function exclusively<T>(account: string, work: () => Promise<T>): Promise
 }
 
 const NONCE = 12;
-const DEVICE = "device";
-const PENDING = "pending";
 const STAY = "stay";
 const PLACE = "place";
 
@@ -71,11 +70,6 @@ async function openUnderWrapping(device: Wrapping, label: string, box: Bytes, lo
 
 function lockedKey(lock: Bytes, aad: Bytes): Bytes {
   return hkdf(lock, new Uint8Array(0), aad, 32);
-}
-
-/** Whether others use the device too: it opens by a guard. */
-export function isGuarded(device: KeptDevice): boolean {
-  return device.signing.kind === "guarded";
 }
 
 /** A device that was just made. `lock`, its guard and the share for the server: of one that others use too. */

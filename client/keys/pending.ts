@@ -4,7 +4,8 @@ import { type Bytes, sameBytes, unb64 } from "../crypto/encoding.ts";
 import { type SessionState, post } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
 import { bind, deviceName } from "./binding.ts";
-import { type Pending, Resting, dropPending, dropWraps, isGuarded, keepDevice, keepStay, keptPending, openPending } from "./local.ts";
+import { isGuarded } from "./guarded.ts";
+import { type Pending, Resting, dropPending, dropWraps, keepDevice, keepStay, keptPending, openPending } from "./local.ts";
 import { type Given, type OwnKeys } from "./shapes.ts";
 import { entryHash } from "./vault.ts";
 

@@ -94,7 +94,7 @@ function People({ others, all, alone, onTrouble }: {
 }) {
   const choose = async (tile: Tile): Promise<void> => {
     const { signed_in } = await post<{ signed_in: boolean }>("/api/browser/choose", { account: tile.account });
-    location.replace(signed_in ? "/lock" : `/login?${new URLSearchParams({ who: tile.account, next: "/" }).toString()}`);
+    location.replace(signed_in ? "/lock" : "/login?next=/");
   };
   const somebodyNew = async (): Promise<void> => {
     await post("/api/browser/leave");

@@ -11,12 +11,13 @@ import { type WaysBack, waysBack } from "../keys/recovery.ts";
 import { finishBegun, restore, startAgain } from "../keys/restore.ts";
 import { type SignedIn, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
+import { SignInAgain } from "../frame/again.tsx";
 import { Loading, type Page, TroubleInside, startPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Checkbox, ErrorSummary, TextField } from "../views/components/forms.tsx";
 import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
-import { SecretForm, SignInAgain, onward } from "./parts/root.tsx";
+import { SecretForm, onward } from "./parts/root.tsx";
 import { NO_PIN, type PinTyped, type Whose, WhoseDevice, likely, ownershipOf, pinTrouble } from "./parts/sharing.tsx";
 
 // The code of another device must be out of the address before anything else happens, the sign-in too.

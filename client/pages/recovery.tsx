@@ -13,6 +13,7 @@ import type { RecoveryWay } from "../keys/shapes.ts";
 import { type Ready, leaveFor, ownKeys } from "../keys/unlock.ts";
 import { knowsPasskeys } from "../keys/webauthn.ts";
 import { isCode } from "../live/api.ts";
+import { SignInAgain } from "../frame/again.tsx";
 import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
@@ -20,7 +21,7 @@ import { RecoverySheet } from "../views/components/recovery.tsx";
 import { moment } from "../views/format.ts";
 import { language, t } from "../views/i18n.ts";
 import { NewPasskey, Passkeys } from "./parts/passkey.tsx";
-import { type Asking, RootDialog, SecretForm, SignInAgain, onward, prepare } from "./parts/root.tsx";
+import { type Asking, RootDialog, SecretForm, onward, prepare } from "./parts/root.tsx";
 
 type Way = "passkey" | "code" | "passphrase";
 

@@ -13,13 +13,14 @@ import {
 import { addRecovery, refreshTeams, teamsOf } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
+import { SignInAgain } from "../frame/again.tsx";
 import { Loading, type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { ErrorSummary, PrivateArea, TextField } from "../views/components/forms.tsx";
 import { OrgSheet } from "../views/components/recovery.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
-import { type Asking, RootDialog, SafetyGroups, SignInAgain, prepare } from "./parts/root.tsx";
+import { type Asking, RootDialog, SafetyGroups, prepare } from "./parts/root.tsx";
 
 type Step =
   | { readonly kind: "begin" }

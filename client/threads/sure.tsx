@@ -2,7 +2,9 @@
 
 import { useEffect, useState } from "preact/hooks";
 
+import { SignInAgain } from "../frame/again.tsx";
 import { troubleWords } from "../frame/page.tsx";
+import { isCode } from "../live/api.ts";
 import { Banner, Button } from "../views/components/basics.tsx";
 import { TileChoice } from "../views/components/forms.tsx";
 import { moment } from "../views/format.ts";
@@ -19,6 +21,7 @@ export function MadeSure({ desk, account, name, onSure }: {
   const [how, setHow] = useState<How | null>(null);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
+  const [stale, setStale] = useState(false);
   useEffect(() => {
     desk.identityCheck(account).then(setCheck, (error: unknown) => setProblem(troubleWords(error)));
   }, [account]);
@@ -27,12 +30,14 @@ export function MadeSure({ desk, account, name, onSure }: {
     if (!passed && how === null) return setProblem(t("check.choose"));
     setBusy(true);
     setProblem(null);
+    setStale(false);
     try {
       const now = passed ? check : await desk.madeSure(account, how!);
       setCheck(now);
       if (now.state === "passed") await onSure();
     } catch (error) {
-      setProblem(troubleWords(error));
+      if (isCode(error, "step-up")) setStale(true);
+      else setProblem(troubleWords(error));
     } finally {
       setBusy(false);
     }
@@ -51,6 +56,7 @@ export function MadeSure({ desk, account, name, onSure }: {
         <TileChoice legend={t("check.how")} value={how} onChange={setHow} options={ways.map((one) => ({ value: one, label: t(`check.${one}`) }))} />
       )}
       {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
+      {stale ? <SignInAgain /> : null}
       <Button busy={busy} onClick={() => void go()}>
         {t(over ? "check.over-do" : how === "waited" ? "check.begin" : "threads.held.confirm", { name })}
       </Button>

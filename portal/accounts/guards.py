@@ -112,7 +112,8 @@ def prove(
     as `devices.bind`, LoginExpired.
     """
     row = _guarded(session, actor, current, device_id)
-    require_proof(session, actor, row, current.device_challenge, signature)
+    # Not the one that was there when the request began: whoever was locked meanwhile signs anew.
+    require_proof(session, actor, row, sessions.challenge_now(session, current), signature)
     share = ids.random_bytes(SHARE_BYTES)
     stay = box.seal(b64(share), actor.account_id, row.id)
     row.seen_at = clock.now()

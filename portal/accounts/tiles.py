@@ -1,14 +1,15 @@
 """Who shares a browser: the people of a counter's computer, each a tile on its lock page.
 
-A browser is known by a random cookie that no script reads; a tile leads to its person's own session there. Choosing one
-locks whoever was active and goes on as that person, still locked: only the PIN or passkey opens it
-(docs/protocol.md section 2, "Shared devices").
+A browser is known by a random cookie that no script reads, and that is another one after each use: a copy of it, or one
+that somebody planted, is of no use from then on. A tile leads to its person's own session there. Choosing one locks
+whoever was active and goes on as that person, still locked: only the PIN or passkey opens it (docs/protocol.md section
+2, "Shared devices").
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from portal.accounts import names
@@ -55,6 +56,21 @@ def put(session: Session, *, browser: str, current: CurrentSession) -> None:
         session.execute(
             delete(BrowserTile).where(BrowserTile.browser_hash == key, BrowserTile.account_id == account_id)
         )
+
+
+def is_known(session: Session, browser: str) -> bool:
+    """Whether anybody shares a browser of this name; one that was made up or is out of use names none."""
+    found = select(BrowserTile.account_id).where(BrowserTile.browser_hash == ids.digest(browser)).limit(1)
+    return session.scalar(found) is not None
+
+
+def renew(session: Session, browser: str | None) -> str:
+    """A new name for a browser, with its people; None is one that nobody has shared so far."""
+    name = ids.token(32)
+    if browser is not None:
+        mine = update(BrowserTile).where(BrowserTile.browser_hash == ids.digest(browser))
+        session.execute(mine.values(browser_hash=ids.digest(name)))
+    return name
 
 
 def listed(session: Session, browser: str) -> list[Tile]:

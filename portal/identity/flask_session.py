@@ -283,7 +283,7 @@ def guard() -> ResponseReturnValue | None:
         raise NotSignedIn("locked")
     kept = cast(Any, g)._get_current_object()
     kept.language, kept.time_zone, kept.large_text = current.language, current.time_zone, current.large_text
-    if _is_navigation(request) and clock.now() - current.active_at >= sessions.touch_every(current):
+    if _is_act(request) and clock.now() - current.active_at >= sessions.touch_every(current):
         with _services().database.transaction() as rows:
             sessions.touch(rows, current)
     return None
@@ -355,6 +355,11 @@ def _is_navigation(request: Request) -> bool:
     if mode is not None:
         return bool(mode == "navigate")
     return "text/html" in request.environ.get("HTTP_ACCEPT", "") and not request.path.startswith("/api/")
+
+
+def _is_act(request: Request) -> bool:
+    """Whether a person moved, and by what stands here: a page elsewhere that opens ours must not keep it open."""
+    return _is_navigation(request) and request.environ.get("HTTP_SEC_FETCH_SITE") in (None, "same-origin", "none")
 
 
 def _signer(app: Flask) -> URLSafeTimedSerializer:

@@ -287,11 +287,15 @@ def begin(
     account_id: str,
     role: str,
     proof: Proof,
+    shared: bool = False,
     address: str | None = None,
     user_agent: str | None = None,
     request_id: str | None = None,
 ) -> tuple[str, CurrentSession]:
-    """A new session for an account that has just signed in. Returns the cookie value, given out only here, and it."""
+    """A new session for an account that has just signed in. Returns the cookie value, given out only here, and it.
+
+    At a browser that is `shared` the shorter limits hold from the first moment on, before any keys are opened there.
+    """
     cookie, ref, now = ids.token(32), ids.random_id(), clock.now()
     session.add(
         LoginSession(
@@ -307,6 +311,7 @@ def begin(
             amr=list(proof.amr),
             idp_sid=proof.idp_sid,
             id_token=proof.id_token,
+            shared=shared,
             address=address,
             user_agent=user_agent[:200] if user_agent else None,
         )
@@ -371,12 +376,23 @@ def confirm(
 
 
 def keep_web(session: Session, current: CurrentSession, web: dict[str, Any]) -> None:
-    """Write what Flask keeps in its session; an ended session keeps nothing more."""
-    session.execute(
-        update(LoginSession)
-        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
-        .values(data=_data(current.role, web, current.device_challenge))
-    )
+    """Write what Flask keeps in its session; an ended session keeps nothing more.
+
+    The challenge stays the one that the row has now: a request that began before a lock must not bring back the one
+    from before it, to which a signature may have been made.
+    """
+    challenge = challenge_now(session, current)
+    if challenge is not None:
+        session.execute(
+            update(LoginSession).where(LoginSession.ref == current.ref).values(data=_data(current.role, web, challenge))
+        )
+
+
+def challenge_now(session: Session, current: CurrentSession) -> str | None:
+    """The challenge of a session as its row has it now, held until the commit; None when the session has ended."""
+    kept = select(LoginSession.data).where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
+    data = session.scalar(kept.with_for_update())
+    return None if data is None else str(data["device_challenge"])
 
 
 def touch(session: Session, current: CurrentSession) -> tuple[datetime, datetime]:
@@ -470,12 +486,6 @@ def take_up(session: Session, bus: Bus, current: CurrentSession) -> tuple[str, C
     if kept is None:
         raise LoginExpired()
     return cookie, _known(session, current.ref)
-
-
-def share_browser(session: Session, current: CurrentSession) -> CurrentSession:
-    """A login at a browser that its person shares: the shorter limits hold before the keys there are opened, too."""
-    session.execute(update(LoginSession).where(LoginSession.ref == current.ref).values(shared=True))
-    return _known(session, current.ref)
 
 
 def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:

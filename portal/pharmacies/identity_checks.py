@@ -111,12 +111,14 @@ def of(session: Session, *, actor: Actor, account_id: str) -> Check | None:
 
 
 def make(session: Session, *, actor: Actor, account_id: str, how: How) -> Check:
-    """Say how it was made sure who somebody is, or begin to wait. Asks for nothing that a thread does not ask for.
+    """Say how it was made sure who somebody is, or begin to wait. Asks for a fresh login: old messages open by it.
 
-    Raises NotFound for whoever did not start again or is not in care, Forbidden for who may not vouch, Conflict
-    `check-objected` for waiting after somebody said no. Waiting for what has passed or waits already changes nothing.
+    Raises NotFound for whoever did not start again or is not in care, Forbidden for who may not vouch, StepUpNeeded,
+    Conflict `check-objected` for waiting after somebody said no. Waiting for what has passed or waits already changes
+    nothing.
     """
     gen = _gen(session, actor, account_id)
+    policy.needs_step_up(actor)
     one_at_a_time(session, account_id)
     pharmacy_id = str(actor.pharmacy_id)
     rows = _rows(session, account_id, pharmacy_id, gen)

@@ -222,14 +222,15 @@ def use(
 ) -> list[Appended]:
     """Take the generations that the sheets have signed, one for each team of the act: all of them or none.
 
-    Only from whoever asked, on a certified device, within the hour, and only where the team's newest key is sealed to
-    the sheets as they are now: who makes new sheets alone after asking opens nothing. Raises NotFound, Forbidden,
-    Conflict `recovery-over` or `moved-generation`, BadInput, Unprocessable.
+    Only from whoever asked, after a fresh login, on a certified device, within the hour, and only where the team's
+    newest key is sealed to the sheets as they are now: who makes new sheets alone after asking opens nothing. Raises
+    NotFound, Forbidden, StepUpNeeded, Conflict `recovery-over` or `moved-generation`, BadInput, Unprocessable.
     """
     row = _locked(session, actor, pharmacy_id, act_id)
     policy.allow_ask_recovery(actor, pharmacy_id=pharmacy_id)
     if actor.account_id != row.asked_by:
         raise Forbidden("recovery-not-yours")
+    policy.needs_step_up(actor)
     if actor.device_id is None:
         raise Forbidden("device-needed")
     after = _after(row, Event.USE)

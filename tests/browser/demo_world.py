@@ -19,11 +19,14 @@ class Demo:
 
     def lock(self, login: str) -> None:
         """Let the sessions of a person idle past every limit but the last one: they are locked when next asked for."""
-        long_ago = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self.idle(login, timedelta(hours=2))
+
+    def idle(self, login: str, lasting: timedelta) -> None:
+        """Nobody has done anything in the sessions of a person for so long."""
         self._write(
             "UPDATE login_session SET active_at = ? WHERE account_id = "
             "(SELECT id FROM account WHERE email = ?) AND ended_at IS NULL",
-            long_ago,
+            (datetime.now(UTC) - lasting).strftime("%Y-%m-%d %H:%M:%S.%f"),
             f"{login}@demo.example",
         )
 

@@ -59,6 +59,7 @@ def test_who_lost_everything_asks_at_once_and_reads_the_past_once_a_pharmacist_m
     bob.goto(first)
     expect(banner).to_be_visible()
     bob.get_by_role("radio", name="By a call to the number in the pharmacy's record").check()
+    stage.just_now("bob")
     bob.get_by_role("button", name="I made sure that it is Alice Morgan").click()
     expect(
         bob.locator(".system-line").filter(has_text="Alice Morgan has new keys. Bob Rivera made sure")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from checks import axe
@@ -189,6 +190,27 @@ def test_the_page_locks_by_itself_and_the_other_tab_with_it(person: Callable[...
     second.keyboard.press("F8")
     second.locator("#pin").wait_for()
     expect(counter.get_by_role("heading", name="Your screen is locked")).to_be_visible()
+
+
+def test_a_page_of_the_server_stays_open_while_somebody_reads_it(person: Callable[..., Page], demo: Demo) -> None:
+    counter = person("counter of judy", asked=True)
+    sign_in(counter, "judy", "/devices")
+    share_with_pin(counter)
+    counter.locator("[data-kind=shared]").wait_for()
+    counter.goto("/account/sessions")
+    warning = counter.locator("[data-lock-warning]")
+    expect(warning).to_be_hidden()
+    demo.idle("judy", timedelta(minutes=2, seconds=40))
+    look = "document.dispatchEvent(new Event('visibilitychange'))"
+    counter.evaluate(look)
+    expect(warning).to_be_visible()
+    assert axe(counter) == []
+    counter.mouse.wheel(0, 100)
+    expect(warning).to_be_hidden()
+    # What only opens a page, without a person, does not count; what was not read for three minutes locks.
+    demo.idle("judy", timedelta(minutes=4))
+    counter.evaluate(look)
+    counter.locator("#pin").wait_for()
 
 
 STAFF = {"bob": ("Bob", "pharmacists", "other", "402715"), "frank": ("Frank", "desk", "billing", "730284")}

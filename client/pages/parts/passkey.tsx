@@ -7,12 +7,13 @@ import { type Wraps, addPasskey } from "../../keys/recovery.ts";
 import type { RecoveryWay } from "../../keys/shapes.ts";
 import type { Ready } from "../../keys/unlock.ts";
 import { knowsPasskeys } from "../../keys/webauthn.ts";
+import { SignInAgain } from "../../frame/again.tsx";
 import { isCode } from "../../live/api.ts";
 import { isShared } from "../../store/shared.ts";
 import { Banner, Button, Spinner, Tag } from "../../views/components/basics.tsx";
 import { moment } from "../../views/format.ts";
 import { t } from "../../views/i18n.ts";
-import { SignInAgain, passkeyWords } from "./root.tsx";
+import { passkeyWords } from "./root.tsx";
 
 /** The passkeys of a person: each with its name, when it was set and last tried; trying, removing, adding. */
 export function Passkeys({ ways, onAdd, onTry, onRemove }: {

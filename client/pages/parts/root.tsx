@@ -10,24 +10,12 @@ import { type Ready, leaveFor } from "../../keys/unlock.ts";
 import { openRootKey } from "../../keys/vault.ts";
 import { PasskeyTrouble, askPasskey, knowsPasskeys } from "../../keys/webauthn.ts";
 import { isCode } from "../../live/api.ts";
+import { SignInAgain } from "../../frame/again.tsx";
 import { troubleWords } from "../../frame/page.tsx";
-import { Banner, Button, LinkButton, Spinner } from "../../views/components/basics.tsx";
+import { Banner, Button, Spinner } from "../../views/components/basics.tsx";
 import { Dialog } from "../../views/components/dialog.tsx";
 import { ErrorSummary, PassphraseField, TextField, TileChoice } from "../../views/components/forms.tsx";
 import { t } from "../../views/i18n.ts";
-
-/**
- * The last sign-in has grown too old while somebody typed. Leaving would lose the words, and nothing secret is ever put down: the
- * sign-in happens in a tab of its own, and this page goes on after it.
- */
-export function SignInAgain() {
-  return (
-    <Banner tone="warn" announce title={t("keys.fresh.title")}>
-      <p>{t("keys.fresh.body")}</p>
-      <p><LinkButton look="quiet" apart href="/step-up?next=/signed-in-again">{t("keys.fresh.do")}</LinkButton></p>
-    </Banner>
-  );
-}
 
 /** How a person shows that the keys are theirs. */
 export interface SecretFormProps {

@@ -17,10 +17,10 @@ from portal.identity import flask_session, sessions
 from portal.identity.errors import LoginCancelled, LoginExpired, LoginFailed, LoginRefused, ProviderDown, reason_of
 from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
-from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
+from portal.identity.sessions import CurrentSession, Proof, State
 from portal.pharmacies import staff_invitations
 from portal.pharmacies.tables import Pharmacy
-from portal.web.auth.browser import known_browser
+from portal.web.auth import browser
 from portal.web.auth.next import HOME, safe_next
 from portal.web.auth.wiring import (
     BROWSER_COOKIE,
@@ -100,9 +100,9 @@ def signed_in_again() -> str:
 @at_most(LOGIN_PER_ADDRESS, key=client_address)
 def callback() -> ResponseReturnValue:
     """The browser comes back from the provider."""
-    browser = request.cookies.get(cookie_name(BROWSER_COOKIE, services().settings))
+    began = request.cookies.get(cookie_name(BROWSER_COOKIE, services().settings))
     try:
-        finished = login_flow().finish(request.args.to_dict(flat=False), browser=browser)
+        finished = login_flow().finish(request.args.to_dict(flat=False), browser=began)
         return _come_in(finished)
     except (LoginExpired, LoginCancelled, LoginFailed, LoginRefused, ProviderDown) as problem:
         return _refuse(problem)
@@ -122,20 +122,24 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
     settings = services().settings
     name = cookie_name(BROWSER_COOKIE, settings)
     known = request.cookies.get(name, "")
-    browser = known if len(known) == 43 else ids.token(32)
+    attempt = known if len(known) == 43 else ids.token(32)
+    with services().database.reading() as rows:
+        shared = browser.is_shared(rows)
+        # How the provider knows the person of the session. Where others look at the address, it is not asked for.
+        hint = None if current is None or shared or current.shared else signing_in.email_of(rows, current.account_id)
     try:
         url = login_flow().begin(
             purpose,
-            browser=browser,
+            browser=attempt,
             next_path=safe_next(request.args.get("next")),
             language=chosen_language(request.args.get("language") or (current.language if current else None)),
             account_id=current.account_id if current is not None else None,
             second_factor=request.args.get("factor") == "2",
-            login_hint=_expected(current),
+            login_hint=hint,
             # Where several people share a browser, the provider's own session may be another one's.
             fresh=(
                 cookie_name(SIGNED_OUT_COOKIE, settings) in request.cookies
-                or known_browser() is not None
+                or shared
                 or request.args.get("again") == "1"
             ),
         )
@@ -146,7 +150,7 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
     # Kept from one attempt to the next, so that two tabs can sign in at the same time.
     answer.set_cookie(
         name,
-        browser,
+        attempt,
         max_age=ATTEMPT_MINUTES * 60,
         path="/",
         secure=settings.origin.startswith("https://"),
@@ -154,17 +158,6 @@ def _begin(purpose: Purpose, current: CurrentSession | None) -> ResponseReturnVa
         samesite="Lax",
     )
     return answer
-
-
-def _expected(current: CurrentSession | None) -> str | None:
-    """How the provider knows who is expected: the person of the session, or a tile of this browser (`who`)."""
-    here, who = known_browser(), request.args.get("who", "")
-    with services().database.reading() as rows:
-        if current is not None:
-            return signing_in.email_of(rows, current.account_id)
-        if here is not None and ids.is_id(who) and tiles.is_here(rows, here, who):
-            return signing_in.email_of(rows, who)
-    return None
 
 
 def _come_in(finished: Finished) -> ResponseReturnValue:
@@ -183,10 +176,13 @@ def _come_in(finished: Finished) -> ResponseReturnValue:
     with services().database.transaction() as rows:
         came = _find_account(rows, finished)
         cookie, current = _go_on(rows, came, _proof(came, finished), before)
+        here = _here(rows, current)
     flask_session.sign_in(cookie, current)
     log.info("signed in", extra={"request_id": request_id(), "purpose": finished.purpose.value})
     as_agreed = finished.account_id in (None, came.account_id)
     answer = redirect(finished.next_path if as_agreed else "/signed-in-as", 303)
+    if here is not None:
+        browser.keep(answer, here)
     settings = services().settings
     answer.delete_cookie(
         cookie_name(SIGNED_OUT_COOKIE, settings),
@@ -230,25 +226,29 @@ def _go_on(rows: Session, came: SignIn, proof: Proof, before: CurrentSession | N
     if before is not None and before.account_id == came.account_id:
         unlocked = before.state is State.LOCKED
         return sessions.confirm(rows, bus, before, proof=proof, unlocked=unlocked, request_id=request_id())
-    here = known_browser()
-    if before is not None and before.shared and here is not None:
-        # One of several at this browser: put aside, and on the lock page to come back.
-        sessions.lock(rows, bus, before)
-    elif before is not None:
-        sessions.end(rows, bus, before, EndedBy.OTHER_ACCOUNT)
-    cookie, begun = sessions.begin(
+    if before is not None:
+        browser.put_aside(rows, before)
+    return sessions.begin(
         rows,
         account_id=came.account_id,
         role=came.role.value,
         proof=proof,
+        shared=browser.is_shared(rows),
         address=client_address(),
         user_agent=request.user_agent.string,
         request_id=request_id(),
     )
-    if here is not None and tiles.is_here(rows, here, came.account_id):
-        begun = sessions.share_browser(rows, begun)
-        tiles.put(rows, browser=here, current=begun)
-    return cookie, begun
+
+
+def _here(rows: Session, current: CurrentSession) -> str | None:
+    """This browser's new name after a login; None where nobody shares it. A tile leads to its person's new session."""
+    known = browser.known_browser(rows)
+    if known is None:
+        return None
+    name = tiles.renew(rows, known)
+    if current.shared and tiles.is_here(rows, name, current.account_id):
+        tiles.put(rows, browser=name, current=current)
+    return name
 
 
 def _proof(came: SignIn, finished: Finished) -> Proof:

@@ -69,8 +69,10 @@ class Counter:
                 box=BOX,
             )
 
-    def prove(self, ref: str | None = None, signature: bytes | None = None) -> Given:
-        current = self.now(ref)
+    def prove(
+        self, ref: str | None = None, signature: bytes | None = None, current: CurrentSession | None = None
+    ) -> Given:
+        current = current or self.now(ref)
         assert current.device_challenge is not None
         made = signature or seal.session_signature(self.key, unb64(current.device_challenge))
         with self.world.database.transaction() as session:
@@ -206,6 +208,14 @@ def test_a_signature_from_before_the_lock_opens_nothing(counter: Counter) -> Non
     with pytest.raises(Unprocessable):
         counter.prove(signature=made)
     assert counter.now().state is State.LOCKED
+
+
+def test_a_proof_that_the_lock_overtakes_leaves_nothing_that_opens(counter: Counter) -> None:
+    begun = counter.now()
+    counter.lock()
+    with pytest.raises(Unprocessable):
+        counter.prove(current=begun)
+    assert (counter.now().state, counter.now().stay) == (State.LOCKED, None)
 
 
 def test_a_page_loaded_anew_asks_nothing_until_the_lock(counter: Counter) -> None:

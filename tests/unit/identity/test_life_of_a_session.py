@@ -68,3 +68,17 @@ def test_what_happens_leads_where_the_table_says(life: Life, before: State, what
         life.happens(what)
     assert life.now().state is (after or before)
     assert life.now().settled
+
+
+def test_a_slow_request_does_not_bring_back_the_challenge_of_before_the_lock(life: Life) -> None:
+    before = life.now()
+    life.happens(Happening.IDLE)
+    locked = life.now().device_challenge
+    assert locked != before.device_challenge
+    with life.world.database.transaction() as session:
+        sessions.keep_web(session, before, {"csrf_token": "of a form"})
+    assert (life.now().device_challenge, life.now().web) == (locked, {"csrf_token": "of a form"})
+    life.happens(Happening.ENDED)
+    with life.world.database.transaction() as session:
+        sessions.keep_web(session, before, {"csrf_token": "too late"})
+    assert life.now().web == {}

@@ -13,7 +13,7 @@ from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.database import Database
-from portal.core.errors import Conflict, Forbidden, NotFound
+from portal.core.errors import Conflict, Forbidden, NotFound, StepUpNeeded
 from portal.notify.mail import Mail
 from portal.outbox import Job
 from portal.outbox.tables import OutboxJob
@@ -93,6 +93,18 @@ def test_only_who_may_vouch_at_a_pharmacy_that_cares_for_her_says_so(world: Worl
     with pytest.raises(NotFound):
         make(world, "bob", How.IN_PERSON, "judy")
     make(world, "heidi", How.IN_PERSON)
+
+
+def test_who_says_so_has_signed_in_just_now(world: World) -> None:
+    warm = world.actor("bob", auth_time=clock.now() - timedelta(minutes=6))
+    for how in How:
+        with pytest.raises(StepUpNeeded), world.database.transaction() as session:
+            identity_checks.make(session, actor=warm, account_id=world.accounts["rosa"], how=how)
+    assert of(world, "bob") is None
+    # Who may not say so at all is not sent to sign in first.
+    cold = world.actor("frank", auth_time=clock.now() - timedelta(minutes=6))
+    with pytest.raises(Forbidden), world.database.transaction() as session:
+        identity_checks.make(session, actor=cold, account_id=world.accounts["rosa"], how=How.IN_PERSON)
 
 
 def test_all_who_knew_her_hear_of_the_wait_at_the_address_before_too(world: World) -> None:

@@ -270,6 +270,9 @@ def test_nobody_does_both_halves(keys: Keys, world: World, paper: Paper) -> None
     with pytest.raises(Forbidden) as other:
         use(keys, act, record, by="grace")
     assert other.value.code == "recovery-not-yours"
+    warm = replace(keys.actor("erin"), auth_time=clock.now() - timedelta(minutes=6))
+    with pytest.raises(StepUpNeeded), world.database.transaction() as session:
+        recovery_acts.use(session, actor=warm, pharmacy_id="riverside", act_id=act, records={PHARMACISTS: record})
     use(keys, act, record)
     with pytest.raises(Conflict):
         use(keys, act, record)

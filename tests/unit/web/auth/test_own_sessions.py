@@ -124,6 +124,10 @@ def test_only_what_a_person_does_counts_as_activity(alice: Browser) -> None:
     for path in ("/api/session", "/api/sessions"):
         alice.client.get(path, headers={"Sec-Fetch-Mode": "cors"})
     alice.client.get("/events", headers={"Sec-Fetch-Mode": "cors", "Accept": "text/event-stream"}).close()
+    # Nor is a page elsewhere that opens ours.
+    for site in ("cross-site", "same-site"):
+        opened = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": site, "Accept": "text/html"}
+        assert alice.client.get("/account/sessions", headers=opened).status_code == 200
     assert alice.session()["lock_at"] == first
     alice.page("/account/sessions")
     moved = alice.session()["lock_at"]

@@ -23,17 +23,24 @@ NewBrowser = Callable[[], Browser]
 
 def come(browser: Browser, database: Database, name: str) -> str:
     """Somebody signs in and is one of this browser's people from then on; gives the account."""
+    browser.client.set_cookie("portal_shared", "1")
     browser.sign_in(name, email=f"{name}@example.org", email_verified=True)
     said = browser.session()
+    assert said["shared"] is True
     ref = browser.client.get("/api/sessions").get_json()["items"][0]["ref"]
-    kept = browser.client.get_cookie("portal_browser")
-    value = kept.value if kept is not None else ids.token(32)
+    value = browser_name(browser) or ids.token(32)
     with database.transaction() as rows:
         current = sessions.by_ref(rows, ref)
         assert current is not None
-        tiles.put(rows, browser=value, current=sessions.share_browser(rows, current))
+        tiles.put(rows, browser=value, current=current)
     browser.client.set_cookie("portal_browser", value)
     return str(said["account"]["id"])
+
+
+def browser_name(browser: Browser) -> str | None:
+    """The cookie by which a browser is known."""
+    kept = browser.client.get_cookie("portal_browser")
+    return kept.value if kept is not None else None
 
 
 def people(browser: Browser) -> list[dict[str, Any]]:
@@ -96,10 +103,8 @@ def test_who_was_away_for_a_quarter_of_an_hour_signs_in_again(counter: Browser, 
     assert [one["signed_in"] for one in people(counter)] == [False, False]
     assert counter.post("/api/browser/choose", {"account": bob}).get_json() == {"signed_in": False}
     assert counter.session()["state"] == "anonymous"
-    to = counter.client.get(f"/login?who={bob}").headers["Location"]
+    to = counter.client.get("/login").headers["Location"]
     assert "prompt=login" in to
-    assert "login_hint=bob" in to
-    assert "login_hint" not in counter.client.get(f"/login?who={'0' * 32}").headers["Location"]
     counter.sign_in("bob")
     assert counter.session()["shared"] is True
     assert [one["signed_in"] for one in people(counter)] == [True, False]
@@ -124,7 +129,8 @@ def test_nor_where_the_browser_was_made_to_forget_that_it_is_shared(
 ) -> None:
     bob, _ = both
     counter.post("/api/browser/leave")
-    counter.client.delete_cookie("portal_browser")
+    for name in ("portal_browser", "portal_shared"):
+        counter.client.delete_cookie(name)
     monkeypatch.setattr(devices, "has_shared", lambda rows, account: account == bob)
     provider.faults.claims = {"auth_time": int(clock.now().timestamp()) - 600}
     answer = counter.sign_in("bob", start="/login?next=/inbox")
@@ -146,6 +152,72 @@ def test_somebody_who_signs_in_over_a_locked_screen_does_not_sign_the_other_out(
     assert counter.post("/api/browser/choose", {"account": erin}).get_json() == {"signed_in": True}
 
 
+def test_a_copied_name_is_of_no_use_after_the_next_sign_in_here(
+    counter: Browser, both: tuple[str, str], new_browser: NewBrowser
+) -> None:
+    bob, erin = both
+    copied = browser_name(counter)
+    assert copied is not None
+    thief = new_browser()
+    thief.client.set_cookie("portal_browser", copied)
+    assert {one["account"] for one in people(thief)} == {bob, erin}
+    counter.post("/api/browser/leave")
+    counter.sign_in("alice")
+    assert browser_name(counter) not in (None, copied)
+    assert {one["account"] for one in people(counter)} == {bob, erin}
+    assert people(thief) == []
+    assert thief.post("/api/browser/choose", {"account": erin}).status_code == 404
+
+
+def test_nor_after_somebody_has_chosen_a_tile(counter: Browser, both: tuple[str, str]) -> None:
+    bob, erin = both
+    names = {browser_name(counter)}
+    for who in (bob, erin, bob):
+        assert counter.post("/api/browser/choose", {"account": who}).status_code == 200
+        names.add(browser_name(counter))
+        assert {one["account"] for one in people(counter)} == {bob, erin}
+    assert len(names) == 4
+
+
+def test_a_name_that_somebody_made_up_is_none(new_browser: NewBrowser) -> None:
+    browser = new_browser()
+    planted = ids.token(32)
+    browser.client.set_cookie("portal_browser", planted)
+    assert people(browser) == []
+    assert "prompt=login" not in browser.client.get("/login").headers["Location"]
+    browser.sign_in("bob")
+    assert browser.session()["shared"] is False
+
+
+def test_a_browser_marked_as_shared_has_the_short_limits_from_the_first_moment(new_browser: NewBrowser) -> None:
+    browser = new_browser()
+    browser.client.set_cookie("portal_shared", "1")
+    assert "prompt=login" in browser.client.get("/login").headers["Location"]
+    browser.sign_in("bob")
+    clock.shift(timedelta(minutes=2, seconds=50))
+    assert browser.session()["state"] == "active"
+    clock.shift(timedelta(seconds=15))
+    assert browser.session()["state"] == "locked"
+    clock.shift(timedelta(minutes=12))
+    assert browser.session()["state"] == "anonymous"
+
+
+def test_whoever_has_no_pin_here_yet_is_signed_out_when_somebody_else_comes(
+    counter: Browser, both: tuple[str, str]
+) -> None:
+    counter.post("/api/browser/leave")
+    counter.sign_in("alice")
+    before = counter.cookie
+    assert before is not None
+    assert counter.post("/api/browser/leave").status_code == 204
+    assert counter.with_cookie(before).session()["state"] == "anonymous"
+
+
+def test_the_address_of_a_login_here_names_nobody(counter: Browser, both: tuple[str, str]) -> None:
+    for path in ("/login", "/unlock", "/step-up"):
+        assert "login_hint" not in counter.client.get(path).headers["Location"]
+
+
 def test_who_is_removed_is_signed_out_here(counter: Browser, both: tuple[str, str]) -> None:
     bob, erin = both
     assert counter.post("/api/browser/remove", {"account": bob}).status_code == 204
@@ -165,8 +237,9 @@ def test_of_nine_people_the_one_not_seen_longest_goes(world: World, database: Da
                 account_id=world.accounts[name],
                 role=current_role(rows, world.accounts[name]),
                 proof=sessions.Proof(None, None, (), None, None),
+                shared=True,
             )
-            tiles.put(rows, browser=value, current=sessions.share_browser(rows, current))
+            tiles.put(rows, browser=value, current=current)
         begun.append(current)
     with database.reading() as rows:
         here = {tile.account_id for tile in tiles.listed(rows, value)}
