@@ -116,8 +116,8 @@ def test_the_wrong_person_is_out_at_once_and_the_conversation_says_so(stage: Sta
     bob.get_by_role("button", name="Find", exact=True).click()
     bob.get_by_role("link", name="Wrong person? Undo Alicia Morgan").click()
     bob.get_by_label("Somebody else used the code").check()
-    bob.get_by_role("button", name="Part the account of Alicia Morgan now").click()
-    expect(bob.get_by_text("The account was parted from the patient.")).to_be_visible()
+    bob.get_by_role("button", name="Separate the account of Alicia Morgan now").click()
+    expect(bob.get_by_text("The account was separated from the patient.")).to_be_visible()
     # Her open page loses the conversation without a reload.
     expect(alicia.get_by_text("Is this really my list?")).to_have_count(0)
     bob.goto(path)

@@ -70,7 +70,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     stage.write("DELETE FROM notice_choice")
     page = shown(stage.page("nobody"), stop_link(stage))
-    page.get_by_role("button", name="Stop these mails").click()
+    page.get_by_role("button", name="Stop these e-mails").click()
     page.get_by_role("status").wait_for()
     return page
 
@@ -78,9 +78,9 @@ def _(stage: Stage) -> Page:
 @state("stop-notices-again")
 def _(stage: Stage) -> Page:
     page = shown(stage.page("nobody"), stop_link(stage))
-    if page.get_by_role("button", name="Stop these mails").count():
-        page.get_by_role("button", name="Stop these mails").click()
-    page.get_by_role("button", name="Undo: have these mails again").click()
+    if page.get_by_role("button", name="Stop these e-mails").count():
+        page.get_by_role("button", name="Stop these e-mails").click()
+    page.get_by_role("button", name="Undo: have these e-mails again").click()
     page.get_by_text("You get them as before.").wait_for()
     return page
 

@@ -74,7 +74,7 @@ SENTENCES: list[tuple[list[Json], str, str]] = [
     (
         [{"doseAndRate": [{"doseQuantity": {"value": 1}}], "timing": {"repeat": DAILY}}],
         "Use it once a day. The record does not say how much: see the label.",
-        "Úselo una vez al día. El expediente no dice cuánto: vea la etiqueta.",
+        "Úselo una vez al día. La historia clínica no dice cuánto: vea la etiqueta.",
     ),
 ]
 

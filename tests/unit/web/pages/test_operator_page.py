@@ -68,7 +68,7 @@ def test_a_dead_letter_is_named_and_both_acts_are_on_record(browser_of: People, 
                 )
             )
     html = page(ivan, "/operator")
-    for said in ("Mail: a colleague is invited", "Riverside Pharmacy", "9 tries", "TimeoutError"):
+    for said in ("E-mail: a colleague is invited", "Riverside Pharmacy", "9 tries", "TimeoutError"):
         assert said in html
     for act, job in (("retry", "a" * 32), ("give-up", "b" * 32)):
         answer = ivan.fill("/operator/dead-letters", {"act": act, "job": job})

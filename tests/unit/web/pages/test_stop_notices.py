@@ -38,7 +38,7 @@ def test_looking_at_the_link_changes_nothing(client: FlaskClient, link: str, wor
     answer = client.get(link)
     assert answer.status_code == 200
     said = answer.get_data(as_text=True)
-    assert "Stop these mails?" in said
+    assert "Stop these e-mails?" in said
     assert "Alice" not in said
     assert wanted(world)
 
@@ -62,11 +62,11 @@ def test_the_mail_programs_button_needs_no_cookie_no_login_and_no_page_of_ours(
 
 def test_the_page_says_what_was_stopped_and_undoes_it(client: FlaskClient, link: str, world: World) -> None:
     said = client.post(link, data={"act": "stop"}, headers={"Origin": ORIGIN}).get_data(as_text=True)
-    assert "These mails are stopped" in said
+    assert "These e-mails are stopped" in said
     assert not wanted(world)
-    assert "These mails are stopped" in client.get(link).get_data(as_text=True)
+    assert "These e-mails are stopped" in client.get(link).get_data(as_text=True)
     said = client.post(link, data={"act": "again"}, headers={"Origin": ORIGIN}).get_data(as_text=True)
-    assert "These mails come again" in said
+    assert "These e-mails come again" in said
     assert wanted(world)
 
 
@@ -90,4 +90,4 @@ def test_the_link_signs_nobody_in(client: FlaskClient, link: str) -> None:
 
 
 def test_it_is_the_same_page_for_whoever_is_signed_in(browser_of: Callable[[str], Browser], link: str) -> None:
-    assert "Stop these mails?" in browser_of("dave").get(link).get_data(as_text=True)
+    assert "Stop these e-mails?" in browser_of("dave").get(link).get_data(as_text=True)
