@@ -1,4 +1,4 @@
-// A browser without this person's keys: back by passkey, code or passphrase, or, when both are gone, a new beginning.
+// A browser without this person's keys: back by passkey, code, passphrase or another device, or, when all are gone, a new beginning.
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";

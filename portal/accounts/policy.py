@@ -28,8 +28,15 @@ too; bringing people in is the operator's only where there is no team yet.
 | ask to use the sheets     | never                              | own pharmacy                                 |
 | say yes to that           | never                              | own pharmacy or operator, never who asked    |
 | list patients             | never                              | own pharmacy, not the privacy officer        |
+| invite a patient          | never                              | own pharmacy, not the privacy officer        |
+| ask to be found           | patients                           | never                                        |
 | part a wrong account      | never                              | own pharmacy, in care                        |
-| invite, start or end care | end and start own                  | own pharmacy, end: pharmacist and supervisor |
+| take up helping somebody  | patients                           | never                                        |
+| start or end care         | start and end own                  | own pharmacy, end: pharmacist and supervisor |
+| open a pharmacy, its EHR  | never                              | operator                                     |
+| a pharmacy's settings     | never                              | pharmacist and supervisor there; operator    |
+| search its audit record   | never                              | privacy officer, own pharmacy                |
+| sealed objects            | own                                | own, and those of teams one sits in          |
 """
 
 from collections.abc import Collection

@@ -1,22 +1,22 @@
 """Where somebody complains about how a pharmacy keeps data, by country: the authority that watches over privacy.
 
-Each is the national authority for privacy under its own name and address. A pharmacy that answers to another one (a
-state's, a region's, a board of pharmacy) names that in its profile. A country that is not here shows none rather than a
-wrong one.
+Each is the national authority under its own name, with its home page; for the United States the page for complaints
+under HIPAA. Compared in November 2026 with public directories of these authorities; nobody has opened the pages
+themselves, so whoever runs a portal looks once (docs/operations.md). A pharmacy that answers to another one (a state's,
+a region's, a board of pharmacy) names that in its profile (`licence.complaints`). A country that is not here shows none
+rather than a wrong one: in Germany and Canada the authority of the state or province answers for most pharmacies.
 """
 
 AUTHORITIES: dict[str, str] = {
-    "US": "HHS Office for Civil Rights, https://www.hhs.gov/ocr/complaints",
-    "PR": "HHS Office for Civil Rights, https://www.hhs.gov/ocr/complaints",
-    "CA": "Office of the Privacy Commissioner of Canada, https://www.priv.gc.ca",
+    "US": "HHS Office for Civil Rights, https://www.hhs.gov/hipaa/filing-a-complaint/index.html",
+    "PR": "HHS Office for Civil Rights, https://www.hhs.gov/hipaa/filing-a-complaint/index.html",
     "ES": "Agencia Española de Protección de Datos, https://www.aepd.es",
     "FR": "Commission nationale de l'informatique et des libertés, https://www.cnil.fr",
-    "DE": "Die Bundesbeauftragte für den Datenschutz und die Informationsfreiheit, https://www.bfdi.bund.de",
     "AT": "Österreichische Datenschutzbehörde, https://www.dsb.gv.at",
     "IT": "Garante per la protezione dei dati personali, https://www.garanteprivacy.it",
     "PT": "Comissão Nacional de Proteção de Dados, https://www.cnpd.pt",
-    "NL": "Autoriteit Persoonsgegevens, https://www.autoriteitpersoonsgegevens.nl",
-    "BE": "Autorité de protection des données, https://www.autoriteprotectiondonnees.be",
+    "NL": "Autoriteit Persoonsgegevens, https://autoriteitpersoonsgegevens.nl",
+    "BE": "Autorité de protection des données, Gegevensbeschermingsautoriteit, https://www.dataprotectionauthority.be",
     "IE": "Data Protection Commission, https://www.dataprotection.ie",
     "PL": "Urząd Ochrony Danych Osobowych, https://uodo.gov.pl",
     "SE": "Integritetsskyddsmyndigheten, https://www.imy.se",

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -71,6 +72,22 @@ class Posted:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What somebody asks to append: the records as they came, the key that names the request, whether it is urgent."""
+
+    sealed: Sequence[Mapping[str, Any]]
+    key: str
+    urgent: bool
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What makes two requests the same: the signed header and signature of every record."""
+        if not all(isinstance(raw.get("h"), str) and isinstance(raw.get("sig"), str) for raw in self.sealed):
+            raise BadInput("form", extra={"field": "records"})
+        return hashlib.sha256("\n".join(f"{raw['h']}.{raw['sig']}" for raw in self.sealed).encode()).digest()
+
+
+@dataclass(frozen=True)
 class Birth:
     """What a new thread is, beside its first records."""
 
@@ -90,7 +107,8 @@ def start_thread(
     """
     if not ids.is_id(birth.thread_id):
         raise BadInput("form", extra={"field": "thread"})
-    digest = _digest(sealed)
+    request = Request(sealed, key, urgent)
+    digest = request.digest
     known = {
         "pharmacy_id": birth.pharmacy_id,
         "account_id": actor.account_id,
@@ -145,7 +163,7 @@ def start_thread(
     on_record.note(
         session, actor=actor, thread=thread, action=Action.THREAD_CREATED, entity=Entity("Thread", birth.thread_id)
     )
-    posted = _append(session, actor, thread, sealed, key, digest, urgent)
+    posted = _append(session, actor, thread, request)
     first = read_record(sealed[-1]).header
     if not isinstance(first, MessageHeader) or first.label is None or first.label.topic != birth.topic.value:
         raise Unprocessable("label")
@@ -163,7 +181,8 @@ def append(
     Raises Conflict `already-accepted`, `moved-head` (with the head), `rekey` or `reset`; BadInput `form`; Unprocessable
     with the verifier's reason; NotFound.
     """
-    digest = _digest(sealed)
+    request = Request(sealed, key, urgent)
+    digest = request.digest
     found = access.locked(session, thread_id)
     faults.point("send.locked")
     answers = _ASKED.ask(session, _asked_of(actor, thread_id, found, key))
@@ -174,7 +193,7 @@ def append(
         return repeated
     if not allowed.in_care:
         care.choose(session, actor=actor, pharmacy_id=thread.pharmacy_id, patient_id=thread.patient_id)
-    return _append(session, actor, thread, sealed, key, digest, urgent, answers)
+    return _append(session, actor, thread, request, answers)
 
 
 def _asked_of(actor: Actor, thread_id: str, thread: ThreadRow | None, key: str) -> dict[str, Any]:
@@ -189,18 +208,11 @@ def _asked_of(actor: Actor, thread_id: str, thread: ThreadRow | None, key: str) 
 
 
 def _append(
-    session: Session,
-    actor: Actor,
-    thread: ThreadRow,
-    sealed: Sequence[Mapping[str, Any]],
-    key: str,
-    digest: bytes,
-    urgent: bool,
-    answers: Answers | None = None,
+    session: Session, actor: Actor, thread: ThreadRow, request: Request, answers: Answers | None = None
 ) -> Posted:
     """The checks and the changes; `answers` are those to `_ASKED`, None for a thread that is being born."""
     later = Together(session)
-    parsed = _parse(sealed)
+    parsed = _parse(request.sealed)
     directory = ServerDirectory(session)
     if answers is not None:
         directory.knows(answers, dev=actor.device_id, owner=actor.account_id)
@@ -216,7 +228,7 @@ def _append(
         raise Unprocessable(refused.reason.value.replace(" ", "-")) from refused
     faults.point("send.verified")
     moment = clock.now()
-    for record, raw in zip(parsed, sealed, strict=True):
+    for record, raw in zip(parsed, request.sealed, strict=True):
         header = record.header
         if isinstance(header, EpochHeader):
             _check_members(session, thread, header)
@@ -229,7 +241,7 @@ def _append(
             _keys_changed(later, actor, thread, handed)
         if isinstance(header, MessageHeader):
             thread.messages += 1
-        _store(later, actor, thread, record, raw, moment, urgent)
+        _store(later, actor, thread, record, raw, moment, request.urgent)
         if isinstance(header, MessageHeader):
             attachments.claim(session, actor=actor, thread=thread, seq=header.seq, named=header.att)
         elif isinstance(header, RedactHeader):
@@ -241,7 +253,7 @@ def _append(
     if last.kind == "msg":
         thread.last_message_seq = last.header.seq
         reading.wrote(later, account_id=actor.account_id, thread=thread)
-        if urgent:
+        if request.urgent:
             thread.urgent_at = moment
     later.execute(_MOVE, {"thread": thread.id, **{f"new_{name}": getattr(thread, name) for name in _MOVING}})
     later.execute(
@@ -250,8 +262,8 @@ def _append(
             "pharmacy_id": thread.pharmacy_id,
             "account_id": actor.account_id,
             "thread_id": thread.id,
-            "key": key,
-            "digest": digest,
+            "key": request.key,
+            "digest": request.digest,
             "seq": last.header.seq,
             "accepted_at": moment,
         },
@@ -447,13 +459,6 @@ def _repeated(thread_id: str, key: str, digest: bytes, accepted: Sequence[Sequen
             raise Conflict("already-accepted", extra={"seq": sequence})
         return Posted(thread_id, sequence, accepted_at, None)
     return None
-
-
-def _digest(sealed: Sequence[Mapping[str, Any]]) -> bytes:
-    """What makes two requests the same: the signed header and signature of every record."""
-    if not all(isinstance(raw.get("h"), str) and isinstance(raw.get("sig"), str) for raw in sealed):
-        raise BadInput("form", extra={"field": "records"})
-    return hashlib.sha256("\n".join(f"{raw['h']}.{raw['sig']}" for raw in sealed).encode()).digest()
 
 
 def _patient_active(session: Session, patient_id: str) -> bool:

@@ -57,7 +57,7 @@ def recovery() -> Response:
 @blueprint.get("/devices")
 @open_when_locked
 def devices() -> Response:
-    """My devices; ending one that is lost."""
+    """Your devices and recovery: each way back, each device, ending one that is lost."""
     return key_page("devices")
 
 

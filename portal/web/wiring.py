@@ -40,6 +40,11 @@ def readers_of(given: Services) -> EhrReaders:
     return cast(EhrReaders, given.adapters["ehr"])
 
 
+def secret_keys() -> tuple[str, ...]:
+    """What this portal seals at rest with (`Settings.secret_keys`), newest first; else the key of its cookies."""
+    return services().settings.secret_keys or (current_app.config["SECRET_KEY"],)
+
+
 def client_address() -> str:
     """The address of the person's machine, already freed of what untrusted proxies claim (`web.proxies`)."""
     return asked().remote_addr or "unknown"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from portal.core import texts
+
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text("utf-8")
 ROWS = [
     (row[1], re.findall(r"`([\w.]+)`", row[2]))
@@ -18,6 +20,13 @@ ROWS = [
 def test_the_page_names_what_each_package_offers() -> None:
     told = {module.split(".")[1] for module, _ in ROWS}
     assert {"audit", "outbox", "core", "accounts", "pharmacies", "privacy", "web"} <= told
+
+
+def test_every_kind_of_job_has_its_row() -> None:
+    """Those of the operator's page, which a test of its own compares with the handlers of the worker."""
+    rows = re.findall(r"^\| (`.+?) \|", PAGE.split("## Jobs\n")[1].split("\n## ")[0], re.MULTILINE)
+    named = {kind for row in rows for kind in re.findall(r"`([\w.-]+)`", row)}
+    assert named == {key.removeprefix("operator.job.") for key in texts.catalogue("en") if key[:13] == "operator.job."}
 
 
 @pytest.mark.parametrize(("module", "names"), ROWS, ids=[module for module, _ in ROWS])

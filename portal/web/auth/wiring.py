@@ -1,13 +1,11 @@
 """What the views of this package share: the client of the provider, the box for ID tokens, who is at the door."""
 
-from flask import current_app
-
 from portal.audit import Agent
 from portal.core import texts
 from portal.core.secrets_box import SecretsBox
 from portal.identity.flow import LoginFlow
 from portal.web.pages import language
-from portal.web.wiring import client_address, request_id, services
+from portal.web.wiring import client_address, request_id, secret_keys, services
 
 BROWSER_COOKIE = "portal_login"
 # Somebody signed out here: the next login asks for the password, though the provider may still know the person.
@@ -25,7 +23,7 @@ def login_flow() -> LoginFlow:
 
 def id_token_box() -> SecretsBox:
     """Seals ID tokens for the session's row, bound to (account id, issuer)."""
-    return SecretsBox(services().settings.secret_keys or (current_app.config["SECRET_KEY"],), "id-token")
+    return SecretsBox(secret_keys(), "id-token")
 
 
 def stranger() -> Agent:

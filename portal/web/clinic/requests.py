@@ -9,8 +9,7 @@ from portal.pharmacies import profiles
 from portal.web import pages
 from portal.web.acting import current_actor
 from portal.web.limits import FIND_PER_ACCOUNT, at_most
-from portal.web.patient.match import sealing
-from portal.web.wiring import ehr_readers, services
+from portal.web.wiring import ehr_readers, secret_keys, services
 
 blueprint = Blueprint("requests", __name__)
 PLACE = "/pharmacies/<pharmacy_id>/requests"
@@ -83,7 +82,7 @@ def _case_page(pharmacy_id: str, request_id: str) -> str:
         actor=current_actor(),
         pharmacy_id=pharmacy_id,
         request_id=request_id,
-        sealing=sealing(),
+        sealing=asking.box(secret_keys()),
     )
     with services().database.reading() as session:
         profile = profiles.get(session, pharmacy_id)
@@ -100,7 +99,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
             session,
             actor=current_actor(session),
             pharmacy_id=pharmacy_id,
-            sealing=sealing(),
+            sealing=asking.box(secret_keys()),
             after=request.args.get("after"),
         )
         profile = profiles.get(session, pharmacy_id)

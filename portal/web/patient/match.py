@@ -1,18 +1,17 @@
 """Asking a pharmacy to find the own record, without a code. The answer is the same for everybody."""
 
-from flask import Blueprint, current_app, make_response, redirect, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.accounts.roles import Role
 from portal.care import asking
 from portal.core.errors import BadInput, Conflict, NotFound, PortalError, TooMany
-from portal.core.secrets_box import SecretsBox
 from portal.pharmacies import checklist
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import MATCH_PER_ACCOUNT, at_most
 from portal.web.public.frame import known_pharmacies
-from portal.web.wiring import services
+from portal.web.wiring import secret_keys, services
 
 blueprint = Blueprint("match", __name__)
 _FIELDS = ("pharmacy", "name", "day", "month", "year", "prescription", "phone")
@@ -39,7 +38,7 @@ def ask() -> ResponseReturnValue:
                 actor=current_actor(session),
                 pharmacy_id=given["pharmacy"],
                 asked=asking.Asked(given["name"], _born(given), given["prescription"], given["phone"]),
-                sealing=sealing(),
+                sealing=asking.box(secret_keys()),
             )
     except (BadInput, NotFound, TooMany) as problem:
         page = make_response(_page(given, _errors_of(problem)), 422 if problem.status == 404 else problem.status)
@@ -57,11 +56,6 @@ def withdraw() -> ResponseReturnValue:
     except Conflict as problem:
         return _page({}, {"name": pages.translate(problem.text_key)}), problem.status
     return redirect("/match?done=withdrawn", 303)
-
-
-def sealing() -> SecretsBox:
-    """What seals typed words of requests."""
-    return asking.box(services().settings.secret_keys or (current_app.config["SECRET_KEY"],))
 
 
 def _born(given: dict[str, str]) -> str:

@@ -37,7 +37,7 @@ def test_one_press_signs_out_everywhere_and_says_how_it_ends(app: Flask, world: 
     text = here.get(PAGE).get_data(as_text=True)
     assert "Stop everything now" in text
     assert "+1 555 0100" in text
-    assert "hhs.gov/ocr/complaints" in text
+    assert "hhs.gov/hipaa/filing-a-complaint" in text
     answer = here.fill(PAGE, {})
     assert (answer.status_code, answer.location) == (303, f"{PAGE}?done=1")
     assert stopped(world)
