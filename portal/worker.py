@@ -14,7 +14,7 @@ from datetime import timedelta
 from flask import Flask
 
 from portal import audit
-from portal.accounts import carer_invitations, carers, directory
+from portal.accounts import carer_invitations, carers, directory, offers
 from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
@@ -180,6 +180,10 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
         with database.transaction() as session:
             return attachments.remove_orphans(session)
 
+    def offers_over() -> int:
+        with database.transaction() as session:
+            return offers.forget_over(session)
+
     def ends_of_carers() -> int:
         with database.transaction() as session:
             return carers.warn_of_ends(session)
@@ -205,6 +209,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
                 greedy=True,
             ),
             Task("refusals", timedelta(minutes=1), lambda: audit.flush_refusals(database)),
+            Task("offers", timedelta(minutes=1), offers_over),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
             Task("carers", timedelta(hours=1), ends_of_carers),
             Task("old-rows", timedelta(hours=1), old_rows),

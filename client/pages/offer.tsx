@@ -70,7 +70,8 @@ function Shown({ offered, onAgain }: { readonly offered: Offered; readonly onAga
         if (gone) return;
         setLost(false);
         setBrowser(now?.browser ?? null);
-        setFound(now?.state ?? "ended");
+        // One whose time is over is soon deleted.
+        setFound(now?.state ?? (Date.parse(offered.until) <= Date.now() ? "over" : "ended"));
       } catch {
         if (!gone) setLost(true);
       }
@@ -80,7 +81,7 @@ function Shown({ offered, onAgain }: { readonly offered: Offered; readonly onAga
       gone = true;
       clearInterval(timer);
     };
-  }, [over]);
+  }, [over, offered.until]);
   const end = async (): Promise<void> => {
     try {
       await endOffer();

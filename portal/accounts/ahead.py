@@ -84,6 +84,17 @@ def end(session: Session, account_id: str) -> None:
     session.execute(delete(RecoveryWrap).where(RecoveryWrap.account_id == account_id))
 
 
+def take_back(session: Session, *, actor: Actor) -> None:
+    """An emergency stop: keys that the account has made for others end, as somebody else may know their codes."""
+    rows = session.scalars(
+        select(AheadKeys.account_id)
+        .where(AheadKeys.made_by == actor.account_id, AheadKeys.taken_at.is_(None), AheadKeys.ends_at > clock.now())
+        .order_by(AheadKeys.account_id)
+    ).all()
+    for account_id in rows:
+        end(session, account_id)
+
+
 def waiting(session: Session, account_ids: Collection[str]) -> dict[str, Ahead]:
     """Those of these accounts whose keys were made ahead and not taken over, ended ones too. One query."""
     rows = session.execute(

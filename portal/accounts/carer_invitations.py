@@ -155,6 +155,8 @@ def send_again(session: Session, *, actor: Actor, invitation_id: str) -> str | N
 
     Raises NotFound, StepUpNeeded, Conflict `carer-invitation-over`, TooMany.
     """
+    # The account first: an emergency stop takes the row back, and locks in this order.
+    one_at_a_time(session, actor.account_id)
     row = _own(session, actor, invitation_id)
     policy.needs_step_up(actor)
     stops.hold(session, actor.account_id)
@@ -248,10 +250,11 @@ def note_refused(session: Session, *, actor: Actor) -> None:
 def accept(session: Session, *, actor: Actor, invitation_id: str, code: str | None = None) -> Relation:
     """Take up an invitation, proven by the code or by the account's verified mail address.
 
-    Raises Forbidden, Unprocessable `carer-code` for whatever is not open to this person, Conflict
+    Raises Forbidden, also `keys-stopped`, Unprocessable `carer-code` for whatever is not open to this person, Conflict
     `carer-acts-already` where the account acts for the patient in another way already.
     """
     row = _offered_to(session, actor, invitation_id, code)
+    stops.hold(session, actor.account_id)
     if any(
         one.kind == Kind.SELF for one in relations.live(session, account_id=actor.account_id, patient_id=row.patient_id)
     ):
@@ -295,16 +298,16 @@ def undo_all_of(session: Session, *, agent: Agent, account_id: str, patient_id: 
     return sorted({row.used_by for row in rows if row.used_by is not None})
 
 
-def withdraw_all_of(session: Session, *, agent: Agent, account_id: str) -> None:
+def take_back(session: Session, *, actor: Actor) -> None:
     """Take back what an account has offered to anybody: somebody else may have made it (an emergency stop)."""
     for row in session.scalars(
         select(CarerInvitation)
-        .where(CarerInvitation.invited_by == account_id, *_is_open())
+        .where(CarerInvitation.invited_by == actor.account_id, *_is_open())
         .order_by(CarerInvitation.id)
         .with_for_update()
     ).all():
         row.revoked_at = clock.now()
-        _note(session, agent, Action.CARER_UNINVITED, row, {})
+        _note(session, actor.agent, Action.CARER_UNINVITED, row, {})
 
 
 def forget_unused(session: Session) -> None:
@@ -381,15 +384,19 @@ def _own(session: Session, actor: Actor, invitation_id: str) -> CarerInvitation:
 
 def _offered_to(session: Session, actor: Actor, invitation_id: str, code: str | None) -> CarerInvitation:
     policy.allow_act_for_others(actor)
-    row = session.get(CarerInvitation, invitation_id, with_for_update=True)
+    seen = session.get(CarerInvitation, invitation_id)
+    if seen is None:
+        raise Unprocessable("carer-code")
+    # Waits for an emergency stop or a closing of either account that is under way; those lock accounts first, too.
+    for account_id in sorted({actor.account_id, seen.invited_by}):
+        one_at_a_time(session, account_id)
+    row = session.get(CarerInvitation, invitation_id, with_for_update=True, populate_existing=True)
     if row is None or state_of(row) is not State.OPEN or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")
     by_code = code is not None and row.code_hash is not None and row.code_hash == ids.hand_code_digest(code)
     by_mail = row.mail is not None and row.mail == _verified_mail(session, actor)
     if not (by_code or by_mail):
         raise Unprocessable("carer-code")
-    # Waits for an emergency stop or a closing of the account that is under way.
-    one_at_a_time(session, row.invited_by)
     if not _vouched_for(session, row):
         raise Unprocessable("carer-code")
     return row

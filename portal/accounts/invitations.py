@@ -14,8 +14,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from portal.accounts import patients, policy, relations
-from portal.accounts.actor import Actor, one_at_a_time
+from portal.accounts import patients, policy, relations, stops
+from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Role
 from portal.accounts.tables import Invitation, PatientRecord, RedeemFailure
 from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
@@ -107,9 +107,11 @@ def invite(
 ) -> tuple[str, str]:
     """A member of staff invites a patient of the own pharmacy: (invitation id, code to hand over).
 
-    A code for the same patient that is open ends. Raises NotFound, Forbidden; TooMany beyond the pharmacy's bounds.
+    A code for the same patient that is open ends. Raises NotFound, Forbidden, also `keys-stopped`; TooMany beyond the
+    pharmacy's bounds.
     """
     policy.allow_invite(actor, pharmacy_id=pharmacy_id)
+    stops.hold(session, actor.account_id)
     made = select(func.count()).select_from(Invitation).where(Invitation.pharmacy_id == pharmacy_id)
     waiting = session.scalar(made.where(_IS[State.OPEN]())) or 0
     of_today = session.scalar(made.where(Invitation.created_at > clock.now() - timedelta(days=1))) or 0
@@ -166,6 +168,19 @@ def revoke(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: s
         raise Conflict("invitation-over")
     invitation.revoked_at, invitation.revoked_by = clock.now(), actor.account_id
     _note(session, Action.INVITATION_REVOKED, actor.agent, invitation)
+
+
+def take_back(session: Session, *, actor: Actor) -> None:
+    """An emergency stop: the codes that the account has made open nothing any more, as somebody else may hold them."""
+    rows = session.scalars(
+        select(Invitation)
+        .where(Invitation.created_by == actor.account_id, _IS[State.OPEN]())
+        .order_by(Invitation.id)
+        .with_for_update()
+    ).all()
+    for row in rows:
+        row.revoked_at, row.revoked_by = clock.now(), actor.account_id
+        _note(session, Action.INVITATION_REVOKED, actor.agent, row)
 
 
 def get(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: str) -> Invitation:
@@ -228,15 +243,16 @@ def redeem(
 ) -> Redeemed:
     """Bind the actor's account to the invited patient; `also` runs in the same transaction (begins the care).
 
-    Opens its own transactions, because the EHR is asked between them. Raises Unprocessable `invitation-refused` for
-    any wrong code or birth date and for a patient who has an account by now, TooMany after five of them, Conflict when
-    the account already is somebody else at that pharmacy, and whatever `birth_date_from_ehr` raises when the EHR is
-    down (that try does not count).
+    Opens its own transactions, because the EHR is asked between them. Raises Forbidden `keys-stopped`, Unprocessable
+    `invitation-refused` for any wrong code or birth date and for a patient who has an account by now, TooMany after
+    five of them, Conflict when the account already is somebody else at that pharmacy, and whatever
+    `birth_date_from_ehr` raises when the EHR is down (that try does not count).
     """
     if actor.role is not Role.PATIENT:
         raise Forbidden("invitation-for-patients")
     keys = _failure_keys(code, actor.agent.address)
     with database.transaction() as session:
+        stops.hold(session, actor.account_id)
         target, valid, pharmacy_id = _begin_try(session, code, keys)
     try:
         in_ehr = birth_date_from_ehr(*target) if target is not None else None
@@ -317,7 +333,7 @@ def _accept(session: Session, *, actor: Actor, code: str, kind: Kind) -> Redeeme
 
 
 def _use(session: Session, invitation: Invitation, *, agent: Agent, account_id: str, kind: Kind) -> Redeemed:
-    one_at_a_time(session, account_id)
+    stops.hold(session, account_id)
     patient_id = _patient_for(session, account_id, invitation, kind)
     # Asked when inviting too; since then a code of another pharmacy, or a request, may have been quicker.
     if kind is Kind.SELF and relations.is_somebody_else(session, patient_id=patient_id, account_id=account_id):

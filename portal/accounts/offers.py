@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import and_, delete, or_
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy, stops
@@ -106,6 +106,22 @@ def end(session: Session, *, actor: Actor) -> None:
     if session.get(DeviceOffer, actor.account_id) is not None:
         session.execute(delete(DeviceOffer).where(DeviceOffer.account_id == actor.account_id))
         _note(session, actor, Action.KEY_OFFER_ENDED)
+
+
+def take_back(session: Session, *, actor: Actor) -> None:
+    """An emergency stop: what the account offers is gone at once, also where it was given and the time still runs."""
+    if session.get(DeviceOffer, actor.account_id) is not None:
+        session.execute(delete(DeviceOffer).where(DeviceOffer.account_id == actor.account_id))
+        _note(session, actor, Action.KEY_OFFER_ENDED)
+
+
+def forget_over(session: Session) -> int:
+    """Delete the offers whose time is over. Of one that was given nothing is left to open anything; that it was given
+    stands a while longer, for the page of the device that offers. Returns how many."""
+    now = clock.now()
+    over = or_(and_(DeviceOffer.wrap.is_not(None), DeviceOffer.ends_at <= now), DeviceOffer.ends_at <= now - LASTS)
+    gone = delete(DeviceOffer).where(over).returning(DeviceOffer.account_id)
+    return len(session.scalars(gone, execution_options={"synchronize_session": False}).all())
 
 
 def _note(session: Session, actor: Actor, action: Action) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from portal.accounts import invitations, names, notices, patients, policy
+from portal.accounts import invitations, names, notices, patients, policy, stops
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.tables import Account, MatchRequest
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -143,11 +143,12 @@ def state_of(row: MatchRequest) -> State:
 def ask(session: Session, *, actor: Actor, pharmacy_id: str, asked: Asked, sealing: SecretsBox) -> str:
     """Ask a pharmacy to find the actor's record: the request's id. An open one there is replaced by the new one.
 
-    Raises Forbidden for anybody but patients, NotFound for a pharmacy that is not offered, BadInput `match-request`
-    naming the field in `extra`, TooMany `match-later` beyond the bounds of an account, an address or a pharmacy.
+    Raises Forbidden for anybody but patients and for who is stopped, NotFound for a pharmacy that is not offered,
+    BadInput `match-request` naming the field in `extra`, TooMany `match-later` beyond the bounds of an account, an
+    address or a pharmacy.
     """
     policy.allow_ask_to_be_matched(actor)
-    one_at_a_time(session, actor.account_id)
+    stops.hold(session, actor.account_id)
     if pharmacy_id not in checklist.offered(session, profiles.everyone(session)):
         raise NotFound("unknown-pharmacy")
     _check(asked)
@@ -185,6 +186,18 @@ def withdraw(session: Session, *, actor: Actor, request_id: str) -> None:
     if LIFE.after(state_of(row), Event.WITHDRAW) is None:
         raise Conflict("match-over")
     _withdraw(session, actor, row)
+
+
+def take_back(session: Session, *, actor: Actor) -> None:
+    """An emergency stop: what waits for an answer is taken back, as somebody else may have asked."""
+    rows = session.scalars(
+        select(MatchRequest)
+        .where(MatchRequest.account_id == actor.account_id, *_is_waiting())
+        .order_by(MatchRequest.id)
+        .with_for_update()
+    ).all()
+    for row in rows:
+        _withdraw(session, actor, row)
 
 
 def waiting(
@@ -241,12 +254,17 @@ def confirm(
 ) -> None:
     """Join who asked to a record, and begin the pharmacy's care.
 
-    Raises what `look` and `matching.open_record` raise, Conflict `patient-has-account` or `self-already-bound`.
+    Raises what `look` and `matching.open_record` raise, Forbidden `keys-stopped`, Conflict `patient-has-account` or
+    `self-already-bound`.
     """
     with database.reading() as session:
-        _waiting_row(session, actor, pharmacy_id, request_id)
+        asker = _waiting_row(session, actor, pharmacy_id, request_id).account_id
     address, _ = open_record(database, readers, pharmacy_id=pharmacy_id, fhir_id=fhir_id)
     with database.transaction() as session:
+        # Accounts before requests, as an emergency stop locks them; who asked and is stopped now asks no longer.
+        for account_id in sorted({actor.account_id, asker}):
+            one_at_a_time(session, account_id)
+        stops.hold(session, actor.account_id)
         row = _waiting_row(session, actor, pharmacy_id, request_id)
         known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
         if known is not None and known.id in names.selves(session, [known.id]):

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import notices, policy, relations
+from portal.accounts import notices, policy, relations, stops
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Scope
 from portal.accounts.tables import Account, DirectoryEntry
@@ -113,19 +113,21 @@ def of(session: Session, *, actor: Actor, account_id: str) -> Check | None:
 def make(session: Session, *, actor: Actor, account_id: str, how: How) -> Check:
     """Say how it was made sure who somebody is, or begin to wait. Asks for a fresh login: old messages open by it.
 
-    Raises NotFound for whoever did not start again or is not in care, Forbidden for who may not vouch, StepUpNeeded,
-    Conflict `check-objected` for waiting after somebody said no. Waiting for what has passed or waits already changes
-    nothing.
+    Raises NotFound for whoever did not start again or is not in care, Forbidden for who may not vouch or is stopped,
+    StepUpNeeded, Conflict `check-objected` for waiting after somebody said no, or while the person is stopped. Waiting
+    for what has passed or waits already changes nothing.
     """
     gen = _gen(session, actor, account_id)
     policy.needs_step_up(actor)
-    one_at_a_time(session, account_id)
+    for one in sorted({actor.account_id, account_id}):
+        one_at_a_time(session, one)
+    stops.hold(session, actor.account_id)
     pharmacy_id = str(actor.pharmacy_id)
     rows = _rows(session, account_id, pharmacy_id, gen)
     there = _judge([(row.how, row.made_at, row.objected_at) for row in rows]) if rows else None
     if there is not None and (there.state is State.PASSED or (how is How.WAITED and there.state is State.WAITING)):
         return there
-    if how is How.WAITED and there is not None:
+    if how is How.WAITED and (there is not None or stops.standing(session, account_id) is not None):
         raise Conflict("check-objected")
     row = IdentityCheck(
         id=ids.random_id(),
@@ -165,6 +167,24 @@ def object_to(session: Session, *, objection: str, address: str | None, request_
         raise Conflict("check-over")
     row.objected_at = clock.now()
     _note(session, Agent(None, None, address=address, request_id=request_id), Action.IDENTITY_OBJECTED, row)
+
+
+def take_back(session: Session, *, actor: Actor) -> None:
+    """An emergency stop is a no to every waiting for the actor's own new keys."""
+    rows = session.scalars(
+        select(IdentityCheck)
+        .where(
+            IdentityCheck.account_id == actor.account_id,
+            IdentityCheck.how == How.WAITED,
+            IdentityCheck.objected_at.is_(None),
+            IdentityCheck.made_at > clock.now() - WAIT,
+        )
+        .order_by(IdentityCheck.id)
+        .with_for_update()
+    ).all()
+    for row in rows:
+        row.objected_at = clock.now()
+        _note(session, actor.agent, Action.IDENTITY_OBJECTED, row)
 
 
 def waiting_for(session: Session, *, actor: Actor) -> list[tuple[str, datetime]]:

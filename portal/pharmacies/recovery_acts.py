@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import ahead, directory, policy, recovery, stops
@@ -186,10 +186,10 @@ def confirm(session: Session, *, actor: Actor, pharmacy_id: str, act_id: str) ->
 
     Raises NotFound, Forbidden `recovery-second-person` for whoever asked, StepUpNeeded, Conflict `recovery-over`.
     """
-    row = _locked(session, actor, pharmacy_id, act_id)
-    policy.allow_decide_recovery(actor, pharmacy_id=pharmacy_id, asked_by=row.asked_by)
+    seen = _seen(session, actor, pharmacy_id, act_id)
+    policy.allow_decide_recovery(actor, pharmacy_id=pharmacy_id, asked_by=seen.asked_by)
     policy.needs_step_up(actor)
-    stops.hold(session, actor.account_id)
+    row = _held(session, actor, seen)
     row.state = _after(row, Event.CONFIRM).value
     row.decided_by, row.decided_at = actor.account_id, clock.now()
     row.expires_at = clock.now() + LASTS
@@ -203,18 +203,29 @@ def stop(session: Session, *, actor: Actor, pharmacy_id: str, act_id: str) -> St
 
     Raises NotFound, Conflict `recovery-over`.
     """
-    row = _locked(session, actor, pharmacy_id, act_id)
+    row = _locked(session, _seen(session, actor, pharmacy_id, act_id))
     refused = actor.account_id != row.asked_by and state_of(row) is State.ASKED
-    after = _after(row, Event.REFUSE if refused else Event.CANCEL)
-    row.state, row.ended_by, row.ended_at = after.value, actor.account_id, clock.now()
-    action, told = (
-        (Action.SHEETS_REFUSED, Template.SHEETS_REFUSED)
-        if refused
-        else (Action.SHEETS_CANCELLED, Template.SHEETS_CANCELLED)
-    )
-    recovery_key.note(session, actor, action, pharmacy_id, _facts(row), row.id)
-    recovery_key.tell_everybody(session, actor, pharmacy_id, told)
-    return after
+    return _call_off(session, actor, row, Event.REFUSE if refused else Event.CANCEL)
+
+
+def take_back(session: Session, *, actor: Actor) -> None:
+    """An emergency stop: acts that the account has asked for or said yes to, or that would let it in, end."""
+    rows = session.scalars(
+        select(RecoveryAct)
+        .where(
+            or_(
+                RecoveryAct.asked_by == actor.account_id,
+                RecoveryAct.decided_by == actor.account_id,
+                RecoveryAct.account_id == actor.account_id,
+            ),
+            RecoveryAct.state.in_([State.ASKED, State.CONFIRMED]),
+            RecoveryAct.expires_at > clock.now(),
+        )
+        .order_by(RecoveryAct.id)
+        .with_for_update()
+    ).all()
+    for row in rows:
+        _call_off(session, actor, row, Event.CANCEL)
 
 
 def use(
@@ -226,21 +237,19 @@ def use(
     newest key is sealed to the sheets as they are now: who makes new sheets alone after asking opens nothing. Raises
     NotFound, Forbidden, StepUpNeeded, Conflict `recovery-over` or `moved-generation`, BadInput, Unprocessable.
     """
-    row = _locked(session, actor, pharmacy_id, act_id)
+    seen = _seen(session, actor, pharmacy_id, act_id)
     policy.allow_ask_recovery(actor, pharmacy_id=pharmacy_id)
-    if actor.account_id != row.asked_by:
+    if actor.account_id != seen.asked_by:
         raise Forbidden("recovery-not-yours")
     policy.needs_step_up(actor)
     if actor.device_id is None:
         raise Forbidden("device-needed")
+    row = _held(session, actor, seen)
     after = _after(row, Event.USE)
     recovery_key.hold_pharmacy(session, pharmacy_id)
     covered = recovery_key.covered(session, pharmacy_id, recovery_key.sheets(session, pharmacy_id))
     if not all(covered.get(TeamKind(kind), False) for kind in row.teams):
         raise Conflict("recovery-over")
-    # Who pressed "Something is wrong" may not be who types, or who is let in.
-    for account_id in sorted({actor.account_id, row.account_id}):
-        stops.hold(session, account_id)
     wanted = [team_id(pharmacy_id, TeamKind(kind)) for kind in row.teams]
     if set(records) != set(wanted):
         raise BadInput("recovery-act", extra={"field": "records"})
@@ -264,12 +273,39 @@ def used_since(session: Session, pharmacy_id: str, made: recovery_key.Sheets) ->
     return session.scalar(wanted.limit(1)) is not None
 
 
-def _locked(session: Session, actor: Actor, pharmacy_id: str, act_id: str) -> RecoveryAct:
+def _seen(session: Session, actor: Actor, pharmacy_id: str, act_id: str) -> RecoveryAct:
+    """An act as it stands, not locked. Raises NotFound."""
     policy.allow_see_recovery(actor, pharmacy_id=pharmacy_id)
-    row = session.get(RecoveryAct, act_id, with_for_update=True)
+    row = session.get(RecoveryAct, act_id)
     if row is None or row.pharmacy_id != pharmacy_id:
         raise NotFound()
     return row
+
+
+def _locked(session: Session, seen: RecoveryAct) -> RecoveryAct:
+    return session.get_one(RecoveryAct, seen.id, with_for_update=True, populate_existing=True)
+
+
+def _held(session: Session, actor: Actor, seen: RecoveryAct) -> RecoveryAct:
+    """An act locked behind the people of it: whoever pressed "Something is wrong" may not be who asked, said yes,
+    types, or is let in. Accounts come before acts, as a stop locks them. Raises Forbidden `keys-stopped`."""
+    people = {actor.account_id, seen.account_id, seen.asked_by, seen.decided_by}
+    for account_id in sorted(one for one in people if one is not None):
+        stops.hold(session, account_id)
+    return _locked(session, seen)
+
+
+def _call_off(session: Session, actor: Actor, row: RecoveryAct, event: Event) -> State:
+    after = _after(row, event)
+    row.state, row.ended_by, row.ended_at = after.value, actor.account_id, clock.now()
+    action, told = (
+        (Action.SHEETS_REFUSED, Template.SHEETS_REFUSED)
+        if event is Event.REFUSE
+        else (Action.SHEETS_CANCELLED, Template.SHEETS_CANCELLED)
+    )
+    recovery_key.note(session, actor, action, row.pharmacy_id, _facts(row), row.id)
+    recovery_key.tell_everybody(session, actor, row.pharmacy_id, told)
+    return after
 
 
 def _after(row: RecoveryAct, event: Event) -> State:

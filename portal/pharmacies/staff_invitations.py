@@ -230,9 +230,10 @@ def revoke(session: Session, *, actor: Actor, pharmacy_id: str, invitation_id: s
 
 
 def revoke_all_of(session: Session, account_id: str, *, agent: Agent) -> list[str]:
-    """Take back what somebody has invited whose account was closed or changed: nobody comes back in by a second name.
+    """Take back what somebody has invited whose account was closed, changed or stopped: nobody comes back in by a
+    second name.
 
-    `agent` is who closed it. Colleagues may invite the same people anew. The teams that need a new generation by it.
+    `agent` is who did it. Colleagues may invite the same people anew. The teams that need a new generation by it.
     """
     rows = session.scalars(
         select(StaffInvitation)

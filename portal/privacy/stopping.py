@@ -1,8 +1,12 @@
 """What follows when somebody presses "Something is wrong", and how staff end it (portal/accounts/stops.py).
 
-All sessions of the person end, and the privacy officers of every pharmacy that has to do with the person are told, on
-a page and by mail. Staff who made sure who it is end the stop at once: a pharmacist, a supervisor or the privacy
-officer, of a pharmacy that works with the person, and never the person.
+All sessions of the person end; what was offered or asked for in the person's name and nobody has taken up yet is over,
+as a thief's hand may have made it: devices let in, invitations, keys made ahead, requests, acts with the recovery
+sheets, waiting for new keys. What a person has made is made anew in a minute.
+
+The privacy officers of every pharmacy that has to do with the person are told, on a page and by mail. Staff who made
+sure who it is end the stop at once: a pharmacist, a supervisor or the privacy officer, of a pharmacy that works with
+the person, and never the person.
 """
 
 from dataclasses import dataclass
@@ -11,12 +15,23 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carer_invitations, names, notices, policy, relations, stops
+from portal.accounts import (
+    ahead,
+    carer_invitations,
+    invitations,
+    names,
+    notices,
+    offers,
+    policy,
+    relations,
+    stops,
+)
 from portal.accounts.actor import Actor
 from portal.accounts.roles import Kind, Role
 from portal.accounts.stops import Check, Stop
 from portal.accounts.tables import Account
 from portal.audit import Action, Entity, Purpose, record
+from portal.care import asking
 from portal.core import clock
 from portal.core.bus import Bus
 from portal.core.errors import Forbidden, NotFound
@@ -25,7 +40,7 @@ from portal.identity.sessions import EndedBy
 from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
-from portal.pharmacies import care, staff_invitations
+from portal.pharmacies import care, identity_checks, recovery_acts, staff_invitations, teams
 
 # The job that tells a privacy officer; payload {account: the officer's, at, what}. Whom it is about stands on a page.
 OFFICE_JOB = "notice.stopped"
@@ -34,6 +49,17 @@ PAGES = {
     Template.SOMEBODY_STOPPED: "/stops",
     Template.SOMEBODY_UNBOUND: f"/privacy-office?action={Action.RELATION_UNDONE.value}",
 }
+
+# What ends with a stop, and does not come back with its end.
+TAKEN_BACK = (
+    offers.take_back,
+    ahead.take_back,
+    carer_invitations.take_back,
+    invitations.take_back,
+    asking.take_back,
+    identity_checks.take_back,
+    recovery_acts.take_back,
+)
 
 
 @dataclass(frozen=True)
@@ -45,16 +71,21 @@ class Waiting:
     role: str
 
 
-def press(session: Session, *, actor: Actor, bus: Bus) -> None:
+def press(session: Session, *, actor: Actor, bus: Bus) -> dict[str, frozenset[str]]:
     """Stop the actor's account: keys stay as they are, all sessions end, the privacy officers hear of it.
 
-    Who was asked to help meanwhile is asked no longer, also once the stop has ended: a thief may have asked them.
+    What the account has offered is over for good. Returns the members of the teams that need a new generation by it,
+    for `teams.tell` after the commit.
     """
     stops.press(session, actor=actor)
-    carer_invitations.withdraw_all_of(session, agent=actor.agent, account_id=actor.account_id)
+    for take_back in TAKEN_BACK:
+        take_back(session, actor=actor)
+    left = staff_invitations.revoke_all_of(session, actor.account_id, agent=actor.agent)
     for one in sessions.own(session, actor.account_id):
         sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
     tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED)
+    session.flush()
+    return {team: teams.members(session, team) for team in dict.fromkeys(left)}
 
 
 def tell_officers(session: Session, pharmacies: set[str], what: Template) -> None:

@@ -17,6 +17,7 @@ from portal.core.errors import NotSignedIn
 from portal.identity import flask_session
 from portal.identity.flask_session import open_when_locked
 from portal.identity.sessions import CurrentSession, State
+from portal.pharmacies import teams
 from portal.privacy import stopping
 from portal.web.acting import current_actor
 from portal.web.public.frame import current_frame, known_pharmacies
@@ -75,7 +76,9 @@ def press() -> ResponseReturnValue:
     who: Any = {"login": current, "address": client_address(), "request_id": request_id()}
     with services().database.transaction() as session:
         actor = load_actor(session, current.account_id, **who)
-        stopping.press(session, actor=actor, bus=services().bus)
+        left = stopping.press(session, actor=actor, bus=services().bus)
+    for team, members in left.items():
+        teams.tell(services().bus, team, members)
     flask_session.sign_out()
     return redirect(f"{PAGE}?done=1", 303)
 

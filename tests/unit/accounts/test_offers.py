@@ -131,6 +131,29 @@ def test_only_a_device_with_keys_offers_them_after_a_fresh_login(keys: Keys, wor
         assert offers.standing(session, actor=mine) is None
 
 
+def test_what_is_over_is_deleted_and_what_was_taken_a_while_later(keys: Keys, world: World) -> None:
+    def forget() -> int:
+        with world.database.transaction() as session:
+            return offers.forget_over(session)
+
+    offered(keys)
+    clock.shift(offers.LASTS - timedelta(seconds=1))
+    assert forget() == 0
+    clock.shift(timedelta(seconds=1))
+    assert forget() == 1
+    assert state(keys) is None
+    _, name = offered(keys)
+    phone, _ = real_session(world, "alice")
+    with world.database.transaction() as session:
+        offers.take(session, actor=phone, name=name)
+    clock.shift(offers.LASTS)
+    assert forget() == 0
+    # Alice's first device still shows who took it.
+    assert state(keys) is State.GIVEN
+    clock.shift(offers.LASTS)
+    assert forget() == 1
+
+
 def test_the_emergency_stop_holds_offers_too(keys: Keys, world: World) -> None:
     _, name = offered(keys)
     alice = keys.people["alice"]
