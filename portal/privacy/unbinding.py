@@ -69,12 +69,14 @@ def undo(
 
     Raises NotFound for a patient not in care or an account that is not joined, Forbidden.
     """
+    # Before anything is looked at: of two who press at the same moment the second sees what the first has done, else it
+    # would take the person's own record away. Neither another card nor a new message of this account comes between:
+    # conversations first, as senders lock them.
+    one_at_a_time(session, account_id)
     if account_id not in {
         one.account_id for one in joined(session, actor=actor, pharmacy_id=pharmacy_id, patient_id=patient_id)
     }:
         raise NotFound()
-    # Neither another card nor a new message of this account comes between: conversations first, as senders lock them.
-    one_at_a_time(session, account_id)
     threads = _threads(session, patient_id)
     session.get_one(Patient, patient_id, with_for_update={"key_share": True})
     cared_by = set(care.pharmacies_of(session, [patient_id])[patient_id])

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from portal.accounts import names, policy
 from portal.pharmacies import profiles, recovery_acts, recovery_key, teams
-from portal.pharmacies.topics import recovery_id
+from portal.pharmacies.topics import TeamKind, recovery_id, team_id
 from portal.web.acting import current_actor
 from portal.web.json import stamp, takes
 from portal.web.wiring import services
@@ -106,7 +106,9 @@ def use(made: Use, pharmacy_id: str, act_id: str) -> tuple[Response, int]:
     """Take what two sheets have signed: the next generation of each team of the act, all or none."""
     with services().database.transaction() as session:
         actor = current_actor(session)
-        before = {team: teams.members(session, team) for team in made.records}
+        # An act is about teams of one pharmacy, whatever else somebody has sent.
+        own = [team_id(pharmacy_id, kind) for kind in TeamKind]
+        before = {team: teams.members(session, team) for team in own if team in made.records}
         appended = recovery_acts.use(session, actor=actor, pharmacy_id=pharmacy_id, act_id=act_id, records=made.records)
     for one in appended:
         teams.tell(services().bus, one.team, {*one.members, *one.left, *before[one.team], actor.account_id})

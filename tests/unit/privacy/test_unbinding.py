@@ -1,9 +1,12 @@
 """Dave used Alice's card: Bob parts him from her at once, and her conversations, the record and Heidi hear of it."""
 
+from collections.abc import Callable
 from datetime import UTC, date
 
 import pytest
+from at_once import at_once, codes
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from world import NOBODY, World, add_account, build
 from world_keys import Keys
 from world_threads import Threads, body
@@ -74,9 +77,18 @@ def redeem(world: World, name: str, pharmacy: str, fhir_id: str) -> str:
 
 def undo(world: World, patient: str, account: str = "quinn", by: str = "bob", at: str = "riverside") -> list[str]:
     with world.database.transaction() as session:
+        return undoing(world, patient, account, by, at)(session)
+
+
+def undoing(
+    world: World, patient: str, account: str, by: str = "bob", at: str = "riverside"
+) -> Callable[[Session], list[str]]:
+    actor = world.actor(by)
+
+    def act(session: Session) -> list[str]:
         told = unbinding.undo(
             session,
-            actor=world.actor(by),
+            actor=actor,
             bus=MemoryBus(),
             pharmacy_id=at,
             patient_id=world.patients[patient],
@@ -84,6 +96,8 @@ def undo(world: World, patient: str, account: str = "quinn", by: str = "bob", at
             why=Why.SOMEBODY_ELSE,
         )
         return [reader for one in told for reader in one.changes]
+
+    return act
 
 
 def rekeyed(threads: Threads, thread: str, text: str) -> None:
@@ -108,6 +122,14 @@ def test_the_wrong_account_loses_the_patient_at_once(threads: Threads, world: Wo
         assert sessions.own(session, world.accounts["quinn"]) == []
         row = session.get_one(Thread, thread)
         assert [member.get("undone") for member in row.members if member["id"] == world.accounts["quinn"]] == [True]
+
+
+def test_pressed_by_several_at_once_it_is_done_once(threads: Threads, world: World) -> None:
+    outcomes = at_once(world.database, [undoing(world, "nora", "quinn", by) for by in ("bob", "erin", "frank")])
+    assert codes(outcomes) == ["not-found", "not-found"]
+    with world.database.reading() as session:
+        rows = session.scalars(select(AuditEvent).where(AuditEvent.action == "relation.undone")).all()
+    assert len(rows) == 1
 
 
 def test_the_next_epoch_gives_no_key_and_the_conversation_goes_on_saying_so(threads: Threads, world: World) -> None:
@@ -371,6 +393,13 @@ def test_the_wrong_record_beside_the_own_one_gets_a_patient_of_its_own(beside: T
         assert let_in(beside, one) == {}
     mine = beside.start("nadia", "nadia", "This is Nadia").thread_id
     assert beside.texts("bob", mine) == ["This is Nadia"]
+
+
+def test_two_who_part_the_wrong_record_at_once_leave_the_own_one_alone(beside: Threads, world: World) -> None:
+    outcomes = at_once(world.database, [undoing(world, "olga", "olga", by) for by in ("bob", "erin", "frank")])
+    assert codes(outcomes) == ["not-found", "not-found"]
+    assert acting(world, "olga") == [world.patients["olga"]]
+    assert acting(world, "judy") == [world.patients["rosa"], world.patients["olga"]]
 
 
 def test_a_conversation_that_waited_for_the_wrong_person_is_for_the_right_one(beside: Threads, world: World) -> None:

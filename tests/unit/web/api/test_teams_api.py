@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from world import World, build
 from world_keys import Keys, raw
+from world_routes import statements
 from world_web import Browser
 
 from portal.accounts import devices
@@ -180,3 +181,18 @@ class TestObjects:
             row.ended_at = clock.now()
         answer = browser.put(f"/api/objects/{alice.id}/draft/d1", self.sealed(keys, "alice", 1))
         assert (answer.status_code, answer.get_json()["code"]) == (403, "device-needed")
+
+
+def test_how_many_teams_somebody_sends_for_a_recovery_act_costs_the_server_nothing(app: Flask, keys: Keys) -> None:
+    alice = Browser(app, keys.world, "alice")
+    assert alice.csrf
+    counted = []
+    for many in (1, 500):
+        with statements(keys.world.database) as seen:
+            answer = alice.post(
+                "/api/pharmacies/riverside/recovery-key/acts/none/use",
+                {"records": {f"place{number}_desk": {} for number in range(many)}},
+            )
+        assert answer.status_code == 404
+        counted.append(len(seen))
+    assert counted[0] == counted[1]
