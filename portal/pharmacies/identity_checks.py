@@ -18,20 +18,20 @@ from typing import Any
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import notices, policy, relations, stops
+from portal.accounts import notices, policy, recovery, relations, stops
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Scope
 from portal.accounts.tables import Account, DirectoryEntry
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock, ids
 from portal.core.database import table_of
-from portal.core.errors import Conflict, NotFound
+from portal.core.errors import Conflict, Forbidden, NotFound
 from portal.core.lives import Life, Step
 from portal.core.together import among
 from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
-from portal.pharmacies import care
+from portal.pharmacies import care, teams
 from portal.pharmacies.tables import IdentityCheck, Pharmacy
 
 # The job that tells somebody who knew the person; payload {account, check, earlier?}.
@@ -111,17 +111,21 @@ def of(session: Session, *, actor: Actor, account_id: str) -> Check | None:
 
 
 def make(session: Session, *, actor: Actor, account_id: str, how: How) -> Check:
-    """Say how it was made sure who somebody is, or begin to wait. Asks for a fresh login: old messages open by it.
+    """Say how it was made sure who somebody is, or begin to wait: old messages open by it.
 
-    Raises NotFound for whoever did not start again or is not in care, Forbidden for who may not vouch or is stopped,
-    StepUpNeeded, Conflict `check-objected` for waiting after somebody said no, or while the person is stopped. Waiting
-    for what has passed or waits already changes nothing.
+    A login alone says nothing, as the login may be what was stolen: it takes a fresh one at a browser with the keys of
+    somebody who sits in a team there, and has not begun those keys anew since.
+
+    Raises NotFound for whoever did not start again or is not in care; Forbidden for who may not vouch, `not-in-team`,
+    `device-needed`, `recovery-first` or `keys-stopped`; StepUpNeeded; Conflict `check-objected` for waiting after
+    somebody said no, or while the person is stopped. Waiting for what has passed or waits already changes nothing.
     """
     gen = _gen(session, actor, account_id)
-    policy.needs_step_up(actor)
+    if not teams.sits_with_known_keys(session, actor.account_id, str(actor.pharmacy_id)):
+        raise Forbidden("not-in-team")
     for one in sorted({actor.account_id, account_id}):
         one_at_a_time(session, one)
-    stops.hold(session, actor.account_id)
+    recovery.needs_own_keys(session, actor=actor)
     pharmacy_id = str(actor.pharmacy_id)
     rows = _rows(session, account_id, pharmacy_id, gen)
     there = _judge([(row.how, row.made_at, row.objected_at) for row in rows]) if rows else None

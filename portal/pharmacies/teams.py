@@ -298,10 +298,11 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
     """Give up the own seat: without access at once, without keys from the next record on.
 
     Raises Conflict `sole-member` for the last one: nobody would be left to open the team's threads. Who was let in
-    ahead and has not come yet does not count.
+    ahead and has not come yet does not count. Forbidden `keys-stopped`: somebody else may give the seat up.
     """
     pharmacy_id, kind = _of(session, team)
     _may_act(actor, pharmacy_id, kind)
+    stops.hold(session, actor.account_id)
     # Locked, so that the last two do not leave at the same moment.
     _rows(session, [team], lock=True)
     if who_came(session, members(session, team)) == {actor.account_id}:
@@ -495,6 +496,23 @@ def newest_records(session: Session, teams: Iterable[str]) -> dict[str, tuple[Si
         select(TeamRecord).join(newest, (newest.c.team_id == TeamRecord.team_id) & (newest.c.gen == TeamRecord.gen))
     )
     return {row.team_id: (read_team(row.record), row.created_at) for row in rows}
+
+
+def sits_with_known_keys(session: Session, account_id: str, pharmacy_id: str) -> bool:
+    """Whether somebody sits in a team of a pharmacy with the keys its newest generation names, or that follow them.
+
+    Not who has begun anew since, with the login alone: the last one of a team keeps the seat. Three queries.
+    """
+    own = teams_of(session, account_id).intersection(team_id(pharmacy_id, kind) for kind in TeamKind)
+    chain = directory.chains(session, [account_id]).get(account_id, [])
+    newest = directory.newest_identity(chain) if chain else []
+    named = {
+        member.who
+        for signed, _ in newest_records(session, own).values()
+        for member in signed.members
+        if member.id == account_id
+    }
+    return any(keys in newest for who in named for keys in heirs(chain, who))
 
 
 def chains(session: Session, teams: Iterable[str]) -> dict[str, list[SignedRecord]]:

@@ -1,6 +1,6 @@
 """How a pharmacy makes sure who started again: who may say so, who hears of a wait, who says no."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -9,9 +9,10 @@ from world_keys import Keys
 
 from portal.accounts import relations
 from portal.accounts.roles import Scope
-from portal.accounts.tables import Account
+from portal.accounts.tables import Account, Device
 from portal.audit.tables import AuditEvent
 from portal.core import clock
+from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import Conflict, Forbidden, NotFound, StepUpNeeded
 from portal.notify.mail import Mail
@@ -20,13 +21,20 @@ from portal.outbox.tables import OutboxJob
 from portal.pharmacies import identity_checks
 from portal.pharmacies.identity_checks import Check, How, IdentityNotice, State
 from portal.pharmacies.tables import IdentityCheck
+from portal.privacy import stopping
 
 
 @pytest.fixture
 def keys(database: Database) -> Keys:
-    """Rosa, whose daughter Judy acts for her, has started again."""
+    """Rosa, whose daughter Judy acts for her, has started again. Bob, Heidi and Carol sit in their teams."""
     made = Keys(build(database))
-    made.enrol("rosa", "judy", "bob", "carol")
+    made.enrol("rosa", "judy", "bob", "heidi", "carol")
+    for team, name in (
+        ("riverside_pharmacists", "bob"),
+        ("riverside_privacy", "heidi"),
+        ("harbor_pharmacists", "carol"),
+    ):
+        made.team(team, name, name)
     made.start_again("rosa")
     return made
 
@@ -36,9 +44,14 @@ def world(keys: Keys) -> World:
     return keys.world
 
 
-def make(world: World, by: str, how: How, name: str = "rosa") -> Check:
+def make(world: World, by: str, how: How, name: str = "rosa", auth_time: datetime | None = None) -> Check:
+    """Said at the browser that has the person's keys, where there are any."""
     with world.database.transaction() as session:
-        return identity_checks.make(session, actor=world.actor(by), account_id=world.accounts[name], how=how)
+        device = session.scalar(
+            select(Device.id).where(Device.account_id == world.accounts[by]).order_by(Device.created_at.desc())
+        )
+        actor = world.actor(by, device_id=device, auth_time=auth_time)
+        return identity_checks.make(session, actor=actor, account_id=world.accounts[name], how=how)
 
 
 def of(world: World, by: str) -> Check | None:
@@ -96,15 +109,41 @@ def test_only_who_may_vouch_at_a_pharmacy_that_cares_for_her_says_so(world: Worl
 
 
 def test_who_says_so_has_signed_in_just_now(world: World) -> None:
-    warm = world.actor("bob", auth_time=clock.now() - timedelta(minutes=6))
     for how in How:
-        with pytest.raises(StepUpNeeded), world.database.transaction() as session:
-            identity_checks.make(session, actor=warm, account_id=world.accounts["rosa"], how=how)
+        with pytest.raises(StepUpNeeded):
+            make(world, "bob", how, auth_time=clock.now() - timedelta(minutes=6))
     assert of(world, "bob") is None
     # Who may not say so at all is not sent to sign in first.
     cold = world.actor("frank", auth_time=clock.now() - timedelta(minutes=6))
     with pytest.raises(Forbidden), world.database.transaction() as session:
         identity_checks.make(session, actor=cold, account_id=world.accounts["rosa"], how=How.IN_PERSON)
+
+
+@pytest.mark.parametrize("how", How)
+def test_a_stolen_login_of_the_pharmacist_vouches_for_nobody(world: World, keys: Keys, how: How) -> None:
+    with pytest.raises(Forbidden) as refused, world.database.transaction() as session:
+        identity_checks.make(session, actor=world.actor("bob"), account_id=world.accounts["rosa"], how=how)
+    assert refused.value.code == "device-needed"
+    # Whoever has the login of a colleague who has no keys yet, or begins the pharmacist's keys anew with it.
+    with pytest.raises(Forbidden) as refused:
+        make(world, "erin", how)
+    assert refused.value.code == "not-in-team"
+    keys.enrol("erin")
+    # The only one of the team keeps the seat.
+    keys.start_again("bob")
+    for name in ("erin", "bob"):
+        with pytest.raises(Forbidden) as refused:
+            make(world, name, how)
+        assert refused.value.code == "not-in-team"
+    assert of(world, "heidi") is None
+
+
+def test_who_is_stopped_vouches_for_nobody(world: World) -> None:
+    with world.database.transaction() as session:
+        stopping.press(session, actor=world.actor("bob"), bus=MemoryBus())
+    with pytest.raises(Forbidden) as refused:
+        make(world, "bob", How.IN_PERSON)
+    assert refused.value.code == "keys-stopped"
 
 
 def test_all_who_knew_her_hear_of_the_wait_at_the_address_before_too(world: World) -> None:

@@ -18,9 +18,10 @@ from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
 from portal.e2ee import recovery as wraps
 from portal.e2ee.identity import Identity
-from portal.pharmacies import connections, staff, teams
+from portal.pharmacies import colleagues, connections, staff, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.teams import LIFE, Event, State
+from portal.privacy import stopping
 
 PHARMACISTS = "riverside_pharmacists"
 DESK = "riverside_desk"
@@ -107,6 +108,20 @@ def test_the_last_one_cannot_leave(keys: Keys, world: World) -> None:
     with world.database.transaction() as session, pytest.raises(Conflict) as refused:
         teams.leave(session, actor=keys.actor("bob"), team=PHARMACISTS)
     assert refused.value.code == "sole-member"
+
+
+def test_nobody_gives_up_the_seat_of_somebody_who_is_stopped(keys: Keys, world: World) -> None:
+    keys.team(PHARMACISTS, "bob", "bob", "erin")
+    with world.database.transaction() as session:
+        stopping.press(session, actor=keys.actor("bob"), bus=MemoryBus())
+    for give_up in (
+        lambda session: teams.leave(session, actor=keys.actor("bob"), team=PHARMACISTS),
+        lambda session: colleagues.leave_all(session, actor=keys.actor("bob"), pharmacy_id="riverside"),
+    ):
+        with world.database.transaction() as session, pytest.raises(Forbidden) as refused:
+            give_up(session)
+        assert refused.value.code == "keys-stopped"
+    assert seats(world, PHARMACISTS) == {"bob": "member", "erin": "member"}
 
 
 def test_whose_keys_were_begun_anew_sits_in_no_team_until_somebody_lets_them_in(keys: Keys, world: World) -> None:

@@ -14,16 +14,23 @@ from portal.accounts.tables import Account
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.settings import Settings
+from portal.identity import sessions
 from portal.pharmacies import identity_checks
 from portal.pharmacies.identity_checks import How, State
 from portal.pharmacies.tables import IdentityCheck
 
 
 @pytest.fixture
-def world(database: Database) -> World:
-    keys = Keys(build(database))
-    keys.enrol("rosa")
-    keys.start_again("rosa")
+def keys(database: Database) -> Keys:
+    made = Keys(build(database))
+    made.enrol("rosa", "bob")
+    made.team("riverside_pharmacists", "bob", "bob")
+    made.start_again("rosa")
+    return made
+
+
+@pytest.fixture
+def world(keys: Keys) -> World:
     return keys.world
 
 
@@ -32,10 +39,11 @@ def app(settings: Settings, database: Database) -> Flask:
     return portal_app(settings, database)
 
 
-def link(world: World) -> str:
+def link(keys: Keys) -> str:
     """Bob begins to wait; the link in the mails."""
-    with world.database.transaction() as session:
-        identity_checks.make(session, actor=world.actor("bob"), account_id=world.accounts["rosa"], how=How.WAITED)
+    rosa = keys.world.accounts["rosa"]
+    with keys.world.database.transaction() as session:
+        identity_checks.make(session, actor=keys.actor("bob"), account_id=rosa, how=How.WAITED)
         return f"/objection/{session.scalar(select(IdentityCheck.objection))}"
 
 
@@ -50,8 +58,8 @@ def token(text: str) -> str:
     return text.rsplit('name="csrf_token" value="', 1)[1].split('"')[0]
 
 
-def test_opening_the_link_changes_nothing_and_its_button_says_no(app: Flask, world: World) -> None:
-    path, stranger = link(world), app.test_client()
+def test_opening_the_link_changes_nothing_and_its_button_says_no(app: Flask, keys: Keys, world: World) -> None:
+    path, stranger = link(keys), app.test_client()
     page = stranger.get(path).get_data(as_text=True)
     assert "Somebody wants to open old messages" in page
     assert "Rosa" not in page
@@ -65,8 +73,8 @@ def test_opening_the_link_changes_nothing_and_its_button_says_no(app: Flask, wor
     assert "You said no" in stranger.get(path).get_data(as_text=True)
 
 
-def test_after_the_day_it_is_late(app: Flask, world: World) -> None:
-    path, judy = link(world), Browser(app, world, "judy")
+def test_after_the_day_it_is_late(app: Flask, keys: Keys, world: World) -> None:
+    path, judy = link(keys), Browser(app, world, "judy")
     judy.csrf  # noqa: B018  asked for before the session ends
     with clock.at(clock.now() + timedelta(hours=24, minutes=1)):
         client = app.test_client()
@@ -74,14 +82,16 @@ def test_after_the_day_it_is_late(app: Flask, world: World) -> None:
     assert state(world) is State.WAITING
 
 
-def test_the_daughter_finds_it_on_her_first_page(app: Flask, world: World) -> None:
-    path = link(world)
+def test_the_daughter_finds_it_on_her_first_page(app: Flask, keys: Keys, world: World) -> None:
+    path = link(keys)
     assert path in Browser(app, world, "judy").get("/home").get_data(as_text=True)
     assert path not in Browser(app, world, "dave").get("/home").get_data(as_text=True)
 
 
-def test_the_pharmacist_asks_how_far_it_is(app: Flask, world: World) -> None:
+def test_the_pharmacist_asks_how_far_it_is(app: Flask, keys: Keys, world: World) -> None:
     bob, rosa = Browser(app, world, "bob"), world.accounts["rosa"]
+    with world.database.transaction() as session:
+        sessions.bind_device(session, bob.session_ref, keys.people["bob"].device.dev)
     assert bob.get(f"/api/identity-checks/{rosa}").get_json() == {"state": "open", "how": None, "until": None}
     assert bob.post(f"/api/identity-checks/{rosa}", {"how": "by feeling"}).status_code == 400
     waiting = bob.post(f"/api/identity-checks/{rosa}", {"how": "waited"})
