@@ -6,7 +6,7 @@ import { type Pin, type UserChain, verifyUserChain } from "../crypto/directory.t
 import { type Bytes, fromUtf8, sameBytes, unb64 } from "../crypto/encoding.ts";
 import { KnownDirectory } from "../crypto/known.ts";
 import { Refused, attempt, refused } from "../crypto/reasons.ts";
-import { type SafetyNumber, identityHeader, safetyNumber, teamHeader } from "../crypto/safety.ts";
+import { type SafetyNumber, identityHeader, safetyNumber, teamHeader, teamNumber } from "../crypto/safety.ts";
 import { type Heirs, type TeamChain, verifyTeamChain } from "../crypto/teams.ts";
 import { type Account, post } from "../live/api.ts";
 import { SeatRefused } from "./seats.ts";
@@ -74,8 +74,35 @@ export interface PinStore {
   of(items: readonly DirectoryItem[]): Promise<ReadonlyMap<string, Pin>>;
   /** Moves pins forward to what was seen, never back. */
   move(items: readonly DirectoryItem[], seen: ReadonlyMap<string, Pin>): Promise<void>;
+  /** Sets a pin to what a person has compared, wherever it was. */
+  replace(item: DirectoryItem, pin: Pin): Promise<void>;
   /** All that were read so far. */
   now(): ReadonlyMap<string, Pin>;
+}
+
+/** How a person compared. */
+export const WAYS = ["picture", "paper", "phone"] as const;
+export type Way = (typeof WAYS)[number];
+
+/** What came of it, as it is kept. */
+export interface Compared {
+  readonly same: boolean;
+  readonly how: Way;
+  /** Unix milliseconds. */
+  readonly at: number;
+  /** The newest generation there was, and its hash. */
+  readonly pin: Pin;
+  /** The number that was compared, of 30 bytes. */
+  readonly number: Bytes;
+}
+
+/** Where it is kept what a person found on comparing (comparing.ts). */
+export interface ComparisonStore {
+  /** Reads it, once for a page. */
+  load(): Promise<void>;
+  /** By team; empty before `load`. */
+  now(): ReadonlyMap<string, Compared>;
+  keep(team: string, compared: Compared): Promise<void>;
 }
 
 /** The time in a certificate's header; it was verified with the header, and is a claim all the same. */
@@ -93,6 +120,7 @@ export class Directory {
   readonly faults = new Map<string, Refused>();
   private readonly held = new Set<string>();
   private pins: PinStore | undefined;
+  private comparisons: ComparisonStore | undefined;
 
   private readonly ownDevices: OwnKeys["devices"];
 
@@ -107,6 +135,11 @@ export class Directory {
     this.pins = pins;
   }
 
+  /** The same for what the person found on comparing teams. */
+  keepComparisonsIn(comparisons: ComparisonStore): void {
+    this.comparisons = comparisons;
+  }
+
   /** Fetches and verifies ids that are not known yet (`fresh`: known ones too), and whoever signed for teams among them. */
   async load(ids: readonly string[], options: { readonly fresh?: boolean } = {}): Promise<void> {
     const wanted = [...new Set(ids)].filter((id) => id !== this.account.id && (options.fresh === true || !this.items.has(id)));
@@ -116,7 +149,8 @@ export class Directory {
       (id) => id !== this.account.id && !this.items.has(id) && !wanted.includes(id),
     );
     if (signers.length > 0) items.push(...(await lookUp(signers)));
-    const pins = (await this.pins?.of(items)) ?? new Map<string, Pin>();
+    if (items.some(isTeamItem)) await this.comparisons?.load();
+    const pins = new Map([...this.comparedPins(), ...((await this.pins?.of(items)) ?? [])]);
     const faults = await verifyItems(this.known, items, pins);
     for (const item of items) {
       this.items.set(item.id, item);
@@ -140,7 +174,42 @@ export class Directory {
 
   /** The pins as they are now, for a worker that verifies with them. */
   currentPins(): ReadonlyMap<string, Pin> {
-    return this.pins?.now() ?? new Map();
+    return new Map([...this.comparedPins(), ...(this.pins?.now() ?? [])]);
+  }
+
+  /** What was compared holds also where a pin was lost. */
+  private comparedPins(): readonly (readonly [string, Pin])[] {
+    return [...(this.comparisons?.now() ?? [])].filter(([, one]) => one.same).map(([team, { pin }]) => [team, pin]);
+  }
+
+  /** What the person found on comparing a team the last time; undefined for who never did. */
+  compared(team: string): Compared | undefined {
+    return this.comparisons?.now().get(team);
+  }
+
+  /**
+   * The chain of a team as the server shows it, to be compared: also where it goes another way than the one seen before (`fork`).
+   * Undefined where nothing verifies.
+   */
+  async shownChain(team: string): Promise<TeamChain | undefined> {
+    const [item, fault] = [this.items.get(team), this.faults.get(team)];
+    if (fault === undefined) return this.known.team(team);
+    if (item === undefined || !isTeamItem(item) || fault.reason !== "fork") return undefined;
+    const chain = await verifyTeamChain(team, item.records, (user, who) => this.known.heirs(user, who));
+    return refused(chain) ? undefined : chain;
+  }
+
+  /**
+   * A person has compared the chain of a team: kept for all of the person's devices. Nothing is sent to it any more where it is not the
+   * same; where it is, it counts in place of another one that was seen before. Throws ApiError.
+   */
+  async keepCompared(chain: TeamChain, same: boolean, how: Way): Promise<void> {
+    const [item, pin] = [this.items.get(chain.id), chain.pin()];
+    await this.comparisons?.keep(chain.id, { same, how, at: Date.now(), pin, number: teamNumber(chain).bytes });
+    if (!same || item === undefined || !this.faults.has(chain.id)) return;
+    await this.pins?.replace(item, pin);
+    this.faults.delete(chain.id);
+    this.known.addTeam(chain);
   }
 
   /** Whether somebody started again after a generation of their keys. */
@@ -162,11 +231,16 @@ export class Directory {
   }
 
   /**
-   * Whether nothing is sent to a person or team: the person started again and nobody has confirmed who it is, or the keys that
-   * the server shows do not verify or are others than those seen before.
+   * Whether nothing is sent to a person or team: the person started again and nobody has confirmed who it is; the keys that the
+   * server shows do not verify or are others than those seen before; or this person has found that they are not the same.
    */
   sendingHeld(id: string): boolean {
-    return this.held.has(id) || this.faults.has(id);
+    return this.held.has(id) || this.notVerified(id);
+  }
+
+  /** Whether the keys themselves are in doubt, and not only whose they are. */
+  notVerified(id: string): boolean {
+    return this.faults.has(id) || this.compared(id)?.same === false;
   }
 
   /** A person has confirmed (in person, by phone, by the safety number) that the new keys are the right one's. */

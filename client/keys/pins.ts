@@ -70,6 +70,13 @@ export class Pins implements PinStore {
       }
     }
   }
+
+  async replace(item: DirectoryItem, pin: Pin): Promise<void> {
+    const owner = this.ownerFor(item);
+    await this.objects.update(owner, "pins", bucketOf(item.id), (content) =>
+      writePins((content === undefined ? new Map<string, Pin>() : readPins(content)).set(item.id, pin)));
+    (await this.all(owner)).set(item.id, pin);
+  }
 }
 
 /** Pins are spread over objects by the first digit of the id, so that none grows too large. */

@@ -9,6 +9,7 @@ import { type Account, ApiError, type SessionState, get, isCode, readSession, sp
 import { Store } from "../store/db.ts";
 import { isShared } from "../store/shared.ts";
 import { bind } from "./binding.ts";
+import { Comparisons } from "./comparing.ts";
 import { Directory } from "./directory.ts";
 import { Keyring } from "./keyring.ts";
 import { guardedDevice, lockOfSession } from "./guarding.ts";
@@ -135,6 +136,7 @@ export async function unlock(person: SignedIn): Promise<Ready | Missing> {
   const directory = new Directory(chain, own, account);
   const objects = new Objects(keyring, directory);
   directory.keepPinsIn(new Pins(objects, keyring, account.role !== "patient"));
+  directory.keepComparisonsIn(new Comparisons(objects, account.id));
   await openTeams(keyring, directory, resting, own);
   return { session, account, store, keyring, chain, own, resting, directory, objects };
 }

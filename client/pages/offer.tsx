@@ -6,7 +6,8 @@ import { type Offered, type OfferState, endOffer, offerAddress, offerKeys, offer
 import type { Ready } from "../keys/unlock.ts";
 import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
-import { CodeGroups, QrCode } from "../views/components/recovery.tsx";
+import { QrCode } from "../views/components/qr.tsx";
+import { CodeGroups } from "../views/components/recovery.tsx";
 import { clock } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import { type Asking, RootDialog, prepare } from "./parts/root.tsx";

@@ -18,9 +18,10 @@ import { Loading, type Page, startKeyPage, troubleWords } from "../frame/page.ts
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { ErrorSummary, PrivateArea, TextField } from "../views/components/forms.tsx";
 import { OrgSheet } from "../views/components/recovery.tsx";
+import { SafetyGroups } from "../views/components/safety.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
-import { type Asking, RootDialog, SafetyGroups, prepare } from "./parts/root.tsx";
+import { type Asking, RootDialog, prepare } from "./parts/root.tsx";
 
 type Step =
   | { readonly kind: "begin" }

@@ -3,9 +3,10 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { Bytes } from "../crypto/encoding.ts";
-import { recoveryOf } from "../crypto/teams.ts";
-import { identityHeader, safetyNumber } from "../crypto/safety.ts";
+import { type TeamChain, recoveryOf } from "../crypto/teams.ts";
+import { identityHeader, safetyNumber, teamNumber } from "../crypto/safety.ts";
 import { type HandedOver, makeAhead } from "../keys/ahead.ts";
+import { pictureAddress } from "../keys/comparing.ts";
 import { SeatRefused } from "../keys/seats.ts";
 import { type Standing, standingOf } from "../keys/sheets.ts";
 import type { SeatItem, TeamItem } from "../keys/shapes.ts";
@@ -14,12 +15,16 @@ import {
 } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
 import { isCode } from "../live/api.ts";
-import { Loading, type Page, Said, startKeyPage, troubleWords } from "../frame/page.tsx";
+import { Loading, type Page, type PharmacyItem, Said, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
+import { printSheet } from "../views/components/paper.tsx";
+import { Poster } from "../views/components/poster.tsx";
+import { QrCode } from "../views/components/qr.tsx";
 import { AheadSheet } from "../views/components/recovery.tsx";
+import { SafetyGroups } from "../views/components/safety.tsx";
 import { moment } from "../views/format.ts";
-import { t } from "../views/i18n.ts";
-import { type Asking, type RootAct, RootDialog, SafetyGroups, prepare } from "./parts/root.tsx";
+import { type Translated, t, translations } from "../views/i18n.ts";
+import { type Asking, type RootAct, RootDialog, prepare } from "./parts/root.tsx";
 
 /** Who may sit where; the server checks it again (portal/pharmacies/teams.py). */
 const ROLES: Readonly<Record<string, readonly string[]>> = {
@@ -174,7 +179,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
         : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
       {teams === undefined ? <Loading words={t("keys.team.loading")} />
         : teams.map((team) => (
-          <TeamCard key={team.team} ready={ready} team={team} sheets={sheets} onAct={(act, seat) => void begin(act, team, seat)}
+          <TeamCard key={team.team} ready={ready} team={team} sheets={sheets} pharmacy={page.pharmacy} onAct={(act, seat) => void begin(act, team, seat)}
             onAsk={() => void attempt(async () => { await ask(team.team); await reload(); })}
             onLeave={() => void attempt(async () => { await leave(team.team); await reload(); })}
             onDecline={(seat) => void attempt(async () => { await decline(team.team, seat.account); await reload(); })} />
@@ -240,8 +245,9 @@ function seatWords(error: unknown, teams: readonly TeamItem[]): string {
   return troubleWords(error);
 }
 
-function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {
-  readonly ready: Ready; readonly team: TeamItem; readonly sheets: Standing | undefined; readonly onAct: (act: Act, seat?: SeatItem) => void;
+function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecline }: {
+  readonly ready: Ready; readonly team: TeamItem; readonly sheets: Standing | undefined; readonly pharmacy: PharmacyItem | null;
+  readonly onAct: (act: Act, seat?: SeatItem) => void;
   readonly onAsk: () => void; readonly onLeave: () => void; readonly onDecline: (seat: SeatItem) => void;
 }) {
   const mine = team.seats.find((seat) => seat.account === ready.account.id);
@@ -252,7 +258,7 @@ function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {
   const waiting = team.seats.filter((seat) => seat.state === "waiting" || seat.state === "approved");
   const { held, all } = heldGenerations(ready, team.team);
   const [newest, recovery] = [ready.directory.known.team(team.team)?.newest, recoveryOf(team.team)];
-  const poster = member ? ready.directory.safety(team.team) : undefined;
+  const poster = member && !ready.directory.sendingHeld(team.team) ? ready.directory.known.team(team.team) : undefined;
   return (
     <section class="card" aria-labelledby={team.team} data-team={team.team} data-gen={team.gen}>
       <div class="row row-apart">
@@ -418,14 +424,30 @@ function TeamCard({ ready, team, sheets, onAct, onAsk, onLeave, onDecline }: {
           </Button>
         ) : null}
       </div>
-      {poster === undefined ? null : (
-        <details>
-          <summary>{t("keys.team.poster")}</summary>
-          <p>{t("keys.team.poster-body")}</p>
-          <SafetyGroups groups={poster.groups} />
-        </details>
-      )}
+      {poster === undefined || pharmacy === null ? null : <ToPrint chain={poster} pharmacy={pharmacy} kind={team.kind} />}
     </section>
+  );
+}
+
+/** The poster of a team, from the keys that this browser has verified, in the languages of the pharmacy. */
+function ToPrint({ chain, pharmacy, kind }: { readonly chain: TeamChain; readonly pharmacy: PharmacyItem; readonly kind: string }) {
+  const [languages, setLanguages] = useState<readonly Translated[]>([]);
+  useEffect(() => { translations(pharmacy.languages).then(setLanguages, () => setLanguages([])); }, []);
+  const { groups } = teamNumber(chain);
+  const onPaper = (): void => printSheet(
+    <Poster pharmacy={pharmacy.name} phone={pharmacy.phone} team={kind} groups={groups} address={pictureAddress(chain, location.origin)}
+      languages={languages} />,
+  );
+  return (
+    <details data-poster-of={kind}>
+      <summary>{t("keys.team.poster")}</summary>
+      <p>{t("keys.team.poster-body")}</p>
+      <QrCode text={pictureAddress(chain, location.origin)} label={t("compare.poster.picture")} />
+      <SafetyGroups groups={groups} />
+      <div class="button-row">
+        <Button look="quiet" icon="print" busy={languages.length === 0} onClick={onPaper}>{t("compare.poster.print")}</Button>
+      </div>
+    </details>
   );
 }
 

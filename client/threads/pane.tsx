@@ -454,8 +454,10 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   const { directory } = desk.ready;
   const birth = birthOf(desk, thread.id);
   const member = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
+  // Where the keys do not verify the conversation may not open at all, and whom it lists is the server's word.
+  const doubtful = [...(member === undefined ? [] : [member]), ...(thread.info?.members ?? [])].find((one) => directory.notVerified(one.id));
+  if (doubtful !== undefined) return <NotVerified desk={desk} id={doubtful.id} />;
   if (member === undefined) return null;
-  if (directory.faults.has(member.id)) return <NotVerified desk={desk} id={member.id} />;
   const held = member;
   const since = directory.newKeysSince(held.id);
   const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
@@ -485,14 +487,19 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   );
 }
 
-/** The keys that the server shows do not verify, or are others than before: nothing is sent to them, whatever anybody presses. */
+/**
+ * The keys that the server shows do not verify, or are others than before, or this person has compared them and they were not the
+ * same: nothing is sent to them before they are compared and are.
+ */
 function NotVerified({ desk, id }: { readonly desk: Desk; readonly id: string }) {
   const name = memberName(desk, id);
+  const compared = desk.ready.directory.compared(id)?.same === false;
   const phone = desk.pharmacy(id.slice(0, Math.max(0, id.lastIndexOf("_"))))?.phone;
   return (
-    <Banner tone="warn" icon="key" announce title={t("threads.fault.title", { name })}>
-      <p>{t("threads.fault.body")}</p>
+    <Banner tone="warn" icon="key" announce title={t(compared ? "compare.held-title" : "threads.fault.title", { name })}>
+      <p>{t(compared ? "compare.held-body" : "threads.fault.body")}</p>
       <div class="button-row">
+        {desk.staff ? null : <LinkButton look="quiet" href="/compare">{t("compare.link")}</LinkButton>}
         {phone === undefined ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : (
           <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>
         )}
@@ -601,8 +608,19 @@ export function readersOf(desk: Desk, members: readonly { readonly id: string; r
       return { name: helps ? t("threads.carer.reader", { name, what: forWhom }) : name, count: null, people: [] };
     }
     const people = team.newest.members.map((one) => memberName(desk, one.id));
-    return { name: memberName(desk, id), count: team.newest.members.filter((one) => one.role !== "service").length, people };
+    return { name: memberName(desk, id), count: team.newest.members.filter((one) => one.role !== "service").length, people, ...comparedOf(desk, id) };
   });
+}
+
+/** Whether the patient has compared the keys of a team. */
+function comparedOf(desk: Desk, team: string): Pick<ReaderLine, "compared"> {
+  if (desk.staff) return {};
+  const compared = desk.ready.directory.compared(team);
+  const name = memberName(desk, team);
+  return {
+    compared: compared === undefined ? t("compare.reader.never", { name })
+      : t(compared.same ? "compare.reader.same" : "compare.reader.other", { name, time: moment(compared.at) }),
+  };
 }
 
 /** To the patient: who acts for her and may be let in here, and whom she may take out. */

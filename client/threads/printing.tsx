@@ -1,12 +1,13 @@
 // On paper: a thread or one answer, with two identifiers of the patient on what staff print. That it was printed goes on record first.
 
-import { render } from "preact";
-
+import { teamNumber } from "../crypto/safety.ts";
 import { isOfTheLine, post } from "../live/api.ts";
 import { day, stamp } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { MessageView } from "../views/types.ts";
 import { stateWords } from "../views/components/message.tsx";
+import { printSheet } from "../views/components/paper.tsx";
+import { SafetyGroups } from "../views/components/safety.tsx";
 import type { ContextModel } from "./context.ts";
 import type { Desk } from "./desk.ts";
 import { keyOf } from "./show.ts";
@@ -27,11 +28,7 @@ export async function printed(
   }
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
   const pharmacy = desk.pharmacy(thread.info?.pharmacy ?? "");
-  const sheet = document.createElement("div");
-  sheet.className = "print-only";
-  const app = document.getElementById("app");
-  document.body.append(sheet);
-  render(
+  printSheet(
     <article>
       <h1>{title ?? t(`threads.print.${what}`)}</h1>
       {panel === null ? null : (
@@ -41,17 +38,24 @@ export async function printed(
       {pharmacy === undefined ? null : <p>{pharmacy.name} · {pharmacy.phone}</p>}
       <p>{t("threads.print.made", { time: stamp(Date.now()), name: desk.ready.account.name })}</p>
       {views.map((view) => <Printed key={view.key} view={view} me={desk.ready.account.name} />)}
+      {desk.staff ? <ToCompare desk={desk} thread={thread} /> : null}
     </article>,
-    sheet,
   );
-  app?.classList.add("no-print");
-  const clean = (): void => {
-    app?.classList.remove("no-print");
-    render(null, sheet);
-    sheet.remove();
-  };
-  addEventListener("afterprint", clean, { once: true });
-  print();
+}
+
+/** On what staff hand out: the number of the team that wrote, from the keys that this browser has verified. */
+function ToCompare({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
+  const { directory } = desk.ready;
+  const team = thread.readers.find((one) => one.role === "team" && desk.ready.keyring.teams.includes(one.id) && !directory.sendingHeld(one.id));
+  const chain = team === undefined ? undefined : directory.known.team(team.id);
+  if (chain === undefined) return null;
+  return (
+    <section class="stack-tight" data-receipt={chain.id}>
+      <h2>{t("compare.poster.title")}</h2>
+      <p>{t("compare.receipt", { address: `${location.origin}/compare` })}</p>
+      <SafetyGroups groups={teamNumber(chain).groups} />
+    </section>
+  );
 }
 
 function Printed({ view, me }: { readonly view: MessageView; readonly me: string }) {

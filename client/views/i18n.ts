@@ -12,14 +12,34 @@ let spoken = FALLBACK;
 let sentences: Readonly<Record<string, Sentence>> = {};
 let plurals = new Intl.PluralRules(FALLBACK);
 
+/** A language beside the one that the page speaks: for what is printed for other people. */
+export interface Translated {
+  readonly language: string;
+  readonly t: (key: string, values?: Values) => string;
+}
+
+/** Sentences of some languages, those that we do not speak left out; never none. */
+export function translations(wanted: readonly string[]): Promise<readonly Translated[]> {
+  const known = [...new Set(wanted)].filter((language) => language in __TEXTS__);
+  return Promise.all((known.length === 0 ? [FALLBACK] : known).map(async (language) => {
+    const catalogue = await fetchTexts(language);
+    const forms = new Intl.PluralRules(language === "qps" ? FALLBACK : language);
+    return { language, t: (key, values = {}) => said(catalogue, forms, key, values) };
+  }));
+}
+
 /** Fetches the texts of `wanted` (or English, where we do not speak it) and uses them from then on. */
 export async function speak(wanted: string): Promise<void> {
   const language = wanted in __TEXTS__ ? wanted : FALLBACK;
+  useTexts(language, await fetchTexts(language));
+}
+
+async function fetchTexts(language: string): Promise<Readonly<Record<string, Sentence>>> {
   const file = __TEXTS__[language];
   if (file === undefined) throw new Error("the client was built without texts");
   const answer = await fetch(file.url, { integrity: file.integrity, credentials: "omit" });
   if (!answer.ok) throw new Error(`texts: ${answer.status}`);
-  useTexts(language, (await answer.json()) as Record<string, Sentence>);
+  return (await answer.json()) as Record<string, Sentence>;
 }
 
 /** Uses texts at hand (tests). */
@@ -41,10 +61,14 @@ export function locale(): string {
 
 /** The sentence `key` with its {named} places filled; plural forms are chosen by `count`. An unknown key throws. */
 export function t(key: string, values: Values = {}): string {
-  const sentence = sentences[key];
+  return said(sentences, plurals, key, values);
+}
+
+function said(catalogue: Readonly<Record<string, Sentence>>, forms: Intl.PluralRules, key: string, values: Values): string {
+  const sentence = catalogue[key];
   if (sentence === undefined) throw new Error(`no text ${key}`);
   if (typeof sentence === "string") return format(sentence, values);
-  const form = plurals.select(Number(values["count"]));
+  const form = forms.select(Number(values["count"]));
   return format(sentence[form] ?? sentence["other"] ?? "", values);
 }
 

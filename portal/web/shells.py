@@ -61,6 +61,13 @@ def devices() -> Response:
     return key_page("devices")
 
 
+@blueprint.get("/compare")
+@open_when_locked
+def compare() -> Response:
+    """The pharmacy's keys, held against a poster or receipt; what the picture says stands behind the # and comes to no server."""
+    return key_page("compare")
+
+
 @blueprint.get("/sheets")
 @open_when_locked
 def sheets() -> Response:

@@ -219,7 +219,7 @@ test("a team's record signed by keys begun anew is refused, by who has seen the 
   const seen = new Map<string, Pin>([["carol", carol.chain.pin()], [team.id, world.directory.team(team.id)!.pin()]]);
   for (const pins of [seen, new Map<string, Pin>()]) {
     const { directory, says } = directoryOf(bob);
-    directory.keepPinsIn({ of: () => Promise.resolve(pins), move: () => Promise.resolve(), now: () => pins });
+    directory.keepPinsIn({ of: () => Promise.resolve(pins), move: () => Promise.resolve(), replace: () => Promise.resolve(), now: () => pins });
     says(records, item(world, carol, { entries: carols.entries }), item(world, frank));
     await directory.load([team.id, "carol", "frank"]);
     assert.equal(directory.faults.get(team.id)?.reason, "certificate");
@@ -242,7 +242,8 @@ test("a new member of a team, and a new key of a member who follows the old one,
   const { directory, says } = directoryOf(bob);
   const moved: string[] = [];
   directory.keepPinsIn({
-    of: () => Promise.resolve(pins), move: (_, now) => { moved.push(...now.keys()); return Promise.resolve(); }, now: () => pins,
+    of: () => Promise.resolve(pins), move: (_, now) => { moved.push(...now.keys()); return Promise.resolve(); },
+    replace: () => Promise.resolve(), now: () => pins,
   });
   says({ id: team.id, pharmacy: "riverside", kind: "pharmacists", records: texts }, item(world, carol), item(world, frank));
   await directory.load([team.id, "carol", "frank"]);

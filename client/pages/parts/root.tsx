@@ -15,6 +15,7 @@ import { troubleWords } from "../../frame/page.tsx";
 import { Banner, Button, Spinner } from "../../views/components/basics.tsx";
 import { Dialog } from "../../views/components/dialog.tsx";
 import { ErrorSummary, PassphraseField, TextField, TileChoice } from "../../views/components/forms.tsx";
+import { SafetyGroups } from "../../views/components/safety.tsx";
 import { t } from "../../views/i18n.ts";
 
 /** How a person shows that the keys are theirs. */
@@ -193,11 +194,6 @@ export async function prepare(ready: Ready, act: RootAct): Promise<Asking> {
     if (!isCode(error, "step-up")) throw error;
     return leaveFor("/step-up", { next: `${location.pathname}?${new URLSearchParams(act.query).toString()}` });
   }
-}
-
-/** A safety number, in the groups in which people read it out. */
-export function SafetyGroups({ groups }: { readonly groups: readonly string[] }) {
-  return <p class="safety figures" translate={false}>{groups.map((group) => <span key={group}>{group}</span>)}</p>;
 }
 
 /** The dialog of an act that needs the root key. */

@@ -15,6 +15,8 @@ export interface ReaderLine {
   readonly name: string;
   readonly count: number | null;
   readonly people: readonly string[];
+  /** To a patient, of a team: whether its keys were compared. */
+  readonly compared?: string;
 }
 
 /** Who can read this: always in view above the composer; the people behind a team one click away. */
@@ -36,8 +38,15 @@ export function WhoCanRead({ readers, changed }: { readonly readers: readonly Re
       </span>
     </>
   );
+  const compared = readers.flatMap((one) => one.compared ?? []);
   if (people.length === 0) return <p class="readers readers__line">{line}</p>;
-  return <details class="readers"><summary class="readers__line">{line}</summary><p>{t("views.readers.people", { names: list(people) })}</p></details>;
+  return (
+    <details class="readers">
+      <summary class="readers__line">{line}</summary>
+      <p>{t("views.readers.people", { names: list(people) })}</p>
+      {compared.length === 0 ? null : <p>{compared.join(" ")} <a href="/compare">{t("compare.link")}</a></p>}
+    </details>
+  );
 }
 
 /** When the message will be read. `notice` is a sentence when nobody is there now; null while the pharmacy is open. */

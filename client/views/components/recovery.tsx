@@ -1,10 +1,9 @@
 // The recovery code: on the screen in groups of four, as a picture to scan, and as a sheet of paper.
 
-import { useMemo } from "preact/hooks";
-import qrcode from "qrcode-generator";
-
 import { day, moment } from "../format.ts";
 import { t } from "../i18n.ts";
+import { QrCode } from "./qr.tsx";
+import { SafetyGroups } from "./safety.tsx";
 
 /** A code in groups as it is written down; each group has its number, so that reading aloud does not lose the place. */
 export function CodeGroups({ code }: { readonly code: string }) {
@@ -18,16 +17,6 @@ export function CodeGroups({ code }: { readonly code: string }) {
         </li>
       ))}
     </ol>
-  );
-}
-
-/** `text` as a QR code, drawn as one SVG path: no image file, no string of HTML. */
-export function QrCode({ text, label }: { readonly text: string; readonly label: string }) {
-  const { size, path } = useMemo(() => draw(text), [text]);
-  return (
-    <svg class="qr" viewBox={`-2 -2 ${size + 4} ${size + 4}`} role="img" aria-label={label} shapeRendering="crispEdges">
-      <path d={path} />
-    </svg>
   );
 }
 
@@ -103,22 +92,8 @@ export function OrgSheet({ pharmacy, number, holder, lines, safety, madeOn, sign
       </div>
       <p>{t("views.sheets.how")}</p>
       <p>{t("views.sheets.number")}</p>
-      <p class="safety figures" translate={false}>{safety.map((group) => <span key={group}>{group}</span>)}</p>
+      <SafetyGroups groups={safety} />
       <p class="figures">{signInAt}</p>
     </section>
   );
-}
-
-function draw(text: string): { readonly size: number; readonly path: string } {
-  const code = qrcode(0, "M");
-  code.addData(text, "Byte");
-  code.make();
-  const size = code.getModuleCount();
-  let path = "";
-  for (let row = 0; row < size; row += 1) {
-    for (let column = 0; column < size; column += 1) {
-      if (code.isDark(row, column)) path += `M${column} ${row}h1v1h-1z`;
-    }
-  }
-  return { size, path };
 }

@@ -1,0 +1,179 @@
+"""Alice holds her pharmacy's keys against its poster with her phone; what she finds counts on all her devices."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from complaints import Complaints
+from demo_world import Demo, confirm_with, get_code, give_password, team
+from paper import TEAM, false_poster, poster
+from playwright.sync_api import Browser, Page, expect
+from stage import Stage, answer_with, on_stage
+from talking import THREAD, ask, said, say, sent
+
+pytestmark = pytest.mark.browser
+# Chromium says on the console that an answer was a refusal: a login is too old, an unsent conversation is not there.
+ON_PURPOSE = (r"status of (401|403|404|409)",)
+
+
+@pytest.fixture(scope="module")
+def stage(demo: Demo, browser: Browser) -> Iterator[Stage]:
+    """A portal on which Bob has founded the pharmacists."""
+    heard = Complaints()
+    for pattern in ON_PURPOSE:
+        heard.allow(pattern)
+    with on_stage(demo, browser, heard) as made:
+        made.founded()
+        yield made
+    assert heard.unexpected() == []
+
+
+def scanned(page: Page, address: str) -> Page:
+    """The camera opens the address of a picture; it is out of the address bar before anything is asked."""
+    page.goto("about:blank")
+    page.goto(address)
+    return page
+
+
+def outcome(page: Page, kind: str, words: str) -> None:
+    expect(page.locator("[data-outcome]")).to_have_attribute("data-outcome", kind)
+    expect(page.locator("[data-outcome]")).to_contain_text(words)
+    assert "#" not in page.url
+
+
+def pharmacists(page: Page) -> Any:
+    return page.locator(f"[data-team={TEAM}]")
+
+
+def test_the_same_picture_is_kept_and_seen_on_her_second_browser(stage: Stage) -> None:
+    code = stage.with_code("alice")
+    alice = stage.with_keys("alice", "/devices")
+    thread = ask(alice, "May I take both at once?")
+    alice.locator(".readers summary").click()
+    expect(alice.locator(".readers")).to_contain_text("You have not compared the keys")
+    outcome(scanned(alice, poster(stage).address), "same", "It is the same")
+    expect(pharmacists(alice)).to_have_attribute("data-compared", "same")
+    expect(pharmacists(alice)).to_contain_text("Compared by picture")
+    alice.goto(thread)
+    alice.locator(".readers summary").click()
+    expect(alice.locator(".readers")).to_contain_text("the same")
+    laptop = stage.page("alice's laptop")
+    laptop.goto("/login?next=/compare")
+    give_password(laptop, "alice")
+    laptop.locator("#secret-code").fill(code)
+    laptop.locator("form:has(#secret-code) button[type=submit]").first.click()
+    expect(pharmacists(laptop)).to_have_attribute("data-compared", "same")
+    expect(pharmacists(laptop)).to_contain_text("Compared by picture")
+
+
+def test_who_is_not_signed_in_comes_back_with_the_picture(stage: Stage) -> None:
+    dave = scanned(stage.page("dave"), poster(stage).address)
+    give_password(dave, "dave")
+    outcome(dave, "same", "It is the same")
+    assert dave.evaluate("Object.keys(sessionStorage).filter((name) => name.includes('compare'))") == []
+
+
+def test_another_picture_holds_what_is_sent_until_the_number_is_the_same(stage: Stage) -> None:
+    judy = stage.with_keys("judy", "/devices")
+    path = ask(judy, "Is this one with food?")
+    outcome(scanned(judy, false_poster(stage).address), "other", "It is NOT the same")
+    expect(judy.locator("[data-outcome]")).to_contain_text("Nothing is sent")
+    expect(judy.locator("[data-outcome]").get_by_role("link", name=re.compile("Call"))).to_be_visible()
+    judy.goto(path)
+    say(judy, "And this one?")
+    expect(judy.get_by_text("were not the same").first).to_be_visible()
+    expect(said(judy, "And this one?")).not_to_contain_text(re.compile("Sent|Delivered|Read by"))
+    # A new question waits as well.
+    judy.goto("/new?topic=other&for=me")
+    say(judy, "A third one")
+    judy.wait_for_url(THREAD)
+    expect(judy.get_by_text("were not the same").first).to_be_visible()
+    # She calls, and the twelve groups are read to her.
+    judy.get_by_role("link", name="Compare the keys").first.click()
+    expect(pharmacists(judy)).to_have_attribute("data-compared", "other")
+    assert pharmacists(judy).locator(".safety").inner_text().split() == poster(stage).digits.split()
+    pharmacists(judy).get_by_role("button", name="Same by phone").click()
+    expect(pharmacists(judy)).to_have_attribute("data-compared", "same")
+    expect(pharmacists(judy)).to_contain_text("by phone")
+    judy.goto(path)
+    sent(judy, "And this one?")
+
+
+def test_a_held_team_is_let_go_by_a_picture_only_once_she_says_where_it_was(stage: Stage) -> None:
+    nina = stage.with_keys("nina", "/devices")
+    outcome(scanned(nina, false_poster(stage).address), "other", "It is NOT the same")
+    outcome(scanned(nina, poster(stage).address), "fits", "proves nothing")
+    expect(pharmacists(nina)).to_have_attribute("data-compared", "other")
+    nina.get_by_role("button", name="Yes, in the pharmacy").click()
+    outcome(nina, "same", "It is the same")
+    expect(pharmacists(nina)).to_have_attribute("data-compared", "same")
+
+
+def test_a_new_member_of_the_team_holds_nothing_and_an_old_picture_still_says_so(stage: Stage) -> None:
+    walt = stage.with_keys("walt", "/devices")
+    path = ask(walt, "Before Erin came")
+    old = poster(stage)
+    erin = stage.with_keys("erin", "/recovery")
+    get_code(erin)
+    erin.goto("/team")
+    team(erin).get_by_role("button", name="Ask to join").click()
+    expect(team(erin)).to_contain_text("You asked to join")
+    bob = stage.with_keys("bob", "/team")
+    before = int(team(bob).get_attribute("data-gen") or "0")
+    team(bob).get_by_role("button", name="Let in Erin Walsh").click()
+    confirm_with(bob, stage.with_code("bob"))
+    expect(team(bob)).to_have_attribute("data-gen", str(before + 1))
+    walt.goto(path)
+    say(walt, "After Erin came")
+    sent(walt, "After Erin came")
+    outcome(scanned(walt, old.address), "same", "renewed once")
+
+
+def test_keys_that_do_not_verify_hold_a_question_and_the_picture_says_so(stage: Stage) -> None:
+    trent = stage.with_keys("trent", "/devices")
+    scanned(trent, poster(stage).address)
+    outcome(trent, "same", "It is the same")
+    picture = poster(stage)
+
+    def cut(answer: dict[str, Any]) -> dict[str, Any]:
+        items = [one | ({"records": one["records"][:-1]} if "records" in one else {}) for one in answer["items"]]
+        return answer | {"items": items}
+
+    # The server shows the team as it was before the newest member came; the browser has seen more.
+    answer_with(trent, "**/api/directory/lookup", cut)
+    trent.goto("/new?topic=other&for=me")
+    say(trent, "Does this reach you?")
+    trent.wait_for_url(THREAD)
+    expect(trent.get_by_text("does not pass the check").first).to_be_visible()
+    outcome(scanned(trent, picture.address), "broken", "do not pass the check")
+    trent.unroute_all(behavior="ignoreErrors")
+    trent.goto("/messages")
+    trent.get_by_text("Does this reach you?").first.wait_for()
+
+
+def test_a_patient_who_never_saw_it_is_told_when_the_server_shows_less_than_the_poster(stage: Stage) -> None:
+    alicia = stage.with_keys("alicia", "/devices")
+    outcome(scanned(alicia, poster(stage, later=1).address), "behind", "It is NOT the same")
+
+
+def test_a_picture_of_another_pharmacy_or_of_something_else_changes_nothing(stage: Stage) -> None:
+    peggy = stage.with_keys("peggy", "/devices")
+    address = poster(stage).address.replace("riverside", "elsewhere")
+    outcome(scanned(peggy, address), "elsewhere", "another pharmacy")
+    outcome(scanned(peggy, "/compare#c=nothing"), "unreadable", "not a picture to compare")
+    expect(pharmacists(peggy)).to_have_attribute("data-compared", "never")
+
+
+def test_bob_prints_the_poster_from_the_keys_that_his_browser_has_verified(stage: Stage) -> None:
+    bob = stage.with_keys("bob", "/team")
+    bob.evaluate("void (window.print = () => { window.printed = document.querySelector('.print-only').textContent; })")
+    shown = team(bob).locator("[data-poster-of=pharmacists]")
+    shown.locator("summary").click()
+    assert shown.locator(".safety").inner_text().split() == poster(stage).digits.split()
+    shown.get_by_role("button", name="Print the poster").click()
+    bob.wait_for_function("window.printed !== undefined")
+    paper = bob.evaluate("window.printed")
+    assert "Are your messages really for us?" in paper
+    assert "¿De verdad nos llegan a nosotros sus mensajes?" in paper
+    assert all(group in paper for group in poster(stage).digits.split())
