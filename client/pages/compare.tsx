@@ -191,7 +191,7 @@ function TeamNumber({ ready: { directory }, team, onSay }: {
     <article class="card stack" aria-labelledby={team.id} data-team={team.id}
       data-compared={compared === undefined ? "never" : compared.same ? "same" : "other"}>
       <div class="row row-apart">
-        <h3 id={team.id}>{team.name}</h3>
+        <h3 id={team.id} class="begins">{team.name}</h3>
         {directory.notVerified(team.id) ? <Tag tone="warn" icon="stop">{t("compare.state.held")}</Tag>
           : compared === undefined ? <Tag>{t("compare.state.never")}</Tag> : <Tag tone="ok" icon="check">{t("compare.state.same")}</Tag>}
       </div>

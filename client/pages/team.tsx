@@ -441,11 +441,13 @@ function ToPrint({ chain, pharmacy, kind }: { readonly chain: TeamChain; readonl
   return (
     <details data-poster-of={kind}>
       <summary>{t("keys.team.poster")}</summary>
-      <p>{t("keys.team.poster-body")}</p>
-      <QrCode text={pictureAddress(chain, location.origin)} label={t("compare.poster.picture")} />
-      <SafetyGroups groups={groups} />
-      <div class="button-row">
-        <Button look="quiet" icon="print" busy={languages.length === 0} onClick={onPaper}>{t("compare.poster.print")}</Button>
+      <div class="stack">
+        <p>{t("keys.team.poster-body")}</p>
+        <QrCode text={pictureAddress(chain, location.origin)} label={t("compare.poster.picture")} />
+        <SafetyGroups groups={groups} />
+        <div class="button-row">
+          <Button look="quiet" icon="print" busy={languages.length === 0} onClick={onPaper}>{t("compare.poster.print")}</Button>
+        </div>
       </div>
     </details>
   );

@@ -64,7 +64,7 @@ def devices() -> Response:
 @blueprint.get("/compare")
 @open_when_locked
 def compare() -> Response:
-    """The pharmacy's keys, held against a poster or receipt; what the picture says stands behind the # and comes to no server."""
+    """The pharmacy's keys, held against a poster; what its picture says stands behind the # and comes to no server."""
     return key_page("compare")
 
 
