@@ -14,6 +14,7 @@ import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import { DeviceKind } from "./parts/kind.tsx";
 import { type Asking, RootDialog, prepare } from "./parts/root.tsx";
+import { Tried, WayDates } from "./parts/way.tsx";
 
 function Devices({ page }: { readonly page: Page<Ready> }) {
   const ready = page.person;
@@ -115,13 +116,9 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
                 <li key={way.id} class="stack-tight" data-recovery={way.id}>
                   <div class="row row-apart">
                     <h3>{name}</h3>
-                    {way.tried_at === null ? <Tag tone="warn" icon="warn">{t("keys.way.untried")}</Tag>
-                      : <Tag tone="ok" icon="check">{t("keys.way.works")}</Tag>}
+                    <Tried way={way} />
                   </div>
-                  <p class="soft">
-                    {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
-                    {way.tried_at === null ? null : <> · {t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</>}
-                  </p>
+                  <WayDates way={way} />
                   <div class="button-row">
                     <Button look="quiet" label={t("keys.ways.try-label", { way: name })}
                       onClick={() => void leaveFor("/recovery", { try: way.id, next: "/devices" })}>{t("keys.try.do")}</Button>

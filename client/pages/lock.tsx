@@ -1,8 +1,9 @@
 // A shared device that is locked: whoever was here comes back with a PIN, or another of its people takes a turn. Nothing of anyone
 // stands on this page but names and roles.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
+import { isPin } from "../crypto/guard.ts";
 import { type Opening, WrongPin, guardedDevice, lockOfSession, openDevice, withPasskey, withPin } from "../keys/guarding.ts";
 import { type KeptDevice, keptGuards, keptPlace } from "../keys/local.ts";
 import { leaveFor } from "../keys/unlock.ts";
@@ -186,12 +187,11 @@ function PinForm({ expected, onGone }: { readonly expected: Expected; readonly o
   const [pin, setPin] = useState("");
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [busy, setBusy] = useState(false);
-  const form = useRef<HTMLFormElement>(null);
   useEffect(() => { document.getElementById("pin")?.focus(); }, []);
   const open = async (): Promise<void> => {
     if (busy) return;
     setProblem(undefined);
-    if (!/^[0-9]{6}$/.test(pin)) return setProblem(t("keys.pin.form"));
+    if (!isPin(pin)) return setProblem(t("keys.pin.form"));
     setBusy(true);
     try {
       await openAs(expected, withPin(pin));
@@ -203,7 +203,7 @@ function PinForm({ expected, onGone }: { readonly expected: Expected; readonly o
     }
   };
   return (
-    <form class="stack" ref={form} noValidate onSubmit={(event) => { event.preventDefault(); void open(); }}>
+    <form class="stack" noValidate onSubmit={(event) => { event.preventDefault(); void open(); }}>
       <ErrorSummary problems={problem === undefined ? [] : [{ field: "pin", text: problem }]} />
       <PinField id="pin" label={t("keys.pin.label")} hint={t("keys.pin.hint")} value={pin} onInput={setPin} error={problem} />
       {busy ? <Loading words={t("keys.pin.busy")} /> : null}

@@ -17,6 +17,7 @@ import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.
 import { Checkbox, ErrorSummary, TextField } from "../views/components/forms.tsx";
 import { moment, phoneUri } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
+import { useAttempt } from "./parts/attempt.ts";
 import { SecretForm, onward } from "./parts/root.tsx";
 import { NO_PIN, type PinTyped, type Whose, WhoseDevice, likely, ownershipOf, pinTrouble } from "./parts/sharing.tsx";
 
@@ -145,26 +146,18 @@ function OtherDevice({ person, device, onDone }: {
   readonly person: SignedIn; readonly device: ReturnType<typeof useDevice>; readonly onDone: () => void;
 }) {
   const [code, setCode] = useState("");
-  const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [stale, setStale] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, stale, say, run } = useAttempt((error) => (isCode(error, "not-found") ? t("keys.offer.too-late-body") : troubleWords(error)));
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (busy) return;
-    setStale(false);
-    if (!codeIsWhole(code)) return setProblem(t(code.trim() === "" ? "keys.offer.empty" : "keys.secret.typo"));
-    setProblem(undefined);
+    if (!codeIsWhole(code)) return say(t(code.trim() === "" ? "keys.offer.empty" : "keys.secret.typo"));
+    say(undefined);
     const ownership = device.answer();
     if (ownership === undefined) return;
-    setBusy(true);
-    try {
+    await run(async () => {
       await takeOffer(person, code, ownership);
       onDone();
-    } catch (error) {
-      if (isCode(error, "step-up")) setStale(true);
-      else setProblem(isCode(error, "not-found") ? t("keys.offer.too-late-body") : troubleWords(error));
-      setBusy(false);
-    }
+    });
   };
   return (
     <details class="card card--plain">

@@ -18,10 +18,11 @@ import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
 import { RecoverySheet } from "../views/components/recovery.tsx";
-import { moment } from "../views/format.ts";
 import { language, t } from "../views/i18n.ts";
+import { useAttempt } from "./parts/attempt.ts";
 import { NewPasskey, Passkeys } from "./parts/passkey.tsx";
 import { type Asking, RootDialog, SecretForm, onward, prepare } from "./parts/root.tsx";
+import { Tried, WayDates } from "./parts/way.tsx";
 
 type Way = "passkey" | "code" | "passphrase";
 
@@ -237,10 +238,9 @@ function TypedWay({ method, way, first, onSet, onTry }: {
       <div class="row row-apart">
         <h2>{t(`keys.way.${method}`)}</h2>
         {way === undefined ? <Tag>{t("keys.way.none")}</Tag>
-          : way.tried_at === null ? <Tag tone="warn" icon="warn">{t("keys.way.untried")}</Tag> : <Tag tone="ok" icon="check">{t("keys.way.works")}</Tag>}
+          : <Tried way={way} />}
       </div>
-      <p class="soft">{way === undefined ? t(`keys.way.${method}-body`) : t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
-        {way?.tried_at == null ? null : <> · {t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</>}</p>
+      {way === undefined ? <p class="soft">{t(`keys.way.${method}-body`)}</p> : <WayDates way={way} />}
       <div class="button-row">
         {way === undefined ? <Button look={first ? "main" : "quiet"} onClick={onSet}>{t(`keys.way.${method}-do`)}</Button> : (
           <>
@@ -297,25 +297,16 @@ function NewPassphrase({ ready, root, onSet, onBack }: {
 }) {
   const words = useMemo(() => generatePassphrase(language() === "es" ? SPANISH_WORDS : ENGLISH_WORDS), []);
   const [passphrase, setPassphrase] = useState("");
-  const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [stale, setStale] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, stale, say, run } = useAttempt();
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (busy) return;
     const fault = passphraseProblem(passphrase);
-    setProblem(fault === undefined ? undefined : t(fault));
-    if (fault !== undefined) return;
-    setStale(false);
-    setBusy(true);
-    try {
+    if (fault !== undefined) return say(t(fault));
+    await run(async () => {
       await setWay(ready, root, "passphrase", passphrase);
       await onSet();
-    } catch (error) {
-      if (isCode(error, "step-up")) setStale(true);
-      else setProblem(troubleWords(error));
-      setBusy(false);
-    }
+    });
   };
   return (
     <form class="stack" onSubmit={(event) => void submit(event)} noValidate>

@@ -12,7 +12,6 @@ import {
 } from "../keys/sheets.ts";
 import { addRecovery, refreshTeams, teamsOf } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
-import { isCode } from "../live/api.ts";
 import { SignInAgain } from "../frame/again.tsx";
 import { Loading, type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
@@ -21,6 +20,7 @@ import { OrgSheet } from "../views/components/recovery.tsx";
 import { SafetyGroups } from "../views/components/safety.tsx";
 import { moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
+import { useAttempt } from "./parts/attempt.ts";
 import { type Asking, RootDialog, prepare } from "./parts/root.tsx";
 
 type Step =
@@ -237,22 +237,10 @@ function TwoSheets({ title, body, label, onTyped, onBack }: {
   readonly title: string; readonly body: string; readonly label: string; readonly onTyped: (typed: Two) => Promise<void>; readonly onBack?: () => void;
 }) {
   const [typed, setTyped] = useState<Two>(["", ""]);
-  const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [stale, setStale] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, stale, run } = useAttempt(sheetWords);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
-    if (busy) return;
-    setProblem(undefined);
-    setStale(false);
-    setBusy(true);
-    try {
-      await onTyped(typed);
-    } catch (error) {
-      if (isCode(error, "step-up")) setStale(true);
-      else setProblem(sheetWords(error));
-      setBusy(false);
-    }
+    await run(() => onTyped(typed));
   };
   return (
     <form class="stack" onSubmit={(event) => void submit(event)} noValidate>

@@ -11,9 +11,9 @@ import { SignInAgain } from "../../frame/again.tsx";
 import { isCode } from "../../live/api.ts";
 import { isShared } from "../../store/shared.ts";
 import { Banner, Button, Spinner, Tag } from "../../views/components/basics.tsx";
-import { moment } from "../../views/format.ts";
 import { t } from "../../views/i18n.ts";
 import { passkeyWords } from "./root.tsx";
+import { Tried, WayDates } from "./way.tsx";
 
 /** The passkeys of a person: each with its name, when it was set and last tried; trying, removing, adding. */
 export function Passkeys({ ways, onAdd, onTry, onRemove }: {
@@ -38,12 +38,9 @@ export function Passkeys({ ways, onAdd, onTry, onRemove }: {
             <li key={way.id} class="stack-tight" data-passkey={way.id}>
               <div class="row row-apart">
                 <h3 translate={false}>{way.name}</h3>
-                {way.tried_at === null ? <Tag tone="warn" icon="warn">{t("keys.way.untried")}</Tag> : <Tag tone="ok" icon="check">{t("keys.way.works")}</Tag>}
+                <Tried way={way} />
               </div>
-              <p class="soft">
-                {t("keys.way.set", { time: moment(Date.parse(way.set_at)) })}
-                {way.tried_at === null ? null : <> · {t("keys.way.tried", { time: moment(Date.parse(way.tried_at)) })}</>}
-              </p>
+              <WayDates way={way} />
               <div class="button-row">
                 {usable ? (
                   <Button look="quiet" onClick={() => onTry(way)} label={t("keys.passkey.try-label", { name: way.name ?? "" })}>{t("keys.try.do")}</Button>

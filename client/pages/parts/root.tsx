@@ -17,6 +17,7 @@ import { Dialog } from "../../views/components/dialog.tsx";
 import { ErrorSummary, PassphraseField, TextField, TileChoice } from "../../views/components/forms.tsx";
 import { SafetyGroups } from "../../views/components/safety.tsx";
 import { t } from "../../views/i18n.ts";
+import { useAttempt } from "./attempt.ts";
 
 /** How a person shows that the keys are theirs. */
 export interface SecretFormProps {
@@ -55,26 +56,14 @@ export function passkeyWords(error: unknown): string {
 }
 
 function PasskeyForm({ account, wraps, busyWords, onSecret, onCancel, onType }: SecretFormProps & { readonly onType: (() => void) | undefined }) {
-  const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [stale, setStale] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const go = async (): Promise<void> => {
-    if (busy) return;
-    setProblem(undefined);
-    setStale(false);
-    setBusy(true);
-    try {
-      const { wrap, secret } = await askPasskey(account, wraps);
-      await onSecret(wrap, secret);
-    } catch (error) {
-      const wrong = error instanceof Refused && error.reason === "aead";
-      const stopped = error instanceof PasskeyTrouble && error.fault === "cancelled";
-      if (isCode(error, "step-up")) setStale(true);
-      else setProblem(wrong ? t("keys.passkey.wrong") : stopped ? t("keys.passkey.not-opened") : passkeyWords(error));
-    } finally {
-      setBusy(false);
-    }
-  };
+  const { busy, problem, stale, run } = useAttempt((error) => {
+    if (error instanceof Refused && error.reason === "aead") return t("keys.passkey.wrong");
+    return error instanceof PasskeyTrouble && error.fault === "cancelled" ? t("keys.passkey.not-opened") : passkeyWords(error);
+  });
+  const go = (): Promise<void> => run(async () => {
+    const { wrap, secret } = await askPasskey(account, wraps);
+    await onSecret(wrap, secret);
+  });
   return (
     <div class="stack">
       {problem === undefined ? null : <Banner tone="warn" announce title={t("keys.passkey.did-not")}><p>{problem}</p></Banner>}
@@ -95,27 +84,15 @@ function TypedForm({ wraps, methods, label, busyWords, onSecret, codeLabel, onCa
 }) {
   const [method, setMethod] = useState(methods[0] ?? "code");
   const [secret, setSecret] = useState("");
-  const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [stale, setStale] = useState(false);
-  const [busy, setBusy] = useState(false);
   const field = `secret-${method}`;
+  const { busy, problem, stale, say, run } = useAttempt((error) =>
+    error instanceof Refused && error.reason === "aead" ? t(`keys.secret.wrong-${method}`) : troubleWords(error));
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (busy) return;
-    setProblem(undefined);
-    setStale(false);
-    if (method === "code" && !codeIsWhole(secret)) return setProblem(t(secret.trim() === "" ? "keys.secret.empty-code" : "keys.secret.typo"));
-    if (method === "passphrase" && secret.trim() === "") return setProblem(t("keys.secret.empty-passphrase"));
-    setBusy(true);
-    try {
-      await onSecret(wraps.find((wrap) => wrap.method === method)!, secret);
-    } catch (error) {
-      const wrong = error instanceof Refused && error.reason === "aead";
-      if (isCode(error, "step-up")) setStale(true);
-      else setProblem(wrong ? t(`keys.secret.wrong-${method}`) : troubleWords(error));
-    } finally {
-      setBusy(false);
-    }
+    if (method === "code" && !codeIsWhole(secret)) return say(t(secret.trim() === "" ? "keys.secret.empty-code" : "keys.secret.typo"));
+    if (method === "passphrase" && secret.trim() === "") return say(t("keys.secret.empty-passphrase"));
+    await run(() => onSecret(wraps.find((wrap) => wrap.method === method)!, secret));
   };
   return (
     <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
@@ -127,7 +104,7 @@ function TypedForm({ wraps, methods, label, busyWords, onSecret, codeLabel, onCa
           value={method}
           onChange={(chosen) => {
             setMethod(chosen);
-            setProblem(undefined);
+            say(undefined);
             setSecret("");
           }}
           options={methods.map((one) => ({ value: one, label: t(`keys.way.${one}`) }))}
@@ -201,25 +178,10 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
   readonly ready: Ready; readonly asking: Asking; readonly onDone: () => void; readonly onClose: () => void;
 }) {
   const { act, wraps } = asking;
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<string | undefined>(undefined);
-  const [stale, setStale] = useState(false);
+  const { busy, problem, stale, run } = useAttempt();
   const go = async (root: Bytes): Promise<void> => {
     await act.run(root, wraps);
     onDone();
-  };
-  const withResting = async (root: Bytes): Promise<void> => {
-    setBusy(true);
-    setProblem(undefined);
-    setStale(false);
-    try {
-      await go(root);
-    } catch (error) {
-      if (isCode(error, "step-up")) setStale(true);
-      else setProblem(troubleWords(error));
-    } finally {
-      setBusy(false);
-    }
   };
   const { root } = asking;
   return (
@@ -231,7 +193,7 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
           {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
           {stale ? <SignInAgain /> : null}
           <div class="button-row">
-            <Button look={act.danger === true ? "danger" : "main"} busy={busy} onClick={() => void withResting(root)}>{act.confirm}</Button>
+            <Button look={act.danger === true ? "danger" : "main"} busy={busy} onClick={() => void run(() => go(root))}>{act.confirm}</Button>
             <Button look="quiet" onClick={onClose}>{t("common.cancel")}</Button>
           </div>
         </>
