@@ -3,7 +3,8 @@
 import { b64, unb64 } from "../crypto/encoding.ts";
 import { signSession } from "../crypto/identity.ts";
 import { ApiError, type SessionState, post } from "../live/api.ts";
-import { type KeptDevice, deviceSigner } from "./local.ts";
+import type { KeptDevice } from "./guarded.ts";
+import { deviceSigner } from "./local.ts";
 import { type Given } from "./shapes.ts";
 
 /** Shows the server that this session runs on this device; gives the share. */

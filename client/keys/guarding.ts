@@ -8,9 +8,9 @@ import { Refused, refused } from "../crypto/reasons.ts";
 import { type UrkWrap, readCredential } from "../crypto/recovery.ts";
 import { ApiError, type SessionState, isCode, post, put } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
-import { isGuarded } from "./guarded.ts";
+import { type KeptDevice, isGuarded } from "./guarded.ts";
 import {
-  type Guarding, type KeptDevice, deviceSigner, dropGuard, keepGuard, keepGuardPasskey, keepStay, keptGuardPasskey, keptDevice,
+  type Guarding, deviceSigner, dropGuard, keepGuard, keepGuardPasskey, keepStay, keptGuardPasskey, keptDevice,
   keptGuards, keptPending, openStay,
 } from "./local.ts";
 import { type Given } from "./shapes.ts";

@@ -8,34 +8,8 @@ import { type RestingPlace, generateDeviceWrappingKey, openAtRest, sealAtRest } 
 import { Refused } from "../crypto/reasons.ts";
 import { type UrkWrap, wayOf } from "../crypto/recovery.ts";
 import { type Store, StoreFailed, sameKept } from "../store/db.ts";
-import { DEVICE, PENDING, isGuarded } from "./guarded.ts";
+import { DEVICE, type KeptDevice, PENDING, type Pending, isGuarded } from "./guarded.ts";
 import { type Seed } from "./keyring.ts";
-
-/**
- * This browser as a device. Where the platform has no Ed25519 the signing seed lies under the wrapping key; on a device that others
- * use too (`guarded`) it lies at rest under the lock key, as everything that opens a key does.
- */
-export interface KeptDevice {
-  readonly id: string;
-  readonly publicKey: Bytes;
-  readonly signing:
-    | { readonly kind: "handle"; readonly handle: CryptoKey }
-    | { readonly kind: "sealed" | "guarded"; readonly box: Bytes };
-  readonly wrapping: CryptoKey;
-}
-
-/** Keys that the server may or may not know yet: the answer to the request that made them known has not been seen. */
-export interface Pending {
-  readonly device: KeptDevice;
-  /** The root key and the newest encryption seed, under the wrapping key, there being no share yet; of a shared device also the lock key. */
-  readonly sealed: Bytes;
-  readonly gen: number;
-  /** Whether the root key stays at rest, as no recovery way is set. */
-  readonly keepRoot: boolean;
-  /** What certifies the device, and the hash of the entry whose identity signed it. */
-  readonly certificate: { readonly h: string; readonly sig: string; readonly pop: string };
-  readonly entry: Bytes;
-}
 
 /** One tab at a time makes, restores or finishes the keys of an account. */
 export function exclusively<T>(account: string, work: () => Promise<T>): Promise<T> {

@@ -5,7 +5,8 @@ import { type SessionState, post } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
 import { bind, deviceName } from "./binding.ts";
 import { isGuarded } from "./guarded.ts";
-import { type Pending, Resting, dropPending, dropWraps, keepDevice, keepStay, keptPending, openPending } from "./local.ts";
+import type { Pending } from "./guarded.ts";
+import { Resting, dropPending, dropWraps, keepDevice, keepStay, keptPending, openPending } from "./local.ts";
 import { type Given, type OwnKeys } from "./shapes.ts";
 import { entryHash } from "./vault.ts";
 

@@ -11,9 +11,9 @@ import { isCode, post } from "../live/api.ts";
 import { type Store } from "../store/db.ts";
 import { bind, deviceName } from "./binding.ts";
 import { lockOfSession } from "./guarding.ts";
-import { isGuarded } from "./guarded.ts";
+import { type KeptDevice, isGuarded } from "./guarded.ts";
 import {
-  type KeptDevice, type Ownership, Resting, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice,
+  type Ownership, Resting, exclusively, forgetKeys, keepPending, keepWrap, keptDevice, makeDevice,
 } from "./local.ts";
 import { finishPending, settle } from "./pending.ts";
 import { tried } from "./recovery.ts";

@@ -4,8 +4,9 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { isPin } from "../crypto/guard.ts";
+import type { KeptDevice } from "../keys/guarded.ts";
 import { type Opening, WrongPin, guardedDevice, lockOfSession, openDevice, withPasskey, withPin } from "../keys/guarding.ts";
-import { type KeptDevice, keptGuards, keptPlace } from "../keys/local.ts";
+import { keptGuards, keptPlace } from "../keys/local.ts";
 import { leaveFor } from "../keys/unlock.ts";
 import { PasskeyTrouble, knowsPasskeys } from "../keys/webauthn.ts";
 import { type Account, type SessionState, get, isCode, post, readSession } from "../live/api.ts";

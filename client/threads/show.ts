@@ -168,7 +168,9 @@ function messageView(shown: Shown, record: MessageRecordView, around: Around): M
     };
   }
   if (content.kind === "withheld") return odd("withheld");
-  if (content.kind === "unreadable") return content.fault === undefined ? odd(wasIn(shown, record.epoch) ? "no-key" : "not-yet") : odd("unreadable", content.fault);
+  if (content.kind === "unreadable") {
+    return content.fault === undefined ? odd(wasIn(shown, record.epoch) ? "no-key" : "not-yet") : odd("unreadable", content.fault);
+  }
   const { body } = content;
   if (body.kind === "newer") return odd("newer");
   if (body.kind !== "text") return undefined;
