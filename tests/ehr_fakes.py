@@ -11,6 +11,7 @@ from portal.ehr.model import (
     Condition,
     Dispense,
     Dropped,
+    Identifier,
     Medication,
     MedicationRequest,
     Order,
@@ -114,3 +115,32 @@ class FakeEhr:
         if fhir_id not in self.contexts:
             raise EhrNotFound(404)
         return replace(self.contexts[fhir_id], as_of=clock.now())
+
+
+NORA = Patient(
+    "nora", "Nora Hall", "Hall", "Nora", "1974-03-09", "female", (Identifier("u", "100", "MR"),), True, False
+)
+
+
+@dataclass
+class PeopleOfEhr(FakeEhr):
+    """An EHR in which people are looked for: Nora alone, unless a test says otherwise. Every prescription is hers."""
+
+    people: list[Patient] = field(default_factory=lambda: [NORA])
+
+    def reader(self, address: object) -> "PeopleOfEhr":
+        if self.down:
+            raise EhrUnavailable(DownReason.TIMEOUT)
+        return self
+
+    def find_by_name(self, name: str, born: date) -> tuple[Patient, ...]:
+        return tuple(self.people)
+
+    def holders_of(self, prescription: str) -> frozenset[str]:
+        return frozenset({"nora"})
+
+    def patient(self, fhir_id: str) -> Patient:
+        return next(one for one in self.people if one.id == fhir_id)
+
+    def patients(self, fhir_ids: list[str]) -> dict[str, Patient]:
+        return {one.id: one for one in self.people if one.id in fhir_ids}

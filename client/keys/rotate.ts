@@ -57,7 +57,7 @@ export async function becomeAnother(ready: Ready, root: Bytes, ownership: Owners
 
 /**
  * Makes the next generation of the person's own encryption key. The seed lies at rest before the server hears of it. Other
- * devices of the person ask for code or passphrase once.
+ * devices of the person ask for a way back once.
  */
 export async function newGeneration(ready: Ready, root: Bytes): Promise<number> {
   const { account, keyring, resting } = ready;

@@ -33,7 +33,7 @@ type Wanted = (team: TeamItem) => readonly { readonly account: string; readonly 
 
 /**
  * Makes the next generation of a team with exactly the people that `wantedOf` names, of whom those in `joining` are new. `root`:
- * the person's root key, by code or passphrase. If a colleague was faster, again from the newest record and from the seats as
+ * the person's root key, by a way back. If a colleague was faster, again from the newest record and from the seats as
  * they are by then, as far as the act still means something. Throws ApiError (`step-up`, `recovery-first`, `member-leaves` …),
  * SeatRefused.
  */

@@ -57,7 +57,7 @@ export type Missing =
   /** A device that others use too: its person opens it first. */
   | "guarded";
 
-/** The page that helps. `/setup` makes first keys without a question; `/recover` asks for code or passphrase. */
+/** The page that helps. `/setup` makes first keys without a question; `/recover` asks for a way back. */
 const HELPS: Readonly<Record<Missing, string>> = {
   "no-keys": "/setup", "new-browser": "/recover", ended: "/recover", stale: "/recover", behind: "/recover", "share-gone": "/recover",
   guarded: "/lock",

@@ -231,7 +231,7 @@ function PinGone({ expected, now }: { readonly expected: Expected; readonly now:
   );
 }
 
-/** By sign-in, if the session is locked, to recovery code or passphrase: they make this browser a new device. */
+/** By sign-in, if the session is locked, to the ways back: they make this browser a new device. */
 function otherWay({ session }: Expected): string {
   const recover = `/recover?${new URLSearchParams({ next: onward("/"), why: "pin" }).toString()}`;
   return session.state === "locked" ? `/unlock?${new URLSearchParams({ next: recover }).toString()}` : recover;

@@ -43,14 +43,14 @@ def lock() -> Response:
 @blueprint.get("/recover")
 @open_when_locked
 def recover() -> Response:
-    """A browser without keys: code, passphrase, or a new beginning."""
+    """A browser without keys: passkey, code, passphrase, another device, or a new beginning."""
     return key_page("recover")
 
 
 @blueprint.get("/recovery")
 @open_when_locked
 def recovery() -> Response:
-    """If you lose this device: recovery code and passphrase."""
+    """If you lose this device: passkeys, recovery code and passphrase, set and tried."""
     return key_page("recovery")
 
 

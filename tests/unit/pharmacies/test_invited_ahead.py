@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from at_once import at_once
+from first_logins import comes, oscar_says
 from sqlalchemy import select
 from test_let_in_ahead import Handed, hand_over, made_for, take_over
 from world import HARBOR, NOBODY, World, build
@@ -16,14 +17,12 @@ from portal.accounts import ahead, names, recovery, signing_in
 from portal.accounts.roles import Role
 from portal.accounts.signing_in import SignIn
 from portal.accounts.tables import Account
-from portal.audit import Agent
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import Conflict, Forbidden, NotFound, NotSignedIn, PortalError, Unprocessable
 from portal.e2ee.open import open_team
-from portal.identity.claims import SignedInClaims
 from portal.identity.errors import LoginRefused
 from portal.pharmacies import checklist, colleagues, profiles, staff, staff_invitations, teams
 from portal.pharmacies.checklist import Step
@@ -77,32 +76,7 @@ def let_in(keys: Keys) -> Handed:
 
 def come(world: World) -> SignIn:
     with world.database.transaction() as session:
-        return signing_in.sign_in(
-            session,
-            SAID,
-            agent=Agent(None, None),
-            staff_acr="",
-            pharmacy_known=False,
-            invitations_to=staff_invitations.to_mail,
-        )
-
-
-SAID = SignedInClaims(
-    issuer="http://idp.test",
-    subject="oscar",
-    roles=frozenset(),
-    pharmacy=None,
-    patient=None,
-    name="Oscar Bell, RPh",
-    email="oscar@example.org",
-    email_verified=True,
-    language=None,
-    auth_time=None,
-    acr=None,
-    amr=(),
-    sid=None,
-    id_token="",
-)
+        return comes(session, oscar_says())
 
 
 def seat_of(keys: Keys) -> Seat:
@@ -297,14 +271,7 @@ def test_coming_and_being_taken_back_at_once_ends_in_one_of_the_two(keys: Keys, 
     outcomes = at_once(
         world.database,
         [
-            lambda session: signing_in.sign_in(
-                session,
-                SAID,
-                agent=Agent(None, None),
-                staff_acr="",
-                pharmacy_known=False,
-                invitations_to=staff_invitations.to_mail,
-            ),
+            lambda session: comes(session, oscar_says()),
             lambda session: staff_invitations.revoke(
                 session, actor=bob, pharmacy_id="riverside", invitation_id=invitation
             ),

@@ -182,13 +182,18 @@ def test_the_way_back_is_a_new_invitation(threads: Threads, world: World) -> Non
     assert "It was you after all" in threads.texts("quinn", thread)
 
 
-def test_who_took_a_card_beside_the_own_record_keeps_the_own_one(threads: Threads, world: World) -> None:
+def olga_takes_nadias_card(world: World) -> None:
+    """Olga has the own record of Harbor, and takes Riverside's card of Nadia."""
     with world.database.transaction() as session:
         world.accounts["olga"] = add_account(session, "olga", Role.PATIENT)
         own = patients.ensure(session, connection_id="harbor-ehr", fhir_id="olga")
         relations.bind(session, agent=NOBODY, account_id=world.accounts["olga"], patient_id=own.id, kind=Kind.SELF)
         world.patients["olga"] = own.id
     assert redeem(world, "olga", "riverside", "nadia") == world.patients["olga"]
+
+
+def test_who_took_a_card_beside_the_own_record_keeps_the_own_one(threads: Threads, world: World) -> None:
+    olga_takes_nadias_card(world)
     undo(world, "olga", "olga", by="frank")
     assert world.actor("olga").relation(world.patients["olga"]) is not None
     with world.database.reading() as session:
@@ -339,12 +344,7 @@ def test_a_pharmacy_that_the_wrong_person_only_wrote_to_goes_along(threads: Thre
 @pytest.fixture
 def beside(threads: Threads, world: World) -> Threads:
     """Olga has the own record of Harbor, and takes Riverside's card of Nadia; Judy helps her."""
-    with world.database.transaction() as session:
-        world.accounts["olga"] = add_account(session, "olga", Role.PATIENT)
-        own = patients.ensure(session, connection_id="harbor-ehr", fhir_id="olga")
-        relations.bind(session, agent=NOBODY, account_id=world.accounts["olga"], patient_id=own.id, kind=Kind.SELF)
-        world.patients["olga"] = own.id
-    assert redeem(world, "olga", "riverside", "nadia") == world.patients["olga"]
+    olga_takes_nadias_card(world)
     judy_helps(world, "olga", "olga")
     threads.keys.enrol("judy")
     return threads

@@ -8,23 +8,21 @@ from typing import Any
 import pytest
 from at_once import MANY, at_once, codes
 from browsing import Browser
+from first_logins import comes, oscar_says
 from flask import Flask
 from misbehaving import MisbehavingProvider
 from sqlalchemy import select
 from world import World
 from world_keys import Keys
 
-from portal.accounts import signing_in
 from portal.accounts.roles import Role
 from portal.accounts.tables import Account
-from portal.audit import Agent
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import PortalError
 from portal.core.settings import Settings
-from portal.identity.claims import SignedInClaims
 from portal.pharmacies import staff, staff_invitations, teams
 from portal.pharmacies.staff_invitations import Newcomer
 from portal.pharmacies.tables import StaffInvitation
@@ -308,39 +306,13 @@ def test_a_desk_that_does_not_exist_gives_no_seat_and_no_failure(new_browser: Ne
     assert mine.session()["account"]["role"] == "technician"
 
 
-def said(subject: str, issuer: str) -> SignedInClaims:
-    return SignedInClaims(
-        issuer=issuer,
-        subject=subject,
-        roles=frozenset(),
-        pharmacy=None,
-        patient=None,
-        name="Oscar",
-        email="oscar@example.org",
-        email_verified=True,
-        language=None,
-        auth_time=None,
-        acr=None,
-        amr=(),
-        sid=None,
-        id_token="",
-    )
-
-
 @pytest.mark.parametrize("same", [True, False])
 def test_of_many_logins_at_once_one_uses_the_invitation(
     database: Database, provider: MisbehavingProvider, same: bool
 ) -> None:
     def come(number: int) -> Callable[..., Any]:
-        person = said("oscar" if same else f"oscar-{number}", provider.issuer)
-        return lambda session: signing_in.sign_in(
-            session,
-            person,
-            agent=Agent(None, None),
-            staff_acr="",
-            pharmacy_known=False,
-            invitations_to=staff_invitations.to_mail,
-        )
+        person = oscar_says("oscar" if same else f"oscar-{number}", provider.issuer)
+        return lambda session: comes(session, person)
 
     outcomes = at_once(database, [come(number) for number in range(MANY)])
     came = [one for one in outcomes if not isinstance(one, PortalError)]

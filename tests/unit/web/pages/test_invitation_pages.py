@@ -3,54 +3,29 @@
 import html
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date
 
 import pytest
-from ehr_fakes import FakeEhr
+from ehr_fakes import NORA, PeopleOfEhr
 from flask import Flask
 from world import World
 from world_web import Browser, portal_app
 
 from portal.core.database import Database
 from portal.core.settings import Settings
-from portal.ehr.errors import DownReason, EhrUnavailable
-from portal.ehr.model import Identifier, Patient
+from portal.ehr.model import Patient
 
 BrowserOf = Callable[[str], Browser]
 PLACE = "/pharmacies/riverside/invitations"
-NORA = Patient(
-    "nora", "Nora Hall", "Hall", "Nora", "1974-03-09", "female", (Identifier("u", "100", "MR"),), True, False
-)
 ASKED = {"name": "Nora", "born": "1974-03-09", "phone": ""}
 
 
-@dataclass
-class People(FakeEhr):
-    people: list[Patient] = field(default_factory=lambda: [NORA])
-
-    def reader(self, address: object) -> "People":
-        if self.down:
-            raise EhrUnavailable(DownReason.TIMEOUT)
-        return self
-
-    def find_by_name(self, name: str, born: date) -> tuple[Patient, ...]:
-        return tuple(self.people)
-
-    def patient(self, fhir_id: str) -> Patient:
-        return next(one for one in self.people if one.id == fhir_id)
-
-    def patients(self, fhir_ids: list[str]) -> dict[str, Patient]:
-        return {one.id: one for one in self.people if one.id in fhir_ids}
+@pytest.fixture
+def ehr() -> PeopleOfEhr:
+    return PeopleOfEhr()
 
 
 @pytest.fixture
-def ehr() -> People:
-    return People()
-
-
-@pytest.fixture
-def app(settings: Settings, database: Database, ehr: People, world: World) -> Flask:
+def app(settings: Settings, database: Database, ehr: PeopleOfEhr, world: World) -> Flask:
     return portal_app(settings, database, ehr=ehr)
 
 
@@ -143,7 +118,7 @@ def test_what_is_missing_comes_back_with_what_was_typed(bob: Browser, asked: dic
     assert says in answer.get_data(as_text=True)
 
 
-def test_who_has_died_is_said_and_gets_no_button(bob: Browser, ehr: People) -> None:
+def test_who_has_died_is_said_and_gets_no_button(bob: Browser, ehr: PeopleOfEhr) -> None:
     ehr.people = [
         NORA,
         Patient("old", "Nora Hall", "Hall", "Nora", "1974-03-09", "female", (), True, True),
@@ -159,7 +134,7 @@ def test_who_has_died_is_said_and_gets_no_button(bob: Browser, ehr: People) -> N
     assert "Too many people fit" in bob.fill(f"{PLACE}/find", ASKED).get_data(as_text=True)
 
 
-def test_an_ehr_that_is_down_leaves_the_list_and_says_so(bob: Browser, ehr: People) -> None:
+def test_an_ehr_that_is_down_leaves_the_list_and_says_so(bob: Browser, ehr: PeopleOfEhr) -> None:
     printed(bob)
     ehr.down = True
     assert "Name not known now" in page(bob)

@@ -3,11 +3,9 @@
 import html
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date
 
 import pytest
-from ehr_fakes import FakeEhr
+from ehr_fakes import PeopleOfEhr
 from flask import Flask
 from world import World, add_account
 from world_keys import Keys
@@ -16,14 +14,9 @@ from world_web import Browser, portal_app
 from portal.accounts.roles import Role
 from portal.core.database import Database
 from portal.core.settings import Settings
-from portal.ehr.errors import DownReason, EhrUnavailable
-from portal.ehr.model import Identifier, Patient
 
 BrowserOf = Callable[[str], Browser]
 PLACE = "/pharmacies/riverside/requests"
-NORA = Patient(
-    "nora", "Nora Hall", "Hall", "Nora", "1974-03-09", "female", (Identifier("u", "100", "MR"),), True, False
-)
 TYPED = {
     "pharmacy": "riverside",
     "name": "Nora Hall",
@@ -35,32 +28,13 @@ TYPED = {
 }
 
 
-@dataclass
-class People(FakeEhr):
-    people: list[Patient] = field(default_factory=lambda: [NORA])
-
-    def reader(self, address: object) -> "People":
-        if self.down:
-            raise EhrUnavailable(DownReason.TIMEOUT)
-        return self
-
-    def find_by_name(self, name: str, born: date) -> tuple[Patient, ...]:
-        return tuple(self.people)
-
-    def holders_of(self, prescription: str) -> frozenset[str]:
-        return frozenset({"nora"})
-
-    def patient(self, fhir_id: str) -> Patient:
-        return next(one for one in self.people if one.id == fhir_id)
+@pytest.fixture
+def ehr() -> PeopleOfEhr:
+    return PeopleOfEhr()
 
 
 @pytest.fixture
-def ehr() -> People:
-    return People()
-
-
-@pytest.fixture
-def app(settings: Settings, database: Database, ehr: People, world: World) -> Flask:
+def app(settings: Settings, database: Database, ehr: PeopleOfEhr, world: World) -> Flask:
     keys = Keys(world)
     keys.enrol("bob")
     keys.team("riverside_pharmacists", "bob", "bob")
@@ -112,7 +86,7 @@ def test_nora_asks_bob_compares_and_she_is_in(nora: Browser, bob: Browser) -> No
     assert "not open any more" in again.get_data(as_text=True)
 
 
-def test_the_answer_is_the_same_whoever_is_known(nora: Browser, bob: Browser, ehr: People) -> None:
+def test_the_answer_is_the_same_whoever_is_known(nora: Browser, bob: Browser, ehr: PeopleOfEhr) -> None:
     known = nora.fill("/match", TYPED).headers["Location"]
     first = page(nora, "/match", done="asked")
     ehr.people = []
@@ -162,7 +136,7 @@ def test_taking_it_back_and_asking_too_often(nora: Browser, bob: Browser) -> Non
     assert nora.fill("/match", TYPED).status_code == 429
 
 
-def test_an_ehr_that_is_down_leaves_the_list(nora: Browser, bob: Browser, ehr: People) -> None:
+def test_an_ehr_that_is_down_leaves_the_list(nora: Browser, bob: Browser, ehr: PeopleOfEhr) -> None:
     place = asked(nora, bob)
     ehr.down = True
     answer = bob.get(place)
