@@ -242,23 +242,33 @@ def listed(
 def who(
     database: Database, *, actor: Actor, pharmacy_id: str, patient_id: str, patients_of: PatientsOf
 ) -> Patient | None:
-    """Who a patient in care is, for somebody who may know; None when the EHR does not say now."""
+    """Who a patient in care is, for somebody who may know; None when the EHR does not say now.
+
+    That it was asked is on record in any case: the page names who is joined to the patient all the same.
+    """
     with database.reading() as session:
         connection = connections.of_pharmacy(session, pharmacy_id)
         known = (
             patients.record_ids(session, patient_ids=[patient_id], connection_id=connection.id) if connection else {}
         )
-    if connection is None or patient_id not in known:
-        return None
-    try:
-        with answering():
-            found = patients_of(connection.id, [known[patient_id]]).get(known[patient_id])
-    except Unavailable as down:
-        if down.code.startswith("database"):
-            raise
-        return None
+    found = None
+    if connection is not None and patient_id in known:
+        try:
+            with answering():
+                found = patients_of(connection.id, [known[patient_id]]).get(known[patient_id])
+        except Unavailable as down:
+            if down.code.startswith("database"):
+                raise
     with database.transaction() as session:
-        _note_shown(session, actor, pharmacy_id, connection.id, [known[patient_id]], "id")
+        record(
+            session,
+            Action.PATIENT_LOOKED_UP,
+            agent=actor.agent,
+            patient_id=patient_id,
+            pharmacy_id=pharmacy_id,
+            entity=Entity("Patient", patient_id),
+            detail={"connection": connection.id if connection is not None else None, "query": "id"},
+        )
     return found
 
 

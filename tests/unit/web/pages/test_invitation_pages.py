@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 from ehr_fakes import NORA, PeopleOfEhr
 from flask import Flask
+from sqlalchemy import select
 from world import World
 from world_web import Browser, portal_app
 
+from portal.audit.tables import AuditEvent
 from portal.core.database import Database
 from portal.core.settings import Settings
 from portal.ehr.model import Patient
@@ -147,6 +149,17 @@ def test_staff_come_to_their_own_invitations(bob: Browser, browser_of: BrowserOf
     assert bob.get("/invitations").headers["Location"] == PLACE
     assert browser_of("heidi").get("/invitations").status_code == 303
     assert browser_of("heidi").get(PLACE).status_code == 403
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_whose_account_is_shown_is_on_record_also_while_the_ehr_is_silent(
+    bob: Browser, ehr: People, world: World, down: bool
+) -> None:
+    ehr.down = down
+    assert "Account of Alice" in page(bob, "/pharmacies/riverside/wrong-person", patient=world.patients["alice"])
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "patient.looked-up"))
+    assert (row.account_id, row.patient_id) == (world.accounts["bob"], world.patients["alice"])
 
 
 def test_the_wrong_person_is_parted_on_the_page(bob: Browser, browser_of: BrowserOf, world: World) -> None:
