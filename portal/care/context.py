@@ -21,13 +21,15 @@ from portal.audit import Action, Entity, record, record_refusal
 from portal.care.readers import Address, EhrReaders
 from portal.core import clock, ids
 from portal.core.database import Database, table_of
-from portal.core.errors import NotFound, PortalError
+from portal.core.errors import Forbidden, NotFound, PortalError
 from portal.ehr.context import FRESH_SECONDS
 from portal.ehr.model import AllergyState, PatientContext
 from portal.ehr.panel import context_to_json
 from portal.pharmacies import care
 from portal.pharmacies.tables import CareRelation, EhrConnection, Pharmacy
 
+# What shows orders, and nothing of a medicine.
+_NO_MEDICINES = frozenset({Sight.DESK, Sight.ORDERS})
 _PATIENTS = table_of(PatientTable)
 _RECORDS = table_of(PatientRecord)
 _CARE = table_of(CareRelation)
@@ -77,7 +79,7 @@ class ContextRead:
         panel = context_to_json(self.context, language, today=today)
         for order in panel["orders"]:
             bare = order.pop("chip_without_medicine")
-            if self.sight in (Sight.DESK, Sight.ORDERS):
+            if self.sight in _NO_MEDICINES:
                 # A reason is free words, which name medicines as they like.
                 order.update(chip=bare, item="", quantity="", state_reason="")
         return {**panel, "sight": self.sight.value}
@@ -132,13 +134,18 @@ def read_context(
 
 
 def note_print(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
-    """Put on record that a patient's medicines and orders are printed. Raises as reading them does."""
-    policy.allow_context(
+    """Put on record that a patient's medicines and orders are printed. Raises as reading them does.
+
+    Who sees orders alone prints no medicines: the patient's page would name somebody for what that person cannot do.
+    """
+    sight = policy.allow_context(
         actor,
         patient_id=patient_id,
         pharmacy_id=pharmacy_id,
         in_care=care.in_care(session, patient_id=patient_id, pharmacy_id=pharmacy_id),
     )
+    if sight in _NO_MEDICINES:
+        raise Forbidden("context-not-for-role")
     record(
         session,
         Action.PRINTED,

@@ -25,6 +25,8 @@ LOGIN_PER_ADDRESS = "120 per minute"
 REDEEM_PER_ACCOUNT = "20 per hour"
 MATCH_PER_ACCOUNT = "20 per hour"
 FIND_PER_ACCOUNT = "120 per hour"
+# What sends somebody else a mail each time, so that nobody fills a mailbox by pressing on.
+TELL_PER_ACCOUNT = "60 per hour"
 SEND_PER_ACCOUNT = "300 per minute"
 UPLOAD_PER_ACCOUNT = "600 per minute"
 # Files with the hash in their name, which browsers keep, and what machines ask all day.

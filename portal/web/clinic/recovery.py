@@ -20,6 +20,7 @@ from portal.pharmacies.recovery_acts import Choice, State
 from portal.pharmacies.tables import RecoveryAct
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
+from portal.web.limits import TELL_PER_ACCOUNT, at_most
 from portal.web.wiring import services
 
 blueprint = Blueprint("recovery", __name__)
@@ -43,6 +44,7 @@ def overview(pharmacy_id: str) -> str:
 
 
 @blueprint.post(PLACE)
+@at_most(TELL_PER_ACCOUNT)
 def ask(pharmacy_id: str) -> ResponseReturnValue:
     """Ask that somebody be let in with the sheets."""
 
@@ -61,6 +63,7 @@ def ask(pharmacy_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post(f"{PLACE}/decide")
+@at_most(TELL_PER_ACCOUNT)
 def decide(pharmacy_id: str) -> ResponseReturnValue:
     """The second person's yes; or an end of it, by anybody there."""
 

@@ -28,7 +28,7 @@ from portal.core.errors import (
 )
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
-from portal.web.limits import REDEEM_PER_ACCOUNT, at_most
+from portal.web.limits import REDEEM_PER_ACCOUNT, TELL_PER_ACCOUNT, at_most
 from portal.web.patient import chosen
 from portal.web.public.frame import current_frame
 from portal.web.wiring import services
@@ -109,6 +109,7 @@ def change_invitation() -> ResponseReturnValue:
 
 
 @blueprint.post("/change")
+@at_most(TELL_PER_ACCOUNT)
 @roles_only(Role.PATIENT)
 def change() -> ResponseReturnValue:
     """Widen, narrow, prolong, shorten or end what somebody may do."""

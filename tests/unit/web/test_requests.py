@@ -93,6 +93,20 @@ def test_a_route_with_a_limit_of_its_own_is_counted_by_that(tight: Scene) -> Non
     assert {answer.status_code for answer in answers} == {400}
 
 
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("alice", "/carers/change"),
+        ("bob", "/pharmacies/riverside/recovery"),
+        ("bob", "/pharmacies/riverside/recovery/decide"),
+    ],
+)
+def test_what_sends_others_a_mail_each_time_is_not_pressed_without_end(scene: Scene, name: str, path: str) -> None:
+    answers = [scene.browser(name).fill(path, {"act": "confirm"}).status_code for _ in range(61)]
+    assert 429 not in answers[:60]
+    assert answers[60] == 429
+
+
 # Who asks is looked up at a request's beginning.
 
 

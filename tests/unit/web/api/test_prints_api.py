@@ -4,11 +4,13 @@ import pytest
 from ehr_fakes import FakeEhr, context_of
 from flask import Flask
 from sqlalchemy import select
-from world import World
+from world import NOBODY, World
 from world_keys import Keys
 from world_threads import Threads
 from world_web import Browser, portal_app
 
+from portal.accounts import relations
+from portal.accounts.roles import Scope
 from portal.audit.tables import AuditEvent
 from portal.core.database import Database
 from portal.core.settings import Settings
@@ -63,6 +65,18 @@ def test_medicines_are_printed_by_those_who_may_read_them(app: Flask, world: Wor
     for name, status in (("alice", 204), ("bob", 204), ("carol", 404), ("dave", 404), ("heidi", 403)):
         assert Browser(app, world, name).post("/api/prints", wanted).status_code == status, name
     assert [account for account, _, _ in printed(database)] == [world.accounts["alice"], world.accounts["bob"]]
+
+
+def test_who_sees_orders_alone_stands_on_no_record_as_a_printer_of_medicines(
+    app: Flask, world: World, database: Database
+) -> None:
+    with database.transaction() as session:
+        (relation,) = relations.live(session, account_id=world.accounts["judy"])
+        relations.change(session, agent=NOBODY, relation=relation, scope=Scope.ORDERS, until=None)
+    for name, patient in (("judy", "rosa"), ("frank", "alice")):
+        wanted = {"what": "medicines", "patient": world.patients[patient], "pharmacy": "riverside"}
+        assert Browser(app, world, name).post("/api/prints", wanted).status_code == 403, name
+    assert printed(database) == []
 
 
 def test_opening_the_page_made_for_printing_is_on_record(app: Flask, world: World, database: Database) -> None:

@@ -153,7 +153,7 @@ def test_staff_come_to_their_own_invitations(bob: Browser, browser_of: BrowserOf
 
 @pytest.mark.parametrize("down", [False, True])
 def test_whose_account_is_shown_is_on_record_also_while_the_ehr_is_silent(
-    bob: Browser, ehr: People, world: World, down: bool
+    bob: Browser, ehr: PeopleOfEhr, world: World, down: bool
 ) -> None:
     ehr.down = down
     assert "Account of Alice" in page(bob, "/pharmacies/riverside/wrong-person", patient=world.patients["alice"])
