@@ -74,7 +74,38 @@ def address(account: Account | None, *, earlier: bool) -> str | None:
     return earlier_address(account) if earlier else (account.email or None) if account.email_verified else None
 
 
-class KeyNotice(MailJob):
+def zone_of(account: Account | None) -> str:
+    """The zone in which somebody reads times in a mail."""
+    return (account.time_zone if account is not None else None) or "UTC"
+
+
+class AccountMail(MailJob):
+    """What mails to people with an account have in common: where they go, and that each one is on record."""
+
+    def tell(
+        self,
+        job: Job,
+        account: Account | None,
+        what: Template,
+        *,
+        next: str,
+        earlier: bool = False,
+        pharmacy_id: str | None = None,
+        **values: str,
+    ) -> None:
+        """Send it, and put it on record (of `pharmacy_id`, too). Nothing goes to who is closed or has no address.
+
+        Raises what `MailJob.send` raises.
+        """
+        to = address(account, earlier=earlier)
+        if account is None or to is None:
+            return
+        self.send(job, what, account.language, to=to, next=next, **values)
+        with self._database.transaction() as session:
+            note_sent(session, account.id, what, pharmacy_id=pharmacy_id)
+
+
+class KeyNotice(AccountMail):
     """The handler of `KEYS_JOB`. The mail says what was done to keys, when, and in which kind of browser."""
 
     def __call__(self, job: Job) -> None:
@@ -82,30 +113,18 @@ class KeyNotice(MailJob):
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
             browser = sessions.browser_of(session, job.payload.get("session"))
-        to = address(account, earlier=bool(job.payload.get("earlier")))
-        if account is None or to is None:
-            return
-        self.send(
+        self.tell(
             job,
+            account,
             Template(job.payload["what"]),
-            account.language,
-            to=to,
             next=_NEXT.get(job.payload["what"], "/account"),
-            when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
+            earlier=bool(job.payload.get("earlier")),
+            when=moment(datetime.fromisoformat(job.payload["at"]), zone_of(account)),
             browser=describe(browser) or NAMELESS,
         )
-        with self._database.transaction() as session:
-            note_sent(session, account.id, Template(job.payload["what"]))
 
 
-def note_sent(
-    session: Session,
-    account_id: str,
-    what: Template,
-    *,
-    pharmacy_id: str | None = None,
-    purpose: Purpose = Purpose.HSYSADMIN,
-) -> None:
+def note_sent(session: Session, account_id: str, what: Template, *, pharmacy_id: str | None = None) -> None:
     """Put on record that a mail left for an account, and which; never what it was about."""
     audit.record(
         session,
@@ -113,6 +132,6 @@ def note_sent(
         agent=Agent(None, None),
         pharmacy_id=pharmacy_id,
         entity=Entity("Account", account_id),
-        purpose=purpose,
+        purpose=Purpose.HSYSADMIN,
         detail={"to": account_id, "what": what.value},
     )

@@ -28,7 +28,6 @@ from portal.core.lives import Life, Step
 from portal.core.secrets_box import CannotOpen, SecretsBox
 from portal.ehr.model import Patient
 from portal.ehr.reading import folded_words
-from portal.notify.notices import MailJob
 from portal.notify.words import Template
 from portal.outbox import Job, enqueue
 from portal.pharmacies import care, checklist, profiles
@@ -303,19 +302,14 @@ def forget_typed(session: Session) -> None:
     )
 
 
-class AnswerNotice(MailJob):
+class AnswerNotice(notices.AccountMail):
     """The handler of `ANSWER_JOB`: says that a request was answered and where the answer stands, nothing else."""
 
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
-        to = notices.address(account, earlier=False)
-        if account is None or to is None:
-            return
-        self.send(job, Template.REQUEST_ANSWERED, account.language, to=to, next="/match")
-        with self._database.transaction() as session:
-            notices.note_sent(session, account.id, Template.REQUEST_ANSWERED, purpose=Purpose.HOPERAT)
+        self.tell(job, account, Template.REQUEST_ANSWERED, next="/match")
 
 
 def _check(asked: Asked) -> None:

@@ -28,7 +28,6 @@ from portal.core.database import table_of
 from portal.core.errors import Conflict, Forbidden, NotFound
 from portal.core.lives import Life, Step
 from portal.core.together import among
-from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
 from portal.pharmacies import care, teams
@@ -210,7 +209,7 @@ def waiting_for(session: Session, *, actor: Actor) -> list[tuple[str, datetime]]
     return [(row.objection, row.made_at + WAIT) for row in rows if row.objection is not None]
 
 
-class IdentityNotice(MailJob):
+class IdentityNotice(notices.AccountMail):
     """The handler of `NOTICE_JOB`: that old messages open to new keys tomorrow, and the link that says no."""
 
     def __call__(self, job: Job) -> None:
@@ -219,22 +218,19 @@ class IdentityNotice(MailJob):
             row = session.get(IdentityCheck, str(job.payload["check"]))
             account = session.get(Account, str(job.payload["account"]))
             zone = session.get_one(Pharmacy, row.pharmacy_id).time_zone if row is not None else "UTC"
-        to = notices.address(account, earlier=bool(job.payload.get("earlier")))
-        if row is None or account is None or to is None or row.objection is None:
+        if row is None or account is None or row.objection is None:
             return
         if row.objected_at is not None or row.made_at + WAIT <= clock.now():
             return
-        self.send(
+        self.tell(
             job,
+            account,
             Template.OLD_MESSAGES,
-            account.language,
-            to=to,
             next="/account",
+            earlier=bool(job.payload.get("earlier")),
             until=moment(row.made_at + WAIT, account.time_zone or zone),
             objection=f"{self._base_url}/objection/{row.objection}",
         )
-        with self._database.transaction() as session:
-            notices.note_sent(session, account.id, Template.OLD_MESSAGES)
 
 
 def _gen(session: Session, actor: Actor, account_id: str) -> int:

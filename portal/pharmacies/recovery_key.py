@@ -12,14 +12,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import directory, policy, recovery
+from portal.accounts import directory, notices, policy, recovery
 from portal.accounts.actor import Actor
 from portal.accounts.roles import STAFF, Role
 from portal.accounts.tables import Account
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, NotFound
-from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment, plain_name
 from portal.outbox import Job, enqueue
 from portal.pharmacies import teams
@@ -154,7 +153,7 @@ def _concerned(session: Session, pharmacy_id: str) -> list[str]:
     return list(session.scalars(wanted.order_by(Account.id)))
 
 
-class SheetsNotice(MailJob):
+class SheetsNotice(notices.AccountMail):
     """The handler of `NOTICE_JOB`. The mail says what was done with the sheets, by whom, where and when."""
 
     def __call__(self, job: Job) -> None:
@@ -164,14 +163,14 @@ class SheetsNotice(MailJob):
             account = session.get(Account, str(told["account"]))
             doer = session.get(Account, str(told["who"]))
             pharmacy = session.get(Pharmacy, str(told["pharmacy"]))
-        if account is None or account.disabled_at is not None or not account.email or pharmacy is None:
+        if pharmacy is None:
             return
-        self.send(
+        self.tell(
             job,
+            account,
             Template(told["what"]),
-            account.language,
-            to=account.email,
             next=f"/pharmacies/{pharmacy.id}/recovery",
+            pharmacy_id=pharmacy.id,
             who=plain_name(doer.display_name if doer is not None else ""),
             place=plain_name(pharmacy.name),
             when=moment(datetime.fromisoformat(told["at"]), pharmacy.time_zone),

@@ -37,7 +37,6 @@ from portal.core.bus import Bus
 from portal.core.errors import Forbidden, NotFound
 from portal.identity import sessions
 from portal.identity.sessions import EndedBy
-from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
 from portal.pharmacies import care, identity_checks, recovery_acts, staff_invitations, teams
@@ -145,27 +144,22 @@ def end(session: Session, *, actor: Actor, account_id: str, check: Check) -> Non
         )
 
 
-class OfficeNotice(MailJob):
+class OfficeNotice(notices.AccountMail):
     """The handler of `OFFICE_JOB`. The mail says what happened and when; who it is stands on the page."""
 
     def __call__(self, job: Job) -> None:
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
-        to = notices.address(account, earlier=False)
-        if account is None or to is None:
-            return
         what = Template(job.payload["what"])
-        self.send(
+        self.tell(
             job,
+            account,
             what,
-            account.language,
-            to=to,
             next=PAGES[what],
-            when=moment(datetime.fromisoformat(job.payload["at"]), account.time_zone or "UTC"),
+            pharmacy_id=account.pharmacy_id if account is not None else None,
+            when=moment(datetime.fromisoformat(job.payload["at"]), notices.zone_of(account)),
         )
-        with self._database.transaction() as session:
-            notices.note_sent(session, account.id, what, pharmacy_id=account.pharmacy_id)
 
 
 def _pharmacies(session: Session, actor: Actor) -> set[str]:

@@ -28,3 +28,7 @@ def test_no_text_uses_a_word_that_another_stands_for(language: str, column: int)
         if key not in BY_POST and (hit := pattern.search(text if isinstance(text, str) else " ".join(text.values())))
     }
     assert found == {}
+
+
+def test_spanish_quotes_are_its_own() -> None:
+    assert [key for key, text in texts.catalogue("es").items() if re.search("[“”]", str(text))] == []

@@ -25,6 +25,8 @@ from portal.e2ee.identity import Device, Person
 from portal.e2ee.open import open_team
 from portal.e2ee.records import Role
 from portal.e2ee.teams import TeamMember, TeamRecord
+from portal.notify.mail import Mail
+from portal.outbox import Job
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import checklist, recovery_acts, recovery_key, staff, teams
 from portal.pharmacies.directory import look_up
@@ -533,3 +535,35 @@ def test_who_works_here_no_more_is_let_in_by_nobody(keys: Keys, world: World, pa
         staff.disable(session, bus=MemoryBus(), account_id=world.accounts["erin"])
     with pytest.raises(NotFound):
         use(keys, act, record, by="grace")
+
+
+def test_the_mail_says_who_did_what_where_and_leaves_a_line_of_the_record(keys: Keys, world: World) -> None:
+    sent: list[Mail] = []
+
+    class Postbox:
+        def send(self, mail: Mail) -> None:
+            sent.append(mail)
+
+    notice = recovery_key.SheetsNotice(world.database, Postbox(), "https://portal.test")
+    payload = {
+        "account": world.accounts["erin"],
+        "pharmacy": "riverside",
+        "what": "sheets-asked",
+        "who": world.accounts["bob"],
+        "at": "2026-11-22T09:30:00+00:00",
+    }
+    job = Job("job1", recovery_key.NOTICE_JOB, payload, None, 1, clock.now())
+    notice(job)
+    (mail,) = sent
+    assert mail.to == "erin@example.org"
+    assert "Bob" in mail.text
+    assert "https://portal.test/login?next=/pharmacies/riverside/recovery" in mail.text.split("\n")
+    with world.database.transaction() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "notice.sent"))
+        assert (row.pharmacy_id, row.detail) == (
+            "riverside",
+            {"to": world.accounts["erin"], "what": "sheets-asked"},
+        )
+        session.get_one(Account, world.accounts["erin"]).disabled_at = clock.now()
+    notice(job)
+    assert len(sent) == 1
