@@ -11,12 +11,12 @@ import { type Ready, type SignedIn, ensureReady, here, signedIn } from "../keys/
 import { StoreFailed, forgetAccount } from "../store/db.ts";
 import { isLockKey, isShared, unsentHere } from "../store/shared.ts";
 import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.tsx";
-import { clock, phoneUri, setZone } from "../views/format.ts";
+import { clock, moment, phoneUri, setZone } from "../views/format.ts";
 import { has, language, speak, t } from "../views/i18n.ts";
 import { reasonWords } from "../views/reasons.ts";
 import { AppFrame, dress } from "../views/shell.tsx";
 import type { Pharmacy } from "../views/types.ts";
-import { type Account, ApiError, type SessionState, Unreachable, get, isOfTheLine, readSession } from "../live/api.ts";
+import { type Account, ApiError, type SessionState, Unreachable, get, isOfTheLine, post, readSession } from "../live/api.ts";
 import { dropHelp, keepHelp } from "../live/help.ts";
 import { LiveSession, type Screen } from "../live/session.ts";
 import "../live/byhand.ts";
@@ -208,6 +208,7 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
       {...(session.shared && !over ? { onLock: () => void lockNow(page) } : {})}
     >
       {screen.kind === "warning" ? <LockWarning screen={screen} live={page.live} /> : null}
+      {hidden || session.wrong_pins === null ? null : <WrongPins tried={session.wrong_pins} />}
       {over ? <Over kind={screen.kind} page={page} /> : screen.kind === "covered" ? <Cover live={page.live} /> : null}
       {/* What is covered stays where it is, with its place and its words; what is locked is taken off the page. */}
       {over ? null : (
@@ -223,6 +224,25 @@ function LockWarning({ screen, live }: { readonly screen: { readonly lockAt: num
   return (
     <Banner tone="warn" announce title={t("views.session.warning", { time: clock(screen.lockAt) })}>
       <Button look="quiet" onClick={() => void live.act()}>{t("views.session.stay")}</Button>
+    </Banner>
+  );
+}
+
+/** Somebody tried to open this device since its person last looked; it stays until the person says that it was seen. */
+function WrongPins({ tried }: { readonly tried: NonNullable<SessionState["wrong_pins"]> }) {
+  const [seen, setSeen] = useState(false);
+  if (seen) return null;
+  const say = async (): Promise<void> => {
+    setSeen(true);
+    await post("/api/keys/guards/seen").catch((error: unknown) => {
+      // It is told again with the next page.
+      if (!isOfTheLine(error)) throw error;
+    });
+  };
+  return (
+    <Banner tone="warn" announce title={t("keys.pin.tried", { count: tried.count, time: moment(Date.parse(tried.last_at)) })}>
+      <p>{t("keys.pin.tried-body")}</p>
+      <div class="button-row"><Button look="quiet" onClick={() => void say()}>{t("keys.pin.tried-do")}</Button></div>
     </Banner>
   );
 }

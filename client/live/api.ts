@@ -17,6 +17,8 @@ export interface SessionState {
   readonly tell_every: number;
   /** On a device that others use too. */
   readonly shared: boolean;
+  /** Wrong PINs there, of which the person has not said yet that they were seen. */
+  readonly wrong_pins: { readonly count: number; readonly last_at: string } | null;
 }
 
 /** A patient for whom the person acts. */

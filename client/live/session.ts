@@ -101,6 +101,8 @@ export class LiveSession {
     this.lastTold = now;
     try {
       const said = await post<{ lock_at: string; ends_at: string }>("/api/session/activity");
+      // Locked while the answer was on its way: other tabs must not come back by it.
+      if (this.over) return;
       this.active(Date.parse(said.lock_at), Date.parse(said.ends_at));
       this.say({ kind: "active", account: this.account, lockAt: this.lockAt, endsAt: this.endsAt });
     } catch (error) {

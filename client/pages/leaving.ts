@@ -44,6 +44,7 @@ function watch(form: HTMLFormElement): void {
   const away = (): void => location.replace(`/lock?${new URLSearchParams({ next: location.pathname + location.search }).toString()}`);
   const channel = new BroadcastChannel("portal-session");
   let [lockAt, warnAt, tellEvery, told] = [0, 0, 0, 0];
+  let locking = false;
   const look = async (): Promise<void> => {
     if (Date.now() >= lockAt) {
       const session = await readSession();
@@ -59,13 +60,18 @@ function watch(form: HTMLFormElement): void {
     if (Date.now() - told < tellEvery && warning?.hidden !== false) return;
     told = Date.now();
     const said = await post<{ lock_at: string; ends_at: string }>("/api/session/activity");
+    // Locked since: the other tabs must not come back by what was said before.
+    if (locking) return;
     channel.postMessage({ kind: "active", account, lockAt: Date.parse(said.lock_at), endsAt: Date.parse(said.ends_at) });
     lockAt = 0;
     await look();
   };
   for (const kind of ACTS) addEventListener(kind, () => void act().catch(() => undefined), { passive: true, capture: true });
   // Tabs with keys wipe them at once.
-  form.addEventListener("submit", () => channel.postMessage({ kind: "locked", account }));
+  form.addEventListener("submit", () => {
+    locking = true;
+    channel.postMessage({ kind: "locked", account });
+  });
   addEventListener("keydown", (event) => {
     if (!isLockKey(event)) return;
     event.preventDefault();

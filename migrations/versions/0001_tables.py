@@ -712,6 +712,8 @@ def upgrade() -> None:
     sa.Column('auth_hash', sa.LargeBinary(), nullable=False),
     sa.Column('wrong', sa.Integer(), nullable=False),
     sa.Column('wrong_ever', sa.Integer(), nullable=False),
+    sa.Column('untold', sa.Integer(), nullable=False),
+    sa.Column('wrong_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('set_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_guard_device_id')),
     sa.PrimaryKeyConstraint('device_id', 'method', name=op.f('pk_device_guard'))

@@ -208,14 +208,29 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
     with answering_refusals():
         certificates.verify_revocation(revocation, actor.account_id, device_id, directory.newest_identity(chain))
     row.revocation = {"h": revocation["h"], "sig": revocation["sig"]}
-    row.ended_at, row.share = clock.now(), None
-    session.execute(update(DeviceGuard).where(DeviceGuard.device_id == device_id).values(share=None))
+    _end(session, actor, row)
     for other in sessions.own(session, actor.account_id):
         if other.device_id == device_id:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
-    note_keys(session, actor=actor, action=Action.KEY_DEVICE_ENDED, entity=Entity("Device", device_id))
-    notices.tell(session, actor, What.DEVICE_ENDED)
     enqueue(session, directory.CHANGED_JOB, {"account": actor.account_id, "what": "device-ended"})
+
+
+def end_unsigned(session: Session, *, actor: Actor, device_id: str, bus: Bus) -> None:
+    """End an own shared device whose keys nobody can open any more, without a revocation: sessions on it end but the
+    actor's, which is on no device from now on. The caller has asked policy. Raises NotFound."""
+    _end(session, actor, living(session, actor, device_id))
+    for other in sessions.own(session, actor.account_id):
+        if other.device_id == device_id and other.ref != actor.agent.session_ref:
+            sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
+    if actor.agent.session_ref is not None:
+        sessions.unbind_device(session, actor.agent.session_ref)
+
+
+def _end(session: Session, actor: Actor, row: Device) -> None:
+    row.ended_at, row.share = clock.now(), None
+    session.execute(update(DeviceGuard).where(DeviceGuard.device_id == row.id).values(share=None))
+    note_keys(session, actor=actor, action=Action.KEY_DEVICE_ENDED, entity=Entity("Device", row.id))
+    notices.tell(session, actor, What.DEVICE_ENDED)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ makes a locked session active again, which is no fresh login (docs/protocol.md s
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy, stops
@@ -80,6 +82,7 @@ def hand_over(
     if not same(sha256(auth), kept.auth_hash):
         kept.wrong += 1
         kept.wrong_ever += 1
+        kept.untold, kept.wrong_at = kept.untold + 1, clock.now()
         left = min(MOST_TRIES - kept.wrong, MOST_TRIES_EVER - kept.wrong_ever) if method is Method.PIN else None
         tried = {"method": method.value, "wrong": kept.wrong}
         note(action=Action.KEY_GUARD_GIVEN, detail=tried, reason="guard-wrong")
@@ -94,6 +97,31 @@ def hand_over(
     except CannotOpen as problem:
         raise Conflict("guard-gone") from problem
     return Handed(text_of_bytes(text, "share", length=SHARE_BYTES))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How often what opens a device was wrong since its person last said that it was seen, and when last."""
+
+    count: int
+    last_at: datetime
+
+
+def tried(session: Session, current: CurrentSession) -> Tried | None:
+    """What to tell whoever has opened the shared device of this session; None while it is locked, or for nothing."""
+    if current.state is not State.ACTIVE or current.stay is None or current.device_id is None:
+        return None
+    rows = session.execute(
+        select(DeviceGuard.untold, DeviceGuard.wrong_at).where(DeviceGuard.device_id == current.device_id)
+    ).all()
+    moments = [moment for count, moment in rows if count > 0 and moment is not None]
+    return Tried(sum(count for count, _ in rows), max(moments)) if moments else None
+
+
+def seen(session: Session, *, current: CurrentSession) -> None:
+    """The person has seen how often it was tried; the counts that close go on."""
+    if current.stay is not None and current.device_id is not None:
+        session.execute(update(DeviceGuard).where(DeviceGuard.device_id == current.device_id).values(untold=0))
 
 
 def prove(

@@ -274,6 +274,9 @@ class DeviceGuard(Base):
     wrong: Mapped[int] = mapped_column(Integer)
     # Since it was set.
     wrong_ever: Mapped[int] = mapped_column(Integer)
+    # Wrong tries of which the person has not said yet "I have seen it", and when the last one was.
+    untold: Mapped[int] = mapped_column(Integer, default=0)
+    wrong_at: Mapped[datetime | None] = mapped_column(Moment)
     set_at: Mapped[datetime] = mapped_column(Moment)
 
 

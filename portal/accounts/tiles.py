@@ -12,11 +12,13 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from portal.accounts import names
+from portal.accounts import devices, names, policy, recovery, stops
+from portal.accounts.actor import Actor
 from portal.accounts.forms import first_wins
+from portal.audit import Agent
 from portal.core import clock, ids
 from portal.core.bus import Bus
-from portal.core.errors import NotFound
+from portal.core.errors import Conflict, NotFound
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, EndedBy, State
 from portal.identity.tables import BrowserTile
@@ -112,10 +114,11 @@ def choose(
     return sessions.take_up(session, bus, wanted)
 
 
-def remove(session: Session, bus: Bus, *, browser: str, account_id: str) -> bool:
+def remove(session: Session, bus: Bus, *, browser: str, account_id: str, agent: Agent) -> bool:
     """Take a person off this browser's lock page; the session there ends. What a PIN guards stays in the browser.
 
-    Returns whether that was one of this browser's.
+    Anybody at the browser may, so `agent` is who pressed, as far as that is known. Returns whether that was one of this
+    browser's.
     """
     row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True)
     if row is None:
@@ -123,8 +126,29 @@ def remove(session: Session, bus: Bus, *, browser: str, account_id: str) -> bool
     living = _living(session, row.session_ref)
     session.delete(row)
     if living is not None and living.account_id == account_id:
-        sessions.end(session, bus, living, EndedBy.LOGOUT)
+        sessions.end(session, bus, living, EndedBy.LOGOUT, agent=agent)
     return True
+
+
+def forget(session: Session, bus: Bus, *, actor: Actor, browser: str | None) -> None:
+    """The person takes the keys off the shared device that this session is on, and the own tile with them.
+
+    Asks for a fresh login. The server's part of each guard is deleted and the device has ended, so that a copy of the
+    browser's folder is worth nothing more; nobody is left who could sign as it, so no revocation is needed. This
+    session goes on, without a device, to be signed out. Raises StepUpNeeded, Forbidden `keys-stopped`, NotFound without
+    such a device, Conflict `last-way` for whoever would have no way back to the own messages.
+    """
+    policy.needs_step_up(actor)
+    stops.hold(session, actor.account_id)
+    if actor.device_id is None or not devices.living(session, actor, actor.device_id).shared:
+        raise NotFound()
+    elsewhere = [one for one in devices.own(session, actor=actor) if one.state is devices.State.ACTIVE]
+    if len(elsewhere) == 1 and not recovery.ways(session, actor.account_id):
+        raise Conflict("last-way")
+    devices.end_unsigned(session, actor=actor, device_id=actor.device_id, bus=bus)
+    if browser is not None:
+        mine = (BrowserTile.browser_hash == ids.digest(browser), BrowserTile.account_id == actor.account_id)
+        session.execute(delete(BrowserTile).where(*mine))
 
 
 def _living(session: Session, ref: str) -> CurrentSession | None:

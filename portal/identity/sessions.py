@@ -461,6 +461,11 @@ def unlock_on_device(
     return cookie, _known(session, current.ref)
 
 
+def unbind_device(session: Session, ref: str) -> None:
+    """Take a session off its device; at a shared browser the shorter limits go on."""
+    session.execute(update(LoginSession).where(LoginSession.ref == ref).values(device_id=None, stay=None))
+
+
 def unbind_devices(session: Session, account_id: str) -> None:
     """Take all sessions of an account off their devices; each may be bound again by a fresh proof."""
     session.execute(

@@ -135,11 +135,7 @@ class Stage:
 
     def just_now(self, login: str) -> None:
         """The logins of a person are as if they had been just now, however long the machine has taken since."""
-        self.write(
-            "UPDATE login_session SET auth_time = ? WHERE account_id = (SELECT id FROM account WHERE email = ?)",
-            datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
-            f"{login}@demo.example",
-        )
+        self.demo.just_now(login)
 
     def handed(self, name: str) -> Page:
         """Bob lets somebody in who has not opened messages yet: he stands before the sheet with the code."""

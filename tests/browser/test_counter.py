@@ -1,15 +1,14 @@
 """The counter's computer: several people of the pharmacy share one browser, each behind a PIN of their own."""
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from checks import axe
 from complaints import Complaints
-from demo_world import Demo, confirm_with, get_code, give_password, sign_in, team
+from counter import lock, share_with_pin, unlock
+from demo_world import Demo, get_code, give_password, sign_in
 from playwright.sync_api import Page, expect
-from talking import THREAD, hears, say, sent
 
 pytestmark = pytest.mark.browser
 PIN = "402715"
@@ -50,27 +49,6 @@ LIES_HERE = """async () => {
 }"""
 
 
-def share_with_pin(page: Page, pin: str = PIN) -> None:
-    """At the first sign-in: others use this device too."""
-    page.get_by_role("button", name="Others use it too").click()
-    page.fill("#pin-new", pin)
-    page.fill("#pin-again", pin)
-    page.get_by_role("button", name="Use this PIN").click()
-
-
-def unlock(page: Page, pin: str = PIN) -> None:
-    """Type the PIN on the lock page."""
-    page.fill("#pin", pin)
-    page.get_by_role("button", name="Unlock").click()
-
-
-def lock(page: Page) -> None:
-    """One key locks."""
-    page.get_by_role("button", name="Lock (F8)").locator("visible=true").wait_for()
-    page.keyboard.press("F8")
-    page.locator("#pin").wait_for()
-
-
 def test_a_pin_opens_the_counter_again_and_nothing_else_does(person: Callable[..., Page], demo: Demo) -> None:
     counter = person("counter", asked=True)
     sign_in(counter, "walt", "/devices")
@@ -106,14 +84,25 @@ def test_a_pin_opens_the_counter_again_and_nothing_else_does(person: Callable[..
 
     unlock(counter, "402716")
     expect(counter.get_by_text("This PIN is wrong. You can try 4 more times.").first).to_be_visible()
-    unlock(counter)
+    unlock(counter, PIN)
     expect(counter.locator("[data-kind=shared]")).to_be_visible()
+    # Who comes back is told, on every page until it was seen.
+    counter.reload()
+    told = counter.get_by_text("1 wrong PIN was tried here since you last looked")
+    expect(told).to_be_visible()
+    assert axe(counter) == []
+    counter.get_by_role("button", name="I have seen it").click()
+    expect(told).to_have_count(0)
+    with counter.expect_response("**/api/session"):
+        counter.reload()
+    expect(counter.locator("[data-kind=shared]")).to_be_visible()
+    expect(told).to_have_count(0)
 
 
 def test_after_five_wrong_pins_only_the_code_helps(person: Callable[..., Page], demo: Demo) -> None:
     counter = person("counter of grace", asked=True)
     sign_in(counter, "grace", "/recovery")
-    share_with_pin(counter)
+    share_with_pin(counter, PIN)
     counter.wait_for_url("**/recovery")
     code = get_code(counter)
     counter.goto("/devices")
@@ -142,6 +131,33 @@ def test_after_five_wrong_pins_only_the_code_helps(person: Callable[..., Page], 
     unlock(counter, "918273")
     expect(counter.locator("[data-kind=shared]")).to_be_visible()
 
+    # Her last day at this counter: nothing of hers stays, neither here nor as a device.
+    demo.just_now("grace")
+    forget(counter)
+    counter.wait_for_url("**/logged-out*")
+    lies = counter.evaluate(LIES_HERE)
+    assert lies["found"] == []
+    assert counter.evaluate("fetch('/api/browser').then((answer) => answer.json())") == {"items": []}
+
+
+def test_nobody_is_forgotten_without_another_way_back(person: Callable[..., Page], demo: Demo) -> None:
+    counter = person("counter of pat", asked=True)
+    sign_in(counter, "pat", "/devices")
+    share_with_pin(counter, PIN)
+    counter.locator("[data-kind=shared]").wait_for()
+    demo.just_now("pat")
+    forget(counter)
+    expect(counter.get_by_text("This is your only way back to your messages")).to_be_visible()
+    counter.reload()
+    expect(counter.locator("[data-kind=shared]")).to_be_visible()
+
+
+def forget(counter: Page) -> None:
+    """The person takes everything of the own off this browser."""
+    counter.locator("[data-kind=shared]").get_by_role("button", name="Forget me on this device").click()
+    assert axe(counter) == []
+    counter.locator("dialog").get_by_role("button", name="Forget me on this device").click()
+
 
 def test_an_own_device_becomes_shared_and_back_again(person: Callable[..., Page], demo: Demo) -> None:
     peggy = person("peggy's desk")
@@ -155,14 +171,14 @@ def test_an_own_device_becomes_shared_and_back_again(person: Callable[..., Page]
     expect(peggy.get_by_text("Devices that were ended")).to_be_visible()
     peggy.reload()
     lock(peggy)
-    unlock(peggy)
+    unlock(peggy, PIN)
     peggy.locator("[data-kind=shared]").get_by_role("button", name="Change the PIN").click()
     peggy.fill("#pin-new", "918273")
     peggy.fill("#pin-again", "918273")
     peggy.get_by_role("button", name="Save the new PIN").click()
     expect(peggy.get_by_text("Your PIN is changed")).to_be_visible()
     lock(peggy)
-    unlock(peggy)
+    unlock(peggy, PIN)
     expect(peggy.get_by_text("This PIN is wrong").first).to_be_visible()
     unlock(peggy, "918273")
     peggy.locator("[data-kind=shared]").get_by_role("button", name="Only I use it now").click()
@@ -176,7 +192,7 @@ def test_an_own_device_becomes_shared_and_back_again(person: Callable[..., Page]
 def test_the_page_locks_by_itself_and_the_other_tab_with_it(person: Callable[..., Page], demo: Demo) -> None:
     counter = person("counter of erin", asked=True)
     sign_in(counter, "erin", "/devices")
-    share_with_pin(counter)
+    share_with_pin(counter, PIN)
     counter.locator("[data-kind=shared]").wait_for()
     second = counter.context.new_page()
     second.goto("/account/sessions")
@@ -184,7 +200,7 @@ def test_the_page_locks_by_itself_and_the_other_tab_with_it(person: Callable[...
     assert axe(second) == []
     lock(counter)
     second.wait_for_url("**/lock?**")
-    unlock(counter)
+    unlock(counter, PIN)
     counter.locator("[data-kind=shared]").wait_for()
     second.goto("/account/sessions")
     second.keyboard.press("F8")
@@ -195,7 +211,7 @@ def test_the_page_locks_by_itself_and_the_other_tab_with_it(person: Callable[...
 def test_a_page_of_the_server_stays_open_while_somebody_reads_it(person: Callable[..., Page], demo: Demo) -> None:
     counter = person("counter of judy", asked=True)
     sign_in(counter, "judy", "/devices")
-    share_with_pin(counter)
+    share_with_pin(counter, PIN)
     counter.locator("[data-kind=shared]").wait_for()
     counter.goto("/account/sessions")
     warning = counter.locator("[data-lock-warning]")
@@ -211,82 +227,3 @@ def test_a_page_of_the_server_stays_open_while_somebody_reads_it(person: Callabl
     demo.idle("judy", timedelta(minutes=4))
     counter.evaluate(look)
     counter.locator("#pin").wait_for()
-
-
-STAFF = {"bob": ("Bob", "pharmacists", "other", "402715"), "frank": ("Frank", "desk", "billing", "730284")}
-STAFF |= {"heidi": ("Heidi", "privacy", "privacy", "918273")}
-
-
-def comes_first(counter: Page, who: str) -> None:
-    """A first day at the counter: a PIN, a recovery code, and the team that this person founds."""
-    _, kind, _, pin = STAFF[who]
-    share_with_pin(counter, pin)
-    counter.wait_for_url("**/recovery")
-    code = get_code(counter)
-    counter.goto("/team")
-    team(counter, kind).get_by_role("button", name="Found this team").click()
-    confirm_with(counter, code)
-    expect(team(counter, kind)).to_have_attribute("data-gen", "1")
-
-
-def takes_over(counter: Page, who: str) -> None:
-    """The next one comes: a tile, a PIN."""
-    counter.locator("[data-person]").filter(has_text=STAFF[who][0]).click()
-    expect(counter.locator("main .lead")).to_contain_text(STAFF[who][0])
-    unlock(counter, STAFF[who][3])
-    counter.get_by_role("button", name="Lock (F8)").locator("visible=true").wait_for()
-
-
-def test_three_people_share_the_counter_and_nobody_reads_across(person: Callable[..., Page], demo: Demo) -> None:
-    counter = person("the counter", asked=True)
-    sign_in(counter, "bob", "/recovery")
-    comes_first(counter, "bob")
-    for who in ("frank", "heidi"):
-        lock(counter)
-        counter.get_by_role("button", name="Sign in as somebody else").click()
-        give_password(counter, who)
-        counter.wait_for_url(f"{demo.url}/**")
-        counter.goto("/recovery")
-        comes_first(counter, who)
-    alice = person("alice")
-    sign_in(alice, "alice")
-    alice.wait_for_url("**/home")
-    threads = {}
-    for who, (name, _, topic, _) in STAFF.items():
-        alice.goto(f"/new?topic={topic}&for=me")
-        say(alice, f"A question for {name} alone")
-        alice.wait_for_url(THREAD)
-        sent(alice, f"A question for {name} alone")
-        threads[who] = "/thread/" + alice.url.rsplit("/", 1)[1]
-
-    # Each opens the own thread and begins to write; the next one comes in the middle of it.
-    drafts = dict.fromkeys(STAFF, "")
-    lock(counter)
-    for turn in range(12):
-        who = list(STAFF)[turn % 3]
-        name = STAFF[who][0]
-        takes_over(counter, who)
-        if drafts[who] == "":
-            counter.goto(threads[who])
-        expect(counter).to_have_url(re.compile(re.escape(threads[who])))
-        hears(counter, f"A question for {name} alone")
-        box = counter.locator(".composer textarea")
-        expect(box).to_have_value(drafts[who])
-        for other in STAFF.keys() - {who}:
-            expect(counter.get_by_text(f"A question for {STAFF[other][0]} alone")).to_have_count(0)
-        if turn >= 9:
-            counter.locator(".composer button[type=submit]").click()
-            sent(counter, drafts[who])
-        else:
-            drafts[who] += f"{name} writes {turn}. "
-            box.fill(drafts[who])
-            expect(counter.get_by_text("Draft saved, locked")).to_be_visible()
-        lock(counter)
-
-    # Nothing of what was said lies here in words, nor any key that opens without a PIN.
-    lies = counter.evaluate(LIES_HERE)
-    assert "question for" not in str(lies)
-    assert "writes" not in str(lies)
-    devices = [value for store, key, value in lies["found"] if (store, key) == ("keys", "device")]
-    assert [one["signing"]["kind"] for one in devices] == ["guarded"] * 3
-    assert not any(key == "stay" or key.startswith("wrap:") for _, key, _ in lies["found"])

@@ -106,6 +106,26 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("devices-forget", spanish=True)
+def _(stage: Stage) -> Page:
+    page = shown(counter(stage, "pat"), "/devices?kind=forget")
+    page.locator("dialog").wait_for()
+    return page
+
+
+@state("devices-wrong-pins", spanish=True)
+def _(stage: Stage) -> Page:
+    page = counter(stage, "pat")
+    stage.write(
+        "UPDATE device_guard SET untold = 3, wrong_at = '2026-03-10 14:03:00.000000' WHERE device_id IN "
+        "(SELECT device.id FROM device JOIN account ON account.id = device.account_id "
+        "WHERE email = 'pat@demo.example')"
+    )
+    page.reload()
+    page.locator("main .banner--warn, .banner--warn").first.wait_for()
+    return page
+
+
 @state("counter-locked", spanish=True)
 def _(stage: Stage) -> Page:
     return locked(stage, "pat")

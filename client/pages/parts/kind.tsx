@@ -7,15 +7,17 @@ import { recoveryWraps } from "../../keys/recovery.ts";
 import { becomeAnother } from "../../keys/rotate.ts";
 import { type Ready, leaveFor } from "../../keys/unlock.ts";
 import { PasskeyTrouble, knowsPasskeys } from "../../keys/webauthn.ts";
-import { isCode, readSession } from "../../live/api.ts";
-import { Said, troubleWords } from "../../frame/page.tsx";
+import { Said, sendForm, troubleWords } from "../../frame/page.tsx";
+import { isCode, post, readSession } from "../../live/api.ts";
+import { forgetAccount } from "../../store/db.ts";
 import { Banner, Button, Spinner, Tag } from "../../views/components/basics.tsx";
+import { Dialog } from "../../views/components/dialog.tsx";
 import { ErrorSummary } from "../../views/components/forms.tsx";
 import { t } from "../../views/i18n.ts";
 import { type Asking, passkeyWords, prepare } from "./root.tsx";
 import { NO_PIN, NewPin, type PinTyped, ownershipOf, pinTrouble } from "./sharing.tsx";
 
-type Doing = "nothing" | "change" | "share";
+type Doing = "nothing" | "change" | "share" | "forget";
 
 /** `onAsking`: becoming another device needs the root key, which the page asks for. */
 export function DeviceKind({ ready, shared, onAsking }: {
@@ -35,6 +37,7 @@ export function DeviceKind({ ready, shared, onAsking }: {
     else if (wanted === "shared" && !shared) setDoing("share");
     else if (wanted === "pin" && shared) setDoing("change");
     else if (wanted === "passkey" && shared) void addPasskey();
+    else if (wanted === "forget" && shared) setDoing("forget");
   }, []);
   const trying = async (work: () => Promise<void>): Promise<void> => {
     setBusy(true);
@@ -85,6 +88,20 @@ export function DeviceKind({ ready, shared, onAsking }: {
     }
     setChanged("keys.lock.passkey-set");
   });
+  /** Keys, tile and all that lies here of the person go; then the person is signed out. */
+  const forget = (): Promise<void> => trying(async () => {
+    try {
+      await post("/api/browser/forget");
+    } catch (error) {
+      if (isCode(error, "step-up")) await leaveFor("/step-up", { next: "/devices?kind=forget" });
+      setDoing("nothing");
+      throw error;
+    }
+    const { csrf } = await readSession();
+    ready.store.close();
+    await forgetAccount(ready.account.id);
+    sendForm("/logout", { csrf_token: csrf });
+  });
   const submit = (event: Event): void => {
     event.preventDefault();
     const wrong = pinTrouble(typed);
@@ -103,13 +120,23 @@ export function DeviceKind({ ready, shared, onAsking }: {
       {changed === undefined ? null : <Banner tone="ok" slim announce><p>{t(changed)}</p></Banner>}
       {problem === undefined ? null : <p class="field__error" role="alert">{problem}</p>}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
-      {doing === "nothing" ? (
+      {doing !== "forget" ? null : (
+        <Dialog title={t("keys.forget.title")} urgent onClose={() => setDoing("nothing")}>
+          <p>{t("keys.forget.body")}</p>
+          <div class="button-row">
+            <Button look="danger" busy={busy} onClick={() => void forget()}>{t("keys.forget.do")}</Button>
+            <Button look="quiet" onClick={() => setDoing("nothing")}>{t("common.cancel")}</Button>
+          </div>
+        </Dialog>
+      )}
+      {doing === "nothing" || doing === "forget" ? (
         <div class="button-row">
           {shared ? (
             <>
               <Button look="quiet" icon="key" onClick={() => setDoing("change")}>{t("keys.pin.change")}</Button>
               {hasPasskey && knowsPasskeys() ? <Button look="quiet" icon="key" onClick={() => void addPasskey()}>{t("keys.lock.passkey-add")}</Button> : null}
               <Button look="quiet" onClick={() => void become("mine")}>{t("keys.devices.make-mine")}</Button>
+              <Button look="quiet" icon="out" onClick={() => setDoing("forget")}>{t("keys.forget.do")}</Button>
             </>
           ) : <Button look="quiet" icon="people" onClick={() => setDoing("share")}>{t("keys.devices.make-shared")}</Button>}
         </div>

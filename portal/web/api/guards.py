@@ -104,6 +104,16 @@ def stay(_: Nothing) -> Response:
     return jsonify(device=given.device, share=None if given.share is None else b64(given.share))
 
 
+@blueprint.post("/seen")
+@takes(Nothing)
+def seen(_: Nothing) -> tuple[str, int]:
+    """The person has seen how often a wrong PIN was tried here."""
+    current = flask_session.require_login()
+    with services().database.transaction() as rows:
+        guards.seen(rows, current=current)
+    return "", 204
+
+
 @blueprint.put("/<method>")
 @takes(Share)
 def set_guard(new: Share, method: str) -> tuple[str, int]:

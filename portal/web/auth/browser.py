@@ -12,9 +12,11 @@ from portal.core.errors import NotFound
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.sessions import CurrentSession, EndedBy
+from portal.web.acting import current_actor
+from portal.web.auth.wiring import stranger
 from portal.web.json import Nothing, takes
 from portal.web.public.frame import SHARED_COOKIE
-from portal.web.wiring import services
+from portal.web.wiring import client_address, request_id, services
 
 blueprint = Blueprint("browser", __name__, url_prefix="/api/browser")
 # Groups the sessions of one shared browser; no script reads it and it opens nothing by itself.
@@ -99,9 +101,22 @@ def remove(person: Person) -> tuple[str, int]:
     current = flask_session.current_login()
     with services().database.transaction() as rows:
         here = known_browser(rows)
-        removed = here is not None and tiles.remove(rows, services().bus, browser=here, account_id=person.account)
+        agent = stranger() if current is None else current.agent(address=client_address(), request_id=request_id())
+        removed = here is not None and tiles.remove(
+            rows, services().bus, browser=here, account_id=person.account, agent=agent
+        )
     if removed and current is not None and current.account_id == person.account:
         flask_session.sign_out()
+    return "", 204
+
+
+@blueprint.post("/forget")
+@takes(Nothing)
+def forget(_: Nothing) -> tuple[str, int]:
+    """Take one's own keys off this shared device; signing out comes next."""
+    actor = current_actor()
+    with services().database.transaction() as rows:
+        tiles.forget(rows, services().bus, actor=actor, browser=known_browser(rows))
     return "", 204
 
 

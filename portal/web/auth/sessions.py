@@ -7,7 +7,7 @@ from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 
-from portal.accounts import names, policy
+from portal.accounts import guards, names, policy
 from portal.accounts.actor import ActingFor
 from portal.accounts.tables import Account
 from portal.core import clock
@@ -36,6 +36,7 @@ def this_session() -> ResponseReturnValue:
         account = rows.get_one(Account, current.account_id)
         acting = current_actor(rows).acting if current.state is State.ACTIVE else ()
         known = names.selves(rows, [one.patient_id for one in acting]) if acting else {}
+        tried = guards.tried(rows, current) if current.shared else None
     return jsonify(
         {
             "state": current.state.value,
@@ -51,6 +52,7 @@ def this_session() -> ResponseReturnValue:
             "warn_before": int(sessions.warn_before(current).total_seconds()),
             "tell_every": int(sessions.touch_every(current).total_seconds()),
             "shared": current.shared,
+            "wrong_pins": None if tried is None else {"count": tried.count, "last_at": stamp(tried.last_at)},
         }
     )
 
@@ -200,4 +202,5 @@ def _nobody() -> dict[str, Any]:
         "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
         "tell_every": int(sessions.TOUCH_EVERY.total_seconds()),
         "shared": False,
+        "wrong_pins": None,
     }

@@ -1,17 +1,18 @@
 """The counter's computer: what opens Bob's keys lies half at the server, which gives it for the right PIN only."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from world import World, build
 from world_keys import BOX, Keys
 
-from portal.accounts import devices, guards, stops
+from portal.accounts import devices, guards, notices, stops, tiles
 from portal.accounts.actor import Actor, load_actor
 from portal.accounts.devices import Given, GuardShare
 from portal.accounts.guards import Handed
-from portal.accounts.tables import Device, DeviceGuard
+from portal.accounts.tables import Device, DeviceGuard, RecoveryWrap
 from portal.audit.tables import AuditEvent
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -23,6 +24,7 @@ from portal.e2ee.guard import Method
 from portal.e2ee.identity import Device as DeviceKey
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
+from portal.outbox.tables import OutboxJob
 
 SHARE, AUTH = ids.random_bytes(32), ids.random_bytes(32)
 
@@ -155,6 +157,38 @@ def test_who_guesses_while_the_person_works_has_fifty_tries(counter: Counter) ->
     assert counter.ask() == Handed(None, 0)
 
 
+def test_who_comes_back_is_told_of_wrong_pins_until_they_are_seen(counter: Counter) -> None:
+    def told() -> guards.Tried | None:
+        with counter.world.database.reading() as session:
+            return guards.tried(session, counter.now())
+
+    counter.prove()
+    assert told() is None
+    counter.lock()
+    counter.ask(auth=ids.random_bytes(32))
+    clock.shift(timedelta(minutes=1))
+    between = clock.now()
+    counter.ask(auth=ids.random_bytes(32))
+    # Not to somebody before the lock.
+    assert told() is None
+    assert counter.ask() == Handed(SHARE)
+    counter.prove()
+    found = told()
+    assert found is not None
+    assert (found.count, found.last_at >= between) == (2, True)
+    counter.lock()
+    counter.ask(auth=ids.random_bytes(32))
+    counter.prove()
+    found = told()
+    assert found is not None
+    assert found.count == 3
+    with counter.world.database.transaction() as session:
+        guards.seen(session, current=counter.now())
+    assert told() is None
+    # What closes goes on counting.
+    assert counter.ask(auth=ids.random_bytes(32)).left == 3
+
+
 def test_a_login_from_before_the_stop_is_given_no_share(counter: Counter) -> None:
     clock.shift(timedelta(minutes=2))
     with counter.world.database.transaction() as session:
@@ -273,3 +307,51 @@ def test_a_new_pin_takes_the_place_of_the_old_one(counter: Counter) -> None:
         guards.set_guard(session, actor=counter.actor(counter.now()), guard=GuardShare(Method.PIN, new, shown), box=BOX)
     assert counter.ask(auth=shown) == Handed(new)
     assert counter.ask() == Handed(None, 4)
+
+
+def put_tile(counter: Counter, browser: str) -> None:
+    with counter.world.database.transaction() as session:
+        tiles.put(session, browser=browser, current=counter.now())
+
+
+def forget(counter: Counter, browser: str, actor: Actor | None = None) -> None:
+    with counter.world.database.transaction() as session:
+        tiles.forget(session, counter.bus, actor=actor or counter.actor(counter.now()), browser=browser)
+
+
+def test_who_is_forgotten_leaves_nothing_that_opens_and_goes_on_elsewhere(counter: Counter) -> None:
+    browser = ids.token(32)
+    counter.prove()
+    put_tile(counter, browser)
+    forget(counter, browser)
+    with counter.world.database.reading() as session:
+        assert session.scalars(select(DeviceGuard.share)).all() == [None]
+        device = session.get_one(Device, counter.key.dev)
+        assert device.ended_at is not None
+        assert device.revocation is None
+        assert not tiles.is_known(session, browser)
+        told = session.scalars(select(OutboxJob.payload).where(OutboxJob.kind == notices.KEYS_JOB)).all()
+    assert [one["what"] for one in told][-1] == "device-ended"
+    assert counter.recorded("key.device-ended") == 1
+    # The session lives on to be signed out, on no device and with the short limits.
+    assert (counter.now().device_id, counter.now().stay, counter.now().shared) == (None, None, True)
+    with pytest.raises(NotFound):
+        counter.ask()
+    with pytest.raises(NotFound):
+        counter.prove()
+
+
+def test_forgetting_asks_for_a_fresh_login_and_for_another_way_back(counter: Counter) -> None:
+    browser = ids.token(32)
+    counter.prove()
+    put_tile(counter, browser)
+    warm = replace(counter.actor(counter.now()), auth_time=clock.now() - timedelta(minutes=6))
+    with pytest.raises(StepUpNeeded):
+        forget(counter, browser, warm)
+    with counter.world.database.transaction() as session:
+        session.execute(delete(RecoveryWrap))
+    with pytest.raises(Conflict, match="last-way"):
+        forget(counter, browser)
+    assert counter.ask() == Handed(SHARE)
+    with pytest.raises(NotFound):
+        forget(counter, browser, counter.actor(counter.begin("erin")))
