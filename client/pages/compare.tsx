@@ -31,10 +31,9 @@ interface Team {
 }
 
 type Outcome =
-  /** `newer`: how often the key was renewed since it was printed. */
-  | { readonly kind: "same"; readonly team: Team; readonly newer: number }
-  /** The same where sending is held: a link that somebody sent must not end that, so the person says where the picture was. */
-  | { readonly kind: "fits"; readonly team: Team }
+  | { readonly kind: "same"; readonly team: Team }
+  /** The same, and not kept yet: anybody can send a link, so the person says first where the picture was. */
+  | { readonly kind: "fits"; readonly team: Team; /** How often the key was renewed since it was printed. */ readonly newer: number }
   /** Another chain, one that ends before what was printed, or none that verifies. */
   | { readonly kind: "other" | "behind" | "broken"; readonly team: Team }
   /** Printed before what this browser has seen, where the server shows other keys by now: it settles nothing. */
@@ -70,7 +69,7 @@ function Compare({ page }: { readonly page: Page<Ready> }) {
   const say = (team: Team, same: boolean, how: Way): Promise<void> => attempt(async () => {
     if (team.chain === undefined) return;
     await directory.keepCompared(team.chain, same, how);
-    setOutcome(how === "picture" ? { kind: "same", team, newer: 0 } : undefined);
+    setOutcome(how === "picture" ? { kind: "same", team } : undefined);
     setTeams(await teamsNear(page));
   });
   return (
@@ -124,9 +123,9 @@ async function outcomeOf({ directory }: Ready, picture: Picture, teams: readonly
   const verdict = judge(picture, team.chain);
   const seen = directory.faults.has(team.id) ? directory.currentPins().get(team.id)?.n ?? 0 : 0;
   if (verdict.kind === "same" && picture.pin.n < seen) return { kind: "old", team };
-  if (verdict.kind === "same" && directory.sendingHeld(team.id)) return { kind: "fits", team };
-  await directory.keepCompared(team.chain, verdict.kind === "same", "picture");
-  return verdict.kind === "same" ? { ...verdict, team } : { kind: verdict.kind, team };
+  if (verdict.kind === "same") return { kind: "fits", team, newer: verdict.newer };
+  await directory.keepCompared(team.chain, false, "picture");
+  return { kind: verdict.kind, team };
 }
 
 function Result({ outcome, pharmacy, onSay }: {
@@ -137,7 +136,6 @@ function Result({ outcome, pharmacy, onSay }: {
       <section data-outcome="same">
         <Banner tone="ok" announce title={t("compare.same")}>
           <p>{t("compare.same-body", { name: outcome.team.name })}</p>
-          {outcome.newer === 0 ? null : <p>{t("compare.newer", { count: outcome.newer })}</p>}
         </Banner>
       </section>
     );
@@ -146,8 +144,9 @@ function Result({ outcome, pharmacy, onSay }: {
     const { team } = outcome;
     return (
       <section data-outcome="fits">
-        <Banner tone="warn" announce title={t("compare.fits")}>
+        <Banner announce title={t("compare.fits")}>
           <p>{t("compare.fits-body", { name: team.name })}</p>
+          {outcome.newer === 0 ? null : <p>{t("compare.newer", { count: outcome.newer })}</p>}
           <div class="button-row">
             <Button onClick={() => void onSay(team, true, "picture")}>{t("compare.fits.yes")}</Button>
             <LinkButton look="quiet" icon="phone" href={phoneUri(team.pharmacy.phone)}>{t("common.call", { phone: team.pharmacy.phone })}</LinkButton>

@@ -42,6 +42,13 @@ def outcome(page: Page, kind: str, words: str) -> None:
     assert "#" not in page.url
 
 
+def the_same(page: Page, address: str) -> None:
+    """The picture fits, and the person says that it hangs in the pharmacy; only then it is kept."""
+    outcome(scanned(page, address), "fits", "proves nothing")
+    page.get_by_role("button", name="Yes, in the pharmacy").click()
+    outcome(page, "same", "It is the same")
+
+
 def pharmacists(page: Page) -> Any:
     return page.locator(f"[data-team={TEAM}]")
 
@@ -52,7 +59,7 @@ def test_the_same_picture_is_kept_and_seen_on_her_second_browser(stage: Stage) -
     thread = ask(alice, "May I take both at once?")
     alice.locator(".readers summary").click()
     expect(alice.locator(".readers")).to_contain_text("You have not compared the keys")
-    outcome(scanned(alice, poster(stage).address), "same", "It is the same")
+    the_same(alice, poster(stage).address)
     expect(pharmacists(alice)).to_have_attribute("data-compared", "same")
     expect(pharmacists(alice)).to_contain_text("Compared by picture")
     alice.goto(thread)
@@ -70,7 +77,7 @@ def test_the_same_picture_is_kept_and_seen_on_her_second_browser(stage: Stage) -
 def test_who_is_not_signed_in_comes_back_with_the_picture(stage: Stage) -> None:
     dave = scanned(stage.page("dave"), poster(stage).address)
     give_password(dave, "dave")
-    outcome(dave, "same", "It is the same")
+    outcome(dave, "fits", "the pharmacists of Riverside Pharmacy")
     assert dave.evaluate("Object.keys(sessionStorage).filter((name) => name.includes('compare'))") == []
 
 
@@ -127,13 +134,12 @@ def test_a_new_member_of_the_team_holds_nothing_and_an_old_picture_still_says_so
     walt.goto(path)
     say(walt, "After Erin came")
     sent(walt, "After Erin came")
-    outcome(scanned(walt, old.address), "same", "renewed once")
+    outcome(scanned(walt, old.address), "fits", "renewed once")
 
 
 def test_keys_that_do_not_verify_hold_a_question_and_the_picture_says_so(stage: Stage) -> None:
     trent = stage.with_keys("trent", "/devices")
-    scanned(trent, poster(stage).address)
-    outcome(trent, "same", "It is the same")
+    the_same(trent, poster(stage).address)
     picture = poster(stage)
 
     def cut(answer: dict[str, Any]) -> dict[str, Any]:

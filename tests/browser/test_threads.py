@@ -416,7 +416,7 @@ def test_what_staff_print_names_the_patient_twice_over_and_is_on_record(cast: Ca
     assert noted.value.status == 204
     expect(bob.locator("body")).to_have_attribute("data-paper", re.compile("."))
     paper = bob.locator("body").get_attribute("data-paper") or ""
-    for words in ("Please print this", "Mar 14, 1974", "MR", "Riverside Pharmacy"):
+    for words in ("Please print this", "Mar 14, 1974", "MR", "Riverside Pharmacy", "Are your messages really for us?"):
         assert words in paper
 
 

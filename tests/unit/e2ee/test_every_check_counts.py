@@ -30,6 +30,7 @@ from portal.e2ee import (
     objects,
     records,
     recovery,
+    register,
     teams,
     verify,
 )
@@ -38,6 +39,7 @@ from portal.e2ee.checks import Check
 from portal.e2ee.encoding import unb64
 from portal.e2ee.form import Form
 from portal.e2ee.franking import verify_report
+from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.reasons import Refused
 
 EQUIVALENT: Mapping[str, str] = {
@@ -317,6 +319,10 @@ class Taken:
         return f"{self.module.__name__.rpartition('.')[2]}.{self.name}"
 
 
+def _any_identity(entries: Sequence[directory.Entry], _who: bytes) -> list[IdentityKeys]:
+    return [entry.identity for entry in entries if entry.identity]
+
+
 def _without_limit(text: bytes | str, _limit: int | None) -> str:
     return text if isinstance(text, str) else text.decode()
 
@@ -363,6 +369,7 @@ TAKEN: Sequence[Taken] = (
     Taken(teams, "_wrap_lengths", nothing, "form"),
     Taken(teams, "_prev_length", nothing, "form"),
     Taken(teams, "_somebody", nothing, "form"),
+    Taken(register, "heirs", _any_identity, "certificate"),
     Taken(teams.TeamRecord, "speaks", teams.TeamRecord.lists, "not a member"),
     Taken(hybrid, "_classical_holds", yes, "certificate"),
     Taken(hybrid, "_lattice_holds", yes, "certificate"),
