@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import delivery, inbox, opening, panel, sends, stage, starting, streams, weight
+from benchmarks import counter, delivery, inbox, opening, panel, sends, stage, starting, streams, weight
 from benchmarks.figures import Figure
 
 # Those that need PostgreSQL get its URL first.
@@ -25,6 +25,7 @@ ALONE: dict[str, Callable[..., Iterator[Figure]]] = {
     "sqlite": sends.measure_sqlite,
     "panel": panel.measure,
     "opening": opening.measure,
+    "counter": counter.measure,
     "weight": weight.measure,
 }
 
