@@ -338,6 +338,10 @@ def _use(session: Session, invitation: Invitation, *, agent: Agent, account_id: 
     # Asked when inviting too; since then a code of another pharmacy, or a request, may have been quicker.
     if kind is Kind.SELF and relations.is_somebody_else(session, patient_id=patient_id, account_id=account_id):
         raise Conflict("patient-has-account")
+    # The lock may have waited for a parting, which moves a record that was another person's to a patient of its own.
+    now = patients.known_as(session, connection_id=invitation.connection_id, fhir_id=invitation.fhir_id)
+    if now is None or now.id != patient_id:
+        raise Conflict("patient-record")
     invitation.used_at, invitation.used_by = clock.now(), account_id
     relations.bind(
         session,

@@ -27,7 +27,7 @@ from portal.core.errors import BadInput, Conflict, NotFound, TooMany
 from portal.core.lives import Life, Step
 from portal.core.secrets_box import CannotOpen, SecretsBox
 from portal.ehr.model import Patient
-from portal.ehr.reading import folded_words
+from portal.ehr.reading import folded_words, words_fit
 from portal.notify.words import Template
 from portal.outbox import Job, enqueue
 from portal.pharmacies import care, checklist, profiles
@@ -392,7 +392,7 @@ def _decide(session: Session, actor: Actor, row: MatchRequest, action: Action, p
 
 def _compare(asked: Asked, one: Patient, candidate: Candidate, holders: frozenset[str] | None) -> Compared:
     known = folded_words(one.full_name)
-    same_name = all(any(word.startswith(part) for word in known) for part in folded_words(asked.name))
+    same_name = words_fit(folded_words(asked.name), known)
     return Compared(
         candidate,
         name=_agrees(same_name),

@@ -1,4 +1,5 @@
-"""Testing a pharmacy's EHR connection: what it says it can do, each search of a patient's context, and writing.
+"""Testing a pharmacy's EHR connection: what it says it can do, each search of a patient's context and each by
+which people are found who are invited or ask to be found, and writing.
 
 The worker runs it, never a request. Nothing is written into the EHR: what it would take is read from its
 CapabilityStatement. Findings are words of ours and types of FHIR, never anything the EHR said.
@@ -105,7 +106,7 @@ def _judged(what: str, why: str, otherwise: Light) -> Finding:
 
 
 def _searches(client: EhrClient) -> list[Finding]:
-    parts = context.searches(_NOBODY)
+    parts = [*context.searches(_NOBODY), *context.finding_searches(_NOBODY)]
     try:
         answers = client.search_many([(kind, params) for _, kind, params in parts])
     except PortalError as problem:

@@ -5,8 +5,8 @@ from datetime import date
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import invitations, patients, relations
-from portal.accounts.actor import Actor
+from portal.accounts import invitations, patients, relations, stops
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.invitations import BirthDateOf, Redeemed
 from portal.accounts.roles import Kind, Role
 from portal.accounts.signing_in import SignIn
@@ -14,7 +14,7 @@ from portal.accounts.tables import Relation
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.care.readers import Address, EhrReaders, address_of, answering
 from portal.core.database import Database
-from portal.core.errors import NotFound, Unprocessable
+from portal.core.errors import Conflict, NotFound, Unprocessable
 from portal.ehr.errors import EhrNotFound
 from portal.ehr.model import Patient as EhrPatient
 from portal.pharmacies import care
@@ -119,14 +119,28 @@ def match_claimed(session: Session, came: SignIn, claimed: str | None, *, agent:
     """Join a patient's account to the record that a login's claim names at the first EHR, once (design decision 14).
 
     A relation that was ever there, also an ended one, is not made again: ending it was somebody's decision. Nobody is
-    joined to a patient who has another account: only staff can tell which of the two is right.
+    joined to a patient who has another account: only staff can tell which of the two is right. A login of somebody
+    whose account is stopped joins nothing.
     """
     if claimed is None or came.role is not Role.PATIENT:
+        return
+    # Two logins of one person at once make one relation.
+    one_at_a_time(session, came.account_id)
+    if stops.standing(session, came.account_id) is not None:
         return
     connection_id = session.scalar(select(EhrConnection.id).order_by(EhrConnection.created_at, EhrConnection.id))
     if connection_id is None or session.scalar(select(exists().where(Relation.account_id == came.account_id))):
         return
-    patient = patients.ensure(session, connection_id=connection_id, fhir_id=claimed.removeprefix("Patient/"))
+    where = {"connection_id": connection_id, "fhir_id": claimed.removeprefix("Patient/")}
+    try:
+        with session.begin_nested():
+            patient = patients.ensure(session, **where)
+    except Conflict:
+        # Somebody's login with the same claim has made the patient at this moment.
+        there = patients.known_as(session, **where)
+        if there is None:
+            raise
+        patient = there
     if relations.is_somebody_else(session, patient_id=patient.id, account_id=came.account_id):
         return
     relations.bind(

@@ -28,7 +28,7 @@ from portal.ehr.model import (
     digits_of,
 )
 from portal.ehr.paging import SearchResult
-from portal.ehr.reading import folded_words, is_fhir_id, obj
+from portal.ehr.reading import escaped, folded_words, is_fhir_id, items, obj, text, words_fit
 from portal.ehr.transport import Deadline
 
 IDS_AT_ONCE = 50
@@ -72,6 +72,18 @@ def _parts(patient_id: str) -> tuple[_Part, ...]:
 def searches(patient_id: str) -> list[tuple[str, str, tuple[tuple[str, str], ...]]]:
     """The searches that a patient's context is made of: (name of the part, resource type, parameters)."""
     return [(part.name, part.resource_type, part.params) for part in _parts(patient_id)]
+
+
+def finding_searches(number: str) -> list[tuple[str, str, tuple[tuple[str, str], ...]]]:
+    """The searches by which people are found who are invited or ask to be found, in the form of `searches`.
+
+    `number` is asked for as a prescription's, and finds nothing where nobody has it.
+    """
+    return [
+        ("by-name", "Patient", (("name", number), ("birthdate", "1900-01-01"), ("_count", "1"))),
+        ("by-phone", "Patient", (("phone", "0000000"), ("_count", "1"))),
+        ("by-number", "MedicationRequest", (("identifier", number), ("_count", "1"))),
+    ]
 
 
 class _Remembered:
@@ -126,7 +138,7 @@ class ContextReader:
 
     def find_patients(self, system: str, value: str) -> tuple[Patient, ...]:
         """The patients with that identifier (at most two pages): one is a match, more is a question for people."""
-        found = self._client.search("Patient", (("identifier", f"{system}|{value}"),), max_pages=2)
+        found = self._client.search("Patient", (("identifier", f"{escaped(system)}|{escaped(value)}"),), max_pages=2)
         return tuple(
             patient
             for patient in (projection.patient(one) for one in found.matches if one.get("resourceType") == "Patient")
@@ -140,11 +152,11 @@ class ContextReader:
             return ()
         # One word is asked for, the longest: EHRs differ in what several words mean. The others are looked for here.
         longest = max(name.split(), key=len)
-        found = self._people((("name", longest), ("birthdate", born.isoformat())))
+        found = self._people((("name", escaped(longest)), ("birthdate", born.isoformat())))
         return tuple(
             projection.patient(one)
             for one in found
-            if one.get("birthDate") == born.isoformat() and _has_words(projection.name_words(one), wanted)
+            if one.get("birthDate") == born.isoformat() and words_fit(wanted, projection.name_words(one))
         )
 
     def find_by_phone(self, phone: str) -> tuple[Patient, ...]:
@@ -153,19 +165,20 @@ class ContextReader:
         if len(digits) < FEWEST_DIGITS:
             return ()
         # EHRs compare the characters (`phone` is a token): each way in which people write the number is asked for.
-        asked = ",".join(one.replace(",", "") for one in dict.fromkeys((phone.strip(), *_spellings(digits))))
+        asked = ",".join(escaped(one) for one in dict.fromkeys((phone.strip(), *_spellings(digits))))
         people = [projection.patient(one) for one in self._people((("phone", asked),))]
         return tuple(one for one in people if one.has_phone(phone))
 
     def holders_of(self, prescription: str) -> frozenset[str] | None:
         """The ids of the people who have a prescription with that number; None where the EHR cannot look for it."""
         try:
-            found = self._client.search(
-                "MedicationRequest", (("identifier", prescription.replace(",", "")),), max_pages=2
-            )
+            found = self._client.search("MedicationRequest", (("identifier", escaped(prescription)),), max_pages=2)
         except EhrRefused:
             return None
-        subjects = (str(obj(one, "subject").get("reference", "")) for one in found.matches)
+        # An EHR that knows no escaping may give more: what has another number does not count.
+        asked = prescription.strip().casefold()
+        having = (one for one in found.matches if asked in _numbers(one))
+        subjects = (str(obj(one, "subject").get("reference", "")) for one in having)
         return frozenset(one.removeprefix("Patient/") for one in subjects if one.startswith("Patient/"))
 
     def _people(self, params: tuple[tuple[str, str], ...]) -> list[Json]:
@@ -219,8 +232,8 @@ class ContextReader:
         return _context(reader, kept, included, sections, tuple(dropped), self._client.connection.source)
 
 
-def _has_words(known: Sequence[str], wanted: Sequence[str]) -> bool:
-    return all(any(one.startswith(word) for one in known) for word in wanted)
+def _numbers(resource: Json) -> set[str]:
+    return {text(one, "value").casefold() for one in items(resource, "identifier")}
 
 
 def _spellings(digits: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -23,6 +23,10 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NESTING = (dict, list)
 _WORD = re.compile(r"[^\W_]+")
+# What means something in a value of a FHIR search.
+_SPECIAL = re.compile(r"[\\,$|]")
+# With fewer letters a typed word has to be the whole word.
+SHORTEST_BEGINNING = 3
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
@@ -88,6 +92,23 @@ def folded_words(words: str) -> list[str]:
     """The words of a name for comparing: without accents, in small letters; "García-López" is two."""
     plain = unicodedata.normalize("NFKD", clean(words)).casefold()
     return _WORD.findall("".join(one for one in plain if not unicodedata.combining(one)))
+
+
+def words_fit(typed: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether each typed word is a word of a known name or begins one. A word of one or two letters is nobody's
+    beginning: "O" and "Ng" are whole names, or they fit nobody."""
+    return bool(typed) and all(
+        any(one == word or (len(word) >= SHORTEST_BEGINNING and one.startswith(word)) for one in known)
+        for word in typed
+    )
+
+
+def escaped(typed: str) -> str:
+    """Typed text as one plain value of a FHIR search: what would be "or", a system or a composite is a character.
+
+    Source: https://hl7.org/fhir/R4/search.html#escaping
+    """
+    return _SPECIAL.sub(r"\\\g<0>", typed)
 
 
 def clean(words: str, limit: int = MAX_TEXT) -> str:

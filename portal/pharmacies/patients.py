@@ -1,7 +1,7 @@
 """Finding a patient in care: names and birth dates come from the EHR while somebody looks, and are not kept.
 
 The EHR is asked between two transactions: the first asks policy and collects ids, the second learns who may not be
-written to, and records one row for each patient that is shown.
+written to, and records one row for each patient that is shown, also beside another one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +102,7 @@ def find(
             session,
             Action.PATIENT_LOOKED_UP,
             agent=actor.agent,
-            patient_ids=[line.patient for line in page],
+            patient_ids=_shown(page),
             pharmacy_id=pharmacy_id,
             entity=Entity("Organization", pharmacy_id),
         )
@@ -187,6 +187,11 @@ def _fits(line: Line, query: str) -> bool:
     words = query.casefold().split()
     text = f"{line.name or ''} {line.birth_date or ''} {line.number}".casefold()
     return all(word in text for word in words)
+
+
+def _shown(page: Sequence[Line]) -> list[str]:
+    """Everybody of whom the page shows something: those who are easily taken for one another too, each once."""
+    return list(dict.fromkeys(one for line in page for one in (line.patient, *(it.patient for it in line.look_alikes))))
 
 
 def _last_of_full(here: _InCare) -> str | None:

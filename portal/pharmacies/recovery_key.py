@@ -147,9 +147,7 @@ def tell_everybody(session: Session, actor: Actor, pharmacy_id: str, what: Templ
 
 def _concerned(session: Session, pharmacy_id: str) -> list[str]:
     here = (Account.pharmacy_id == pharmacy_id) & Account.role.in_([role.value for role in STAFF])
-    wanted = select(Account.id).where(
-        here | (Account.role == Role.OPERATOR.value), Account.disabled_at.is_(None), Account.email_verified
-    )
+    wanted = select(Account.id).where(here | (Account.role == Role.OPERATOR.value), Account.disabled_at.is_(None))
     return list(session.scalars(wanted.order_by(Account.id)))
 
 

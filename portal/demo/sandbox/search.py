@@ -1,6 +1,7 @@
 """FHIR search as far as the portal asks: token, reference, string and date parameters, _include, _revinclude, _sort,
 paging by links. Unknown parameters are ignored, or refused with `Prefer: handling=strict` (R4 section 3.1.1.6)."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,7 +118,7 @@ def _parse(base_url: str, kind: str, pairs: Pairs, strict: bool) -> _Query:
 def _add(query: _Query, base_url: str, name: str, kind: str, modifier: str, value: str) -> None:
     tests: list[str] = []
     values: list[Any] = []
-    for one in value.split(","):
+    for one in _split(value, ","):
         test, more = _TESTS[kind](one, modifier, base_url)
         tests.append(f"({test})")
         values += more
@@ -127,10 +128,28 @@ def _add(query: _Query, base_url: str, name: str, kind: str, modifier: str, valu
     query.values += [query.kind, name, *values]
 
 
+def _split(value: str, mark: str) -> list[str]:
+    """The parts between marks; one behind a backslash is a character (R4, search, "Escaping Search Parameters")."""
+    parts, begin, at = [], 0, 0
+    while at < len(value):
+        if value[at] == "\\":
+            at += 1
+        elif value[at] == mark:
+            parts.append(value[begin:at])
+            begin = at + 1
+        at += 1
+    return [*parts, value[begin:]]
+
+
+def _plain(value: str) -> str:
+    return re.sub(r"\\([\\,$|])", r"\1", value)
+
+
 def _token(value: str, modifier: str, base_url: str) -> tuple[str, list[Any]]:
-    system, bar, code = value.rpartition("|")
-    if not bar:
-        return "value = ?", [value]
+    *systems, code = [_plain(one) for one in _split(value, "|")]
+    if not systems:
+        return "value = ?", [code]
+    system = "|".join(systems)
     return ("value = ? AND system = ?", [code, system]) if code else ("system = ?", [system])
 
 
@@ -142,6 +161,7 @@ def _reference(value: str, modifier: str, base_url: str) -> tuple[str, list[Any]
 
 
 def _string(value: str, modifier: str, base_url: str) -> tuple[str, list[Any]]:
+    value = _plain(value)
     folded = _escaped(value.casefold())
     if modifier == "exact":
         return "value = ?", [value.casefold()]

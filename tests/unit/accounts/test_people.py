@@ -1,8 +1,10 @@
 """Actors, relations, patients and invitations: who may act for whom, and how that begins."""
 
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
+from at_once import at_once, codes
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 from world import NOBODY, World, add_account, build
@@ -310,6 +312,39 @@ class TestInvitations:
                 assert len(relations.live(session, account_id=account)) == (name == "own")
         with pytest.raises(Unprocessable):
             self.redeem(world, code)
+
+    def test_many_logins_at_once_join_one_account_to_a_claimed_patient_once(self, world: World) -> None:
+        with world.database.transaction() as session:
+            people = [add_account(session, f"claims{number}", Role.PATIENT) for number in range(3)]
+        acts = [
+            partial(
+                match_claimed, came=SignIn(account, Role.PATIENT, created=False), claimed="Patient/new", agent=NOBODY
+            )
+            for account in people * 2
+        ]
+        outcomes = at_once(world.database, acts)
+        assert codes(outcomes) == []
+        with world.database.reading() as session:
+            joined = [one for account in people for one in relations.live(session, account_id=account)]
+            known = patients.known_as(session, connection_id="harbor-ehr", fhir_id="new")
+            known = known or patients.known_as(session, connection_id="riverside-ehr", fhir_id="new")
+        assert known is not None
+        assert [one.patient_id for one in joined] == [known.id]
+
+    def test_an_old_code_that_waited_for_a_parting_joins_nobody_to_the_other_person(
+        self, world: World, code: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = relations.is_somebody_else
+
+        def parted_meanwhile(session: Session, **which: str) -> bool:
+            patients.split(session, patient_id=which["patient_id"], connection_ids={"riverside-ehr"})
+            return first(session, **which)
+
+        monkeypatch.setattr(relations, "is_somebody_else", parted_meanwhile)
+        with pytest.raises(Unprocessable) as refused:
+            self.redeem(world, code)
+        assert refused.value.code == "invitation-refused"
+        assert world.actor("pat").acting == ()
 
     def test_a_silent_ehr_does_not_use_up_a_try(self, world: World, code: str) -> None:
         def down(connection: str, fhir_id: str) -> date:

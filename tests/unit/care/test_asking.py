@@ -153,6 +153,14 @@ def test_staff_see_what_agrees_and_who_was_shown_is_on_record(world: World, ehr:
         assert sorted(str(row.entity_id) for row in rows) == ["nora", "norah"]
 
 
+def test_a_single_letter_does_not_agree_with_a_name(world: World, ehr: Registry) -> None:
+    case = look(world, ehr, ask(world, asked=replace(TYPED, name="N H")))
+    assert {one.name for one in case.found} == {"no"}
+    ehr.people = [replace(NORA, full_name="Nora O", family="O")]
+    (found,) = look(world, ehr, ask(world, asked=replace(TYPED, name="Nora O"))).found
+    assert found.name == "yes"
+
+
 def test_what_the_ehr_cannot_look_for_is_not_called_wrong(world: World, ehr: Registry) -> None:
     ehr.holders = None
     case = look(world, ehr, ask(world, asked=replace(TYPED, phone="")))

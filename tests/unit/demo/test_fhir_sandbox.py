@@ -159,6 +159,16 @@ def test_counting_and_paging(http: FlaskClient) -> None:
     assert {link["relation"] for link in last["link"]} == {"self", "first", "previous"}
 
 
+def test_what_is_escaped_is_a_character(http: FlaskClient) -> None:
+    put(http, "/Patient/alice", patient(identifier=[{"system": "urn:mrn", "value": "A|1,2"}]))
+    put(http, "/Patient/dave", patient("dave", identifier=[{"system": "urn:mrn", "value": "2"}]))
+    assert found(http, "Patient?identifier=urn:mrn|") == ["alice", "dave"]
+    assert found(http, "Patient?identifier=urn:mrn\\|") == []
+    assert found(http, "Patient?identifier=A\\|1\\,2") == ["alice"]
+    assert found(http, "Patient?identifier=urn:mrn|A\\|1\\,2") == ["alice"]
+    assert found(http, "Patient?identifier=A\\|1,2") == ["dave"]
+
+
 def test_search_by_form_keeps_names_out_of_addresses(http: FlaskClient) -> None:
     put(http, "/Patient/alice", patient())
     answer = http.post("/fhir/Patient/_search", data={"family": "Morgan"})

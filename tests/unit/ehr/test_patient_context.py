@@ -17,6 +17,7 @@ from portal.ehr.context import ContextReader
 from portal.ehr.errors import EhrNotFound, EhrProtocolError, EhrUnavailable
 from portal.ehr.model import AllergyState, SectionState
 from portal.ehr.panel import context_to_json, medication_chip, order_chip
+from portal.ehr.reading import folded_words, words_fit
 from portal.ehr.validation import validate
 
 Json = dict[str, Any]
@@ -242,6 +243,52 @@ def test_people_are_found_by_phone_however_the_number_is_written(
         ),
     )
     assert [one.id for one in reader.find_by_phone(typed)] == ["rosa", "judy"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "fits"),
+    [
+        ("N Hall", "Nora Hall", False),
+        ("No Hall", "Nora Hall", False),
+        ("Nor Hall", "Nora Hall", True),
+        ("Mina O", "O Mina", True),
+        ("Hanh Ng", "Hanh Nguyen", False),
+        ("Hanh Ng", "Ng Thi Hanh", True),
+        ("", "Nora Hall", False),
+    ],
+)
+def test_a_letter_or_two_are_a_whole_name_or_nobodys(typed: str, known: str, fits: bool) -> None:
+    assert words_fit(folded_words(typed), folded_words(known)) is fits
+
+
+def test_what_is_typed_is_one_plain_value_of_a_search(answer: Answer, reader: ContextReader) -> None:
+    asked: list[dict[str, str]] = []
+
+    def mine(number: str, subject: str) -> Json:
+        return prescription(
+            f"m-{subject}",
+            identifier=[{"system": "urn:rx", "value": number}],
+            subject={"reference": f"Patient/{subject}"},
+        )
+
+    def say(*resources: Json) -> Callable[[Request], Response]:
+        def heard(request: Request) -> Response:
+            asked.append(request.args.to_dict())
+            return fhir(bundle(*resources))
+
+        return heard
+
+    # An EHR that takes no notice of the escaping gives too much: another number does not count.
+    answer("/MedicationRequest", say(mine("RX-77", "nora"), mine("rx-78", "dave")))
+    assert reader.holders_of("rx-77") == {"nora"}
+    assert reader.holders_of("urn:rx|") == frozenset()
+    assert reader.holders_of("rx-77,rx-78") == frozenset()
+    answer("/Patient", say())
+    assert reader.find_by_name("Nora Hall,O|$\\", date(1974, 3, 9)) == ()
+    assert reader.find_by_phone("555 555 0142|") == ()
+    assert [one["identifier"] for one in asked[:3]] == ["rx-77", "urn:rx\\|", "rx-77\\,rx-78"]
+    assert asked[3]["name"] == "Hall\\,O\\|\\$\\\\"
+    assert asked[4]["phone"].startswith("555 555 0142\\|,")
 
 
 def test_a_few_digits_find_nobody(reader: ContextReader) -> None:

@@ -150,6 +150,14 @@ class TestPatients:
             if line["patient"] == world.patients["ann"]:
                 assert line["look_alikes"] == []
 
+    def test_who_is_shown_beside_another_has_a_row_too(self, app: Flask, world: World) -> None:
+        (alice,) = self.listed(app, world, q="alice")
+        shown = {alice["patient"], *(one["patient"] for one in alice["look_alikes"])}
+        with world.database.reading() as session:
+            rows = session.scalars(select(AuditEvent.patient_id).where(AuditEvent.action == "patient.looked-up")).all()
+        assert sorted(map(str, rows)) == sorted(shown)
+        assert shown == {world.patients[name] for name in ("alice", "ann", "dave")}
+
     def test_who_is_shown_is_recorded_and_nobody_else(self, app: Flask, world: World) -> None:
         assert [line["name"] for line in self.listed(app, world, q="vega 1952")] == ["Rosa Vega"]
         with world.database.reading() as session:
