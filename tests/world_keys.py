@@ -56,13 +56,18 @@ class Keys:
                 )
             self.people[name] = person
             if with_recovery:
-                with self.world.database.transaction() as session:
-                    recovery.set_way(
-                        session,
-                        actor=self.actor(name),
-                        way=ways.Method.CODE.value,
-                        wrap=ways.wrap_by_code(person.urk, account_id, ways.make_code()).to_json(),
-                    )
+                self.code_for(name)
+
+    def code_for(self, name: str) -> None:
+        """A recovery code for somebody with keys, in place of an earlier one."""
+        person = self.people[name]
+        with self.world.database.transaction() as session:
+            recovery.set_way(
+                session,
+                actor=self.actor(name),
+                way=ways.Method.CODE.value,
+                wrap=ways.wrap_by_code(person.urk, person.id, ways.make_code()).to_json(),
+            )
 
     def start_again(self, name: str) -> None:
         """New keys without the old ones, and a device of the new identity."""

@@ -257,6 +257,8 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
   const seated = team.seats.filter((seat) => seat.state === "member" || seat.state === "leaving");
   const waiting = team.seats.filter((seat) => seat.state === "waiting" || seat.state === "approved");
   const { held, all } = heldGenerations(ready, team.team);
+  // The last member began anew: nobody is left to seal the team's keys to the new ones.
+  const closed = member && team.sole_member && all > 0 && held === 0;
   const [newest, recovery] = [ready.directory.known.team(team.team)?.newest, recoveryOf(team.team)];
   const poster = member && !ready.directory.sendingHeld(team.team) ? ready.directory.known.team(team.team) : undefined;
   return (
@@ -286,12 +288,17 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
           )}
         </>
       ) : null}
-      {member ? (
+      {member && !closed ? (
         <p class="soft" data-held={`${held}/${all}`}>
           {t(held === all ? "keys.team.held" : "keys.team.held-part", { held, count: all })}
         </p>
       ) : null}
-      {member && team.sole_member ? (
+      {closed ? (
+        <Banner tone="warn" title={t("keys.team.lost")}>
+          <p>{t("keys.team.lost-body")} <a href="/recovery-sheets">{t("sheets.title")}</a></p>
+          <p>{t("keys.team.lost-all")}</p>
+        </Banner>
+      ) : member && team.sole_member ? (
         <Banner tone="warn" title={t("keys.team.sole")}>
           <p>{t("keys.team.sole-body")}</p>
           {sheets?.teams[team.kind] === true ? null : <p>{t("sheets.sole")} <a href="/recovery-sheets">{t("sheets.title")}</a></p>}
@@ -413,7 +420,7 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
       )}
       <div class="button-row">
         {team.gen > 0 && mine === undefined && fits ? <Button onClick={onAsk}>{t("keys.team.ask")}</Button> : null}
-        {member ? (
+        {member && !closed ? (
           <Button look="quiet" onClick={() => onAct("renew")}>
             {t("keys.team.renew.do")}
           </Button>

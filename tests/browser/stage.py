@@ -63,6 +63,17 @@ class Stage:
         self._signed_in.discard(profile)
         self._ready.discard(profile)
 
+    def begins_again(self, login: str, path: str) -> Page:
+        """Somebody at a new browser, whose code is lost too, starts again with new keys; the page at `path`."""
+        self.forget(login)
+        page = self.at(login, path)
+        page.get_by_text("I have none of these any more: start again").click()
+        page.get_by_text("I understand that this cannot be taken back").click()
+        page.get_by_role("button", name="Start again with new keys").click()
+        page.wait_for_url(f"**{path}")
+        self.codes.pop(login, None)
+        return page
+
     def offline(self, profile: str) -> None:
         """Cut the line of a profile, until `online` or until its page is asked for again."""
         self._contexts[profile].set_offline(True)

@@ -249,6 +249,18 @@ def erin_asks(stage: Stage) -> Page:
     return page
 
 
+@state("team-lost", spanish=True)
+def _(stage: Stage) -> Page:
+    """Heidi founded the privacy officers alone, and began anew since."""
+    if "privacy-lost" not in stage.kept:
+        stage.found_team("heidi", "privacy")
+        stage.begins_again("heidi", "/team")
+        stage.kept["privacy-lost"] = "yes"
+    page = stage.with_keys("heidi", "/team")
+    page.get_by_text("Your keys do not open this team").first.wait_for()
+    return page
+
+
 @state("team-waiting")
 def _(stage: Stage) -> Page:
     return erin_asks(stage)

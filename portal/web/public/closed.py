@@ -22,6 +22,8 @@ FILE = "closed.html"
 REFRESH_SECONDS = 3600.0
 # Where the app keeps the pharmacies as they were when the database last answered.
 LAST_SEEN = "portal.last-seen-pharmacies"
+# What people lose, as the help pages name it: `help.lost.<one>`.
+LOST = ("code", "phrase", "passkey", "pin", "all", "helper")
 _WRITTEN = "portal.closed-page-written"
 
 
@@ -42,7 +44,8 @@ def page(profiles: list[Profile], *, first: str = texts.DEFAULT_LANGUAGE, why: s
         for language in sorted(texts.LANGUAGES, key=lambda one: one != first)
     ]
     # Not by render_template: what Flask-Login adds to every template would ask the database.
-    return current_app.jinja_env.get_template("static/closed.html").render(sections=sections, numbers=numbers, why=why)
+    page_of = current_app.jinja_env.get_template("static/closed.html")
+    return page_of.render(sections=sections, numbers=numbers, why=why, lost=LOST)
 
 
 def answer(error: PortalError) -> Response:

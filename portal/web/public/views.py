@@ -67,7 +67,7 @@ def privacy_policy() -> str:
 @open_when_locked
 def help_page() -> str:
     """Ways on for whoever is stuck."""
-    return render_template("public/help.html", pharmacies=[reach(one) for one in known_pharmacies()])
+    return render_template("public/help.html", pharmacies=[reach(one) for one in known_pharmacies()], lost=closed.LOST)
 
 
 @blueprint.get("/offline-help")

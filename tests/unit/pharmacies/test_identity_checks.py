@@ -223,6 +223,13 @@ def state_of(world: World) -> State:
     return found.state
 
 
+def test_a_carer_who_lost_all_is_made_sure_of_as_a_patient_is(world: World, keys: Keys) -> None:
+    keys.start_again("judy")
+    assert make(world, "bob", How.CALL_BACK, "judy").state is State.PASSED
+    # Rosa's own new keys are another matter: nothing is said of them.
+    assert of(world, "bob") is None
+
+
 def test_each_pharmacy_makes_sure_for_itself(world: World, keys: Keys) -> None:
     keys.enrol("dave")
     keys.start_again("dave")
