@@ -18,7 +18,7 @@ from portal.accounts import carer_invitations, carers, directory, offers
 from portal.accounts.notices import KEYS_JOB, KeyNotice
 from portal.audit import keys
 from portal.audit.sealer import SEAL_EVERY, Sealer
-from portal.care import asking, checking
+from portal.care import asking, checking, consenting
 from portal.core import clock, logs
 from portal.core.ids import random_id
 from portal.identity import sessions
@@ -212,6 +212,7 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
             Task("offers", timedelta(minutes=1), offers_over),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
             Task("carers", timedelta(hours=1), ends_of_carers),
+            Task("consents", timedelta(minutes=10), lambda: consenting.ask_again(database, readers_of(services))),
             Task("old-rows", timedelta(hours=1), old_rows),
         ],
     }

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 from portal.core import clock
+from portal.ehr.consents import Grant
 from portal.ehr.errors import DownReason, EhrNotFound, EhrUnavailable
 from portal.ehr.model import (
     AllergyState,
@@ -102,6 +103,8 @@ class FakeEhr:
     contexts: dict[str, PatientContext] = field(default_factory=dict)
     down: bool = False
     asked: list[str] = field(default_factory=list)
+    # What Consents name whom, by FHIR id of the patient; None: this EHR keeps none.
+    grants: dict[str, tuple[Grant, ...]] | None = field(default_factory=dict)
 
     def reader(self, address: object) -> "FakeEhr":
         """The reader of any connection."""
@@ -115,6 +118,16 @@ class FakeEhr:
         if fhir_id not in self.contexts:
             raise EhrNotFound(404)
         return replace(self.contexts[fhir_id], as_of=clock.now())
+
+    def patient(self, fhir_id: str) -> Patient:
+        """The Patient alone."""
+        return self.read(fhir_id).patient
+
+    def consents(self, fhir_id: str, *, today: date) -> tuple[Grant, ...] | None:
+        """Whom the patient's active Consents name."""
+        if self.down:
+            raise EhrUnavailable(DownReason.CONNECTION)
+        return None if self.grants is None else self.grants.get(fhir_id, ())
 
 
 NORA = Patient(

@@ -17,7 +17,8 @@ from world_keys import Keys
 from world_threads import Threads
 from world_web import ORIGIN, Browser
 
-from portal.accounts import carer_invitations, carers, invitations, patients
+from portal.accounts import carer_invitations, carers, consents, invitations, patients
+from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import MatchRequest, SealedObject
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -83,6 +84,10 @@ def furnish(scene: Scene, kind: str) -> dict[str, str]:
     if kind in ("carer-invitation", "carer-relation"):
         made = {name: helped(world, name, taken=kind == "carer-relation") for name in ("alice", "dave")}
         return {"own": made["alice"], "care": made["alice"], "foreign": made["dave"]}
+    if kind == "carer-consent":
+        # One for each who may end it, for it is ended then.
+        cases = ("own", "care", "care of pharmacist", "care of supervisor")
+        return {"foreign": consented(world, "carol"), **{case: consented(world, "bob") for case in cases}}
     if kind == "staff-invitation":
         own = invited(world, "bob")
         return {"own": own, "care": own, "foreign": invited(world, "carol")}
@@ -173,6 +178,20 @@ def helped(world: World, name: str, *, taken: bool) -> str:
         return made
     with world.database.transaction() as session:
         return carer_invitations.accept(session, actor=world.actor("judy"), invitation_id=made, code=code).id
+
+
+def consented(world: World, by: str) -> str:
+    """What staff have seen on paper, on which somebody may act for Dave."""
+    actor = world.actor(by)
+    with world.database.transaction() as session:
+        basis = consents.Basis(
+            pharmacy_id=str(actor.pharmacy_id),
+            kind=Kind.CARER,
+            scope=Scope.ORDERS,
+            ends_at=None,
+            paper=(consents.Paper.SIGNED, clock.now().date()),
+        )
+        return consents.keep(session, actor=actor, patient_id=world.patients["dave"], basis=basis).id
 
 
 def match_asked(world: World, name: str, pharmacy: str, *, over: bool) -> str:

@@ -406,33 +406,31 @@ def upgrade() -> None:
     with op.batch_alter_table('care_relation', schema=None) as batch_op:
         batch_op.create_index('ix_care_relation_patient', ['patient_id', 'ends_at'], unique=False)
 
-    op.create_table('carer_invitation',
+    op.create_table('carer_consent',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('patient_id', sa.String(length=64), nullable=False),
-    sa.Column('invited_by', sa.String(length=64), nullable=False),
-    sa.Column('name', sa.String(length=120), nullable=False),
-    sa.Column('code_hash', sa.String(length=64), nullable=True),
-    sa.Column('mail', sa.String(length=254), nullable=True),
+    sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
+    sa.Column('connection_id', sa.String(length=64), nullable=True),
+    sa.Column('fhir_id', sa.String(length=64), nullable=True),
+    sa.Column('version', sa.String(length=64), nullable=True),
+    sa.Column('person', sa.String(length=80), nullable=True),
+    sa.Column('paper', sa.String(length=24), nullable=True),
+    sa.Column('dated', sa.Date(), nullable=True),
     sa.Column('kind', sa.String(length=12), nullable=False),
     sa.Column('scope', sa.String(length=24), nullable=False),
     sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
-    sa.Column('by_age', sa.Boolean(), nullable=False),
-    sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
-    sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
-    sa.Column('mails', sa.Integer(), nullable=False),
+    sa.Column('seen_by', sa.String(length=64), nullable=False),
+    sa.Column('seen_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('confirmed_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.Column('asked_at', portal.core.database.Moment(timezone=True), nullable=False),
-    sa.Column('used_at', portal.core.database.Moment(timezone=True), nullable=True),
-    sa.Column('used_by', sa.String(length=64), nullable=True),
-    sa.Column('declined_at', portal.core.database.Moment(timezone=True), nullable=True),
-    sa.Column('revoked_at', portal.core.database.Moment(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['invited_by'], ['account.id'], name=op.f('fk_carer_invitation_invited_by')),
-    sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_carer_invitation_patient_id')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_carer_invitation')),
-    sa.UniqueConstraint('code_hash', name=op.f('uq_carer_invitation_code_hash'))
+    sa.Column('ended_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('why_ended', sa.String(length=16), nullable=True),
+    sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_carer_consent_patient_id')),
+    sa.ForeignKeyConstraint(['seen_by'], ['account.id'], name=op.f('fk_carer_consent_seen_by')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_carer_consent'))
     )
-    with op.batch_alter_table('carer_invitation', schema=None) as batch_op:
-        batch_op.create_index('ix_carer_invitation_mail', ['mail'], unique=False)
-        batch_op.create_index('ix_carer_invitation_patient', ['patient_id', 'created_at'], unique=False)
+    with op.batch_alter_table('carer_consent', schema=None) as batch_op:
+        batch_op.create_index('ix_carer_consent_patient', ['patient_id', 'pharmacy_id'], unique=False)
 
     op.create_table('device',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -631,24 +629,6 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_recovery_wrap_account_id')),
     sa.PrimaryKeyConstraint('account_id', 'id', name=op.f('pk_recovery_wrap'))
     )
-    op.create_table('relation',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('account_id', sa.String(length=64), nullable=False),
-    sa.Column('patient_id', sa.String(length=64), nullable=False),
-    sa.Column('kind', sa.String(length=12), nullable=False),
-    sa.Column('scope', sa.String(length=24), nullable=False),
-    sa.Column('starts_at', portal.core.database.Moment(timezone=True), nullable=False),
-    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
-    sa.Column('by_age', sa.Boolean(), nullable=False),
-    sa.Column('warned_at', portal.core.database.Moment(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_relation_account_id')),
-    sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_relation_patient_id')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_relation'))
-    )
-    with op.batch_alter_table('relation', schema=None) as batch_op:
-        batch_op.create_index('ix_relation_account', ['account_id'], unique=False)
-        batch_op.create_index('ix_relation_patient', ['patient_id'], unique=False)
-
     op.create_table('staff_invitation',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('pharmacy_id', sa.String(length=64), nullable=False),
@@ -705,6 +685,37 @@ def upgrade() -> None:
     with op.batch_alter_table('team_seat', schema=None) as batch_op:
         batch_op.create_index('ix_team_seat_account', ['account_id', 'state'], unique=False)
 
+    op.create_table('carer_invitation',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('patient_id', sa.String(length=64), nullable=False),
+    sa.Column('invited_by', sa.String(length=64), nullable=False),
+    sa.Column('consent_id', sa.String(length=64), nullable=True),
+    sa.Column('name', sa.String(length=120), nullable=False),
+    sa.Column('code_hash', sa.String(length=64), nullable=True),
+    sa.Column('mail', sa.String(length=254), nullable=True),
+    sa.Column('kind', sa.String(length=12), nullable=False),
+    sa.Column('scope', sa.String(length=24), nullable=False),
+    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('by_age', sa.Boolean(), nullable=False),
+    sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('expires_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('mails', sa.Integer(), nullable=False),
+    sa.Column('asked_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('used_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('used_by', sa.String(length=64), nullable=True),
+    sa.Column('declined_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('revoked_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['consent_id'], ['carer_consent.id'], name=op.f('fk_carer_invitation_consent_id')),
+    sa.ForeignKeyConstraint(['invited_by'], ['account.id'], name=op.f('fk_carer_invitation_invited_by')),
+    sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_carer_invitation_patient_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_carer_invitation')),
+    sa.UniqueConstraint('code_hash', name=op.f('uq_carer_invitation_code_hash'))
+    )
+    with op.batch_alter_table('carer_invitation', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_carer_invitation_consent_id'), ['consent_id'], unique=False)
+        batch_op.create_index('ix_carer_invitation_mail', ['mail'], unique=False)
+        batch_op.create_index('ix_carer_invitation_patient', ['patient_id', 'created_at'], unique=False)
+
     op.create_table('device_guard',
     sa.Column('device_id', sa.String(length=64), nullable=False),
     sa.Column('method', sa.String(length=12), nullable=False),
@@ -731,16 +742,49 @@ def upgrade() -> None:
     with op.batch_alter_table('ehr_check', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_ehr_check_pharmacy_id'), ['pharmacy_id'], unique=False)
 
+    op.create_table('relation',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('account_id', sa.String(length=64), nullable=False),
+    sa.Column('patient_id', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.String(length=12), nullable=False),
+    sa.Column('scope', sa.String(length=24), nullable=False),
+    sa.Column('starts_at', portal.core.database.Moment(timezone=True), nullable=False),
+    sa.Column('ends_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.Column('by_age', sa.Boolean(), nullable=False),
+    sa.Column('consent_id', sa.String(length=64), nullable=True),
+    sa.Column('warned_at', portal.core.database.Moment(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_relation_account_id')),
+    sa.ForeignKeyConstraint(['consent_id'], ['carer_consent.id'], name=op.f('fk_relation_consent_id')),
+    sa.ForeignKeyConstraint(['patient_id'], ['patient.id'], name=op.f('fk_relation_patient_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_relation'))
+    )
+    with op.batch_alter_table('relation', schema=None) as batch_op:
+        batch_op.create_index('ix_relation_account', ['account_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_relation_consent_id'), ['consent_id'], unique=False)
+        batch_op.create_index('ix_relation_patient', ['patient_id'], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table('relation', schema=None) as batch_op:
+        batch_op.drop_index('ix_relation_patient')
+        batch_op.drop_index(batch_op.f('ix_relation_consent_id'))
+        batch_op.drop_index('ix_relation_account')
+
+    op.drop_table('relation')
     with op.batch_alter_table('ehr_check', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_ehr_check_pharmacy_id'))
 
     op.drop_table('ehr_check')
     op.drop_table('device_guard')
+    with op.batch_alter_table('carer_invitation', schema=None) as batch_op:
+        batch_op.drop_index('ix_carer_invitation_patient')
+        batch_op.drop_index('ix_carer_invitation_mail')
+        batch_op.drop_index(batch_op.f('ix_carer_invitation_consent_id'))
+
+    op.drop_table('carer_invitation')
     with op.batch_alter_table('team_seat', schema=None) as batch_op:
         batch_op.drop_index('ix_team_seat_account')
 
@@ -754,11 +798,6 @@ def downgrade() -> None:
         batch_op.drop_index('ix_staff_invitation_listed')
 
     op.drop_table('staff_invitation')
-    with op.batch_alter_table('relation', schema=None) as batch_op:
-        batch_op.drop_index('ix_relation_patient')
-        batch_op.drop_index('ix_relation_account')
-
-    op.drop_table('relation')
     op.drop_table('recovery_wrap')
     op.drop_table('recovery_sheets')
     with op.batch_alter_table('recovery_read', schema=None) as batch_op:
@@ -797,11 +836,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_device_account')
 
     op.drop_table('device')
-    with op.batch_alter_table('carer_invitation', schema=None) as batch_op:
-        batch_op.drop_index('ix_carer_invitation_patient')
-        batch_op.drop_index('ix_carer_invitation_mail')
+    with op.batch_alter_table('carer_consent', schema=None) as batch_op:
+        batch_op.drop_index('ix_carer_consent_patient')
 
-    op.drop_table('carer_invitation')
+    op.drop_table('carer_consent')
     with op.batch_alter_table('care_relation', schema=None) as batch_op:
         batch_op.drop_index('ix_care_relation_patient')
 

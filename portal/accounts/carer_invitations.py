@@ -1,4 +1,4 @@
-"""Invitations of carers: a patient asks somebody to act for them, who says yes or no.
+"""Invitations of carers: a patient, or a pharmacy on a Consent, asks somebody to act for the patient, yes or no.
 
 An invitation goes to somebody who proves one of two things: the code that was handed over, or a login whose verified
 mail address is exactly the invited one, as for staff (docs/decisions/0013, 0019). What comes of a yes: `carers`.
@@ -12,11 +12,11 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carers, names, policy, relations, stops
+from portal.accounts import carers, consents, names, policy, relations, stops
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.carers import KINDS, Circumstances, What
 from portal.accounts.roles import INVITED_TO, Kind, Scope
-from portal.accounts.tables import Account, CarerInvitation, Patient, Relation
+from portal.accounts.tables import Account, CarerConsent, CarerInvitation, Patient, Relation
 from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooMany, Unprocessable
@@ -91,7 +91,10 @@ class Offer:
     """An invitation as who is invited reads it."""
 
     id: str
-    patient_name: str
+    # None where a pharmacy asks for somebody without an account: the portal keeps no names of patients.
+    patient_name: str | None
+    # Of who asks, where it is staff.
+    pharmacy_id: str | None
     kind: str
     scope: str
     ends_at: datetime | None
@@ -119,12 +122,32 @@ def invite(
     Unprocessable `carer-birth-date` where an age limit cannot be found out; Conflict `carer-invited`; TooMany.
     """
     policy.allow_carers(actor, patient_id=patient_id)
+    return make(session, actor=actor, patient_id=patient_id, newcomer=newcomer, where=where)
+
+
+def make(
+    session: Session,
+    *,
+    actor: Actor,
+    patient_id: str,
+    newcomer: Newcomer,
+    where: Circumstances,
+    consent: CarerConsent | None = None,
+) -> tuple[str, str | None]:
+    """`invite` for a caller that has asked policy. On a `consent` nobody gets more, or for longer, than it says.
+
+    Raises what `invite` raises.
+    """
     policy.needs_step_up(actor)
     stops.hold(session, actor.account_id)
     # Locked, so that the bounds are counted by one at a time.
     session.get_one(Patient, patient_id, with_for_update=True)
     mail, kind, scope = _checked(newcomer)
+    if consent is not None and not Scope(consent.scope).reaches(scope):
+        raise BadInput("carer-invitation", extra={"field": "scope"})
     ends_at, by_age = carers.end_of(kind, newcomer.last_day, where)
+    if consent is not None and consent.ends_at is not None and (ends_at is None or consent.ends_at < ends_at):
+        ends_at, by_age = consent.ends_at, False
     _check_new(session, patient_id, mail)
     now = clock.now()
     code = ids.hand_code(CODE_BITS) if mail is None else None
@@ -132,6 +155,7 @@ def invite(
         id=ids.random_id(),
         patient_id=patient_id,
         invited_by=actor.account_id,
+        consent_id=consent.id if consent is not None else None,
         name=newcomer.name.strip(),
         code_hash=ids.hand_code_digest(code) if code is not None else None,
         mail=mail,
@@ -147,6 +171,8 @@ def invite(
     session.add(row)
     _ask_for_mail(session, row)
     _note(session, actor.agent, Action.CARER_INVITED, row, {"kind": row.kind, "scope": row.scope})
+    if consent is not None:
+        carers.tell(session, consents.selves(session, patient_id), What.CHANGED, now)
     return row.id, code
 
 
@@ -158,6 +184,9 @@ def send_again(session: Session, *, actor: Actor, invitation_id: str) -> str | N
     # The account first: an emergency stop takes the row back, and locks in this order.
     one_at_a_time(session, actor.account_id)
     row = _own(session, actor, invitation_id)
+    if row.consent_id is not None:
+        # Whose invitation it is hands out the code; the patient takes it back, or leaves it.
+        raise NotFound()
     policy.needs_step_up(actor)
     stops.hold(session, actor.account_id)
     if LIFE.after(state_of(row), Event.AGAIN) is None or (row.ends_at is not None and row.ends_at <= clock.now()):
@@ -255,10 +284,12 @@ def accept(session: Session, *, actor: Actor, invitation_id: str, code: str | No
     """
     row = _offered_to(session, actor, invitation_id, code)
     stops.hold(session, actor.account_id)
-    if any(
-        one.kind == Kind.SELF for one in relations.live(session, account_id=actor.account_id, patient_id=row.patient_id)
-    ):
+    live = relations.live(session, account_id=actor.account_id, patient_id=row.patient_id)
+    if any(one.kind == Kind.SELF for one in live):
         raise Conflict("carer-acts-already")
+    if row.consent_id is not None and any(one.consent_id is None for one in live):
+        # What the patient said herself stands above what a pharmacy has read.
+        raise Conflict("carer-helps-already")
     row.used_at, row.used_by = clock.now(), actor.account_id
     relation = relations.bind(
         session,
@@ -269,9 +300,9 @@ def accept(session: Session, *, actor: Actor, invitation_id: str, code: str | No
         scope=Scope(row.scope),
         until=row.ends_at,
     )
-    relation.by_age = row.by_age
+    relation.by_age, relation.consent_id = row.by_age, row.consent_id
     _note(session, actor.agent, Action.CARER_ACCEPTED, row, {"by": row.invited_by})
-    carers.tell(session, [actor.account_id, row.invited_by], What.CHANGED, clock.now())
+    carers.tell(session, [actor.account_id, *_askers(session, row)], What.CHANGED, clock.now())
     return relation
 
 
@@ -280,7 +311,7 @@ def decline(session: Session, *, actor: Actor, invitation_id: str, code: str | N
     row = _offered_to(session, actor, invitation_id, code)
     row.declined_at = clock.now()
     _note(session, actor.agent, Action.CARER_DECLINED, row, {})
-    carers.tell(session, [row.invited_by], What.CHANGED, clock.now())
+    carers.tell(session, _askers(session, row), What.CHANGED, clock.now())
 
 
 def undo_all_of(session: Session, *, agent: Agent, account_id: str, patient_id: str) -> list[str]:
@@ -403,11 +434,17 @@ def _offered_to(session: Session, actor: Actor, invitation_id: str, code: str | 
 
 
 def _vouched_for(session: Session, row: CarerInvitation) -> bool:
-    """Whether who invited may still let somebody in: the account is open, nothing is stopped, it is the patient's own.
+    """Whether who invited may still let somebody in: the account is open, nothing is stopped, it is the patient's own,
+    or staff's on a Consent that stands.
 
     Otherwise a code that a thief made in the patient's account would outlive the stop.
     """
     inviter = session.get_one(Account, row.invited_by, populate_existing=True)
+    if row.consent_id is not None:
+        consent = session.get_one(CarerConsent, row.consent_id, populate_existing=True)
+        return (
+            inviter.disabled_at is None and stops.standing(session, row.invited_by) is None and consents.stands(consent)
+        )
     own = relations.live(session, account_id=row.invited_by, patient_id=row.patient_id)
     return (
         inviter.disabled_at is None
@@ -425,11 +462,13 @@ def _verified_mail(session: Session, actor: Actor) -> str | None:
 
 def _offers(session: Session, rows: Iterable[CarerInvitation]) -> list[Offer]:
     found = [one for one in rows if _vouched_for(session, one)]
-    known = names.names_of(session, [one.invited_by for one in found])
+    asking = names.names_of(session, [one.invited_by for one in found])
+    known = names.selves(session, [one.patient_id for one in found])
     return [
         Offer(
             id=one.id,
-            patient_name=known[one.invited_by].name,
+            patient_name=known.get(one.patient_id, ("", None))[1],
+            pharmacy_id=asking[one.invited_by].pharmacy_id,
             kind=one.kind,
             scope=one.scope,
             ends_at=one.ends_at,
@@ -437,8 +476,12 @@ def _offers(session: Session, rows: Iterable[CarerInvitation]) -> list[Offer]:
             expires_at=one.expires_at,
         )
         for one in found
-        if one.invited_by in known
     ]
+
+
+def _askers(session: Session, row: CarerInvitation) -> list[str]:
+    """Who hears what became of it: the patient who asked, or for whom a pharmacy did."""
+    return [row.invited_by] if row.consent_id is None else consents.selves(session, row.patient_id)
 
 
 def _ask_for_mail(session: Session, row: CarerInvitation) -> None:
@@ -449,12 +492,14 @@ def _ask_for_mail(session: Session, row: CarerInvitation) -> None:
 
 
 def _note(session: Session, agent: Agent, action: Action, row: CarerInvitation, detail: dict[str, str]) -> None:
+    consent = session.get_one(CarerConsent, row.consent_id) if row.consent_id is not None else None
     record(
         session,
         action,
         agent=agent,
         patient_id=row.patient_id,
+        pharmacy_id=consent.pharmacy_id if consent is not None else None,
         entity=Entity("Invitation", row.id),
-        purpose=Purpose.PATRQT,
-        detail=detail,
+        purpose=Purpose.PATRQT if consent is None else Purpose.FAMRQT,
+        detail=detail if consent is None else {**detail, **consents.named(consent)},
     )

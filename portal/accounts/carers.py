@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from portal.accounts import names, notices, policy, relations, stops, telling
 from portal.accounts.actor import Actor
 from portal.accounts.roles import INVITED_TO, Kind, Scope
-from portal.accounts.tables import Account, Relation
+from portal.accounts.tables import Account, CarerConsent, Relation
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import BadInput, NotFound, Unprocessable
@@ -65,6 +65,8 @@ class Access:
     since: datetime
     ends_at: datetime | None
     by_age: bool
+    # The pharmacy that let them in on a Consent; None where the patient did.
+    pharmacy_id: str | None
 
 
 def own_patient(actor: Actor) -> str | None:
@@ -106,6 +108,8 @@ def acting(session: Session, *, actor: Actor, patient_id: str) -> list[Access]:
     policy.allow_carers(actor, patient_id=patient_id)
     rows = [one for one in relations.live(session, patient_id=patient_id) if one.account_id != actor.account_id]
     known = names.names_of(session, [one.account_id for one in rows])
+    on = select(CarerConsent.id, CarerConsent.pharmacy_id).where(CarerConsent.patient_id == patient_id)
+    holders = dict(session.execute(on).all())
     return [
         Access(
             relation_id=one.id,
@@ -116,6 +120,7 @@ def acting(session: Session, *, actor: Actor, patient_id: str) -> list[Access]:
             since=one.starts_at,
             ends_at=one.ends_at,
             by_age=one.by_age,
+            pharmacy_id=holders[one.consent_id] if one.consent_id is not None else None,
         )
         for one in rows
         if one.account_id in known
@@ -127,14 +132,20 @@ def change(
 ) -> None:
     """Widen, narrow, prolong or shorten what somebody may do. More, or longer, asks for a fresh login.
 
-    The end by age stays where it is. Raises NotFound, StepUpNeeded, BadInput `carer-invitation` (`scope`,
-    `last_day`), Unprocessable `carer-birth-date`.
+    The end by age stays where it is, and a Consent is the most that there can be. Raises NotFound, StepUpNeeded,
+    BadInput `carer-invitation` (`scope`, `last_day`), Unprocessable `carer-birth-date`.
     """
     relation = _access(session, actor, relation_id)
     wanted = next((one for one in (*INVITED_TO, Scope(relation.scope)) if one.value == scope), None)
     if wanted is None:
         raise BadInput("carer-invitation", extra={"field": "scope"})
     ends_at, by_age = end_of(Kind(relation.kind), last_day, where)
+    if relation.consent_id is not None:
+        consent = session.get_one(CarerConsent, relation.consent_id)
+        if not Scope(consent.scope).reaches(wanted):
+            raise BadInput("carer-invitation", extra={"field": "scope"})
+        if consent.ends_at is not None and (ends_at is None or consent.ends_at < ends_at):
+            ends_at, by_age = consent.ends_at, False
     longer = relation.ends_at is not None and (ends_at is None or ends_at > relation.ends_at)
     if longer or not Scope(relation.scope).reaches(wanted):
         policy.needs_step_up(actor)

@@ -21,7 +21,7 @@ too; bringing people in is the operator's only where there is no team yet.
 | see a pharmacy's teams    | never                              | own pharmacy                                 |
 | sit in a team             | never                              | own pharmacy, role fits the team             |
 | read the audit record     | acting, scope all                  | privacy officer, own pharmacy                |
-| invite and end carers     | the patient in person              | never                                        |
+| invite and end carers     | the patient in person              | pharmacist and supervisor, on a Consent      |
 | see who works there       | never                              | own pharmacy                                 |
 | invite, set a last day    | never                              | pharmacist and supervisor in a team there    |
 | make recovery sheets      | never                              | pharmacist and supervisor in a team there    |
@@ -284,6 +284,16 @@ def allow_carers(actor: Actor, *, patient_id: str) -> None:
     acting = actor.relation(patient_id)
     if actor.role is not Role.PATIENT or acting is None or acting.kind != Kind.SELF or not acting.reaches(Scope.ALL):
         raise NotFound()
+
+
+def allow_invite_on_consent(actor: Actor, *, pharmacy_id: str) -> None:
+    """Asking somebody to act for a patient on a Consent: pharmacists and supervisors, who answer for having read it.
+
+    That the pharmacy's EHR knows the patient is looked up by the caller.
+    """
+    _works_at(actor, pharmacy_id)
+    if actor.role not in CLINICAL:
+        raise Forbidden("consent-not-for-role")
 
 
 def allow_act_for_others(actor: Actor) -> None:

@@ -1,9 +1,9 @@
 """Accounts, patients and the relations between them; the public keys, devices and recovery ways of accounts."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Date, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.database import Base, Id, Moment
@@ -100,12 +100,50 @@ class Relation(Base):
     ends_at: Mapped[datetime | None] = mapped_column(Moment)
     # It ends because the patient comes of age, which no later date moves (portal/accounts/carers.py).
     by_age: Mapped[bool] = mapped_column(default=False)
+    # A pharmacy let the account in, on this Consent; None: the patient did, or a login's claim.
+    consent_id: Mapped[str | None] = mapped_column(ForeignKey("carer_consent.id"), index=True)
     # Both sides were told that the end is near.
     warned_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class CarerConsent(Base):
+    """What a pharmacy lets somebody act for a patient on: a Consent of its EHR, or a paper that staff have seen.
+
+    `scope`: the most it allows; `ends_at`: when it is over by its own words (portal/accounts/consents.py).
+    """
+
+    __tablename__ = "carer_consent"
+    __table_args__ = (Index("ix_carer_consent_patient", "patient_id", "pharmacy_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patient.id"))
+    pharmacy_id: Mapped[str] = mapped_column(Id)
+    # The Consent, its version when it was read, and the person in it as the EHR names them.
+    connection_id: Mapped[str | None] = mapped_column(Id)
+    fhir_id: Mapped[str | None] = mapped_column(String(64))
+    version: Mapped[str | None] = mapped_column(String(64))
+    person: Mapped[str | None] = mapped_column(String(80))
+    # The kind of paper, and the day that stands on it.
+    paper: Mapped[str | None] = mapped_column(String(24))
+    dated: Mapped[date | None] = mapped_column(Date)
+    kind: Mapped[str] = mapped_column(String(12))
+    scope: Mapped[str] = mapped_column(String(24))
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+    # Who read it, or saw the paper, and when.
+    seen_by: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    seen_at: Mapped[datetime] = mapped_column(Moment)
+    # When the EHR last said that it stands, and when it was last asked.
+    confirmed_at: Mapped[datetime] = mapped_column(Moment)
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    why_ended: Mapped[str | None] = mapped_column(String(16))
+
+
 class CarerInvitation(Base):
-    """A patient invites somebody to act for them: by a code handed over, or to a verified mail address."""
+    """Somebody is asked to act for a patient: by a code handed over, or by mail to an address they must have verified.
+
+    The patient asks, or, with `consent_id`, staff of a pharmacy.
+    """
 
     __tablename__ = "carer_invitation"
     __table_args__ = (
@@ -116,6 +154,7 @@ class CarerInvitation(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patient.id"))
     invited_by: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    consent_id: Mapped[str | None] = mapped_column(ForeignKey("carer_consent.id"), index=True)
     # What the patient calls the person; the account brings a name of its own.
     name: Mapped[str] = mapped_column(String(120))
     code_hash: Mapped[str | None] = mapped_column(String(64), unique=True)

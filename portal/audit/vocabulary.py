@@ -35,6 +35,7 @@ class Action(StrEnum):
     CARER_ACCEPTED = "carer.accepted"
     CARER_DECLINED = "carer.declined"
     CARER_REFUSED = "carer.refused"
+    CARER_CONSENT_ENDED = "carer.consent-ended"
     INVITATION_CREATED = "invitation.created"
     INVITATION_REDEEMED = "invitation.redeemed"
     INVITATION_REFUSED = "invitation.refused"

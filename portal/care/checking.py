@@ -96,6 +96,7 @@ def examine(client: EhrClient) -> list[Finding]:
         _judged("version", "" if offered.fhir_version.startswith("4.0") else "version", Light.RED),
         _judged("batch", "" if offered.batch else "no-batch", Light.AMBER),
         *_searches(client),
+        _judged("search:consents", _consents(client, offered), Light.AMBER),
         *_writes(offered),
     ]
 
@@ -119,6 +120,17 @@ def _searches(client: EhrClient) -> list[Finding]:
         )
         for (name, _, _), answer in zip(parts, answers, strict=True)
     ]
+
+
+def _consents(client: EhrClient, offered: Capabilities) -> str:
+    """What is wrong with looking for Consents: without them staff invite carers on a paper that they have seen."""
+    if not {"Consent", "RelatedPerson"} <= offered.resource_types:
+        return "no-consents"
+    try:
+        client.search("Consent", (("patient", _NOBODY),), max_pages=1)
+    except PortalError as problem:
+        return _why(problem)
+    return ""
 
 
 def _writes(offered: Capabilities) -> list[Finding]:

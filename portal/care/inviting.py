@@ -133,7 +133,7 @@ def shown(
     """People of the EHR with what the portal knows of them; each one is put on record as shown to the actor."""
     with database.transaction() as session:
         found = _candidates(session, pharmacy_id, address, people)
-        _note_shown(session, actor, pharmacy_id, address.id, [one.id for one in people], query)
+        note_shown(session, actor, pharmacy_id, address.id, [one.id for one in people], query)
     return found
 
 
@@ -160,7 +160,7 @@ def invite(
         address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
     # On record before anything is known: a refusal says something of the person too.
     with database.transaction() as session:
-        _note_shown(session, actor, pharmacy_id, address.id, [fhir_id], "id")
+        note_shown(session, actor, pharmacy_id, address.id, [fhir_id], "id")
     address, found = open_record(database, readers, pharmacy_id=pharmacy_id, fhir_id=fhir_id)
     with database.transaction() as session:
         known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
@@ -222,7 +222,7 @@ def listed(
     with database.transaction() as session:
         for connection_id in sorted({row.connection_id for row in rows}):
             shown = sorted({row.fhir_id for row in rows if row.connection_id == connection_id and row.id in people})
-            _note_shown(session, actor, pharmacy_id, connection_id, shown, "invitations")
+            note_shown(session, actor, pharmacy_id, connection_id, shown, "invitations")
     return Page(
         tuple(
             Listed(
@@ -359,7 +359,7 @@ def _people(ask: PatientsOf, rows: Iterable[Invitation]) -> tuple[Mapping[str, P
     }, stale
 
 
-def _note_shown(
+def note_shown(
     session: Session, actor: Actor, pharmacy_id: str, connection_id: str, fhir_ids: Sequence[str], query: str
 ) -> None:
     """One row for each person shown; one for a search that showed nobody."""

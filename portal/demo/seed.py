@@ -271,6 +271,34 @@ class _Chapter:
         content = {"status": "active", "beneficiary": self.me, "payor": [{"display": "Plains Health Plan"}]}
         self.add("Coverage", "plan", {**content, "period": period})
 
+    def consent(self, given: str, family: str, *, role: str, days: int) -> None:
+        """A Consent of `days` ago: somebody who is `role` (HL7 v3 RoleCode) to the patient may see the record."""
+        coded = _coded("http://terminology.hl7.org/CodeSystem/v3-RoleCode", role)
+        person = self.add(
+            "RelatedPerson",
+            role,
+            {
+                "active": True,
+                "patient": self.me,
+                "relationship": [coded],
+                "name": [{"family": family, "given": given.split()}],
+            },
+        )
+        content = {
+            "status": "active",
+            "scope": _coded(f"{_HL7}/consentscope", "patient-privacy"),
+            "category": [_coded(LOINC, "59284-0", "Consent Document")],
+            "patient": self.me,
+            "dateTime": self.ago(days),
+            "policyRule": _coded(f"{_HL7}/v3-ActCode", "OPTIN"),
+            "provision": {
+                "type": "permit",
+                "period": {"start": self.ago(days)},
+                "actor": [{"role": coded, "reference": {"reference": person}}],
+            },
+        }
+        self.add("Consent", role, content)
+
     def pharmacy(self) -> Json:
         """A Reference to Riverside that also says its business identifier."""
         number = {"system": PHARMACY_SYSTEM, "value": "riverside"}
@@ -549,6 +577,7 @@ def _nina(today: date) -> _Chapter:
 def _mia(today: date) -> _Chapter:
     one = _Chapter("mia", today)
     one.patient("Mia", "Castillo", born(today, 8, 6, 9), "female")
+    one.consent("Luis", "Castillo", role="FTH", days=200)
     course = _days(10)
     one.medicine(
         "562251",

@@ -13,6 +13,7 @@ from portal.core import clock
 from portal.ehr import projection
 from portal.ehr.cache import BoundedCache
 from portal.ehr.client import EhrClient
+from portal.ehr.consents import Grant, grants
 from portal.ehr.contract import observation_names
 from portal.ehr.errors import EhrNotFound, EhrProtocolError, EhrRefused, EhrUnavailable, ProtocolFault
 from portal.ehr.model import (
@@ -180,6 +181,27 @@ class ContextReader:
         having = (one for one in found.matches if asked in _numbers(one))
         subjects = (str(obj(one, "subject").get("reference", "")) for one in having)
         return frozenset(one.removeprefix("Patient/") for one in subjects if one.startswith("Patient/"))
+
+    def consents(self, patient_id: str, *, today: date) -> tuple[Grant, ...] | None:
+        """Whom this patient's active Consents name (`consents.grants`); None where the EHR keeps no Consents.
+
+        Asked anew each time: a Consent that was withdrawn must not be remembered. Raises as the client does.
+        """
+        if not is_fhir_id(patient_id):
+            raise EhrNotFound(404)
+        if "Consent" not in self._client.capabilities().resource_types:
+            return None
+        reader = projection.Reader(self._client.base_url, patient_id)
+        found = self._client.search("Consent", (("patient", patient_id), _PAGE), max_pages=2)
+        kept, _ = reader.sift("Consent", found.matches)
+        return grants(reader, kept, self._related, today=today)
+
+    def _related(self, person_id: str) -> Json:
+        """A RelatedPerson; empty where there is none, or the EHR lets nobody read it."""
+        try:
+            return self._client.read("RelatedPerson", person_id)
+        except (EhrNotFound, EhrRefused):
+            return {}
 
     def _people(self, params: tuple[tuple[str, str], ...]) -> list[Json]:
         found = self._client.search("Patient", (*params, ("_count", "50")), max_pages=2)

@@ -64,6 +64,8 @@ SUBJECT = {
     "SupplyDelivery": "patient",
     "Task": "for",
     "Coverage": "beneficiary",
+    "Consent": "patient",
+    "RelatedPerson": "patient",
 }
 # Numbers that open other doors than the pharmacy's: never shown, never in a chip.
 _PRIVATE_IDENTIFIERS = frozenset({"SS", "SB", "NI", "DL", "PPN", "TAX"})

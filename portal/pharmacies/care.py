@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
-from portal.accounts import policy
+from portal.accounts import consents, policy
 from portal.accounts.actor import Actor
 from portal.accounts.tables import Patient
 from portal.audit import Action, Agent, Entity, Purpose, record
@@ -86,6 +86,7 @@ def end(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) ->
 
 def finish(session: Session, *, actor: Actor, patient_id: str, pharmacy_id: str) -> None:
     """End a care relation for a caller that has asked policy: `end`, and undoing a wrong joining."""
+    consents.end_of_care(session, agent=actor.agent, patient_id=patient_id, pharmacy_ids=[pharmacy_id])
     session.execute(
         update(CareRelation)
         .where(_now(), CareRelation.pharmacy_id == pharmacy_id, CareRelation.patient_id == patient_id)

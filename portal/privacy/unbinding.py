@@ -17,7 +17,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carer_invitations, names, patients, policy, relations
+from portal.accounts import carer_invitations, consents, names, patients, policy, relations
 from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import Kind
 from portal.accounts.tables import Invitation, Patient, PatientRecord
@@ -170,6 +170,7 @@ def _move_apart(
     for one in theirs:
         # From here on that record lies alone: parting somebody from it once more ends the relation.
         one.added = False
+    consents.end_of_care(session, agent=actor.agent, patient_id=patient_id, pharmacy_ids=pharmacies)
     for pharmacy_id in sorted(pharmacies):
         care.move(session, agent=actor.agent, pharmacy_id=pharmacy_id, patient_id=patient_id, to=fresh)
     moved = [one for one in threads if one.pharmacy_id in pharmacies]

@@ -294,6 +294,39 @@ def _(stage: Stage) -> Page:
     return looked_at(stage, invite_helper(stage))
 
 
+@state("carers-pharmacy")
+def _(stage: Stage) -> Page:
+    # The same row that a pharmacy's consent makes (tests/unit/web/pages/test_consent_pages.py goes all the way).
+    ((account, patient),) = stage.read(
+        "SELECT account.id, relation.patient_id FROM account JOIN relation ON relation.account_id = account.id"
+        " WHERE account.subject = 'walt' AND relation.kind = 'self'"
+    )
+    ((judy,), (bob,)) = (stage.read("SELECT id FROM account WHERE subject = ?", name)[0] for name in ("judy", "bob"))
+    stage.write("DELETE FROM relation WHERE consent_id IS NOT NULL AND patient_id = ?", patient)
+    stage.write("DELETE FROM carer_consent WHERE id = ?", "c" * 32)
+    stage.write(
+        "INSERT INTO carer_consent (id, patient_id, pharmacy_id, paper, dated, kind, scope, seen_by, seen_at,"
+        " confirmed_at, asked_at) SELECT ?, ?, 'riverside', 'power-of-attorney', '2026-01-31', 'carer', 'messages',"
+        " ?, created_at, created_at, created_at FROM account WHERE id = ?",
+        "c" * 32,
+        patient,
+        bob,
+        account,
+    )
+    stage.write(
+        "INSERT INTO relation (id, account_id, patient_id, kind, scope, starts_at, by_age, consent_id)"
+        " SELECT ?, ?, ?, 'carer', 'refills', created_at, 0, ? FROM account WHERE id = ?",
+        "d" * 32,
+        judy,
+        patient,
+        "c" * 32,
+        account,
+    )
+    page = stage.at("walt", "/carers")
+    page.get_by_text("on a consent that it holds").wait_for()
+    return page
+
+
 @state("home-carer", spanish=True)
 def _(stage: Stage) -> Page:
     helped(stage)

@@ -501,6 +501,51 @@ def wrong_person(stage: Stage, name: str) -> str:
     return f"/pharmacies/riverside/wrong-person?patient={patient}"
 
 
+def consents_of(stage: Stage, name: str) -> Page:
+    """Bob looks at who may act for a patient; his sign-in is young enough to ask somebody."""
+    return stage.fresh("bob", wrong_person(stage, name).replace("wrong-person", "carers"))
+
+
+def ask_luis(stage: Stage) -> Page:
+    """Bob asks the father in the Consent; the code is on the page."""
+    page = consents_of(stage, "Mia Castillo")
+    page.get_by_label("Luis Castillo").check()
+    page.get_by_label("Orders, refills and messages").check()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Invite").click()
+    page.locator(".code-line").wait_for()
+    return page
+
+
+@state("consents", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("UPDATE carer_consent SET ended_at = seen_at")
+    return consents_of(stage, "Mia Castillo")
+
+
+@state("consents-wrong")
+def _(stage: Stage) -> Page:
+    page = consents_of(stage, "Mia Castillo")
+    page.get_by_label("A paper that I have seen").check()
+    page.get_by_label("Orders", exact=True).check()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Invite").click()
+    page.locator(".summary-errors").wait_for()
+    return page
+
+
+@state("consents-code")
+def _(stage: Stage) -> Page:
+    return ask_luis(stage)
+
+
+@state("consents-held", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("UPDATE carer_consent SET ended_at = seen_at")
+    ask_luis(stage)
+    return consents_of(stage, "Mia Castillo")
+
+
 REQUESTS = "/pharmacies/riverside/requests"
 
 

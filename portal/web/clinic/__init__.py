@@ -2,7 +2,17 @@
 
 from flask import Blueprint
 
-from portal.web.clinic import invitations, operator, people, pharmacy, privacy_office, recovery, requests, stopped
+from portal.web.clinic import (
+    consents,
+    invitations,
+    operator,
+    people,
+    pharmacy,
+    privacy_office,
+    recovery,
+    requests,
+    stopped,
+)
 
 blueprints: tuple[Blueprint, ...] = (
     privacy_office.blueprint,
@@ -11,6 +21,7 @@ blueprints: tuple[Blueprint, ...] = (
     people.blueprint,
     stopped.blueprint,
     invitations.blueprint,
+    consents.blueprint,
     recovery.blueprint,
     requests.blueprint,
 )

@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.accounts import invitations, policy
-from portal.accounts.roles import STAFF, Role
+from portal.accounts.roles import CLINICAL, STAFF, Role
 from portal.care import inviting
 from portal.care.inviting import Card, Found, How
 from portal.care.readers import patients_of
@@ -211,6 +211,7 @@ def _find_page(pharmacy_id: str, errors: dict[str, str], found: Found | None = N
         given={name: request.form.get(name, "").strip() for name in ("name", "born", "phone")},
         errors=errors,
         found=found,
+        may_consent=current_actor().role in CLINICAL,
         spoken=pages.spoken(),
     )
 
@@ -233,6 +234,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         "clinic/invitations.html",
         profile=profile,
         page=page,
+        may_consent=current_actor().role in CLINICAL,
         states=[one.value for one in invitations.State],
         state=state.value if state is not None else "",
         problem=problem,

@@ -16,6 +16,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer, Offer
 from portal.accounts.carers import Circumstances
 from portal.accounts.roles import INVITED_TO, Kind, Role
+from portal.care import consenting
 from portal.core.errors import (
     BadInput,
     Conflict,
@@ -30,7 +31,7 @@ from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import REDEEM_PER_ACCOUNT, TELL_PER_ACCOUNT, at_most
 from portal.web.patient import chosen
-from portal.web.public.frame import current_frame
+from portal.web.public.frame import current_frame, known_pharmacies
 from portal.web.wiring import services
 
 blueprint = Blueprint("carers", __name__, url_prefix="/carers")
@@ -164,9 +165,13 @@ def take_up() -> ResponseReturnValue:
         with services().database.transaction() as session:
             if act not in ("accept", "decline"):
                 offer = carer_invitations.offered(session, actor=actor, code=code or "")
-                return render_template("patient/carers_offer.html", offer=offer, code=code)
-            do = carer_invitations.accept if act == "accept" else carer_invitations.decline
-            do(session, actor=actor, invitation_id=request.form.get("invitation", ""), code=code)
+                return render_template("patient/carers_offer.html", offer=offer, code=code, pharmacies=_pharmacies())
+            invitation_id = request.form.get("invitation", "")
+            if act == "decline":
+                carer_invitations.decline(session, actor=actor, invitation_id=invitation_id, code=code)
+            else:
+                carer_invitations.accept(session, actor=actor, invitation_id=invitation_id, code=code)
+                consenting.begin_care(session, actor=actor, invitation_id=invitation_id)
     except (Unprocessable, Conflict) as problem:
         if problem.code == "carer-code":
             with services().database.transaction() as session:
@@ -218,10 +223,15 @@ def _list_page(problem: PortalError | None = None) -> str:
         others=[(one, known.get(one.patient_id, ("", None))[1]) for one in others],
         offers=offers,
         scopes=INVITED_TO,
+        pharmacies=_pharmacies(),
         problem=problem,
         stale=isinstance(problem, StepUpNeeded),
         done=pages.done_of(_DONE, problem=problem),
     )
+
+
+def _pharmacies() -> dict[str, str]:
+    return {one.id: one.name for one in known_pharmacies()}
 
 
 def _form_page(actor: Actor, given: Mapping[str, str], errors: Mapping[str, str], *, stale: bool = False) -> str:

@@ -15,6 +15,7 @@ from portal.core import ids
 from portal.core.errors import PortalError
 from portal.demo import seed
 from portal.ehr.client import EhrClient
+from portal.ehr.consents import WhyNot
 from portal.ehr.context import ContextReader
 from portal.ehr.errors import EditConflict, EhrNotFound, EhrRefused
 from portal.ehr.model import AllergyState, SectionState
@@ -225,6 +226,47 @@ class FhirContract:
         assert {one.id for one in reader.find_by_phone(f"+1 {number[:3]} {number[3:6]} {number[6:]}")} == set(made)
         assert [one.id for one in reader.find_by_name(f"{family} marta", date(1968, 3, 27))] == made[:1]
         assert reader.find_by_name(f"{family} Marta", date(1968, 3, 28)) == ()
+
+    def a_consent_names_whom_a_patient_lets_act_until_it_is_withdrawn(self, server: Server) -> None:
+        today, alice = date(2026, 11, 24), new_patient(server.client)
+        father = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "FTH"}]}
+        luis = server.client.create(
+            {
+                "resourceType": "RelatedPerson",
+                "active": True,
+                "patient": {"reference": f"Patient/{alice}"},
+                "relationship": [father],
+                "name": [{"family": "Castillo", "given": ["Luis"]}],
+            }
+        )
+        scope = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+        said = {
+            "resourceType": "Consent",
+            "status": "active",
+            "scope": {"coding": [scope]},
+            "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+            "patient": {"reference": f"Patient/{alice}"},
+            "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]},
+            "provision": {
+                "type": "permit",
+                "period": {"end": "2027-03-01"},
+                "actor": [{"role": father, "reference": {"reference": f"RelatedPerson/{luis.id}"}}],
+            },
+        }
+        made = server.client.create(said)
+        reader = ContextReader(server.client)
+        wait_until(lambda: reader.consents(alice, today=today))
+        (found,) = reader.consents(alice, today=today) or ()
+        assert (found.consent_id, found.name, found.kind, found.step) == (
+            made.id,
+            "Luis Castillo",
+            "parent",
+            "messages",
+        )
+        assert (found.last_day, found.why_not, found.version) == (date(2027, 3, 1), WhyNot.NO, made.version)
+        server.client.update({**said, "id": made.id, "status": "inactive"}, if_match=made.version)
+        wait_until(lambda: reader.consents(alice, today=today) == ())
+        assert reader.consents(new_patient(server.client), today=today) == ()
 
     def the_whole_context_of_alice(self, server: Server) -> None:
         today = date(2026, 11, 24)

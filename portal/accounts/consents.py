@@ -1,0 +1,190 @@
+"""What a pharmacy lets a carer act on: a Consent that its EHR holds, or a paper that staff have seen.
+
+Nobody gets more, or for longer, than it says. When it does not stand any more, what hangs on it ends at once:
+relations, so that the next message is sealed without the carer, and open invitations (docs/decisions/0022).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import Session
+
+from portal.accounts import carers, names, relations
+from portal.accounts.actor import Actor
+from portal.accounts.carers import What
+from portal.accounts.roles import Kind, Scope
+from portal.accounts.tables import CarerConsent, CarerInvitation, Relation
+from portal.audit import Action, Agent, Entity, Purpose, record
+from portal.core import clock, ids
+
+# A paper cannot be asked whether it still holds, so that somebody looks at it anew.
+LONGEST_ON_PAPER = timedelta(days=366)
+
+
+class Paper(StrEnum):
+    """What staff have seen, where the EHR holds no Consent."""
+
+    SIGNED = "signed-consent"
+    POWER = "power-of-attorney"
+    GUARDIANSHIP = "guardianship"
+    BIRTH = "birth-record"
+
+
+class Ended(StrEnum):
+    """Why a consent stands no more."""
+
+    # Not active any more, over, or no longer about this person.
+    WITHDRAWN = "withdrawn"
+    NARROWER = "narrower"
+    # The EHR has not said for a week that it stands.
+    UNCONFIRMED = "unconfirmed"
+    PHARMACY = "pharmacy"
+    CARE = "care-ended"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What is kept: `reference` is the Consent (connection, FHIR id, version, person), `paper` its kind and day."""
+
+    pharmacy_id: str
+    kind: Kind
+    scope: Scope
+    ends_at: datetime | None
+    reference: tuple[str, str, str, str] | None = None
+    paper: tuple[Paper, date] | None = None
+
+
+def keep(session: Session, *, actor: Actor, patient_id: str, basis: Basis) -> CarerConsent:
+    """Keep what somebody is invited on, for a caller that has asked policy."""
+    connection_id, fhir_id, version, person = basis.reference or (None,) * 4
+    paper, dated = basis.paper or (None, None)
+    now = clock.now()
+    row = CarerConsent(
+        id=ids.random_id(),
+        patient_id=patient_id,
+        pharmacy_id=basis.pharmacy_id,
+        connection_id=connection_id,
+        fhir_id=fhir_id,
+        version=version,
+        person=person,
+        paper=paper,
+        dated=dated,
+        kind=basis.kind.value,
+        scope=basis.scope.value,
+        ends_at=basis.ends_at,
+        seen_by=actor.account_id,
+        seen_at=now,
+        confirmed_at=now,
+        asked_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def stands(row: CarerConsent) -> bool:
+    """Whether somebody may be let in on it now."""
+    return row.ended_at is None and (row.ends_at is None or row.ends_at > clock.now())
+
+
+def named(row: CarerConsent) -> dict[str, str]:
+    """What the audit record says of it: ids and codes."""
+    if row.fhir_id is not None:
+        return {
+            "consent": f"Consent/{row.fhir_id}",
+            "version": row.version or "0",
+            "connection": str(row.connection_id),
+        }
+    return {"consent": f"paper/{row.paper}", "dated": str(row.dated), "seen": row.seen_by}
+
+
+def selves(session: Session, patient_id: str) -> list[str]:
+    """The accounts of the patient in person, who hear of it; none for a child without one."""
+    return [account for account, _ in names.selves(session, [patient_id]).values()]
+
+
+def of_patient(session: Session, *, patient_id: str, pharmacy_id: str) -> list[CarerConsent]:
+    """What a pharmacy has let people act for a patient on, and stands or has led to somebody; the newest first."""
+    return list(
+        session.scalars(
+            select(CarerConsent)
+            .where(CarerConsent.patient_id == patient_id, CarerConsent.pharmacy_id == pharmacy_id, _in_use())
+            .order_by(CarerConsent.seen_at.desc(), CarerConsent.id)
+        )
+    )
+
+
+def to_ask(session: Session, *, before: datetime) -> Sequence[CarerConsent]:
+    """The Consents in use that no EHR was asked about since `before`, the longest ago first."""
+    return session.scalars(
+        select(CarerConsent)
+        .where(_in_use(), CarerConsent.fhir_id.is_not(None), CarerConsent.asked_at < before)
+        .order_by(CarerConsent.asked_at, CarerConsent.id)
+    ).all()
+
+
+def end(session: Session, *, agent: Agent, row: CarerConsent, why: Ended) -> None:
+    """It stands no more: what hangs on it ends, and all concerned are told. Ended twice it ends once."""
+    if row.ended_at is not None:
+        return
+    now = clock.now()
+    row.ended_at, row.why_ended = now, why.value
+    record(
+        session,
+        Action.CARER_CONSENT_ENDED,
+        agent=agent,
+        patient_id=row.patient_id,
+        pharmacy_id=row.pharmacy_id,
+        entity=Entity("Patient", row.patient_id),
+        purpose=Purpose.FAMRQT,
+        detail={**named(row), "why": why.value},
+    )
+    told = set(selves(session, row.patient_id))
+    for one in relations.live(session, patient_id=row.patient_id):
+        if one.consent_id == row.id:
+            relations.end(session, agent=agent, relation_id=one.id, pharmacy_id=row.pharmacy_id)
+            told.add(one.account_id)
+    for invitation in session.scalars(
+        select(CarerInvitation)
+        .where(CarerInvitation.consent_id == row.id, *_waits(), CarerInvitation.revoked_at.is_(None))
+        .with_for_update()
+    ).all():
+        invitation.revoked_at = now
+    carers.tell(session, told, What.CHANGED, now)
+
+
+def end_of_care(session: Session, *, agent: Agent, patient_id: str, pharmacy_ids: Collection[str]) -> None:
+    """These pharmacies care for the patient no longer: nobody could say whether what they hold still stands."""
+    for row in session.scalars(
+        select(CarerConsent)
+        .where(
+            CarerConsent.patient_id == patient_id,
+            CarerConsent.pharmacy_id.in_(pharmacy_ids),
+            CarerConsent.ended_at.is_(None),
+        )
+        .order_by(CarerConsent.id)
+        .with_for_update()
+    ).all():
+        end(session, agent=agent, row=row, why=Ended.CARE)
+
+
+def _in_use() -> ColumnElement[bool]:
+    """Not ended, and somebody acts on it or is asked to."""
+    now = clock.now()
+    acts = exists().where(
+        Relation.consent_id == CarerConsent.id, or_(Relation.ends_at.is_(None), Relation.ends_at > now)
+    )
+    asked = exists().where(
+        CarerInvitation.consent_id == CarerConsent.id,
+        *_waits(),
+        CarerInvitation.revoked_at.is_(None),
+        CarerInvitation.expires_at > now,
+    )
+    return CarerConsent.ended_at.is_(None) & or_(acts, asked)
+
+
+def _waits() -> tuple[ColumnElement[bool], ...]:
+    return CarerInvitation.used_at.is_(None), CarerInvitation.declined_at.is_(None)

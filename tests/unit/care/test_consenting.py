@@ -1,0 +1,311 @@
+"""Bob lets Judy act for Ann, who has no account, on a Consent of the EHR or a paper; it ends when that does."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from ehr_fakes import FakeEhr, context_of
+from sqlalchemy import select
+from world import World, build
+
+from portal.accounts import carer_invitations, carers, consents, relations, stops
+from portal.accounts.carer_invitations import Newcomer
+from portal.accounts.roles import Kind
+from portal.accounts.tables import Account, CarerConsent, Relation
+from portal.audit.tables import AuditEvent
+from portal.care import consenting
+from portal.care.consenting import SeenPaper
+from portal.core import clock
+from portal.core.database import Database
+from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
+from portal.ehr.consents import Grant, WhyNot
+from portal.ehr.errors import EhrUnavailable
+from portal.outbox.tables import OutboxJob
+from portal.pharmacies import care
+
+JUDY = Newcomer("", None, "", "refills")
+NO_PAPER = SeenPaper("", None)
+GRANT = Grant("c1", "1", "RelatedPerson/judy", "Judy Hall", "carer", "refills", None, "2026-03-01", WhyNot.NO)
+HERS = consenting.key_of(GRANT)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return build(database)
+
+
+@pytest.fixture
+def ehr() -> FakeEhr:
+    known = FakeEhr({name: context_of(name) for name in ("alice", "ann", "dave", "nora")})
+    known.grants = dict.fromkeys(("alice", "ann", "nora"), (GRANT,))
+    return known
+
+
+def invite(
+    world: World, ehr: FakeEhr, by: str = "bob", whose: str = "ann", chosen: str = HERS, **more: Any
+) -> tuple[str, str | None]:
+    return consenting.invite(
+        world.database,
+        ehr,
+        actor=world.actor(by, **more.pop("login", {})),
+        pharmacy_id="riverside",
+        fhir_id=whose,
+        newcomer=more.pop("newcomer", JUDY),
+        chosen=chosen,
+        seen=more.pop("seen", NO_PAPER),
+        of_age=18,
+    )
+
+
+def accept(world: World, made: tuple[str, str | None]) -> str:
+    with world.database.transaction() as session:
+        judy = world.actor("judy")
+        relation = carer_invitations.accept(session, actor=judy, invitation_id=made[0], code=made[1])
+        consenting.begin_care(session, actor=judy, invitation_id=made[0])
+        return relation.id
+
+
+def scope_of(world: World, whose: str = "ann") -> str | None:
+    relation = world.actor("judy").relation(world.patients[whose])
+    return relation.scope if relation is not None else None
+
+
+def consent(world: World) -> CarerConsent:
+    with world.database.reading() as session:
+        return session.scalars(select(CarerConsent).order_by(CarerConsent.seen_at.desc())).first()  # type: ignore[return-value]
+
+
+def look(world: World, ehr: FakeEhr, by: str = "bob", whose: str = "ann") -> consenting.Look:
+    return consenting.look(world.database, ehr, actor=world.actor(by), pharmacy_id="riverside", fhir_id=whose)
+
+
+def recorded(world: World, action: str) -> list[tuple[str | None, dict[str, Any]]]:
+    with world.database.reading() as session:
+        rows = session.scalars(select(AuditEvent).where(AuditEvent.action == action).order_by(AuditEvent.seq))
+        return [(row.patient_id, dict(row.detail or {})) for row in rows]
+
+
+def test_judy_is_let_in_on_a_consent_of_the_ehr_whose_reference_stays_with_the_relation_and_the_record(
+    world: World, ehr: FakeEhr
+) -> None:
+    accept(world, invite(world, ehr))
+    assert scope_of(world) == "refills"
+    row = consent(world)
+    assert (row.fhir_id, row.person, row.kind, row.seen_by) == (
+        "c1",
+        "RelatedPerson/judy",
+        "carer",
+        world.accounts["bob"],
+    )
+    with world.database.reading() as session:
+        (relation,) = relations.live(session, patient_id=world.patients["ann"])
+        assert relation.consent_id == row.id
+    ((patient, detail),) = recorded(world, "carer.invited")
+    assert (patient, detail["consent"], detail["version"]) == (world.patients["ann"], "Consent/c1", "1")
+    assert [one[1]["query"] for one in recorded(world, "ehr.fetched")] == ["consents"]
+    (held,) = look(world, ehr).held
+    assert (held.names, held.scope, held.waits) == (("Judy",), "refills", None)
+
+
+def test_nobody_gets_more_or_for_longer_than_the_consent_says(world: World, ehr: FakeEhr) -> None:
+    with pytest.raises(BadInput) as refused:
+        invite(world, ehr, newcomer=replace(JUDY, scope="messages"))
+    assert refused.value.extra["field"] == "scope"
+    last = clock.now().date() + timedelta(days=20)
+    ehr.grants = {"ann": (replace(GRANT, last_day=last),)}
+    far = replace(JUDY, last_day=last + timedelta(days=100))
+    accept(world, invite(world, ehr, newcomer=far))
+    with world.database.reading() as session:
+        (relation,) = relations.live(session, patient_id=world.patients["ann"])
+        assert relation.ends_at == consent(world).ends_at
+    clock.shift(timedelta(days=22))
+    assert scope_of(world) is None
+
+
+def test_alice_is_told_and_ends_it_herself_and_cannot_widen_it_beyond_the_consent(world: World, ehr: FakeEhr) -> None:
+    made = invite(world, ehr, whose="alice")
+    with world.database.reading() as session:
+        told = [job.payload["account"] for job in session.scalars(select(OutboxJob)) if job.kind == carers.NOTICE_JOB]
+        assert told == [world.accounts["alice"]]
+        (waiting,) = carer_invitations.invited(session, actor=world.actor("alice"), patient_id=world.patients["alice"])
+        assert waiting.consent_id is not None
+    with world.database.transaction() as session, pytest.raises(NotFound):
+        carer_invitations.send_again(session, actor=world.actor("alice"), invitation_id=made[0])
+    relation = accept(world, made)
+    here = carers.Circumstances(zone="UTC", of_age=18, born=None)
+    with world.database.transaction() as session, pytest.raises(BadInput):
+        carers.change(
+            session, actor=world.actor("alice"), relation_id=relation, scope="messages", last_day=None, where=here
+        )
+    with world.database.reading() as session:
+        (access,) = carers.acting(session, actor=world.actor("alice"), patient_id=world.patients["alice"])
+        assert access.pharmacy_id == "riverside"
+    with world.database.transaction() as session:
+        carers.end(session, actor=world.actor("alice"), relation_id=relation)
+    assert scope_of(world, "alice") is None
+
+
+@pytest.mark.parametrize(
+    "now_says",
+    [
+        (),
+        (replace(GRANT, why_not=WhyNot.OVER),),
+        (replace(GRANT, person="RelatedPerson/mallory"),),
+        (replace(GRANT, step="orders"),),
+        (replace(GRANT, kind="parent"),),
+        (replace(GRANT, last_day=date(2026, 12, 1)),),
+    ],
+)
+@pytest.mark.parametrize("by", ["staff", "worker"])
+def test_what_does_not_stand_on_the_next_look_ends_what_hangs_on_it(
+    world: World, ehr: FakeEhr, now_says: tuple[Grant, ...], by: str
+) -> None:
+    accept(world, invite(world, ehr))
+    waiting = invite(world, ehr)
+    ehr.grants = {"ann": now_says}
+    if by == "staff":
+        assert look(world, ehr).held == ()
+    else:
+        assert consenting.ask_again(world.database, ehr) == 0
+        clock.shift(consenting.ASK_EVERY)
+        assert consenting.ask_again(world.database, ehr) == 2
+    assert scope_of(world) is None
+    with pytest.raises(Unprocessable):
+        accept(world, waiting)
+    assert len(recorded(world, "carer.consent-ended")) == 2
+    assert look(world, ehr).held == ()
+
+
+def test_an_ehr_that_is_down_ends_nothing_until_it_was_silent_for_a_week(world: World, ehr: FakeEhr) -> None:
+    accept(world, invite(world, ehr))
+    ehr.down = True
+    clock.shift(timedelta(days=6))
+    assert consenting.ask_again(world.database, ehr) == 1
+    assert scope_of(world) == "refills"
+    seen = look(world, ehr)
+    assert (seen.who, seen.down, len(seen.held)) == (None, True, 1)
+    with pytest.raises(EhrUnavailable):
+        invite(world, ehr)
+    clock.shift(timedelta(days=1))
+    assert consenting.ask_again(world.database, ehr) == 1
+    assert scope_of(world) is None
+    assert consenting.ask_again(world.database, ehr) == 0
+
+
+def test_a_paper_needs_its_kind_its_day_and_an_end_within_a_year(world: World, ehr: FakeEhr) -> None:
+    ehr.grants = None
+    today = clock.now().date()
+    parent = Newcomer("Judy Hall", None, "carer", "messages", last_day=today + timedelta(days=300))
+    seen = SeenPaper("power-of-attorney", date(2020, 5, 1))
+    for field, wrong in (
+        ("paper", {"seen": SeenPaper("", date(2020, 5, 1))}),
+        ("dated", {"seen": replace(seen, dated=None)}),
+        ("dated", {"seen": replace(seen, dated=today + timedelta(days=2))}),
+        ("kind", {"newcomer": replace(parent, kind="self")}),
+        ("last_day", {"newcomer": replace(parent, last_day=None)}),
+        ("last_day", {"newcomer": replace(parent, last_day=today + timedelta(days=400))}),
+        ("name", {"newcomer": replace(parent, name="")}),
+    ):
+        with pytest.raises(BadInput) as refused:
+            invite(world, ehr, chosen="", **{"newcomer": parent, "seen": seen, **wrong})
+        assert refused.value.extra["field"] == field
+    accept(world, invite(world, ehr, chosen="", newcomer=parent, seen=seen))
+    ((_, detail),) = recorded(world, "carer.invited")
+    assert detail["consent"] == "paper/power-of-attorney"
+    assert (detail["dated"], detail["seen"]) == ("2020-05-01", world.accounts["bob"])
+    clock.shift(timedelta(days=200))
+    assert consenting.ask_again(world.database, ehr) == 0
+    assert scope_of(world) == "messages"
+
+
+def test_a_parent_acts_until_the_child_comes_of_age(world: World, ehr: FakeEhr) -> None:
+    child = context_of("ann")
+    born = clock.now().date().replace(year=clock.now().year - 17, day=1)
+    ehr.contexts["ann"] = replace(child, patient=replace(child.patient, birth_date=born.isoformat()))
+    ehr.grants = {"ann": (replace(GRANT, kind="parent"),)}
+    accept(world, invite(world, ehr))
+    with world.database.reading() as session:
+        (relation,) = relations.live(session, patient_id=world.patients["ann"])
+        assert (relation.kind, relation.by_age) == (Kind.PARENT, True)
+
+
+@pytest.mark.parametrize(("by", "error"), [("frank", Forbidden), ("heidi", Forbidden), ("carol", NotFound)])
+def test_only_pharmacists_and_supervisors_of_the_pharmacy(
+    world: World, ehr: FakeEhr, by: str, error: type[Exception]
+) -> None:
+    invite(world, ehr, by="grace")
+    row = consent(world)
+    for act in (
+        lambda: invite(world, ehr, by=by),
+        lambda: look(world, ehr, by=by),
+    ):
+        with pytest.raises(error):
+            act()
+    with world.database.transaction() as session, pytest.raises(error):
+        consenting.end(session, actor=world.actor(by), pharmacy_id="riverside", consent_id=row.id)
+    for who in ("alice", "ivan", "judy"):
+        with pytest.raises(NotFound):
+            look(world, ehr, by=who)
+
+
+def test_it_asks_for_a_fresh_login_and_for_a_consent_that_was_shown(world: World, ehr: FakeEhr) -> None:
+    with pytest.raises(StepUpNeeded):
+        invite(world, ehr, login={"auth_time": clock.now() - timedelta(minutes=6)})
+    ehr.grants = {"ann": (replace(GRANT, why_not=WhyNot.NARROWER),)}
+    for chosen in (HERS, "c2 RelatedPerson/judy", "c1 RelatedPerson/dave"):
+        with pytest.raises(Unprocessable) as refused:
+            invite(world, ehr, chosen=chosen)
+        assert refused.value.code == "consent-stands-not"
+    assert ehr.asked
+
+
+@pytest.mark.parametrize("happened", ["closed", "stopped", "ended"])
+def test_a_code_opens_nothing_once_nobody_stands_for_it(world: World, ehr: FakeEhr, happened: str) -> None:
+    made = invite(world, ehr)
+    with world.database.transaction() as session:
+        if happened == "closed":
+            session.get_one(Account, world.accounts["bob"]).disabled_at = clock.now()
+        elif happened == "stopped":
+            stops.press(session, actor=world.actor("bob"))
+        else:
+            consenting.end(session, actor=world.actor("erin"), pharmacy_id="riverside", consent_id=consent(world).id)
+    with pytest.raises(Unprocessable):
+        accept(world, made)
+
+
+def test_it_ends_with_the_pharmacys_care(world: World, ehr: FakeEhr) -> None:
+    accept(world, invite(world, ehr))
+    with world.database.transaction() as session:
+        care.end(session, actor=world.actor("bob"), patient_id=world.patients["ann"], pharmacy_id="riverside")
+    assert scope_of(world) is None
+    assert recorded(world, "carer.consent-ended")[0][1]["why"] == "care-ended"
+
+
+def test_what_the_patient_said_herself_stands_above_it(world: World, ehr: FakeEhr) -> None:
+    with world.database.transaction() as session:
+        made, code = carer_invitations.invite(
+            session,
+            actor=world.actor("alice"),
+            patient_id=world.patients["alice"],
+            newcomer=Newcomer("Judy", None, "carer", "orders"),
+            where=carers.Circumstances(zone="UTC", of_age=18, born=None),
+        )
+        carer_invitations.accept(session, actor=world.actor("judy"), invitation_id=made, code=code)
+    with pytest.raises(Conflict) as refused:
+        accept(world, invite(world, ehr, whose="alice"))
+    assert refused.value.code == "carer-helps-already"
+    assert scope_of(world, "alice") == "orders"
+
+
+def test_a_child_whom_the_portal_does_not_know_comes_into_care_with_the_yes(world: World, ehr: FakeEhr) -> None:
+    made = invite(world, ehr, whose="nora")
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(CarerConsent))
+        assert not care.in_care(session, patient_id=row.patient_id, pharmacy_id="riverside")
+    accept(world, made)
+    with world.database.reading() as session:
+        assert care.in_care(session, patient_id=row.patient_id, pharmacy_id="riverside")
+        (relation,) = session.scalars(select(Relation).where(Relation.patient_id == row.patient_id))
+        assert relation.account_id == world.accounts["judy"]
+    assert consents.stands(row)

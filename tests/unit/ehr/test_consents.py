@@ -1,0 +1,184 @@
+"""Whom Alice's Consents name: read narrowly, and whatever is not understood opens nothing."""
+
+import json
+from copy import deepcopy
+from datetime import date
+from typing import Any
+
+import pytest
+
+from portal.core import resources
+from portal.ehr.consents import Grant, WhyNot, grants
+from portal.ehr.projection import Reader
+from portal.ehr.validation import validate
+
+Json = dict[str, Any]
+TODAY = date(2026, 11, 22)
+READER = Reader("http://ehr.test/fhir", "alice")
+TYPES = "http://hl7.org/fhir/resource-types"
+ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+PERSON: Json = {
+    "resourceType": "RelatedPerson",
+    "id": "judy",
+    "active": True,
+    "patient": {"reference": "Patient/alice"},
+    "name": [{"given": ["Judy"], "family": "Hall"}],
+}
+CONSENT: Json = {
+    "resourceType": "Consent",
+    "id": "c1",
+    "meta": {"versionId": "3"},
+    "status": "active",
+    "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+    "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+    "patient": {"reference": "Patient/alice"},
+    "dateTime": "2026-03-01",
+    "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]},
+    "provision": {
+        "type": "permit",
+        "period": {"start": "2026-03-01", "end": "2027-03-01"},
+        "actor": [
+            {
+                "role": {"coding": [{"system": ROLE, "code": "HPOWATT"}]},
+                "reference": {"reference": "RelatedPerson/judy"},
+            }
+        ],
+    },
+}
+
+
+def changed(path: str, value: Any) -> Json:
+    """The Consent with one element set; `...` removes it."""
+    made = deepcopy(CONSENT)
+    *steps, last = path.split(".")
+    at: Any = made
+    for step in steps:
+        at = at[int(step) if step.isdigit() else step]
+    if value is ...:
+        del at[last]
+    else:
+        at[last] = value
+    return made
+
+
+def read(consent: Json, person: Json | None = None) -> Grant:
+    (found,) = grants(READER, [consent], lambda name: PERSON if person is None else person, today=TODAY)
+    return found
+
+
+def classes(*names: str) -> list[Json]:
+    return [{"system": TYPES, "code": name} for name in names]
+
+
+def test_a_plain_consent_names_judy_until_its_last_day() -> None:
+    validate(CONSENT)
+    validate(PERSON)
+    assert read(CONSENT) == Grant(
+        consent_id="c1",
+        version="3",
+        person="RelatedPerson/judy",
+        name="Judy Hall",
+        kind="carer",
+        step="messages",
+        last_day=date(2027, 3, 1),
+        said_on="2026-03-01",
+        why_not=WhyNot.NO,
+    )
+
+
+@pytest.mark.parametrize("status", ["draft", "proposed", "rejected", "inactive", "entered-in-error", "", None])
+def test_one_that_is_not_active_is_none(status: str | None) -> None:
+    assert grants(READER, [changed("status", status)], lambda name: PERSON, today=TODAY) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("provision.type", "deny", WhyNot.NO_PERMIT),
+        ("provision.type", ..., WhyNot.NO_PERMIT),
+        ("provision.provision", [{"type": "deny"}], WhyNot.NARROWER),
+        ("provision.purpose", [{"code": "TREAT"}], WhyNot.NARROWER),
+        ("provision.securityLabel", [{"code": "R"}], WhyNot.NARROWER),
+        ("provision.data", [{"meaning": "instance"}], WhyNot.NARROWER),
+        ("provision.dataPeriod", {"start": "2026-01-01"}, WhyNot.NARROWER),
+        ("provision.extension", [{"url": "urn:x"}], WhyNot.NARROWER),
+        ("modifierExtension", [{"url": "urn:x"}], WhyNot.NARROWER),
+        ("provision.action", [{"coding": [{"system": "urn:x", "code": "access"}]}], WhyNot.NARROWER),
+        ("provision.class", [], WhyNot.NARROWER),
+        ("provision.class", classes("Patient"), WhyNot.NARROWER),
+        ("provision.class", [{"system": "urn:x", "code": "SupplyRequest"}], WhyNot.NARROWER),
+        ("scope", {"text": "privacy"}, WhyNot.NOT_PRIVACY),
+        ("verification", [{"verified": True}, {"verified": False}], WhyNot.UNVERIFIED),
+        ("provision.period", {"start": "2026-11-23"}, WhyNot.NOT_BEGUN),
+        ("provision.period", {"end": "2026-11-21"}, WhyNot.OVER),
+        # It ends in the middle of today: yesterday was the last whole day.
+        ("provision.period", {"end": "2026-11-22T12:00:00Z"}, WhyNot.OVER),
+        ("provision.period", {"end": "2027-03"}, WhyNot.NO_DAY),
+        ("provision.period", {"end": "soon"}, WhyNot.NO_DAY),
+        ("provision.period", {"start": 5}, WhyNot.NO_DAY),
+        ("provision.actor.0.role", {"text": "her daughter"}, WhyNot.ROLE),
+        ("provision.actor.0.reference", {"reference": "Practitioner/x"}, WhyNot.NO_PERSON),
+        ("provision.actor.0.reference", {"reference": "http://other.test/RelatedPerson/judy"}, WhyNot.NO_PERSON),
+        ("provision.actor.0.reference", {"display": "Judy"}, WhyNot.NO_PERSON),
+        ("provision.actor.0.reference", {"reference": "#nobody"}, WhyNot.NO_PERSON),
+    ],
+)
+def test_what_is_not_wholly_understood_opens_nothing_and_says_why(path: str, value: Any, why: WhyNot) -> None:
+    assert read(changed(path, value)).why_not is why
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        {},
+        {**PERSON, "patient": {"reference": "Patient/dave"}},
+        {**PERSON, "active": False},
+        {**PERSON, "period": {"end": "2026-01-01"}},
+        {**PERSON, "name": []},
+        {**PERSON, "resourceType": "Patient", "id": "alice"},
+    ],
+)
+def test_a_person_who_is_not_hers_or_not_any_more_is_nobody(person: Json) -> None:
+    assert read(CONSENT, person).why_not is WhyNot.NO_PERSON
+
+
+def test_a_person_inside_the_consent_counts_too() -> None:
+    inside = {**changed("provision.actor.0.reference", {"reference": "#r"}), "contained": [{**PERSON, "id": "r"}]}
+    assert (read(inside, {}).name, read(inside, {}).person, read(inside, {}).why_not) == ("Judy Hall", "#r", WhyNot.NO)
+
+
+@pytest.mark.parametrize(
+    ("names", "step"),
+    [
+        (("SupplyRequest",), "orders"),
+        (("SupplyRequest", "MedicationRequest"), "refills"),
+        (("MedicationRequest",), ""),
+        (
+            (
+                "SupplyRequest",
+                "MedicationRequest",
+                "AllergyIntolerance",
+                "Condition",
+                "Observation",
+                "Coverage",
+                "Communication",
+            ),
+            "messages",
+        ),
+    ],
+)
+def test_the_classes_say_how_far_it_goes(names: tuple[str, ...], step: str) -> None:
+    found = read(changed("provision.class", classes(*names)))
+    assert (found.step, found.why_not) == (step, WhyNot.NO if step else WhyNot.NARROWER)
+
+
+def test_who_is_called_a_parent_anywhere_is_one_so_that_it_ends_by_age() -> None:
+    mother = {**PERSON, "relationship": [{"coding": [{"system": ROLE, "code": "MTH"}]}]}
+    assert read(CONSENT, mother).kind == "parent"
+
+
+def test_every_way_of_acting_is_one_the_portal_knows() -> None:
+    table = json.loads((resources.directory("fhir") / "consent.json").read_text("utf-8"))
+    kinds = {kind for codes in table["roles"].values() for kind in codes.values()}
+    assert kinds == {"parent", "guardian", "child", "carer"}
+    assert list(table["steps"]) == ["orders", "refills", "messages"]
