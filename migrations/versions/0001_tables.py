@@ -293,6 +293,7 @@ def upgrade() -> None:
     sa.Column('hours', sa.JSON(), nullable=True),
     sa.Column('licence', sa.JSON(), nullable=True),
     sa.Column('topics', sa.JSON(), nullable=True),
+    sa.Column('parents_until_age', sa.Integer(), nullable=True),
     sa.Column('holidays_checked_at', portal.core.database.Moment(timezone=True), nullable=True),
     sa.Column('created_at', portal.core.database.Moment(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_pharmacy'))

@@ -172,6 +172,46 @@ def give_up(session: Session, *, actor: Actor, patient_id: str) -> None:
     tell(session, [actor.account_id, *patients], What.CHANGED, clock.now())
 
 
+@dataclass(frozen=True)
+class Help:
+    """For whom the reader acts, until when; `over`: it has ended with the child's coming of age."""
+
+    patient_id: str
+    kind: str
+    scope: str
+    ends_at: datetime | None
+    by_age: bool
+    over: bool
+
+
+def helping(session: Session, *, actor: Actor) -> list[Help]:
+    """Whom the actor acts for, and for a month those who have come of age meanwhile."""
+    now = clock.now()
+    rows = [one for one in relations.live(session, account_id=actor.account_id) if one.kind != Kind.SELF]
+    rows += session.scalars(
+        select(Relation)
+        .where(
+            Relation.account_id == actor.account_id,
+            Relation.by_age.is_(True),
+            Relation.ends_at <= now,
+            Relation.ends_at > now - WARN_BEFORE,
+            Relation.patient_id.not_in([one.patient_id for one in rows]),
+        )
+        .order_by(Relation.ends_at.desc(), Relation.id)
+    ).all()
+    return [
+        Help(
+            patient_id=one.patient_id,
+            kind=one.kind,
+            scope=one.scope,
+            ends_at=one.ends_at,
+            by_age=one.by_age,
+            over=one.ends_at is not None and one.ends_at <= now,
+        )
+        for one in rows
+    ]
+
+
 def warn_of_ends(session: Session) -> int:
     """Tell both sides of each access that ends within thirty days, once; how many there were."""
     now = clock.now()

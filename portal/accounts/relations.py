@@ -183,7 +183,8 @@ def keep_past(session: Session, *, patient_id: str, to: str, account_ids: Collec
 
 
 def _end(session: Session, relation: Relation, *, agent: Agent, pharmacy_id: str | None) -> None:
-    relation.ends_at = clock.now()
+    # Ended before its time: not by age.
+    relation.ends_at, relation.by_age = clock.now(), False
     record(
         session,
         Action.RELATION_ENDED,

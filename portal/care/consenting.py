@@ -30,7 +30,7 @@ from portal.ehr.consents import Grant, WhyNot
 from portal.ehr.errors import DownReason, EhrUnavailable
 from portal.ehr.model import Patient
 from portal.ehr.reading import is_fhir_id
-from portal.pharmacies import care, last_days, profiles
+from portal.pharmacies import ages, care, last_days, profiles
 from portal.pharmacies.tables import EhrConnection
 
 # How often an EHR is asked whether a Consent still stands, and how long one stands that it says nothing about.
@@ -115,7 +115,7 @@ def invite(
     newcomer: Newcomer,
     chosen: str,
     seen: SeenPaper,
-    of_age: int,
+    otherwise_of_age: int,
 ) -> tuple[str, str | None]:
     """Ask somebody to act for a patient: (invitation id, code to hand over). Asks for a fresh login.
 
@@ -141,6 +141,10 @@ def invite(
             basis = _on_paper(pharmacy_id, newcomer, seen, profile.time_zone)
         patient = patients.ensure(session, connection_id=address.id, fhir_id=fhir_id)
         row = consents.keep(session, actor=actor, patient_id=patient.id, basis=basis)
+        of_age = min(
+            ages.of_pharmacy(profile.country, profile.parents_until_age, otherwise_of_age),
+            ages.of_patient(session, patient.id, otherwise_of_age),
+        )
         where = Circumstances(zone=profile.time_zone, of_age=of_age, born=date.fromisoformat(who.birth_date))
         return carer_invitations.make(
             session, actor=actor, patient_id=patient.id, newcomer=newcomer, where=where, consent=row

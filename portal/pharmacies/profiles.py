@@ -15,7 +15,7 @@ from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, NotFound
 from portal.core.texts import LANGUAGES
-from portal.pharmacies import hours, last_days, regulators
+from portal.pharmacies import ages, hours, last_days, regulators
 from portal.pharmacies.tables import Holiday, Pharmacy
 from portal.pharmacies.topics import Topic
 
@@ -42,6 +42,8 @@ class Profile:
     # What patients may write about; None: nobody has chosen yet, and everything is offered.
     topics: tuple[str, ...] | None = None
     holidays_checked_at: datetime | None = None
+    # The birthday on which what a parent may do ends; None: that of the country (portal/pharmacies/ages.py).
+    parents_until_age: int | None = None
 
     @property
     def complaints(self) -> str | None:
@@ -138,6 +140,7 @@ def _load(session: Session, pharmacy_id: str | None) -> list[Profile]:
             licence=row.licence,
             topics=None if row.topics is None else tuple(row.topics),
             holidays_checked_at=row.holidays_checked_at,
+            parents_until_age=row.parents_until_age,
         )
         for row in session.scalars(wanted)
     ]
@@ -156,6 +159,7 @@ def _columns(profile: Profile) -> dict[str, Any]:
         "licence": profile.licence,
         "topics": None if profile.topics is None else list(profile.topics),
         "holidays_checked_at": profile.holidays_checked_at,
+        "parents_until_age": profile.parents_until_age,
     }
 
 
@@ -187,6 +191,8 @@ def _check(profile: Profile) -> None:
         "languages": bool(profile.languages) and set(profile.languages) <= set(LANGUAGES),
         "topics": profile.topics is None or (bool(profile.topics) and set(profile.topics) <= set(Topic)),
         "licence": all(isinstance(value, str) and len(value) <= 200 for value in (profile.licence or {}).values()),
+        "parents_until_age": profile.parents_until_age is None
+        or ages.can_be(profile.parents_until_age, profile.country),
         "holidays": all(0 < len(name.strip()) <= 80 for name in (profile.holidays or {}).values()),
     }
     wrong = [name for name, fine in right.items() if not fine]

@@ -28,6 +28,8 @@ class Pharmacy(Base):
     licence: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     # The topics patients may pick; null: nobody has chosen yet, all are offered.
     topics: Mapped[list[str] | None] = mapped_column(JSON)
+    # Until which birthday parents act for a child, where that is before the country's (portal/pharmacies/ages.py).
+    parents_until_age: Mapped[int | None] = mapped_column(Integer)
     # When somebody last said which days it is closed, also when there are none.
     holidays_checked_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)

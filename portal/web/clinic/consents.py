@@ -89,7 +89,7 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
             newcomer=newcomer,
             chosen="" if chosen == _ON_PAPER else chosen,
             seen=SeenPaper(given.get("paper", ""), _dated(given.get("dated", ""))),
-            of_age=services().settings.parents_until_age,
+            otherwise_of_age=services().settings.parents_until_age,
         )
     except _SAID as problem:
         if problem.code.startswith("database"):

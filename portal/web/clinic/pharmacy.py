@@ -291,6 +291,7 @@ def _fields_of(given: dict[str, str]) -> dict[str, Any]:
         "on_call_phone": given.get("on_call_phone") or None,
         "languages": tuple(one for one in given.get("languages", "").split(",") if one),
         "licence": licence or None,
+        "parents_until_age": _age(given.get("parents_until_age", "")),
     }
 
 
@@ -303,8 +304,15 @@ def _given_of(known: Profile) -> dict[str, str]:
         "country": known.country,
         "time_zone": known.time_zone,
         "languages": ",".join(known.languages),
+        "parents_until_age": "" if known.parents_until_age is None else str(known.parents_until_age),
     }
     return given | {f"licence_{name}": str((known.licence or {}).get(name, "")) for name in _LICENCE}
+
+
+def _age(typed: str) -> int | None:
+    if typed and not (typed.isascii() and typed.isdigit() and len(typed) == 2):
+        raise BadInput("pharmacy-profile", extra={"field": "parents_until_age"})
+    return int(typed) if typed else None
 
 
 def _given_of_week(week: hours.Week | None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from portal.accounts import carer_invitations, carers, names, policy
 from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer, Offer
 from portal.accounts.carers import Circumstances
-from portal.accounts.roles import INVITED_TO, Kind, Role
+from portal.accounts.roles import INVITED_TO, Role
 from portal.care import consenting
 from portal.core.errors import (
     BadInput,
@@ -27,6 +27,7 @@ from portal.core.errors import (
     TooMany,
     Unprocessable,
 )
+from portal.pharmacies import ages
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.limits import REDEEM_PER_ACCOUNT, TELL_PER_ACCOUNT, at_most
@@ -203,14 +204,19 @@ def _circumstances(actor: Actor, patient_id: str, kind: str) -> Circumstances:
         panel = chosen.context_of(actor, patient_id)
         text = panel["patient"]["birth_date"] if panel is not None else ""
         born = date.fromisoformat(text) if len(text) == len("2000-01-01") else None
-    return Circumstances(zone=pages.zone().key, of_age=services().settings.parents_until_age, born=born)
+    return Circumstances(zone=pages.zone().key, of_age=_of_age(patient_id), born=born)
+
+
+def _of_age(patient_id: str) -> int:
+    with services().database.reading() as session:
+        return ages.of_patient(session, patient_id, services().settings.parents_until_age)
 
 
 def _list_page(problem: PortalError | None = None) -> str:
     actor = current_actor()
     own = carers.own_patient(actor)
     with services().database.reading() as session:
-        others = [one for one in actor.acting if one.kind != Kind.SELF]
+        others = carers.helping(session, actor=actor)
         known = names.selves(session, [one.patient_id for one in others])
         acting = carers.acting(session, actor=actor, patient_id=own) if own is not None else []
         invited = carer_invitations.invited(session, actor=actor, patient_id=own) if own is not None else []
@@ -220,7 +226,15 @@ def _list_page(problem: PortalError | None = None) -> str:
         own=own,
         acting=[(one, one.ends_at - timedelta(seconds=1) if one.ends_at else None) for one in acting],
         invited=[(row, carer_invitations.state_of(row).value) for row in invited],
-        others=[(one, known.get(one.patient_id, ("", None))[1]) for one in others],
+        others=[
+            (
+                one,
+                # A name is not told once one does not act for the person any more.
+                None if one.over else known.get(one.patient_id, ("", None))[1],
+                one.ends_at - timedelta(seconds=1) if one.ends_at else None,
+            )
+            for one in others
+        ],
         offers=offers,
         scopes=INVITED_TO,
         pharmacies=_pharmacies(),
@@ -241,7 +255,7 @@ def _form_page(actor: Actor, given: Mapping[str, str], errors: Mapping[str, str]
         errors=errors,
         kinds=carers.KINDS,
         scopes=INVITED_TO,
-        of_age=services().settings.parents_until_age,
+        of_age=_of_age(_own(actor)),
         stale=stale,
         fresh=policy.fresh_login(actor),
     )

@@ -54,7 +54,7 @@ def invite(
         newcomer=more.pop("newcomer", JUDY),
         chosen=chosen,
         seen=more.pop("seen", NO_PAPER),
-        of_age=18,
+        otherwise_of_age=18,
     )
 
 

@@ -153,6 +153,27 @@ def test_a_carer_of_part_sees_no_more_than_that(alice: Browser, judy: Browser, w
         assert words in home
 
 
+def test_a_parent_reads_when_it_ends_and_once_it_has_ended_why(judy: Browser, world: World) -> None:
+    birthday = clock.now() + timedelta(days=10)
+    with world.database.transaction() as session:
+        relation = relations.bind(
+            session,
+            agent=NOBODY,
+            account_id=world.accounts["judy"],
+            patient_id=world.patients["ann"],
+            kind=Kind.PARENT,
+            until=birthday,
+        )
+        relation.by_age = True
+    assert "the birthday on which the child comes of age" in text(judy, "/carers")
+    clock.shift(timedelta(days=11))
+    page = text(Browser(judy.client.application, world, "judy"), "/carers")
+    assert "when the child came of age" in page
+    assert world.patients["ann"] not in page
+    clock.shift(timedelta(days=31))
+    assert "came of age" not in text(Browser(judy.client.application, world, "judy"), "/carers")
+
+
 def test_judy_stops_helping(judy: Browser, world: World) -> None:
     gone = judy.fill("/carers/give-up", {"patient": world.patients["rosa"]})
     assert gone.headers["Location"] == "/carers?done=given-up"

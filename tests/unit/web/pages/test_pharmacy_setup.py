@@ -127,11 +127,22 @@ def test_hours_that_cannot_be_are_refused_and_kept_on_the_page(
 def test_the_profile_page_changes_the_profile_and_nothing_else(browser_of: BrowserOf, world: World) -> None:
     with world.database.reading() as session:
         before = profiles.get(session, "riverside")
-    given = {**NEW, "on_call_phone": "+1 555 0101", "licence_number": "RX-1", "licence_url": "https://r.example/1"}
+    given = {
+        **NEW,
+        "parents_until_age": "16",
+        "on_call_phone": "+1 555 0101",
+        "licence_number": "RX-1",
+        "licence_url": "https://r.example/1",
+    }
     assert browser_of("grace").fill("/pharmacies/riverside/profile", given).status_code == 303
     with world.database.reading() as session:
         after = profiles.get(session, "riverside")
     assert after.name == "Lakeside Pharmacy"
+    assert after.parents_until_age == 16
+    for wrong in ("19", "x", "11", "-5"):
+        refused = browser_of("grace").fill("/pharmacies/riverside/profile", {**given, "parents_until_age": wrong})
+        assert refused.status_code == 422
+        assert "Enter an age from 12" in refused.get_data(as_text=True)
     assert after.licence == {"number": "RX-1", "url": "https://r.example/1"}
     assert (after.id, after.week, after.holidays) == ("riverside", before.week, before.holidays)
 
