@@ -30,7 +30,7 @@ from portal.ehr.consents import WhyNot
 from portal.pharmacies import profiles
 from portal.web import pages
 from portal.web.acting import current_actor
-from portal.web.limits import FIND_PER_ACCOUNT, at_most
+from portal.web.limits import FIND_PER_ACCOUNT, TELL_PER_ACCOUNT, at_most
 from portal.web.public.frame import current_frame
 from portal.web.wiring import ehr_readers, services
 
@@ -110,6 +110,7 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post(f"{PLACE}/end")
+@at_most(TELL_PER_ACCOUNT)
 def end(pharmacy_id: str) -> ResponseReturnValue:
     """End what somebody may do on a consent of this pharmacy."""
     with services().database.transaction() as session:
