@@ -5,7 +5,7 @@ import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, pae, sha256, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, onlyMembers, optional, text, versionAndType } from "./form.ts";
 import { type KnownIdentity } from "./directory.ts";
-import { type IdentitySeeds, sign as signHybrid, verify as verifyHybrid } from "./hybrid.ts";
+import { type IdentityKeys, type IdentitySeeds, sign as signHybrid, verify as verifyHybrid } from "./hybrid.ts";
 import { Refused, attemptAsync, refused } from "./reasons.ts";
 
 /** A certificate as it travels. */
@@ -30,6 +30,8 @@ export interface VerifiedDevice {
   readonly ts: number | undefined;
   /** The newest generation of the entries whose identity signed the certificate. */
   readonly gen: number;
+  /** The identity that signed the certificate. */
+  readonly signer: IdentityKeys | undefined;
   readonly text: CertificateText;
 }
 
@@ -63,6 +65,7 @@ interface Facts extends CertificateHeader {
   readonly identities: readonly KnownIdentity[];
   /** Set by the step that finds the identity. */
   gen: number;
+  signer: IdentityKeys | undefined;
 }
 
 /** One check of a certificate by name; false refuses. */
@@ -90,6 +93,7 @@ async function underAnyIdentity(facts: Facts): Promise<boolean> {
   for (const { keys, gen } of facts.identities) {
     if (await verifyHybrid(keys, facts.text.sig, pae("dev", facts.h))) {
       facts.gen = gen;
+      facts.signer = keys;
       return true;
     }
   }
@@ -123,12 +127,12 @@ export async function verifyCertificate(
   const known = steps === CERTIFICATE_STEPS ? remembered.get(name) : undefined;
   if (known !== undefined) return known;
   const result = await attemptAsync(async () => {
-    const facts: Facts = { text: certificate, claimed, identities, gen: 0, ...certificateHeader(certificate) };
+    const facts: Facts = { text: certificate, claimed, identities, gen: 0, signer: undefined, ...certificateHeader(certificate) };
     if (typeof sig !== "string") throw new Refused("form", "no signature");
     for (const step of steps) {
       if (!(await step.holds(facts))) throw new Refused("certificate", step.name);
     }
-    return { dev: facts.dev, user: facts.user, ed: facts.ed, ts: facts.ts, gen: facts.gen, text: certificate };
+    return { dev: facts.dev, user: facts.user, ed: facts.ed, ts: facts.ts, gen: facts.gen, signer: facts.signer, text: certificate };
   });
   if (refused(result)) return result.reason === "certificate" ? result : new Refused("certificate", result.message);
   if (steps === CERTIFICATE_STEPS) {

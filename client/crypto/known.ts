@@ -60,6 +60,11 @@ export class KnownDirectory implements DirectoryView {
     return this.teams.get(team)?.speaks(user, gen) ?? false;
   }
 
+  signers(user: string, team: string, gen: number): readonly KnownIdentity[] {
+    const who = this.teams.get(team)?.who(user, gen);
+    return who === undefined ? [] : this.heirs(user, who);
+  }
+
   vouches(user: string, team: string, gen: number): boolean {
     return this.teams.get(team)?.vouches(user, gen) ?? false;
   }

@@ -1,7 +1,7 @@
 // What lies sealed beside the threads: objects of a person or a team, root boxes with a person's own seeds, and inbound mail
 // (docs/protocol.md section 8).
 
-import { type CertificateText, certificateHeader, verifyCertificate } from "./certificates.ts";
+import { type CertificateText, type VerifiedDevice, certificateHeader, verifyCertificate } from "./certificates.ts";
 import { type UserChain } from "./directory.ts";
 import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, aesOpen, aesSeal, b64, bigHash, concat, hkdf, pae, randomBytes, sameBytes, unb64, utf8 } from "./encoding.ts";
@@ -11,7 +11,7 @@ import { type IdentitySeeds, identityKeys } from "./hybrid.ts";
 import { pad, unpad } from "./padding.ts";
 import { type Reason, Refused, attempt, attemptAsync, refused } from "./reasons.ts";
 import { keyId } from "./records.ts";
-import { type DirectoryView } from "./verify.ts";
+import { type DirectoryView, speaksFor } from "./verify.ts";
 
 /** Key and nonce for one header under one seed. */
 function boxKey(ikm: Bytes, salt: Bytes, label: string, h: Bytes): { key: Bytes; nonce: Bytes } {
@@ -67,7 +67,7 @@ interface ObjectFacts {
   readonly directory: DirectoryView;
   /** Set by the steps that find them. */
   user: string;
-  ed: Bytes | undefined;
+  device: VerifiedDevice | undefined;
 }
 
 /** One check of an object by name. */
@@ -104,19 +104,19 @@ export const OBJECT_STEPS: readonly ObjectStep[] = [
       const device = await verifyCertificate(shown, { user, dev }, directory.identities(user));
       // An identity that was replaced before this generation of the owner's own key no longer counts.
       if (refused(device) || (user === owner && device.gen < gen)) return "certificate";
-      facts.ed = device.ed;
+      facts.device = device;
       return undefined;
     },
   },
   {
     name: "object writer",
-    check: ({ directory, user, header: { owner, gen } }) =>
-      user === owner || directory.speaksFor(user, owner, gen) ? undefined : "not a member",
+    check: ({ directory, user, device, header: { owner, gen } }) =>
+      user === owner || speaksFor({ user, signer: device?.signer }, owner, gen, directory) ? undefined : "not a member",
   },
   {
     name: "object signature",
-    check: async ({ ed, sig, h, ct }) =>
-      ed !== undefined && (await verifyEd25519(ed, sig, pae("obj", h, await bigHash(ct)))) ? undefined : "signature",
+    check: async ({ device, sig, h, ct }) =>
+      device !== undefined && (await verifyEd25519(device.ed, sig, pae("obj", h, await bigHash(ct)))) ? undefined : "signature",
   },
 ];
 
@@ -137,7 +137,7 @@ export function openObject(
     const sig = unb64(text.sig);
     const header = readObjectHeader(h);
     if (sig.length !== 64) throw new Refused("form", "a signature has 64 bytes");
-    const facts: ObjectFacts = { header, h, sig, ct: unb64(text.ct), wanted, directory, user: "", ed: undefined };
+    const facts: ObjectFacts = { header, h, sig, ct: unb64(text.ct), wanted, directory, user: "", device: undefined };
     for (const step of steps) {
       const reason = await step.check(facts);
       if (reason !== undefined) throw new Refused(reason, step.name);

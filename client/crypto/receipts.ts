@@ -5,7 +5,7 @@ import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, pae, sameBytes, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { type EndingReason, Refused, attemptAsync, refused } from "./reasons.ts";
-import { type DirectoryView, type ThreadState, voicesOf } from "./verify.ts";
+import { type DirectoryView, type ThreadState, isCurrent, voicesOf } from "./verify.ts";
 
 export const RECEIPT_KINDS = ["delivered", "read", "unreadable"] as const;
 export type ReceiptKind = (typeof RECEIPT_KINDS)[number];
@@ -74,7 +74,7 @@ export const RECEIPT_STEPS: readonly ReceiptStep[] = [
     check: async (facts) => {
       const { directory, user, receipt: { dev, seq }, state } = facts;
       const verified = await verifyCertificate(directory.device(dev)!, { user, dev }, directory.identities(user));
-      if (refused(verified) || verified.gen < (state.epochAt(seq)?.members.get(user)?.gen ?? 0)) return "certificate";
+      if (refused(verified) || !isCurrent(verified, state.epochAt(seq)?.members.values() ?? [], directory)) return "certificate";
       facts.device = verified;
       return undefined;
     },
@@ -82,9 +82,9 @@ export const RECEIPT_STEPS: readonly ReceiptStep[] = [
   { name: "receipt revoked", check: ({ receipt, state }) => (state.revoked.has(receipt.dev) ? "revoked" : undefined) },
   {
     name: "receipt member",
-    check: ({ receipt, state, directory, user }) => {
+    check: ({ receipt, state, directory, user, device }) => {
       const members = state.epochAt(receipt.seq)?.members.values() ?? [];
-      return voicesOf(user, members, directory).size > 0 ? undefined : "not a member";
+      return voicesOf({ user, signer: device?.signer }, members, directory).size > 0 ? undefined : "not a member";
     },
   },
   {

@@ -65,6 +65,11 @@ export class TeamChain {
     return this.entry(gen)?.members.some((member) => member.id === user && member.role !== "service") ?? false;
   }
 
+  /** The identity entry by which a user is listed in that generation; undefined for who is not. */
+  who(user: string, gen: number): Bytes | undefined {
+    return this.entry(gen)?.members.find((member) => member.id === user)?.who;
+  }
+
   /** Whether a user listed in that generation may say who a person is that started again: pharmacists, and the privacy team. */
   vouches(user: string, gen: number): boolean {
     const privacy = this.id.endsWith("_privacy");

@@ -5,6 +5,7 @@ import { CERTIFICATE_STEPS, type CertificateStep, type CertificateText, type Ver
 import { type Entry, type KnownIdentity } from "./directory.ts";
 import { verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, bigHash, sameBytes } from "./encoding.ts";
+import { type IdentityKeys } from "./hybrid.ts";
 import { type EndingReason, Refused, attempt, refused } from "./reasons.ts";
 import {
   type EpochRecord, type HistoryRecord, type Member, type MessageRecord, type RawRecord, type RedactRecord, type Role,
@@ -30,6 +31,8 @@ export interface DirectoryView {
   device(dev: string): CertificateText | undefined;
   /** Whether a user is listed in the record of that generation of a team. */
   speaksFor(user: string, team: string, gen: number): boolean;
+  /** The identities by which a user's devices speak for the team: the one listed in that record, and its heirs. */
+  signers(user: string, team: string, gen: number): readonly KnownIdentity[];
   /** Whether a user listed there may say who a person is that started again: a pharmacist, or the privacy team. */
   vouches(user: string, team: string, gen: number): boolean;
   /** Whether a person's chain has a reset among the generations after one, up to and with another. */
@@ -145,18 +148,33 @@ export class Signatures {
 const signature: Step["check"] = async ({ record, device, signatures }) =>
   device !== undefined && (await signatures.holds(record, device.ed)) ? undefined : "signature";
 
+/** Who acts: a user, on a device that this identity has certified. */
+export interface Speaker {
+  readonly user: string;
+  readonly signer: IdentityKeys | undefined;
+}
+
+/**
+ * Whether a speaker's device speaks for a team: the user is listed there, and the identity listed, or an heir, certified the device.
+ * Else a server could begin the keys of anybody in a team anew, and speak for the team with them.
+ */
+export function speaksFor({ user, signer }: Speaker, team: string, gen: number, directory: Pick<DirectoryView, "speaksFor" | "signers">): boolean {
+  if (signer === undefined || !directory.speaksFor(user, team, gen)) return false;
+  return directory.signers(user, team, gen).some(({ keys }) => sameBytes(keys.ed, signer.ed) && sameBytes(keys.ml, signer.ml));
+}
+
 /** The ids under which the sender may act in an epoch with these members: its own and its teams'. */
-export function voicesOf(user: string, members: Iterable<Member>, directory: Pick<DirectoryView, "speaksFor">): Set<string> {
+export function voicesOf(speaker: Speaker, members: Iterable<Member>, directory: Pick<DirectoryView, "speaksFor" | "signers">): Set<string> {
   const ids = new Set<string>();
   for (const member of members) {
-    if (member.id === user) ids.add(member.id);
-    else if (member.role === "team" && directory.speaksFor(user, member.id, member.gen)) ids.add(member.id);
+    if (member.id === speaker.user) ids.add(member.id);
+    else if (member.role === "team" && speaksFor(speaker, member.id, member.gen, directory)) ids.add(member.id);
   }
   return ids;
 }
 
-function voices({ directory, record }: Check, members: Iterable<Member>): Set<string> {
-  return voicesOf(record.header.user, members, directory);
+function voices({ directory, record, device }: Check, members: Iterable<Member>): Set<string> {
+  return voicesOf({ user: record.header.user, signer: device?.signer }, members, directory);
 }
 
 /** The epoch before this one; undefined for the first, and where a preview has a gap. */
@@ -197,7 +215,8 @@ async function certificate(check: Check): Promise<Outcome> {
   const shown = directory.device(dev);
   if (shown === undefined) return "certificate";
   let device = state.devices.get(dev);
-  if (device === undefined || device.user !== user || !sameText(device.text, shown)) {
+  // Whoever renewed the own key since has the same certificate, under an entry of a later generation.
+  if (device === undefined || device.user !== user || !sameText(device.text, shown) || !isCurrent(device, seatsAt(check), directory)) {
     const verified = await verifyCertificate(shown, { user, dev }, directory.identities(user), check.certificateSteps);
     if (refused(verified)) return "certificate";
     device = verified;
@@ -207,10 +226,20 @@ async function certificate(check: Check): Promise<Outcome> {
 }
 
 /** Where the epoch names a generation of the sender, only identities of that generation or later count (section 3). */
-function certificateIsCurrent({ state, record, device }: Check): Outcome {
-  const members = isEpoch(record) ? record.header.members : [...(state.epoch?.members.values() ?? [])];
-  const own = members.find((member) => member.id === record.header.user);
-  return own === undefined || device === undefined || device.gen >= own.gen ? undefined : "certificate";
+function certificateIsCurrent(check: Check): Outcome {
+  const { device, directory } = check;
+  return device === undefined || isCurrent(device, seatsAt(check), directory) ? undefined : "certificate";
+}
+
+/** The members that a record is written under: of an epoch record its own. */
+function seatsAt({ state, record }: Check): readonly Member[] {
+  return isEpoch(record) ? record.header.members : [...(state.epoch?.members.values() ?? [])];
+}
+
+/** Whether a device is of the generation by which its user is listed, or of a later one without a new beginning since. */
+export function isCurrent({ user, gen }: VerifiedDevice, members: Iterable<Member>, directory: Pick<DirectoryView, "startedAgain">): boolean {
+  const own = [...members].find((member) => member.id === user);
+  return own === undefined || (gen >= own.gen && !directory.startedAgain(user, own.gen, gen));
 }
 
 function sameText(left: CertificateText, right: CertificateText): boolean {
@@ -306,13 +335,14 @@ function mayChange(check: Check<EpochRecord>): Outcome {
   const earlier = before(check);
   if (earlier === undefined) return undefined;
   const { members, user } = check.record.header;
+  const speaking = voices(check, members);
   const changed = [
     ...members.filter((member) => !earlier.members.has(member.id)),
     ...leaving(earlier, new Set(members.map((member) => member.id))),
   ];
   if (changed.length === 0) return undefined;
   const asTeam = members.some(
-    (member) => isTeam(member) && earlier.members.has(member.id) && check.directory.speaksFor(user, member.id, member.gen),
+    (member) => isTeam(member) && earlier.members.has(member.id) && speaking.has(member.id),
   );
   if (asTeam) return undefined;
   const asPatient = earlier.members.get(user)?.role === "patient";
@@ -329,8 +359,9 @@ function vouchedFor(check: Check<EpochRecord>): Outcome {
   });
   if (!again) return undefined;
   const earlier = before(check);
+  const speaking = voices(check, members);
   const vouched = members.some(
-    (member) => isTeam(member) && (earlier?.members.has(member.id) ?? false) && directory.vouches(user, member.id, member.gen),
+    (member) => isTeam(member) && (earlier?.members.has(member.id) ?? false) && speaking.has(member.id) && directory.vouches(user, member.id, member.gen),
   );
   return vouched ? undefined : "membership";
 }
@@ -341,10 +372,11 @@ function revokedList(check: Check<EpochRecord>): Outcome {
   if (revoked === undefined) return undefined;
   if (new Set(revoked).size !== revoked.length || revoked.includes(dev)) return "revoked";
   const own = members.find((member) => member.id === user);
+  const speaking = voices(check, members);
   const maker: Maker = {
     user,
     patient: own?.role === "patient",
-    team: members.some((member) => isTeam(member) && directory.speaksFor(user, member.id, member.gen)),
+    team: members.some((member) => isTeam(member) && speaking.has(member.id)),
   };
   const backed = revoked.every((id) => directory.device(id) !== undefined && directory.revocation(id, maker));
   return backed ? undefined : "revoked";

@@ -170,7 +170,8 @@ async function sealWithEpoch(
  */
 function goingOn(reader: ThreadReader, ended: readonly string[]): Recipient[] {
   const members = [...(reader.state.epoch?.members.values() ?? [])];
-  const voices = voicesOf(keys().account, members, directory);
+  const speaker = { user: keys().account, signer: directory.identities(keys().account)[0]?.keys };
+  const voices = voicesOf(speaker, members, directory);
   const leavesOut = members.some((one) => voices.has(one.id) && (one.role === "team" || one.role === "patient"));
   return members.flatMap(({ id, role, gen }): Recipient[] => {
     if (!ended.includes(id)) return [recipient(id, role)];

@@ -273,7 +273,7 @@ class Member:
 
     def _parties(self, thread: OpenThread, ended: Sequence[str] = ()) -> list[Party]:
         """The same members, but for those who may not read any more: left out where that is ours, else shut out."""
-        own = voices(self.person.id, thread.state.members, self.directory)
+        own = voices(self.person.id, self.person.device.dev, thread.state.members, self.directory)
         leaves_out = any(seat.role in (Role.TEAM, Role.PATIENT) for seat in own)
         parties = []
         for seat in thread.state.members:

@@ -99,6 +99,9 @@ class Directory(Protocol):
     def speaks_for(self, user: str, team: str, gen: int) -> bool:
         """Whether a user is listed in the team's record of that generation."""
 
+    def signers(self, user: str, team: str, gen: int) -> Sequence[IdentityKeys]:
+        """The identities by which a user's devices speak for the team: the one listed in that record, and its heirs."""
+
     def vouches(self, user: str, team: str, gen: int) -> bool:
         """Whether a user listed there may say who a person is that started again: a pharmacist, or the privacy team."""
 

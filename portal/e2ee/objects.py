@@ -15,6 +15,7 @@ from portal.e2ee.form import Form
 from portal.e2ee.padding import pad
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import KID_BYTES, SALT_BYTES
+from portal.e2ee.verify import speaks_for
 
 # Sealed objects.
 
@@ -105,7 +106,7 @@ def _certified(it: _Storing) -> bool:
 
 def _owned(it: _Storing) -> bool:
     user = it.user or ""
-    return user == it.sealed.owner or it.directory.speaks_for(user, it.sealed.owner, it.sealed.gen)
+    return user == it.sealed.owner or speaks_for(user, it.sealed.dev, it.sealed.owner, it.sealed.gen, it.directory)
 
 
 def _signed(it: _Storing) -> bool:

@@ -70,6 +70,11 @@ class Register:
         """Whether a user's devices speak for the team in that generation."""
         return any(record.gen == gen and record.speaks(user) for record in self.teams.get(team, []))
 
+    def signers(self, user: str, team: str, gen: int) -> Sequence[IdentityKeys]:
+        """The identities by which a user's devices speak for the team in that generation."""
+        named = [record.who(user) for record in self.teams.get(team, []) if record.gen == gen]
+        return self.heirs_of(user, named[0]) if named and named[0] is not None else []
+
     def vouches(self, user: str, team: str, gen: int) -> bool:
         """Whether a user may, as listed in that generation, say who somebody is that started again."""
         return any(record.gen == gen and record.vouches(user) for record in self.teams.get(team, []))

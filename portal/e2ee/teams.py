@@ -60,6 +60,10 @@ class TeamRecord:
         """Whether a user's devices speak for the team in this generation: those of its people."""
         return any(member.id == user and member.role is not Role.SERVICE for member in self.members)
 
+    def who(self, user: str) -> bytes | None:
+        """The identity entry by which a user is listed in this generation; None for who is not."""
+        return next((member.who for member in self.members if member.id == user), None)
+
     def vouches(self, user: str) -> bool:
         """Whether a member may say who a person is that started again: pharmacists may, and the privacy team."""
         privacy = self.id.endswith(PRIVACY_TEAM)
@@ -149,9 +153,8 @@ class _Generation:
     @property
     def signers(self) -> Sequence[IdentityKeys]:
         """Who may have signed: the maker, as the generation before lists it, the first generation itself."""
-        listed = (self.before or self.record).members
-        named = [member.who for member in listed if member.id == self.record.by]
-        return self.identities_of(self.record.by, named[0]) if named else []
+        named = (self.before or self.record).who(self.record.by)
+        return self.identities_of(self.record.by, named) if named is not None else []
 
 
 def _follows(it: _Generation) -> bool:

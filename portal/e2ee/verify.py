@@ -14,6 +14,7 @@ from portal.e2ee.certificates import VerifiedDevice, verify_certificate
 from portal.e2ee.checks import Check, require
 from portal.e2ee.directory import Directory, Entry, EntryRole, Maker
 from portal.e2ee.encoding import b64, pae, sha256, unb64, wraps_hash
+from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import (
     SUITE,
@@ -135,16 +136,26 @@ class Appending(Generic[H]):
 
     def voices(self, members: Iterable[Seat]) -> list[Seat]:
         """The members as which the sender may act: itself, and the teams it speaks for."""
-        return voices(self.header.user, members, self.directory)
+        return voices(self.header.user, self.header.dev, members, self.directory)
 
 
-def voices(user: str, members: Iterable[Seat], directory: Directory) -> list[Seat]:
-    """The members as which a user may act: itself, and the teams it speaks for in the generation named."""
+def voices(user: str, dev: str, members: Iterable[Seat], directory: Directory) -> list[Seat]:
+    """The members as which a user may act on a device: itself, and the teams it speaks for in the generation named."""
     return [
         seat
         for seat in members
-        if seat.id == user or (seat.role is Role.TEAM and directory.speaks_for(user, seat.id, seat.gen))
+        if seat.id == user or (seat.role is Role.TEAM and speaks_for(user, dev, seat.id, seat.gen, directory))
     ]
+
+
+def speaks_for(user: str, dev: str, team: str, gen: int, directory: Directory) -> bool:
+    """Whether a device speaks for a team: its user is listed there, and the identity listed, or an heir, certified it.
+
+    Else a server could begin the keys of anybody in a team anew, and speak for the team with them.
+    """
+    if not directory.speaks_for(user, team, gen):
+        return False
+    return _certified_by(directory, user, dev, directory.signers(user, team, gen)) is not None
 
 
 def _certified(it: Appending[Header]) -> bool:
@@ -156,7 +167,22 @@ def _certified(it: Appending[Header]) -> bool:
 
 
 def _verified_device(directory: Directory, user: str, dev: str, least_gen: int) -> VerifiedDevice | None:
-    identities = [entry.identity for entry in directory.entries(user) if entry.identity and entry.gen >= least_gen]
+    identities = [
+        entry.identity
+        for entry in directory.entries(user)
+        if entry.identity and entry.gen >= least_gen and not _begun_anew(directory, user, least_gen, entry.gen)
+    ]
+    return _certified_by(directory, user, dev, identities)
+
+
+def _begun_anew(directory: Directory, user: str, named: int, gen: int) -> bool:
+    # Under an epoch that names somebody's generation (0: none), who started again since is not yet that member.
+    return named > 0 and directory.started_again(user, named, gen)
+
+
+def _certified_by(
+    directory: Directory, user: str, dev: str, identities: Sequence[IdentityKeys]
+) -> VerifiedDevice | None:
     try:
         return verify_certificate(directory.device(dev), user, dev, identities)
     except Refused:
@@ -548,7 +574,7 @@ RECEIPT_CHECKS: tuple[Check[_Receiving], ...] = (
     Check(
         "receipt: member",
         Reason.NOT_A_MEMBER,
-        lambda it: bool(voices(it.user, it.place.members, it.directory)),
+        lambda it: bool(voices(it.user, it.receipt.dev, it.place.members, it.directory)),
     ),
     Check("receipt: signature", Reason.SIGNATURE, _receipt_signed),
 )

@@ -20,7 +20,8 @@ from portal.accounts.tables import Device, DirectoryEntry
 from portal.core.database import table_of
 from portal.core.errors import Unprocessable
 from portal.core.together import Answers
-from portal.e2ee.directory import Entry, Maker
+from portal.e2ee.directory import Entry, Maker, heirs
+from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.teams import TeamRecord, read_team
 from portal.pharmacies import tables
 from portal.pharmacies.topics import split_team_id
@@ -135,6 +136,12 @@ class ServerDirectory:
         """Whether a person is listed in that generation of a team."""
         record = self._team(team, gen)
         return record is not None and record.speaks(user)
+
+    def signers(self, user: str, team: str, gen: int) -> Sequence[IdentityKeys]:
+        """The identities by which a person's devices speak for a team, as listed in that generation."""
+        record = self._team(team, gen)
+        named = record.who(user) if record is not None else None
+        return heirs(self._chain(user), named) if named is not None else []
 
     def vouches(self, user: str, team: str, gen: int) -> bool:
         """Whether a person may, as listed in that generation, say who somebody is that started again."""

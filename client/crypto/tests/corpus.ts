@@ -46,6 +46,11 @@ export function directoryOf(one: JsonObject, certs: JsonObject = object(one.get(
     if (!(certificate instanceof Map)) return undefined;
     return object(readText(new TextDecoder().decode(unb64(certificate.get("h"))))).get("user") as string;
   };
+  const identities = (user: string): KnownIdentity[] =>
+    [...entries].flatMap(([name, raw]) => {
+      if ((name !== user && !name.startsWith(`${user}/`)) || !(raw instanceof Map) || !raw.has("ed")) return [];
+      return [{ keys: { ed: unb64(raw.get("ed")), ml: unb64(raw.get("ml")) }, gen: raw.get("gen") as number }];
+    });
   return {
     user(id, gen) {
       const raw = gen === undefined ? entries.get(id) : (entries.get(`${id}/${gen}`) ?? entries.get(id));
@@ -53,18 +58,15 @@ export function directoryOf(one: JsonObject, certs: JsonObject = object(one.get(
       const kem = unb64(raw.get("kem"));
       return { id, role: raw.get("role") as Entry["role"], gen: raw.get("gen") as number, kem, kid: keyId(kem) };
     },
-    identities(user): KnownIdentity[] {
-      return [...entries].flatMap(([name, raw]) => {
-        if ((name !== user && !name.startsWith(`${user}/`)) || !(raw instanceof Map) || !raw.has("ed")) return [];
-        return [{ keys: { ed: unb64(raw.get("ed")), ml: unb64(raw.get("ml")) }, gen: raw.get("gen") as number }];
-      });
-    },
+    identities,
     device(dev) {
       const raw = certs.get(dev);
       if (!(raw instanceof Map)) return undefined;
       return { h: raw.get("h"), sig: raw.get("sig"), pop: raw.get("pop") } as CertificateText;
     },
     speaksFor,
+    // Nobody in the corpus has started again.
+    signers: identities,
     vouches: speaksFor,
     startedAgain: () => false,
     revocation: (dev, maker: Maker) => owner(dev) === maker.user || maker.patient || maker.team,

@@ -112,6 +112,25 @@ describe("a thread", () => {
     }
   });
 
+  test("who renews the own key writes on, in a page that had read before", async () => {
+    const { world: other, alice: her, bob: his } = await lindenWorld();
+    const members = () => [other.recipient("alice", "patient"), other.recipient("linden_pharmacists", "team")];
+    const thread = new Conversation(other);
+    await thread.newEpoch(her, members());
+    await thread.say(her, "before");
+    const keys = other.keys(his).add("linden_pharmacists", 1, other.teams.get("linden_pharmacists")!.seed);
+    const reader = new ThreadReader(new ThreadState(thread.thread), keys, other.directory);
+    for await (const chunk of reader.read(thread.records)) assert.equal(chunk.refused, undefined);
+    const next = await makeNextEntry(
+      { id: "alice", role: "person", gen: 2, kem: await publicKeyOf(generateSeed()) }, her.identity, her.chain.newest, her.identity, undefined,
+    );
+    other.directory.addUser(good(await verifyUserChain("alice", [...her.entries, next])));
+    await thread.newEpoch(his, members());
+    await thread.say(her, "after");
+    for await (const chunk of reader.read(thread.records.slice(2))) assert.equal(chunk.refused, undefined);
+    assert.equal(reader.state.seq, 4);
+  });
+
   test("a message taken back is shown as such, also after the fact", async () => {
     const thread = await aliceAsks();
     await thread.add(sealRedact(thread.place(alice), 1, 2, "wrong thread", alice.signer));

@@ -46,6 +46,10 @@ class CaseDirectory:
         raw = self._raw.get(user, {})
         return raw.get("team") == team and gen in raw.get("team_gens", [gen])
 
+    def signers(self, user: str, team: str, gen: int) -> Sequence[IdentityKeys]:
+        """Nobody in the corpus has started again: all identities of who speaks there."""
+        return [entry.identity for entry in self.entries(user) if entry.identity]
+
     def vouches(self, user: str, team: str, gen: int) -> bool:
         return self.speaks_for(user, team, gen)
 

@@ -36,7 +36,7 @@ from portal.e2ee import (
 )
 from portal.e2ee.attachments import open_bytes
 from portal.e2ee.checks import Check
-from portal.e2ee.encoding import unb64
+from portal.e2ee.encoding import sha256, unb64
 from portal.e2ee.form import Form
 from portal.e2ee.franking import verify_report
 from portal.e2ee.hybrid import IdentityKeys
@@ -305,6 +305,11 @@ def yes(*_args: Any, **_options: Any) -> bool:
     return True
 
 
+def no(*_args: Any, **_options: Any) -> bool:
+    """In the place of a function that says whether something stands against it."""
+    return False
+
+
 @dataclass(frozen=True)
 class Taken:
     """A rule written as a function, and what stands in its place when it is taken away."""
@@ -352,6 +357,22 @@ def _signed_again(digits: str) -> int:
     return abs(int(digits))
 
 
+def _speaks_whoever_certified_it(user: str, _dev: str, team: str, gen: int, known: directory.Directory) -> bool:
+    return known.speaks_for(user, team, gen)
+
+
+def _all_from_there(entries: Sequence[directory.Entry], who: bytes) -> list[IdentityKeys]:
+    there = [place for place, entry in enumerate(entries) if sha256(entry.h) == who]
+    return [it.identity for it in entries[there[0] :] if it.identity] if there else []
+
+
+def _all_up_to_there(entries: Sequence[directory.Entry], who: bytes) -> list[IdentityKeys]:
+    there = [place for place, entry in enumerate(entries) if sha256(entry.h) == who]
+    return (
+        [it.identity for it in entries[: there[0] + 1] if it.identity] + directory.heirs(entries, who) if there else []
+    )
+
+
 TAKEN: Sequence[Taken] = (
     Taken(encoding, "_canonical", yes, "form"),
     Taken(encoding, "_of_length", yes, "form"),
@@ -371,6 +392,11 @@ TAKEN: Sequence[Taken] = (
     Taken(teams, "_somebody", nothing, "form"),
     Taken(register, "heirs", _any_identity, "certificate"),
     Taken(teams.TeamRecord, "speaks", teams.TeamRecord.lists, "not a member"),
+    Taken(verify, "speaks_for", _speaks_whoever_certified_it, "not a member"),
+    Taken(objects, "speaks_for", _speaks_whoever_certified_it, "not a member"),
+    Taken(verify, "_begun_anew", no, "certificate"),
+    Taken(register, "heirs", _all_from_there, None),
+    Taken(register, "heirs", _all_up_to_there, None),
     Taken(hybrid, "_classical_holds", yes, "certificate"),
     Taken(hybrid, "_lattice_holds", yes, "certificate"),
     Taken(hybrid, "PROTOCOL", None, None),

@@ -83,6 +83,14 @@ class World:
         self.certificates[dev] = seal.certificate(self.people[name].identity, device, NOON)
         return device
 
+    def begun_anew(self, name: str, dev: str) -> Device:
+        """Keys that have nothing to do with those before: of the person, or of the server in the name of one."""
+        before = self.chains[name][-1].entry
+        identity, key, device = Identity.new(), EncryptionKey.new(before.gen + 1), Device.new(name, dev)
+        self.chains[name].append(seal.reset_entry(before, identity, key))
+        self.certificates[dev] = seal.certificate(identity, device, NOON)
+        return device
+
     def text(self) -> dict[str, Any]:
         return {
             "users": {name: [signed.to_json() for signed in chain] for name, chain in self.chains.items()},

@@ -10,7 +10,7 @@ from portal.e2ee.keys import object_key, root_box_key
 from portal.e2ee.objects import RootKind, Via
 from portal.e2ee.padding import pad
 
-from .building import NOON, TEAM, Case, bent, changed, each_member_false, linden, no, ok
+from .building import NOON, TEAM, Case, World, bent, changed, each_member_false, linden, no, ok
 
 
 def object_cases() -> tuple[Case, list[Case]]:
@@ -101,6 +101,21 @@ def object_cases() -> tuple[Case, list[Case]]:
         *each_member_false(h, lambda header: {"object": {**good, "h": b64(header)}}),
         no("version", "version 2", object=again(v=2)),
         no("type", "another type", object=again(t="root")),
+        *_begun_anew(world, team_key, team),
+    ]
+
+
+def _begun_anew(world: World, team_key: EncryptionKey, team: Case) -> list[Case]:
+    """The server begins Bob's keys anew: his device of them does not write for the team that lists those before."""
+    false = world.begun_anew("bob", "bob_false")
+    sealed = seal.seal_object(TEAM, team_key, false, b"half a sentence", kind="draft", id="d1", rev=2, ts=NOON)
+    return [
+        no(
+            "not a member",
+            "keys begun anew in bob's name write for the team",
+            object=sealed.to_json(),
+            **{**team, "world": world.text()},
+        )
     ]
 
 

@@ -1,5 +1,6 @@
 """Receipts and reports (docs/protocol.md section 4)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from portal.e2ee import franking, seal
@@ -8,7 +9,7 @@ from portal.e2ee.identity import Device
 from portal.e2ee.records import AnyRecord, ReceiptKind, Role
 from portal.e2ee.verify import Head
 
-from .building import NOON, TEAM, THREAD, Case, Talk, bent, changed, each_member_false, linden, no, ok
+from .building import NOON, TEAM, THREAD, Case, Talk, World, bent, changed, each_member_false, linden, no, ok
 
 
 def receipt_cases() -> tuple[Case, list[Case]]:
@@ -76,6 +77,18 @@ def receipt_cases() -> tuple[Case, list[Case]]:
         *each_member_false(unb64(good["h"]), lambda h: {"receipt": {**good, "h": b64(h)}}),
         no("version", "version 2", receipt=with_members(v=2)),
         no("type", "another type", receipt=with_members(t="msg")),
+        *_begun_anew(world, receipt),
+    ]
+
+
+def _begun_anew(world: World, receipt: Callable[[Device], dict[str, Any]]) -> list[Case]:
+    """The server begins keys anew: they say neither for Bob's team nor for Alice that something was read."""
+    his = world.begun_anew("bob", "bob_false")
+    hers = world.begun_anew("alice", "alice_false")
+    shared = {"world": world.text()}
+    return [
+        no("not a member", "by keys begun anew in bob's name", receipt=receipt(his), user="bob", **shared),
+        no("certificate", "by keys begun anew in alice's name", receipt=receipt(hers), **shared),
     ]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from portal.e2ee import seal
 from portal.e2ee.identity import Device, EncryptionKey, Identity
-from portal.e2ee.records import Role
+from portal.e2ee.records import AnyRecord, Role
 from portal.e2ee.seal import Party, Writer
 
 from .building import NOON, TEAM, Case, Talk, World, key_text, linden, no, ok, raw
@@ -199,4 +199,80 @@ def shut_cases() -> list[Case]:
             keys=[key_text("alice", alice.key)],
             **shared,
         ),
+    ]
+
+
+def begun_anew_cases() -> list[Case]:
+    """The server begins keys anew in the name of a pharmacist, and of Alice, in a thread that names the keys before."""
+    world = World("alice", "bob", "erin")
+    world.found(TEAM, "bob", "erin")
+    alice, bob, erin = (world.people[name] for name in ("alice", "bob", "erin"))
+    patient, team = world.party("alice", Role.PATIENT), world.party(TEAM, Role.TEAM)
+    talk = Talk(world)
+    talk.epoch(alice.device, patient, team)
+    talk.say(bob.device, "It is ready", topic="medicine")
+    talk.epoch(erin.device, patient, team)
+    # An heir: Erin's identity is a new one, which the one before has signed.
+    renewed = Identity.new()
+    world.chains["erin"].append(seal.new_identity(world.chains["erin"][-1].entry, erin.identity, renewed, erin.key))
+    erin.identity = renewed
+    heir = world.device("erin", "erin_tablet")
+    talk.say(heir, "Until six")
+    her_false = world.begun_anew("alice", "alice_false")
+    false = world.begun_anew("bob", "bob_false")
+    plain = ["It is ready", "Until six"]
+    shared: Case = {"world": world.text(), "keys": [key_text("alice", alice.key)]}
+
+    def then(record: AnyRecord) -> list[Case]:
+        return [*talk.records, raw(record)]
+
+    forged = then(talk.by(false).message(b"Come at once", NOON))
+    cases = [
+        ok(
+            "a new identity that the listed one has signed speaks for the team",
+            records=list(talk.records),
+            plain=plain,
+            **shared,
+        ),
+        no("not a member", "keys begun anew in a pharmacist's name write", records=forged, **shared),
+        no("creator", "they make an epoch", records=then(talk.by(false).epoch([patient, team], NOON)), **shared),
+        no(
+            "history",
+            "they hand on what was said",
+            records=then(talk.by(false).history(patient.entry, 1, 1, NOON)),
+            **shared,
+        ),
+        no(
+            "not a member",
+            "they take a message back",
+            records=then(talk.by(false).redact(2, "mistake", NOON)),
+            **shared,
+        ),
+        no(
+            "certificate",
+            "keys begun anew in alice's name write under the epoch with those before",
+            records=then(talk.by(her_false).message(b"Send it to Dave", NOON)),
+            **shared,
+        ),
+        no(
+            "certificate",
+            "they make an epoch with those before",
+            records=then(talk.by(her_false).epoch([patient, team], NOON)),
+            **shared,
+        ),
+    ]
+    world.change(TEAM, "erin", "erin", "bob")
+    talk.epoch(heir, patient, world.party(TEAM, Role.TEAM))
+    let_in: Case = {"world": world.text(), "keys": [key_text("alice", alice.key)]}
+    old = then(talk.by(bob.device).message(b"with the old keys", NOON))
+    talk.say(false, "I am back")
+    return [
+        *cases,
+        ok(
+            "a pharmacist who began anew and was let in speaks for the team",
+            records=talk.records,
+            plain=[*plain, "I am back"],
+            **let_in,
+        ),
+        no("not a member", "the keys from before no longer do", records=old, **let_in),
     ]

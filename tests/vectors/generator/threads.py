@@ -14,7 +14,7 @@ from portal.e2ee.records import Role
 from portal.e2ee.seal import Party, Writer
 
 from .building import NOON, TEAM, THREAD, Case, Talk, World, changed, each_member_false, key_text, linden, no, ok, raw
-from .rekeying import reset_cases, rotation_cases, shut_cases, vouching_cases
+from .rekeying import begun_anew_cases, reset_cases, rotation_cases, shut_cases, vouching_cases
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def thread_cases() -> tuple[Case, list[Case]]:
     ]
     return common, of_the_cast + _form_cases(
         world
-    ) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases() + _recovery_cases()
+    ) + reset_cases() + rotation_cases() + vouching_cases() + shut_cases() + _recovery_cases() + begun_anew_cases()
 
 
 def _asked_and_answered(cast: Cast) -> list[Case]:
