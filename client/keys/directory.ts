@@ -145,13 +145,21 @@ export class Directory {
     const wanted = [...new Set(ids)].filter((id) => id !== this.account.id && (options.fresh === true || !this.items.has(id)));
     if (wanted.length === 0) return;
     const items = [...(await lookUp(wanted))];
-    const signers = [...new Set(signersOf(items))].filter(
-      (id) => id !== this.account.id && !this.items.has(id) && !wanted.includes(id),
-    );
-    if (signers.length > 0) items.push(...(await lookUp(signers)));
+    const add = async (signers: readonly string[]): Promise<boolean> => {
+      const missing = [...new Set(signers)].filter((id) => id !== this.account.id && !items.some((item) => item.id === id));
+      if (missing.length > 0) items.push(...(await lookUp(missing)));
+      return missing.length > 0;
+    };
+    await add(signersOf(items).filter((id) => !this.items.has(id)));
     if (items.some(isTeamItem)) await this.comparisons?.load();
-    const pins = new Map([...this.comparedPins(), ...((await this.pins?.of(items)) ?? [])]);
-    const faults = await verifyItems(this.known, items, pins);
+    const pinned = async (): Promise<Map<string, Pin>> => this.withCompared((await this.pins?.of(items)) ?? new Map<string, Pin>());
+    let pins = await pinned();
+    let faults = await verifyItems(this.known, items, pins);
+    // Who signed may have other keys than those this page has seen: of somebody who came in to keys made ahead, or was let in anew.
+    if (await add(signersOf(items.filter((item) => faults.has(item.id))))) {
+      pins = await pinned();
+      faults = await verifyItems(this.known, items, pins);
+    }
     for (const item of items) {
       this.items.set(item.id, item);
       this.faults.delete(item.id);
@@ -174,12 +182,14 @@ export class Directory {
 
   /** The pins as they are now, for a worker that verifies with them. */
   currentPins(): ReadonlyMap<string, Pin> {
-    return new Map([...this.comparedPins(), ...(this.pins?.now() ?? [])]);
+    return this.withCompared(this.pins?.now() ?? new Map<string, Pin>());
   }
 
-  /** What was compared holds also where a pin was lost. */
-  private comparedPins(): readonly (readonly [string, Pin])[] {
-    return [...(this.comparisons?.now() ?? [])].filter(([, one]) => one.same).map(([team, { pin }]) => [team, pin]);
+  /** What was compared holds also where a pin was lost, or an older one came back. */
+  private withCompared(pins: ReadonlyMap<string, Pin>): Map<string, Pin> {
+    const both = new Map(pins);
+    for (const [team, { same, pin }] of this.comparisons?.now() ?? []) if (same && (both.get(team)?.n ?? 0) < pin.n) both.set(team, pin);
+    return both;
   }
 
   /** What the person found on comparing a team the last time; undefined for who never did. */

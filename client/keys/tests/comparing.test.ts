@@ -124,6 +124,22 @@ test("what was compared is a pin of its own, so that a server that loses the pin
   assert.equal(directory.sendingHeld(TEAM), false);
 });
 
+test("what was compared counts where the server brings an older pin back", async () => {
+  const { world, alice, carol, erin } = await riverside();
+  const first = world.directory.team(TEAM)!;
+  const before = { entry: first.newest, seed: world.teams.get(TEAM)!.seed };
+  await world.team(TEAM, [carol, erin], carol);
+  const chain = world.directory.team(TEAM)!;
+  const compared = new Map([[TEAM, { same: true, how: "picture", at: 5, pin: chain.pin(), number: teamNumber(chain).bytes } as const]]);
+  const { directory, says } = alices(alice, new Map([[TEAM, first.pin()]]), compared);
+  const seat = { id: "carol", role: "pharmacist", who: carol.chain.who, kem: carol.chain.newest.kem } as const;
+  const again = (await makeTeamRecord(TEAM, [seat], { user: "carol", identity: carol.identity }, before)).text;
+  says(teamItem(world, [world.teams.get(TEAM)!.texts[0]!, again]), person(carol));
+  await directory.load([TEAM, "carol"]);
+  assert.equal(directory.faults.get(TEAM)?.reason, "fork");
+  assert.deepEqual(directory.currentPins().get(TEAM), chain.pin());
+});
+
 test("another chain than the one seen holds sending until a person has compared it; one that does not verify always", async () => {
   const { world, alice, carol, erin } = await riverside();
   const before = { entry: world.directory.team(TEAM)!.newest, seed: world.teams.get(TEAM)!.seed };

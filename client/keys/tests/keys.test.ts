@@ -251,6 +251,26 @@ test("a new member of a team, and a new key of a member who follows the old one,
   assert.ok(moved.includes(team.id));
 });
 
+test("a page that knew a colleague's older keys looks again before it says that a team does not verify", async () => {
+  const world = new World();
+  const [bob, carol, frank] = [await world.person("bob"), await world.person("carol"), await world.person("frank")];
+  const { directory, says } = directoryOf(bob);
+  const team = await world.team("riverside_pharmacists", [carol, frank], carol);
+  const shown = (): DirectoryItem => ({ id: team.id, pharmacy: "riverside", kind: "pharmacists", records: world.teams.get(team.id)!.texts });
+  says(shown(), item(world, carol), item(world, frank));
+  await directory.load([team.id, "carol", "frank"]);
+  // Frank starts again, Carol lets him in, and he signs.
+  const anew = await pretended(frank);
+  frank.entries.push(anew.entries.at(-1)!);
+  frank.chain = good(await verifyUserChain("frank", frank.entries));
+  world.directory.addUser(frank.chain);
+  await world.team(team.id, [carol, frank], carol);
+  await world.team(team.id, [carol, frank], { ...frank, identity: anew.identity });
+  says(shown(), item(world, carol), item(world, frank));
+  await directory.load([team.id], { fresh: true });
+  assert.deepEqual([directory.faults.size, directory.known.team(team.id)?.newest.gen], [0, 3]);
+});
+
 test("who is let in, and the sheets that are added, have the keys whose number was drawn, or nothing is confirmed and sealed", async () => {
   const world = new World();
   const [bob, carol] = [await world.person("bob"), await world.person("carol")];
