@@ -34,7 +34,8 @@ class MemberDirectory(Register):
         wanted = [id for id in dict.fromkeys(ids) if fresh or (id not in self.chains and id not in self.teams)]
         items = self._look_up(wanted)
         signers = {str(record["by"]) for item in items for record in item.get("records", ())}
-        items += self._look_up(sorted(signers - set(self.chains) - {item["id"] for item in items}))
+        # Also those that are known: since then somebody may have come in to keys made ahead, or been let in anew.
+        items += self._look_up(sorted(signers - {item["id"] for item in items}))
         for item in items:
             if item.get("entries"):
                 self._take_person(item)

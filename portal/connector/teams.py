@@ -6,9 +6,9 @@ from typing import Any
 from portal.accounts.roles import Role as AccountRole
 from portal.accounts.roles import role_in_records
 from portal.connector.client import PortalClient
-from portal.connector.directory import MemberDirectory
+from portal.connector.directory import ConfirmFirst, MemberDirectory
 from portal.e2ee import seal
-from portal.e2ee.directory import Entry, who
+from portal.e2ee.directory import Entry, still, who
 from portal.e2ee.identity import EncryptionKey, Person
 from portal.e2ee.open import open_team
 from portal.e2ee.records import Role
@@ -44,10 +44,21 @@ class Teams:
         self._post(team, record.to_json())
 
     def change(self, team: str, members: Sequence[str]) -> None:
-        """The next generation with exactly these members; the maker is one of the present ones."""
+        """The next generation with exactly these members; the maker is one of the present ones.
+
+        Raises ConfirmFirst where one of the present ones has begun anew: `admit` is for whom a person has made sure of.
+        """
+        self._change(team, members)
+
+    def _change(self, team: str, members: Sequence[str], joining: str | None = None) -> None:
         self.open()
         before = self._directory.teams[team][-1]
         old = EncryptionKey(before.gen, self.seeds[team, before.gen])
+        for member in before.members:
+            if member.id in members and member.id != joining:
+                self._directory.newest(member.id)
+                if not still(self._directory.entries(member.id), member.who):
+                    raise ConfirmFirst(member.id)
         record, _ = seal.change_team(before, old, self._person, self._listed(members))
         self._post(team, record.to_json())
 
@@ -55,7 +66,7 @@ class Teams:
         """Take somebody who asked into a team."""
         self._directory.load([team], fresh=True)
         present = [member.id for member in self._directory.teams[team][-1].members]
-        self.change(team, [*present, account])
+        self._change(team, [*present, account], account)
 
     def ask(self, team: str) -> None:
         """Ask for a seat."""

@@ -300,6 +300,12 @@ def heirs(entries: Sequence[Entry], who: bytes) -> list[IdentityKeys]:
     return list(dict.fromkeys(identity for identity in found if identity is not None))
 
 
+def still(entries: Sequence[Entry], who: bytes) -> bool:
+    """Whether the newest keys of a chain are those of its entry with the hash `who`, or follow them."""
+    places = [place for place, entry in enumerate(entries) if sha256(entry.h) == who]
+    return bool(places) and not any(entry.reset for entry in entries[places[0] + 1 :])
+
+
 def who(entries: Sequence[Entry]) -> bytes:
     """How a team's record names somebody beside the id: the hash of the identity entry."""
     return sha256(identity_entry(entries).h)

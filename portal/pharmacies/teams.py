@@ -29,7 +29,8 @@ from portal.core.bus import Bus
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
 from portal.core.lives import Life, Step
 from portal.core.together import among
-from portal.e2ee.directory import Entry, heirs
+from portal.e2ee.directory import Entry, heirs, still
+from portal.e2ee.reasons import Reason
 from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
 from portal.e2ee.teams import TeamRecord as SignedRecord
@@ -645,6 +646,10 @@ def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind
             raise Unprocessable("ahead-over", extra={"account": id})
         if id not in keyed:
             raise Unprocessable("member-without-keys", extra={"account": id})
+    known = directory.chains(session, listed)
+    if not all(still(known[member.id], member.who) for member in signed.members):
+        # Nobody could speak for the team, or sign for it, who is listed by other keys than the present ones.
+        raise Unprocessable("refused", extra={"reason": Reason.MEMBER_KEY.value})
 
 
 def _follow(

@@ -1,6 +1,7 @@
 """Stories of members written in Python: what browsers do, over the portal's own routes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from town import PASSPHRASE, TEAM, Town
@@ -9,9 +10,12 @@ from world import NOBODY
 from portal.accounts import relations
 from portal.accounts.tables import Account
 from portal.connector.client import ServerRefused
+from portal.connector.directory import ConfirmFirst
 from portal.connector.member import Member, OpenThread
 from portal.connector.messages import Correction, Message
 from portal.core import clock, ids
+from portal.e2ee import seal
+from portal.e2ee.identity import EncryptionKey, Identity
 from portal.e2ee.open import Shown
 from portal.e2ee.reasons import Reason, Refused
 from portal.e2ee.records import EpochHeader, Role
@@ -141,6 +145,28 @@ def test_erin_is_let_in_and_reads_what_was_before(town: Town) -> None:
     assert texts(erin, asked.id) == ["first"]
     erin.send(erin.thread(asked.id), Message("Erin here."))
     assert texts(town["alice"], asked.id) == ["first", "Erin here."]
+
+
+def test_a_team_is_not_sealed_to_a_member_whose_keys_were_begun_anew(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(town, Message("first"))
+    bob, erin = town["bob"], town["erin"].person
+    town["erin"].teams.ask(TEAM)
+    bob.teams.admit(TEAM, erin.id)
+    entry = bob.directory.chains[erin.id][-1].entry
+    anew = seal.reset_entry(entry, Identity.new(), EncryptionKey.new(entry.gen + 1)).to_json()
+    real = bob.directory._look_up
+
+    def pretended(ids: list[str]) -> list[dict[str, Any]]:
+        items = real(ids)
+        return [it | {"entries": [*it["entries"], anew]} if it["id"] == erin.id else it for it in items]
+
+    monkeypatch.setattr(bob.directory, "_look_up", pretended)
+    bob.memory.pins.clear()  # As if Bob had never seen her.
+    with pytest.raises(ConfirmFirst):
+        bob.teams.change(TEAM, [bob.person.id, erin.id])
+    bob.teams.change(TEAM, [bob.person.id])
 
 
 def test_after_the_team_has_a_new_key_the_next_message_makes_an_epoch(town: Town) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from world import World, build
 from world_keys import Keys, raw
 
-from portal.accounts import recovery
+from portal.accounts import directory, recovery
 from portal.accounts.roles import Role
 from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
@@ -17,7 +17,11 @@ from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
 from portal.e2ee import recovery as wraps
+from portal.e2ee import seal
+from portal.e2ee.directory import who
 from portal.e2ee.identity import Identity
+from portal.e2ee.records import Role as RecordRole
+from portal.e2ee.teams import TeamMember
 from portal.pharmacies import colleagues, connections, staff, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.teams import LIFE, Event, State
@@ -246,6 +250,24 @@ def test_a_member_without_keys_or_with_a_forged_signature_is_refused(keys: Keys,
             with pytest.raises(error):
                 teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record) | changed)
         assert teams.newest_generations(session, [PHARMACISTS]) == {}
+
+
+def test_a_record_lists_everybody_by_the_keys_they_have(keys: Keys, world: World) -> None:
+    bob, erin = world.accounts["bob"], world.accounts["erin"]
+    with world.database.reading() as session:
+        chains = directory.chains(session, [bob, erin])
+    entry = chains[erin][-1]
+    keys.start_again("erin")
+    for named in (bytes(32), who([entry]), who(chains[bob])):
+        listed = [
+            (TeamMember(bob, RecordRole.PHARMACIST, who(chains[bob])), chains[bob][-1]),
+            (TeamMember(erin, RecordRole.PHARMACIST, named), entry),
+        ]
+        record, _ = seal.found_team(PHARMACISTS, keys.people["bob"], listed)
+        with world.database.transaction() as session, pytest.raises(Unprocessable) as refused:
+            teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record))
+        assert refused.value.extra == {"reason": "member key"}
+    assert keys.team(PHARMACISTS, "bob", "bob", "erin").gen == 1
 
 
 def test_olivia_is_approved_before_she_ever_signed_in(keys: Keys, world: World) -> None:
