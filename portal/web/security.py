@@ -22,6 +22,8 @@ MACHINE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 SERVER_TO_SERVER = frozenset({"/login/backchannel"})
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+# The bytes of a form; the longest of ours, a pharmacy's hours and holidays, has a few thousand.
+FORM_LIMIT = 128 * 1024
 
 _ON_EVERY_ANSWER = (
     ("Integrity-Policy", "blocked-destinations=(script)"),
@@ -74,6 +76,14 @@ def content_security_policy(settings: Settings, *, key_page: bool) -> str:
 def protect(app: Flask, settings: Settings) -> None:
     """Refuse foreign origins before any view runs, and give key pages their policy; the rest is `OnEveryAnswer`'s."""
     of_key_pages = content_security_policy(settings, key_page=True)
+
+    @app.before_request
+    def limit_forms() -> None:
+        # Werkzeug's own bounds for forms hold for those of parts alone. Two megabytes of "a=&a=&…" are a second's work,
+        # for whoever sends them, without a login too.
+        request = asked()
+        if request.mimetype in _FORMS:
+            request.max_content_length = FORM_LIMIT
 
     @app.before_request
     def refuse_foreign_origin() -> None:

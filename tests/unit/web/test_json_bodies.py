@@ -1,7 +1,7 @@
 """What is not whole JSON is refused by every route that takes JSON, with a problem a program can read."""
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from world import World, build
 from world_routes import MATRIX, UNKNOWN, path_of
 from world_web import ORIGIN, Browser
@@ -99,3 +99,19 @@ def test_a_form_of_too_many_parts_or_bytes_is_413(alice: Browser) -> None:
             "/invitation", data=form, content_type="multipart/form-data", headers={"Origin": ORIGIN}
         )
         assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["length told", "length not told"])
+def test_a_form_on_one_line_is_not_read_beyond_what_our_forms_hold(told: bool, app: Flask) -> None:
+    fields = "&".join(f"field{number}=1" for number in range(100_000))
+    environ = {} if told else {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    with app.test_client() as stranger:
+        answer = stranger.post(
+            "/preferences",
+            data=fields,
+            content_type="application/x-www-form-urlencoded",
+            headers={"Origin": ORIGIN},
+            environ_overrides=environ,
+        )
+        assert answer.status_code == (413 if told else 403)
+        assert told or len(request.form) < 11_000
