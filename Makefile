@@ -20,8 +20,8 @@ setup:
 setup-dev: ## what tests and checks need; done by them too (two or three minutes the first time)
 	@$(SETUP) --dev
 
-demo: setup ## the portal with two pharmacies, on http://localhost:5000 (PORT= RESET=1 EMPTY=1 EHR=http://… SEED=1)
-	@exec $(BIN)/portal demo --port $(PORT) $(if $(RESET),--reset) $(if $(EMPTY),--empty) $(if $(EHR),--ehr "$(EHR)") $(if $(SEED),--seed)
+demo: setup ## the portal with two pharmacies, on http://localhost:5000 (PORT= RESET=1 EMPTY=1 FIRST_DAY=1 EHR=http://… SEED=1)
+	@exec $(BIN)/portal demo --port $(PORT) $(if $(RESET),--reset) $(if $(EMPTY),--empty) $(if $(FIRST_DAY),--first-day) $(if $(EHR),--ehr "$(EHR)") $(if $(SEED),--seed)
 
 client: setup-dev ## build the browser client (portal/static)
 	@$(BIN)/python hatch_build.py

@@ -110,6 +110,11 @@ def _add_demo(command: Command) -> None:
     )
     demo.add_argument("--reset", action="store_true", help="start anew")
     demo.add_argument("--empty", action="store_true", help="accounts and EHR data, but no keys, threads or team")
+    demo.add_argument(
+        "--first-day",
+        action="store_true",
+        help="an empty portal: open a pharmacy yourself; logins and EHR data are there",
+    )
     demo.add_argument("--ehr", help="use this FHIR R4 server instead of the embedded sandbox")
     demo.add_argument("--seed", action="store_true", help="put the demo patients into that server")
     demo.add_argument(
@@ -214,6 +219,7 @@ def _demo(given: argparse.Namespace) -> int:
         ehr=given.ehr,
         seed_ehr=given.seed,
         bundles=given.bundles,
+        first_day=given.first_day,
     )
 
 

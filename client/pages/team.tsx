@@ -162,11 +162,18 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   if (handed !== undefined) return <HandOver handed={handed} problem={problem} onDone={() => setHanded(undefined)} />;
   return (
     <div class="narrow stack-wide">
-      <div class="stack"><h1>{t("keys.team.title")}</h1><p class="lead">{t("keys.team.body")}</p><p><a href="/staff">{t("staff.title")}</a></p></div>
+      <div class="stack">
+        <h1>{t("keys.team.title")}</h1>
+        <p class="lead">{t("keys.team.body")}</p>
+        <p class="row">
+          <a href="/staff">{t("staff.title")}</a>
+          {["pharmacist", "supervisor"].includes(account.role) ? <a href={`/pharmacies/${pharmacy}`}>{t("setup.checklist")}</a> : null}
+        </p>
+      </div>
       {ready.own.recovery.length > 0 ? null : (
         <Banner tone="warn" title={t("keys.team.recovery-first")}>
           <p>{t("keys.team.recovery-first-body")}</p>
-          <LinkButton icon="key" href="/recovery?next=/team">{t("keys.way.code-do")}</LinkButton>
+          <LinkButton icon="key" href="/recovery?next=/team">{t("keys.team.recovery-first.do")}</LinkButton>
         </Banner>
       )}
       {problem === undefined ? null : <Banner tone="warn" announce title={t("common.error.title")}><p>{problem}</p></Banner>}
@@ -277,7 +284,9 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
       {team.gen === 0 ? (
         <>
           <p>{t("keys.team.not-founded")}</p>
-          {!fits ? null : ready.own.recovery.length > 0 ? (
+          {!fits ? (
+            <p>{t("setup.by-role", { role: t(`common.role.${ROLES[team.kind]?.[0] ?? ""}`) })} <a href="/staff">{t("staff.title")}</a></p>
+          ) : ready.own.recovery.length > 0 ? (
             <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button>
           ) : (
             <p>
@@ -300,7 +309,7 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
         </Banner>
       ) : member && team.sole_member ? (
         <Banner tone="warn" title={t("keys.team.sole")}>
-          <p>{t("keys.team.sole-body")}</p>
+          <p>{t(sheets?.teams[team.kind] === true ? "keys.team.sole-sheets" : "keys.team.sole-body")}</p>
           {sheets?.teams[team.kind] === true ? null : <p>{t("sheets.sole")} <a href="/recovery-sheets">{t("sheets.title")}</a></p>}
           <p>
             <a href="/recovery?next=/team">{t("keys.recovery.title")}</a>

@@ -227,6 +227,8 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
   const [sending, setSending] = useState(false);
   const [switching, setSwitching] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
+  // Who can read is drawn once the keys of the teams have come.
+  const [, setKnown] = useState(false);
   const composing = useMemo(() => new Composing(desk, draft, { thread: newId(), pharmacy: pharmacyId }), []);
   const context = useMemo(() => new ContextModel(desk.ready, patient, pharmacyId), []);
   useChanges(composing, context);
@@ -235,7 +237,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
     void context.load();
     void joinCare(desk, pharmacyId, patient).then(() =>
       desk.know([...people.map((one) => one.id), ...Object.values(pharmacy?.teams ?? {}).filter((one) => one !== null)]),
-    );
+    ).then(() => setKnown(true));
   }, []);
   const panel = context.state.state === "loading" ? null : context.state.panel;
   useEffect(() => {
@@ -309,7 +311,10 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
     pharmacy: pharmacy.phone,
     onCall: pharmacy.on_call_phone,
   };
-  const reading = desk.ready.directory.known.team(team)?.newest.members.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody")) ?? [];
+  const listed = desk.ready.directory.known.team(team)?.newest.members ?? [];
+  // The pharmacy's recovery sheets are listed by name, and are nobody.
+  const seated = listed.filter((one) => one.role !== "service").length;
+  const reading = listed.map((one) => desk.ready.directory.name(one.id) ?? t("threads.somebody"));
   const send = (urgent: boolean, sure = false): void => {
     if (!sure && switchedFrom(desk, patient) !== undefined) {
       setSwitching(true);
@@ -406,7 +411,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
             onRemoveFile={(one) => composing.removeFile(one)}
             onAddFiles={(files) => composing.addFiles(files)}
             readers={[
-              { name: memberName(desk, team), count: reading.length === 0 ? null : reading.length, people: reading },
+              { name: memberName(desk, team), count: seated === 0 ? null : seated, people: reading },
               ...people
                 .filter((one) => one.id === desk.me || about !== undefined || desk.ready.directory.known.user(one.id) !== undefined)
                 .map((one) => ({

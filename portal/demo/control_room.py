@@ -3,6 +3,7 @@
 It is put into demo portals only and refuses every other. It shows nothing but what the demo's accounts show.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -17,7 +18,7 @@ from portal.core import clock
 from portal.core.errors import BadInput, Unavailable
 from portal.core.settings import UnsafeSettings
 from portal.demo.idp import DemoAccount
-from portal.demo.people import NEWCOMERS, PEOPLE
+from portal.demo.people import NEWCOMERS, PEOPLE, DemoPerson
 from portal.demo.sandbox.control import Mode, SandboxControl
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
@@ -33,6 +34,8 @@ from portal.web.wiring import services
 blueprint = Blueprint("demo", __name__, url_prefix="/demo")
 SANDBOX = "portal-demo-sandbox"
 LOADED = "portal-demo-loaded"
+# Those of the demo world who have a login; without it everybody.
+PRESENT = "portal-demo-present"
 # Set once the world is whole.
 WHOLE = "portal-demo-whole"
 CLOCK_OF = "riverside"
@@ -88,7 +91,7 @@ def room() -> str:
     sandbox = _sandbox()
     return render_template(
         "demo/room.html",
-        people=[(person.login, person.name, person.role.value) for person in PEOPLE],
+        people=[(person.login, person.name, person.role.value) for person in _present()],
         loaded=[(account.login, account.name, account.role) for account in _loaded()],
         here=format_moment(clock.now(), _zone()),
         moved=clock.offset() != timedelta(),
@@ -105,7 +108,7 @@ def room() -> str:
 def switch() -> ResponseReturnValue:
     """End this session and go to the provider as somebody else."""
     login = request.form.get("login", "")
-    if login not in {person.login for person in PEOPLE} | {account.login for account in _loaded()}:
+    if login not in {person.login for person in _present()} | {account.login for account in _loaded()}:
         raise BadInput("bad-field", extra={"field": "login"})
     current = flask_session.current_login()
     if current is not None:
@@ -182,6 +185,11 @@ def _zone() -> ZoneInfo:
 
 def _sandbox() -> SandboxControl | None:
     return cast("SandboxControl | None", current_app.extensions.get(SANDBOX))
+
+
+def _present() -> Iterable[DemoPerson]:
+    """Those of the demo world who have a login."""
+    return cast("Iterable[DemoPerson]", current_app.extensions.get(PRESENT, PEOPLE))
 
 
 def _loaded() -> list[DemoAccount]:

@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from portal import worker
+from portal.accounts.roles import Role
 from portal.app import create_app
 from portal.core import clock, ids, logs, migrating
 from portal.core.database import Database
@@ -48,6 +50,16 @@ SHOWN = ("database_url", "secret_key", "base_url", "oidc_issuer", "oidc_client_s
 HIGHEST_PORT = 65_533
 
 
+class Start(StrEnum):
+    """What is there when a demo starts; each lies in a folder of its own, of this name."""
+
+    STORY = "demo"
+    # Accounts and EHR data, but no keys, threads or teams.
+    EMPTY = "demo-empty"
+    # Not one row in the portal's database; the provider and the EHR know people.
+    FIRST_DAY = "demo-first-day"
+
+
 def demo(
     *,
     port: int,
@@ -57,13 +69,15 @@ def demo(
     seed_ehr: bool,
     bundles: Path | None,
     data: Path | None = None,
+    first_day: bool = False,
 ) -> int:
     """Run the demo until Ctrl-C. Returns the exit code; says what is wrong in one line where it cannot start."""
     base = from_environment(safe=False)
     if base.production:
         print("portal: the demo does not run under PORTAL_ENV=production: its passwords are public", file=sys.stderr)
         return 2
-    folder = (data or base.data_path) / ("demo-empty" if empty else "demo")
+    begin = Start.FIRST_DAY if first_day else Start.EMPTY if empty else Start.STORY
+    folder = (data or base.data_path) / begin
     for number, name in ((port, "the portal"), (port + 1, "the identity provider"), (port + 2, "the FHIR sandbox")):
         if _busy(number):
             others = range(port + 10, HIGHEST_PORT, 10)
@@ -79,7 +93,7 @@ def demo(
     _write_settings(settings, folder / SETTINGS)
     # Kept beside the data: the terminal is for addresses and progress.
     logs.configure(settings, (folder / "portal.log").open("a", buffering=1, encoding="utf-8"))
-    beside = DemoServices(settings, folder, port, empty=empty, ehr=ehr, seed_ehr=seed_ehr, bundles=bundles)
+    beside = DemoServices(settings, folder, port, begin=begin, ehr=ehr, seed_ehr=seed_ehr, bundles=bundles)
     plan = Plan(
         f"{HOST}:{port}",
         1,
@@ -90,7 +104,8 @@ def demo(
         # After the ^C that a terminal writes by itself.
         say=lambda step: print("\n  stopping …" if step == "stopping" else "  stopped", flush=True),
     )
-    PortalServer(lambda: make_app(settings, folder, passphrase=None if empty else people.PASSPHRASE), plan).run()
+    shown = people.PASSPHRASE if begin is Start.STORY else None
+    PortalServer(lambda: make_app(settings, folder, passphrase=shown), plan).run()
     return 0
 
 
@@ -127,7 +142,7 @@ class DemoServices:
         folder: Path,
         port: int,
         *,
-        empty: bool,
+        begin: Start,
         ehr: str | None,
         seed_ehr: bool,
         bundles: Path | None,
@@ -135,7 +150,7 @@ class DemoServices:
         self._settings = settings
         self._folder = folder
         self._port = port
-        self._empty = empty
+        self._begin = begin
         self._ehr = ehr
         self._seed_ehr = seed_ehr
         self._bundles = bundles
@@ -146,6 +161,7 @@ class DemoServices:
         loaded = list(read_bundles(self._bundles)) if self._bundles else []
         guests = _kept_guests(self._folder, loaded)
         app.extensions[control_room.LOADED] = guests
+        app.extensions[control_room.PRESENT] = _logins(self._begin)
         servers = [self._provider(guests)]
         if self._ehr is None:
             servers.append(self._sandbox(app))
@@ -166,7 +182,7 @@ class DemoServices:
         return stop
 
     def _provider(self, guests: list[DemoAccount]) -> BaseWSGIServer:
-        accounts = [person.account() for person in people.PEOPLE]
+        accounts = [person.account() for person in _logins(self._begin)]
         accounts += [*people.NEWCOMERS, *guests]
         idp = create_idp(
             self._settings,
@@ -175,7 +191,7 @@ class DemoServices:
             portal_origin=self._settings.origin,
             accounts=accounts,
             password=people.PASSWORD,
-            passphrase=None if self._empty else people.PASSPHRASE,
+            passphrase=people.PASSPHRASE if self._begin is Start.STORY else None,
         )
         return _serve(idp, self._port + 1)
 
@@ -196,7 +212,7 @@ class DemoServices:
                     ehr.transaction(patient.bundle, deadline=Deadline(seed.SEED_SECONDS))
                 world.welcome(database, issuer=self._settings.oidc_issuer, client=ehr, loaded=loaded)
         _say(f"ready after {time.monotonic() - began:.1f} s")
-        print(_greeting(self._settings, guests, empty=self._empty), flush=True)
+        print(_greeting(self._settings, guests, self._begin), flush=True)
 
     def _make_world(self, app: Flask, ehr: EhrClient) -> None:
         database: Database = app.extensions["portal"].database
@@ -204,8 +220,10 @@ class DemoServices:
         if self._ehr is None or self._seed_ehr:
             _say("filling the EHR with the demo patients …")
             seed.seed(ehr, today)
+        if self._begin is Start.FIRST_DAY:
+            return
         _say("making pharmacies and accounts …")
-        with clock.at(clock.now() if self._empty else story.beginning()):
+        with clock.at(story.beginning() if self._begin is Start.STORY else clock.now()):
             patients = world.build(
                 database,
                 issuer=self._settings.oidc_issuer,
@@ -213,12 +231,17 @@ class DemoServices:
                 client=ehr,
                 today=today,
             )
-        if not self._empty:
+        if self._begin is Start.STORY:
             # Thousands of requests at once that nobody made.
             requests = logging.getLogger("portal.app")
             requests.setLevel(logging.WARNING)
             story.tell(app, ehr=ehr, patients=patients, progress=_say)
             requests.setLevel(logging.NOTSET)
+
+
+def _rosa_born() -> str:
+    entries = seed.demo_bundles(clock.now().date())["rosa"]["entry"]
+    return str(next(one["resource"]["birthDate"] for one in entries if one["resource"]["resourceType"] == "Patient"))
 
 
 def _serve(app: Flask, port: int) -> BaseWSGIServer:
@@ -230,7 +253,13 @@ def _serve(app: Flask, port: int) -> BaseWSGIServer:
     return server
 
 
-def _greeting(settings: Settings, guests: list[DemoAccount], *, empty: bool) -> str:
+def _logins(begin: Start) -> list[people.DemoPerson]:
+    # On a first day nobody is anybody's colleague yet: staff come by invitation.
+    first = (Role.OPERATOR, Role.PATIENT)
+    return [person for person in people.PEOPLE if begin is not Start.FIRST_DAY or person.role in first]
+
+
+def _greeting(settings: Settings, guests: list[DemoAccount], begin: Start) -> str:
     lines = [
         "",
         f"  The portal is open:  {settings.base_url}",
@@ -238,13 +267,17 @@ def _greeting(settings: Settings, guests: list[DemoAccount], *, empty: bool) -> 
         "",
         f"  Sign in with any of these names, password {people.PASSWORD!r}:",
     ]
-    for role in dict.fromkeys(person.role for person in people.PEOPLE):
-        names = ", ".join(person.login for person in people.PEOPLE if person.role is role)
+    present = _logins(begin)
+    for role in dict.fromkeys(person.role for person in present):
+        names = ", ".join(person.login for person in present if person.role is role)
         lines.append(f"    {role.value:<12} {names}")
     lines.append(f"    {'to invite':<12} {', '.join(account.login for account in people.NEWCOMERS)}")
     if guests:
         lines.append(f"    {'from bundles':<12} {', '.join(account.login for account in guests)}")
-    if not empty:
+    if begin is Start.FIRST_DAY:
+        lines += ["", "  Nothing is here yet: sign in as ivan, who runs the server, and open a pharmacy."]
+        lines.append(f"  Mails are shown in the control room. Rosa Delgado, to be invited, was born on {_rosa_born()}.")
+    if begin is Start.STORY:
         lines.append(f"  Passphrase of everybody who is enrolled: {people.PASSPHRASE}")
     command = _from_here(Path(sys.executable).parent / "portal")
     lines += [

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.awaited import CAME
 from portal.accounts.tables import Account, Invitation
+from portal.core import clock
 from portal.pharmacies import profiles, recovery_acts, recovery_key, teams
-from portal.pharmacies.tables import EhrCheck
+from portal.pharmacies.tables import EhrCheck, StaffInvitation
 from portal.pharmacies.topics import TeamKind
 
 
@@ -45,6 +46,8 @@ class Standing:
 
     step: Step
     done: bool
+    # What could be done is done, and others are waited for: colleagues are invited, and nobody has come.
+    awaited: bool = False
 
     @property
     def needed(self) -> bool:
@@ -53,11 +56,22 @@ class Standing:
 
 
 def of(session: Session, pharmacy_id: str) -> list[Standing]:
-    """All steps of a pharmacy; ten queries. Raises NotFound for an unknown one."""
+    """All steps of a pharmacy; eleven queries. Raises NotFound for an unknown one."""
     profile = profiles.get(session, pharmacy_id)
     founded = teams.founded(session, [pharmacy_id])[pharmacy_id]
     invited = session.scalar(select(Invitation.id).where(Invitation.pharmacy_id == pharmacy_id).limit(1))
     working = session.scalar(select(Account.id).where(Account.pharmacy_id == pharmacy_id, CAME).limit(1))
+    asked = session.scalar(
+        select(StaffInvitation.id)
+        .where(
+            StaffInvitation.pharmacy_id == pharmacy_id,
+            StaffInvitation.used_at.is_(None),
+            StaffInvitation.revoked_at.is_(None),
+            StaffInvitation.failed_at.is_(None),
+            StaffInvitation.expires_at > clock.now(),
+        )
+        .limit(1)
+    )
     done = {
         Step.PROFILE: True,
         Step.HOURS: profile.week is not None,
@@ -72,7 +86,7 @@ def of(session: Session, pharmacy_id: str) -> list[Standing]:
         Step.SHEETS: _sheets_stand(session, pharmacy_id),
         Step.INVITATION: invited is not None,
     }
-    return [Standing(step, done[step]) for step in Step]
+    return [Standing(step, done[step], step is Step.STAFF and not done[step] and asked is not None) for step in Step]
 
 
 def offered(session: Session, pharmacies: Iterable[profiles.Profile]) -> set[str]:

@@ -86,7 +86,7 @@ def first_day(page: Page, address: str) -> None:
         page.wait_for_url("**/recovery")
         code = get_code(page)
         page.goto("/team")
-        team(page, who.team).get_by_role("button", name="Found this team").click()
+        team(page, who.team).get_by_role("button", name="Set up this team").click()
         confirm_with(page, code)
         expect(team(page, who.team)).to_have_attribute("data-gen", "1")
         lock(page)

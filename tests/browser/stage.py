@@ -134,7 +134,7 @@ class Stage:
         """Somebody founds a team of Riverside."""
         code = self.with_code(who)
         page = self.with_keys(who, "/team")
-        team(page, kind).get_by_role("button", name="Found this team").click()
+        team(page, kind).get_by_role("button", name="Set up this team").click()
         confirm_with(page, code)
         expect(team(page, kind)).to_have_attribute("data-gen", "1")
 

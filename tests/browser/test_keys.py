@@ -251,7 +251,7 @@ def test_bob_founds_erin_is_let_in_with_all_history_and_taken_out_again(person: 
     expect(bob.get_by_text("First a way back to your keys")).to_be_visible()
     bobs = get_code(bob)
     bob.goto("/team")
-    team(bob).get_by_role("button", name="Found this team").click()
+    team(bob).get_by_role("button", name="Set up this team").click()
     confirm_with(bob, bobs)
     expect(team(bob)).to_have_attribute("data-gen", "1")
     expect(team(bob)).to_contain_text("You are the only one with this team's keys")

@@ -224,7 +224,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     stage.with_code("carol")
     page = stage.with_keys("carol", "/team")
-    page.get_by_text("Nobody has founded this team yet").first.wait_for()
+    page.get_by_text("Nobody has set up this team yet").first.wait_for()
     return page
 
 
@@ -297,6 +297,24 @@ def _(stage: Stage) -> Page:
 @state("pharmacy-checklist", spanish=True)
 def _(stage: Stage) -> Page:
     return stage.at("ivan", "/pharmacies/newtown")
+
+
+@state("pharmacy-checklist-awaited", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.at("ivan", "/pharmacies/newtown/staff/invite")
+    if not stage.read("SELECT id FROM staff_invitation WHERE pharmacy_id = 'newtown'"):
+        page = stage.fresh("ivan", "/pharmacies/newtown/staff/invite")
+        page.locator("#name").fill("Nora Quill")
+        page.locator("#mail").fill("nora@newtown.example")
+        page.locator("#role-pharmacist").check()
+        page.get_by_role("button", name="Send the invitation").click()
+        page.get_by_role("status").wait_for()
+    return stage.at("ivan", "/pharmacies/newtown")
+
+
+@state("pharmacy-checklist-others", spanish=True)
+def _(stage: Stage) -> Page:
+    return stage.at("bob", "/pharmacies/riverside")
 
 
 @state("pharmacy-hours-wrong")

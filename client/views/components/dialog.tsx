@@ -24,6 +24,8 @@ export function Dialog({ title, urgent = false, onClose, children, actions }: {
     const before = document.activeElement;
     const shown = box.current;
     shown?.showModal();
+    // What is asked for comes first, not the way out.
+    shown?.querySelector<HTMLElement>(".dialog__body input:not([type=checkbox], [type=radio])")?.focus();
     return () => {
       shown?.close();
       if (before instanceof HTMLElement) before.focus();

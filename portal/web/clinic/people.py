@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import names, policy
 from portal.accounts.actor import Actor
-from portal.accounts.roles import STAFF, Role
+from portal.accounts.roles import CLINICAL, STAFF, Role
 from portal.core import texts
 from portal.core.errors import BadInput, Conflict, Forbidden, PortalError, StepUpNeeded, TooMany
 from portal.pharmacies import colleagues, profiles, staff_invitations, teams
@@ -170,6 +170,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         mine=mine,
         me=actor.account_id,
         operator=actor.role is Role.OPERATOR,
+        checklist=actor.role is Role.OPERATOR or actor.role in CLINICAL,
         problem=problem,
         stale=isinstance(problem, StepUpNeeded),
         done=pages.done_of(_DONE, problem=problem),

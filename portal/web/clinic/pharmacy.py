@@ -16,10 +16,10 @@ from portal.accounts.roles import Role
 from portal.care import checking
 from portal.core import clock, texts
 from portal.core.errors import BadInput, Conflict
-from portal.pharmacies import checklist, connections, hours, profiles, recovery_key
+from portal.pharmacies import checklist, connections, hours, profiles, recovery_key, teams
 from portal.pharmacies.checklist import Step
 from portal.pharmacies.profiles import Profile
-from portal.pharmacies.topics import TEAM_OF_TOPIC, Topic
+from portal.pharmacies.topics import TEAM_OF_TOPIC, TeamKind, Topic
 from portal.web import pages
 from portal.web.acting import current_actor, roles_only
 from portal.web.wiring import services
@@ -27,8 +27,17 @@ from portal.web.wiring import services
 blueprint = Blueprint("pharmacy", __name__, url_prefix="/pharmacies")
 COUNTRIES = ("US", "CA", "GB", "IE", "DE", "AT", "CH", "FR", "ES", "MX")
 SPANS = ("1", "2")
+# What "Tuesday to Friday are the same" fills where nothing is typed.
+_LIKE_MONDAY = ("tue", "wed", "thu", "fri")
 # The steps that the operator can take too, each on a page of its name; the others are for who works there.
 _OPERATORS = frozenset({Step.PROFILE, Step.HOURS, Step.HOLIDAYS, Step.TOPICS, Step.CONNECTION, Step.STAFF})
+# The steps that only people of a team's roles can take.
+_FOUNDED = {
+    Step.PHARMACISTS: TeamKind.PHARMACISTS,
+    Step.DESK: TeamKind.DESK,
+    Step.SUPERVISORS: TeamKind.SUPERVISORS,
+    Step.PRIVACY: TeamKind.PRIVACY,
+}
 _MOST_HOLIDAYS = 60
 _LICENCE = ("number", "authority", "url", "accreditation", "complaints")
 
@@ -58,20 +67,23 @@ def add() -> ResponseReturnValue:
 def overview(pharmacy_id: str) -> str:
     """The checklist: what is there, what is missing, where to go."""
     with services().database.reading() as session:
-        policy.allow_pharmacy_settings(current_actor(session), pharmacy_id=pharmacy_id)
+        actor = current_actor(session)
+        policy.allow_pharmacy_settings(actor, pharmacy_id=pharmacy_id)
         profile = profiles.get(session, pharmacy_id)
         steps = checklist.of(session, pharmacy_id)
         sheets = recovery_key.sheets(session, pharmacy_id)
     missing = [one for one in steps if one.needed and not one.done]
-    operator = current_actor().role is Role.OPERATOR
-    own = _OPERATORS if operator else frozenset(Step)
+    operator = actor.role is Role.OPERATOR
+    others = {step for step, kind in _FOUNDED.items() if actor.role not in teams.ROLES[kind]}
+    own = _OPERATORS if operator else frozenset(Step) - others
     # Whether there are recovery sheets is the operator's to see too.
     hrefs = {step: _page_of(step, pharmacy_id) for step in own | {Step.SHEETS}}
     return render_template(
         "clinic/pharmacy.html",
         hrefs=hrefs,
         own=own,
-        goes_on=next((one.step for one in steps if not one.done and one.step in own), None),
+        founders={step: min(teams.ROLES[kind]) for step, kind in _FOUNDED.items()},
+        goes_on=next((one.step for one in steps if one.step in own and not one.done and not one.awaited), None),
         profile=profile,
         steps=steps,
         sheets=sheets,
@@ -252,7 +264,12 @@ def _connection_page(pharmacy_id: str, errors: dict[str, str]) -> str:
         known, check = checking.last(session, pharmacy_id)
         profile_known = profiles.get(session, pharmacy_id)
     given = _given() if errors else {}
-    if known is not None and not given:
+    settings = services().settings
+    if known is None and not given:
+        # The operator has said it once, where the portal was started.
+        auth = "smart" if settings.ehr_private_key else "none"
+        given = {"base_url": settings.ehr_base_url, "auth": auth, "client_id": settings.ehr_client_id}
+    elif known is not None and not given:
         given = {"base_url": known.base_url, "auth": known.auth, "client_id": known.client_id or ""}
     return render_template(
         "clinic/pharmacy_connection.html",
@@ -330,6 +347,9 @@ def _week_of(given: dict[str, str]) -> dict[str, list[list[str]]]:
     """The week of a form: two spans a day, or the whole day. Midnight as an end is the day's end. Raises BadInput."""
     week: dict[str, list[list[str]]] = {}
     for day in hours.DAYS:
+        if given.get("same") and day in _LIKE_MONDAY and not any(given.get(name) for name in _names_of(day)):
+            week |= {day: week["mon"]} if "mon" in week else {}
+            continue
         if given.get(f"{day}-always"):
             week[day] = [["00:00", "24:00"]]
             continue
@@ -344,6 +364,11 @@ def _week_of(given: dict[str, str]) -> dict[str, list[list[str]]]:
     if not found:
         raise BadInput("hours", extra={"field": hours.DAYS[0]})
     return found
+
+
+def _names_of(day: str) -> list[str]:
+    """The fields of a day on the page of hours."""
+    return [f"{day}-always", *(f"{day}-{span}-{edge}" for span in SPANS for edge in ("from", "until"))]
 
 
 def _day(text: str) -> date:

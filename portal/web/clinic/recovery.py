@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from portal.accounts import names, recovery
-from portal.accounts.roles import STAFF, Role
+from portal.accounts.roles import CLINICAL, STAFF, Role
 from portal.core import clock
 from portal.core.errors import BadInput, Conflict, PortalError, StepUpNeeded
 from portal.pharmacies import profiles, recovery_acts, recovery_key
@@ -116,6 +116,7 @@ def _page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         known={id: one.name for id, one in known.items()},
         me=actor.account_id,
         operator=actor.role is Role.OPERATOR,
+        checklist=actor.role is Role.OPERATOR or actor.role in CLINICAL,
         problem=problem,
         errors={field: pages.translate(f"sheets.error.{field}")} if field else {},
         stale=isinstance(problem, StepUpNeeded),

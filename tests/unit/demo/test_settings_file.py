@@ -23,7 +23,7 @@ def test_the_settings_of_a_demo_are_read_by_a_shell(tmp_path: Path) -> None:
 
 
 def test_the_greeting_names_commands_that_run(tmp_path: Path) -> None:
-    said = run._greeting(run.demo_settings(tmp_path, 5100, None), [], empty=False)
+    said = run._greeting(run.demo_settings(tmp_path, 5100, None), [], run.Start.STORY)
     command = next(line.split()[0] for line in said.splitlines() if line.endswith(" verify-audit"))
     assert Path(command).exists()
     assert f". {tmp_path}/settings.env" in said

@@ -11,7 +11,9 @@ from sqlalchemy import select
 from world import World
 from world_web import Browser, portal_app
 
+from portal.accounts.tables import Relation
 from portal.audit.tables import AuditEvent
+from portal.core import clock
 from portal.core.database import Database
 from portal.core.settings import Settings
 from portal.ehr.model import Patient
@@ -160,6 +162,18 @@ def test_whose_account_is_shown_is_on_record_also_while_the_ehr_is_silent(
     with world.database.reading() as session:
         (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "patient.looked-up"))
     assert (row.account_id, row.patient_id) == (world.accounts["bob"], world.patients["alice"])
+
+
+def test_two_accounts_at_one_record_have_a_form_each_and_no_id_twice(bob: Browser, world: World) -> None:
+    """Erring staff joined a second person: each reason is picked by a label of its own."""
+    with world.database.transaction() as session:
+        patient = world.patients["alice"]
+        dave = world.accounts["dave"]
+        session.add(Relation(id="2" * 32, account_id=dave, patient_id=patient, kind="self", starts_at=clock.now()))
+    shown = page(bob, "/pharmacies/riverside/wrong-person", patient=patient)
+    ids = re.findall(r' id="([^"]+)"', shown)
+    assert len(ids) == len(set(ids))
+    assert shown.count("Separate the account of") == 2
 
 
 def test_the_wrong_person_is_parted_on_the_page(bob: Browser, browser_of: BrowserOf, world: World) -> None:

@@ -41,10 +41,41 @@ def test_ivan_opens_a_pharmacy_and_lands_on_its_checklist(browser_of: BrowserOf,
     assert (answer.status_code, answer.headers["Location"]) == (303, "/pharmacies/lakeside")
     page = ivan.get("/pharmacies/lakeside").get_data(as_text=True)
     assert "Not offered to patients yet" in page
-    assert "Opening hours, Found the pharmacists’ team" in page
+    assert "Opening hours, Set up the pharmacists’ team" in page
     assert done(world, "lakeside") == {Step.PROFILE}
     # It keeps its place: the first step that is open is where one goes on.
     assert 'href="/pharmacies/lakeside/hours">Go on: Opening hours' in page
+
+
+def test_the_checklist_waits_for_who_is_invited_and_goes_on_past_what_others_do(
+    browser_of: BrowserOf, world: World
+) -> None:
+    ivan = browser_of("ivan")
+    ivan.fill("/pharmacies", NEW)
+    always = {f"{day}-always": "on" for day in ("sat", "sun")}
+    ivan.fill("/pharmacies/lakeside/hours", {"mon-1-from": "08:00", "mon-1-until": "19:00", "same": "on", **always})
+    with world.database.reading() as session:
+        week = profiles.get(session, "lakeside").week or {}
+    assert week["tue"] == week["fri"] == [["08:00", "19:00"]]
+    ivan.fill("/pharmacies/lakeside/holidays", {"act": "done"})
+    ivan.fill("/pharmacies/lakeside/topics", {"topic": ["refill"]})
+    ivan.fill("/pharmacies/lakeside/connection", {"base_url": "https://ehr.example/fhir", "auth": "none"})
+    with world.database.transaction() as session:
+        session.query(EhrCheck).update({"done_at": clock.now(), "findings": [{"what": "statement", "light": "green"}]})
+    assert "Go on: Invite the first people" in ivan.get("/pharmacies/lakeside").get_data(as_text=True)
+    invited = {"name": "Nora", "mail": "nora@example.org", "role": "pharmacist", "language": "en"}
+    assert ivan.fill("/pharmacies/lakeside/staff/invite", invited).status_code == 303
+    page = ivan.get("/pharmacies/lakeside").get_data(as_text=True)
+    assert "Invited, not here yet" in page
+    assert "Go on:" not in page
+    assert "Your part is done." in page
+
+
+def test_bob_is_told_who_sets_up_the_teams_that_he_cannot(browser_of: BrowserOf) -> None:
+    page = browser_of("bob").get("/pharmacies/riverside").get_data(as_text=True)
+    assert "Set up by: Privacy officer." in page
+    assert 'href="/team">Set up the desk’s team' in page
+    assert '<p class="item__name">Set up the privacy team</p>' in page
 
 
 @pytest.mark.parametrize(
