@@ -137,18 +137,18 @@ def is_somebody_else(session: Session, *, patient_id: str, account_id: str) -> b
     return any(kind == Kind.SELF and other != account_id for other, kind in acting)
 
 
-def patients_of(session: Session, account_ids: list[str]) -> dict[str, set[str]]:
-    """For each account the patients it acts for now. One query."""
+def patients_of(session: Session, account_ids: list[str], *, kind: Kind | None = None) -> dict[str, set[str]]:
+    """For each account the patients it acts for now, or is (`kind` self). One query."""
     moment = clock.now()
-    rows = session.execute(
-        select(Relation.account_id, Relation.patient_id).where(
-            Relation.account_id.in_(account_ids),
-            Relation.starts_at <= moment,
-            or_(Relation.ends_at.is_(None), Relation.ends_at > moment),
-        )
+    wanted = select(Relation.account_id, Relation.patient_id).where(
+        Relation.account_id.in_(account_ids),
+        Relation.starts_at <= moment,
+        or_(Relation.ends_at.is_(None), Relation.ends_at > moment),
     )
+    if kind is not None:
+        wanted = wanted.where(Relation.kind == kind)
     found: dict[str, set[str]] = {}
-    for account_id, patient_id in rows:
+    for account_id, patient_id in session.execute(wanted):
         found.setdefault(account_id, set()).add(patient_id)
     return found
 

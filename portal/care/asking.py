@@ -202,8 +202,8 @@ def take_back(session: Session, *, actor: Actor) -> None:
 def waiting(
     session: Session, *, actor: Actor, pharmacy_id: str, sealing: SecretsBox, after: str | None = None
 ) -> tuple[list[tuple[MatchRequest, Asked]], str | None]:
-    """The requests that wait at a pharmacy, the oldest first, and where the next page begins. Raises NotFound,
-    Forbidden."""
+    """The requests that wait at a pharmacy, the oldest first, and where the next page begins. Each that is shown is on
+    record. Raises NotFound, Forbidden."""
     policy.allow_invite(actor, pharmacy_id=pharmacy_id)
     wanted = select(MatchRequest).where(MatchRequest.pharmacy_id == pharmacy_id, *_is_waiting())
     if after is not None:
@@ -213,7 +213,21 @@ def waiting(
         wanted = wanted.where(tuple_(MatchRequest.created_at, MatchRequest.id) > (seen.created_at, seen.id))
     rows = session.scalars(wanted.order_by(MatchRequest.created_at, MatchRequest.id).limit(PAGE + 1)).all()
     shown = [(row, asked) for row in rows[:PAGE] if (asked := _opened(row, sealing)) is not None]
+    for row, _ in shown:
+        _note_seen(session, actor, row)
     return shown, rows[PAGE - 1].id if len(rows) > PAGE else None
+
+
+def _note_seen(session: Session, actor: Actor, row: MatchRequest) -> None:
+    """Who asks is no patient of the portal yet, but has typed a name and a day of birth."""
+    record(
+        session,
+        Action.PATIENT_LOOKED_UP,
+        agent=actor.agent,
+        pharmacy_id=row.pharmacy_id,
+        entity=Entity("MatchRequest", row.id),
+        detail={"query": "request"},
+    )
 
 
 def look(
@@ -225,13 +239,15 @@ def look(
     request_id: str,
     sealing: SecretsBox,
 ) -> Case:
-    """One request beside the people whom the EHR knows by what was typed; each one shown is on record.
+    """One request beside the people whom the EHR knows by what was typed; it and each one shown are on record.
 
     Raises NotFound, Forbidden, Conflict `match-over`, Unavailable when the EHR is down.
     """
-    with database.reading() as session:
+    with database.transaction() as session:
         row = _waiting_row(session, actor, pharmacy_id, request_id)
         asked = _opened(row, sealing)
+        if asked is not None:
+            _note_seen(session, actor, row)
         account = session.get_one(Account, row.account_id).display_name
         address = address_of(session, EhrConnection.pharmacy_id == pharmacy_id)
     if asked is None:

@@ -112,6 +112,23 @@ def waiting(session: Session, *, actor: Actor) -> list[Waiting]:
     ]
 
 
+def show(session: Session, *, actor: Actor) -> list[Waiting]:
+    """As `waiting`, for a page; each one shown is on record, with the patient where the account is a patient's own."""
+    shown = waiting(session, actor=actor)
+    patients = relations.patients_of(session, [one.stop.account_id for one in shown], kind=Kind.SELF)
+    for one in shown:
+        record(
+            session,
+            Action.PATIENT_LOOKED_UP,
+            agent=actor.agent,
+            patient_id=next(iter(patients.get(one.stop.account_id, ())), None),
+            pharmacy_id=actor.pharmacy_id,
+            entity=Entity("Account", one.stop.account_id),
+            detail={"query": "stops"},
+        )
+    return shown
+
+
 def end(session: Session, *, actor: Actor, account_id: str, check: Check) -> None:
     """End somebody's stop: the actor has made sure who it is, by `check`. Asks for a fresh login.
 

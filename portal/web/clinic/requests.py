@@ -94,7 +94,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
     # A database that is down has a page of its own.
     if problem is not None and problem.code.startswith("database"):
         raise problem
-    with services().database.reading() as session:
+    with services().database.transaction() as session:
         rows, following = asking.waiting(
             session,
             actor=current_actor(session),

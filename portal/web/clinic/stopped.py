@@ -16,8 +16,8 @@ blueprint = Blueprint("stopped", __name__)
 @blueprint.get("/stops")
 def show() -> str:
     """Who is stopped at this pharmacy now."""
-    with services().database.reading() as session:
-        lines = stopping.waiting(session, actor=current_actor())
+    with services().database.transaction() as session:
+        lines = stopping.show(session, actor=current_actor())
     return render_template("clinic/stops.html", lines=lines, checks=list(Check), ended=request.args.get("ended") == "1")
 
 

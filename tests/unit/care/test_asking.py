@@ -137,9 +137,17 @@ def test_asking_asks_no_ehr_and_keeps_nothing_readable(world: World, ehr: Regist
     assert row.asked is not None
     assert b"Nora" not in row.asked
     assert acts(world) == ["match.asked"]
-    with world.database.reading() as session:
+    with world.database.transaction() as session:
         waiting, following = asking.waiting(session, actor=world.actor("frank"), pharmacy_id="riverside", sealing=BOX)
     assert ([(one.id, asked) for one, asked in waiting], following) == ([(row.id, TYPED)], None)
+    with world.database.reading() as session:
+        wanted = select(AuditEvent).where(AuditEvent.action == "patient.looked-up")
+        (kept,) = session.scalars(wanted)
+    assert (kept.account_id, kept.entity_kind, kept.entity_id) == (
+        world.accounts["frank"],
+        "MatchRequest",
+        row.id,
+    )
 
 
 def test_staff_see_what_agrees_and_who_was_shown_is_on_record(world: World, ehr: Registry) -> None:
@@ -150,7 +158,7 @@ def test_staff_see_what_agrees_and_who_was_shown_is_on_record(world: World, ehr:
     assert [one.candidate.look_alike for one in case.found] == [True, True]
     with world.database.reading() as session:
         rows = session.scalars(select(AuditEvent).where(AuditEvent.action == "patient.looked-up"))
-        assert sorted(str(row.entity_id) for row in rows) == ["nora", "norah"]
+        assert sorted(str(row.entity_id) for row in rows) == sorted([case.row.id, "nora", "norah"])
 
 
 def test_a_single_letter_does_not_agree_with_a_name(world: World, ehr: Registry) -> None:

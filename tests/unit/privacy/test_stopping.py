@@ -145,3 +145,16 @@ def test_patients_and_the_operator_see_no_list(world: World) -> None:
     for name in ("alice", "ivan", "frank"):
         with pytest.raises(Forbidden):
             seen(world, name)
+
+
+def test_whoever_is_shown_as_stopped_is_on_record(world: World) -> None:
+    press(world, "alice")
+    with world.database.transaction() as session:
+        assert [one.name for one in stopping.show(session, actor=world.actor("bob"))] == ["Alice"]
+    with world.database.reading() as session:
+        (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "patient.looked-up"))
+    assert (row.account_id, row.entity_id, row.patient_id) == (
+        world.accounts["bob"],
+        world.accounts["alice"],
+        world.patients["alice"],
+    )
