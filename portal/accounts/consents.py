@@ -1,7 +1,7 @@
 """What a pharmacy lets a carer act on: a Consent that its EHR holds, or a paper that staff have seen.
 
 Nobody gets more, or for longer, than it says. When it does not stand any more, what hangs on it ends at once:
-relations, so that the next message is sealed without the carer, and open invitations (docs/decisions/0022).
+relations, so that the next message is sealed without the carer, and open invitations (docs/decisions/0023).
 """
 
 from collections.abc import Collection, Sequence
