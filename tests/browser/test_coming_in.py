@@ -9,6 +9,7 @@ from passkeys import USE_IN_SPANISH, Authenticator, new_profile
 from playwright.sync_api import Page, Request, expect
 from stage import Stage
 from talking import THREAD, ask, hears, say, sent
+from tally import Tally
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +58,9 @@ def test_rosa_comes_in_by_card_and_passkey_and_reads_what_waits(stage: Stage) ->
     bob.goto(path)
 
     # Her telephone: 320 px, text of double size, in Spanish.
-    phone = stage.page("rosa", viewport=NARROW, has_touch=True, locale="es-MX")
+    tally = Tally()
+    # She says herself whose telephone it is.
+    phone = tally.watch("rosa", stage.page("rosa", asked=True, viewport=NARROW, has_touch=True, locale="es-MX"))
     phone.context.add_cookies([{"name": "portal_text", "value": "large", "url": stage.demo.url}])
     Authenticator(phone)
     told: list[str] = []
@@ -83,6 +86,7 @@ def test_rosa_comes_in_by_card_and_passkey_and_reads_what_waits(stage: Stage) ->
     phone.get_by_role("button", name="Unir", exact=True).click()
     expect(phone.get_by_text("Su cuenta está unida a su historia en Riverside Pharmacy.")).to_be_visible()
     phone.get_by_role("link", name="Ver sus mensajes").click()
+    phone.get_by_role("button", name="Es mi propio dispositivo").click()
     # Her first keys lie under the lock of her telephone: one tap, and no secret is typed here.
     expect(phone.get_by_role("heading", name="Proteja sus mensajes")).to_be_visible()
     assert phone.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
@@ -92,6 +96,16 @@ def test_rosa_comes_in_by_card_and_passkey_and_reads_what_waits(stage: Stage) ->
     hears(phone, "Siga con la misma dosis.")
     say(phone, "Gracias, muy amable")
     hears(bob, "Gracias, muy amable")
+    # Her login at the provider, her birth date, her words: no code, PIN or passphrase of this portal was typed.
+    assert [field for path, field, _ in tally.fields("rosa") if path.startswith(("/join", "/invitation"))] == [
+        "day",
+        "month",
+        "year",
+    ]
+    typed = {field for path, field, _ in tally.fields("rosa") if not path.startswith(("/join", "/invitation"))}
+    assert not any("secret" in one or "pin" in one or one == "code" for one in typed)
+    tally.step("Rosa comes in by card and passkey, reads and answers")
+    print(tally.report())
     # On a new telephone the same tap brings everything back.
     new_profile(phone)
     phone.goto("/login?next=/messages")
