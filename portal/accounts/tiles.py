@@ -102,7 +102,8 @@ def choose(
     Returns the new cookie value of that person's session and it; None when it has ended, so that it takes a login.
     Raises NotFound for somebody who is not one of this browser's.
     """
-    row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True)
+    key = ids.digest(browser)
+    row = session.get(BrowserTile, (key, account_id))
     if row is None:
         raise NotFound()
     if current is not None:
@@ -110,8 +111,14 @@ def choose(
     wanted = _living(session, row.session_ref)
     if wanted is None or wanted.account_id != account_id:
         return None
+    taken = sessions.take_up(session, bus, wanted)
+    # Sessions before tiles, and all tiles in one order: two choices at once wait for one another.
+    mine = select(BrowserTile.account_id).where(BrowserTile.browser_hash == key).order_by(BrowserTile.account_id)
+    if account_id not in session.scalars(mine.with_for_update()).all():
+        # The other choice was first, and the browser has another name since.
+        raise NotFound()
     row.seen_at = clock.now()
-    return sessions.take_up(session, bus, wanted)
+    return taken
 
 
 def remove(session: Session, bus: Bus, *, browser: str, account_id: str, agent: Agent) -> bool:
