@@ -117,7 +117,12 @@ async function start<Person extends SignedIn>(
     const live = new LiveSession(session);
     live.onWipe(wipe);
     // On a shared device the person comes back by the lock page, maybe after others.
-    if (session.shared) live.onWipe(() => void keepPlace(person.store, here()).catch(() => undefined));
+    if (session.shared) {
+      const keep = (): void => void keepPlace(person.store, here()).catch(() => undefined);
+      live.onWipe(keep);
+      // What is written while the page goes may come too late.
+      keep();
+    }
     live.start();
     const page: Page<Person> = { person, live, pharmacies, pharmacy: inView(account, session, pharmacies) };
     draw(<Shell plan={plan} page={page} />);

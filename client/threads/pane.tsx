@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
+import { isOfTheLine } from "../live/api.ts";
 import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
 import { Composer, type ComposerProps, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
 import { medicineChip, orderChip, orderWords } from "../views/components/context.tsx";
@@ -453,6 +454,12 @@ function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadMo
   const [problem, setProblem] = useState<string | null>(null);
   const { directory } = desk.ready;
   const birth = birthOf(desk, thread.id);
+  const [, setKnown] = useState(false);
+  useEffect(() => {
+    if (birth === undefined) return;
+    // A new question may have been held on the page before: whose keys they are is not known on this one yet.
+    desk.know(birth.members.map((one) => one.id)).then(() => setKnown(true), (error: unknown) => { if (!isOfTheLine(error)) throw error; });
+  }, [thread.id, birth === undefined]);
   const member = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
   // Where the keys do not verify the conversation may not open at all, and whom it lists is the server's word.
   const doubtful = [...(member === undefined ? [] : [member]), ...(thread.info?.members ?? [])].find((one) => directory.notVerified(one.id));

@@ -350,7 +350,7 @@ def choose_scope(rosa: Page, stage: Stage, scope: str) -> None:
     line.get_by_text("Cambiar lo que puede hacer").click()
     line.get_by_label(scope, exact=True).check()
     line.get_by_role("button", name="Guardar").click()
-    rosa.get_by_text("Está cambiado.").wait_for()
+    rosa.get_by_text("Se hizo el cambio.").wait_for()
 
 
 def test_a_helper_for_refills_reads_no_message_widened_reads_and_writes_removed_reads_nothing_newer(

@@ -11,8 +11,8 @@ from complaints import Complaints
 from demo_world import Demo, code_shown, confirm_with, get_code, give_password, sign_in
 from passkeys import USE, Authenticator, new_profile, says_no_once
 from playwright.sync_api import Page, expect
+from test_counter import PIN, share_with_pin, unlock
 from test_counter import lock as lock_by_key
-from test_counter import share_with_pin, unlock
 
 pytestmark = pytest.mark.browser
 Person = Callable[..., Page]
@@ -214,7 +214,7 @@ def test_on_a_shared_computer_only_a_key_of_ones_own_keeps_the_passkey(person: P
     peggy = person("peggy", asked=True)
     lock, ring = Authenticator(peggy), Authenticator(peggy, transport="usb")
     first_sign_in(peggy, "peggy")
-    share_with_pin(peggy)
+    share_with_pin(peggy, PIN)
     # What opens its screen is everybody's: it is not offered.
     peggy.wait_for_url(at("/home"))
     peggy.goto("/recovery")
@@ -236,7 +236,7 @@ def test_on_a_shared_computer_only_a_key_of_ones_own_keeps_the_passkey(person: P
     expect(peggy.locator("[data-kind=shared]")).to_be_visible()
     # The PIN goes on opening it, and the key alone opens nothing for who has only the browser.
     lock_by_key(peggy)
-    unlock(peggy)
+    unlock(peggy, PIN)
     peggy.wait_for_url(at("/devices"))
 
 

@@ -3,6 +3,7 @@
 Foreign and unknown must be the same to whoever asks: the same bytes, and the same statements in the database.
 """
 
+import math
 import re
 from typing import Any
 
@@ -17,6 +18,7 @@ from portal.audit import flush_refusals
 from portal.core import ids
 from portal.core.database import Database
 from portal.core.settings import Settings
+from portal.identity import flask_session
 
 PEOPLE = {
     "anonymous": None,
@@ -31,6 +33,12 @@ PEOPLE = {
 CASES = ("unknown", "foreign", "care", "own")
 LET_IN = {200, 201, 204, 206, 302, 303, 308, 400, 409, 413, 422}
 WORDS = {"no": 403, "hidden": 404, "signin": 401, "down": 503, "empty": 200}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, no request takes so long that it asks anew who is asking."""
+    monkeypatch.setattr(flask_session, "FRESH_SECONDS", math.inf)
 
 
 @pytest.fixture
