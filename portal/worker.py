@@ -171,7 +171,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
 
 
 def loops(services: Services) -> Mapping[str, Sequence[Task]]:
-    """Every loop with its tasks: the outbox, the sealer and housekeeping do not wait for each other."""
+    """Every loop with its tasks: outbox, sealer, housekeeping and the asking of EHRs do not wait for each other."""
     database = services.database
     runner = Runner(database, handlers(services))
     sealer = Sealer(database, keys.load(services.settings), services.settings.data_path / "checkpoints")
@@ -212,7 +212,10 @@ def loops(services: Services) -> Mapping[str, Sequence[Task]]:
             Task("offers", timedelta(minutes=1), offers_over),
             Task("orphans", timedelta(minutes=10), orphans, greedy=True),
             Task("carers", timedelta(hours=1), ends_of_carers),
-            Task("consents", timedelta(minutes=10), lambda: consenting.ask_again(database, readers_of(services))),
             Task("old-rows", timedelta(hours=1), old_rows),
+        ],
+        # A slow EHR holds up nobody's sign-out.
+        "consents": [
+            Task("consents", timedelta(minutes=10), lambda: consenting.ask_again(database, readers_of(services)))
         ],
     }

@@ -154,11 +154,12 @@ def change(
     tell(session, [actor.account_id, relation.account_id], What.CHANGED, clock.now())
 
 
-def end(session: Session, *, actor: Actor, relation_id: str) -> None:
-    """End what somebody may do, at once. Raises NotFound."""
+def end(session: Session, *, actor: Actor, relation_id: str) -> str | None:
+    """End what somebody may do, at once. Gives the id of the consent it rested on, if any. Raises NotFound."""
     relation = _access(session, actor, relation_id)
     relations.end(session, agent=actor.agent, relation_id=relation.id)
     tell(session, [actor.account_id, relation.account_id], What.CHANGED, clock.now())
+    return relation.consent_id
 
 
 def give_up(session: Session, *, actor: Actor, patient_id: str) -> None:

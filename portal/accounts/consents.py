@@ -42,6 +42,7 @@ class Ended(StrEnum):
     # The EHR has not said for a week that it stands.
     UNCONFIRMED = "unconfirmed"
     PHARMACY = "pharmacy"
+    PATIENT = "patient"
     CARE = "care-ended"
 
 
@@ -142,18 +143,47 @@ def end(session: Session, *, agent: Agent, row: CarerConsent, why: Ended) -> Non
         purpose=Purpose.FAMRQT,
         detail={**named(row), "why": why.value},
     )
-    told = set(selves(session, row.patient_id))
-    for one in relations.live(session, patient_id=row.patient_id):
-        if one.consent_id == row.id:
-            relations.end(session, agent=agent, relation_id=one.id, pharmacy_id=row.pharmacy_id)
-            told.add(one.account_id)
+    # Invitations first: whoever accepts one at this moment is waited for, and is seen below.
     for invitation in session.scalars(
         select(CarerInvitation)
         .where(CarerInvitation.consent_id == row.id, *_waits(), CarerInvitation.revoked_at.is_(None))
         .with_for_update()
     ).all():
         invitation.revoked_at = now
-    carers.tell(session, told, What.CHANGED, now)
+    told = set(selves(session, row.patient_id))
+    for one in relations.live(session, patient_id=row.patient_id):
+        if one.consent_id == row.id:
+            relations.end(session, agent=agent, relation_id=one.id, pharmacy_id=row.pharmacy_id)
+            told.add(one.account_id)
+    if why is not Ended.PATIENT:
+        carers.tell(session, told, What.CHANGED, now)
+
+
+def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
+    """The patient ends what somebody may do. Where a pharmacy let that one in, what it rests on ends as well, and so do
+    the pharmacy's codes that nobody has used: one of them may be the same person's. Raises NotFound."""
+    on = carers.end(session, actor=actor, relation_id=relation_id)
+    if on is None:
+        return
+    row = session.get_one(CarerConsent, on, with_for_update=True)
+    acts = {one.consent_id for one in relations.live(session, patient_id=row.patient_id)}
+    for one in (row, *of_patient(session, patient_id=row.patient_id, pharmacy_id=row.pharmacy_id)):
+        if one.id not in acts:
+            end(session, agent=actor.agent, row=one, why=Ended.PATIENT)
+
+
+def was_refused(session: Session, *, patient_id: str, reference: tuple[str, str, str, str]) -> bool:
+    """Whether the patient has ended what this person did on this version of a Consent."""
+    connection_id, fhir_id, version, person = reference
+    refused = exists().where(
+        CarerConsent.patient_id == patient_id,
+        CarerConsent.connection_id == connection_id,
+        CarerConsent.fhir_id == fhir_id,
+        CarerConsent.version == version,
+        CarerConsent.person == person,
+        CarerConsent.why_ended == Ended.PATIENT.value,
+    )
+    return bool(session.scalar(select(refused)))
 
 
 def end_of_care(session: Session, *, agent: Agent, patient_id: str, pharmacy_ids: Collection[str]) -> None:

@@ -5,6 +5,7 @@ hangs on it (portal/accounts/consents.py). Each look is a row of the patient's r
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -129,6 +130,7 @@ def invite(
     address, who, grants, _ = _asked(database, readers, actor, pharmacy_id, fhir_id)
     if who is None:
         raise EhrUnavailable(DownReason.CONNECTION)
+    grant: Grant | None = None
     with database.transaction() as session:
         profile = profiles.get(session, pharmacy_id)
         if chosen:
@@ -140,12 +142,21 @@ def invite(
         else:
             basis = _on_paper(pharmacy_id, newcomer, seen, profile.time_zone)
         patient = patients.ensure(session, connection_id=address.id, fhir_id=fhir_id)
+        in_care = care.in_care(session, patient_id=patient.id, pharmacy_id=pharmacy_id)
+        if not in_care and consents.selves(session, patient.id):
+            # Who speaks for herself brings a pharmacy into her care by herself, also one that she has left.
+            raise Unprocessable("consent-not-in-care")
+        if basis.reference and consents.was_refused(session, patient_id=patient.id, reference=basis.reference):
+            raise Unprocessable("consent-stands-not")
         row = consents.keep(session, actor=actor, patient_id=patient.id, basis=basis)
         of_age = min(
             ages.of_pharmacy(profile.country, profile.parents_until_age, otherwise_of_age),
             ages.of_patient(session, patient.id, otherwise_of_age),
         )
-        where = Circumstances(zone=profile.time_zone, of_age=of_age, born=date.fromisoformat(who.birth_date))
+        where = Circumstances(zone=profile.time_zone, of_age=of_age, born=_day_or_none(who.birth_date))
+        said = _day_or_none(grant.said_on) if grant is not None else seen.dated
+        if _of_childhood(basis, said, where):
+            raise Unprocessable("consent-stands-not")
         return carer_invitations.make(
             session, actor=actor, patient_id=patient.id, newcomer=newcomer, where=where, consent=row
         )
@@ -196,15 +207,15 @@ def ask_again(database: Database, readers: EhrReaders) -> int:
         }
     for row in rows:
         connection_id, fhir_id = places.get(row.id, (None, None))
+        # Trouble of our own database is no silence of the EHR: it ends the round, and the next one asks again.
+        today = _today(database, row.pharmacy_id)
+        address = _address(database, connection_id)
         grants = None
-        try:
-            if fhir_id is not None:
-                with database.reading() as session:
-                    address = address_of(session, EhrConnection.id == connection_id)
-                grants = _grants(readers, address, fhir_id, _today(database, row.pharmacy_id))
-        except PortalError:
-            # Down, gone or talking nonsense: it is asked again, and a week of that is an answer too.
-            grants = None
+        if fhir_id is not None and address is not None:
+            # Down, gone or talking nonsense: it is asked again, and a week of that is an answer too. Whatever one EHR
+            # says, the others behind it in the queue are asked as well.
+            with suppress(PortalError, ArithmeticError, ValueError):
+                grants = _grants(readers, address, fhir_id, today)
         with database.transaction() as session:
             found = session.get_one(CarerConsent, row.id, with_for_update=True)
             found.asked_at = clock.now()
@@ -214,6 +225,14 @@ def ask_again(database: Database, readers: EhrReaders) -> int:
             elif found.confirmed_at <= clock.now() - UNHEARD:
                 consents.end(session, agent=Agent(None, None), row=found, why=Ended.UNCONFIRMED)
     return len(rows)
+
+
+def _address(database: Database, connection_id: str | None) -> Address | None:
+    with database.reading() as session:
+        try:
+            return address_of(session, EhrConnection.id == connection_id)
+        except NotFound:
+            return None
 
 
 def _asked(
@@ -309,6 +328,21 @@ def _on_paper(pharmacy_id: str, newcomer: Newcomer, seen: SeenPaper, zone: str) 
         ends_at=_end_of(newcomer.last_day, zone),
         paper=(paper, seen.dated),
     )
+
+
+def _of_childhood(basis: Basis, said: date | None, where: Circumstances) -> bool:
+    """Whether it is the word of a parent or guardian about a child, and the child is of age: only who said it after
+    that day, and not by having been born, lets them in again (docs/decisions/0019)."""
+    if basis.kind not in carers.UNTIL_OF_AGE or where.born is None:
+        return False
+    grown = carers.comes_of_age(where.born, where.of_age, where.zone)
+    of_birth = basis.paper is not None and basis.paper[0] is Paper.BIRTH
+    return grown <= clock.now() and (of_birth or said is None or said < grown.date())
+
+
+def _day_or_none(words: str) -> date | None:
+    """A day as an EHR writes it; None where it is not known to the day."""
+    return date.fromisoformat(words) if len(words) == len("2000-01-01") else None
 
 
 def _end_of(last_day: date | None, zone: str) -> datetime | None:

@@ -7,8 +7,9 @@ portal can keep to, and then it says so and opens nothing. Codes: `fhir/consent.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, timedelta, timezone
 from enum import StrEnum
+from hashlib import sha256
 
 from portal.ehr.contract import load
 from portal.ehr.projection import Reader, patient
@@ -16,6 +17,13 @@ from portal.ehr.reading import Json, boolean, codings, day, is_fhir_id, items, m
 
 # What a provision may hold beside what is read: anything else narrows it.
 _READ = frozenset({"id", "type", "period", "actor", "action", "class"})
+_READ_OF_PERIOD = frozenset({"id", "start", "end"})
+_READ_OF_ACTOR = frozenset({"id", "extension", "role", "reference"})
+# People write a year from here on for "without an end".
+_WITHOUT_END = 9000
+_OLDEST = 1900
+# Where a day begins last: what is over there is over everywhere.
+_LAST_ZONE = timezone(timedelta(hours=-12))
 MAX_PERSONS = 20
 _TYPES = "http://hl7.org/fhir/resource-types"
 
@@ -26,6 +34,8 @@ class WhyNot(StrEnum):
     NO = ""
     # It forbids, or does not say that it allows.
     NO_PERMIT = "no-permit"
+    # Another one, as good, forbids this person.
+    DENIED = "denied"
     # Exceptions, labels, purposes, kinds of data: narrower than the steps of the portal.
     NARROWER = "narrower"
     NOT_PRIVACY = "not-privacy"
@@ -62,30 +72,34 @@ def grants(
     `related` gives a RelatedPerson by id, an empty object where the EHR has none; `today` is the pharmacy's day.
     """
     found = []
-    for consent in consents:
-        if text(consent, "status") != "active":
-            continue
+    active = [consent for consent in consents if text(consent, "status") == "active"]
+    denied = _denied(reader, active, today)
+    for consent in active:
         provision = obj(consent, "provision")
         closed = _closed(consent, provision)
-        last_day, of_time = _time(obj(provision, "period"), today)
+        last_day, of_time = _time(provision, today)
         version = text(obj(consent, "meta"), "versionId", 64)
         for actor in _some(provision, "actor"):
             reference = text(obj(actor, "reference"), "reference")
-            person = _person(reader, consent, reference, related, today)
+            # Nobody is asked about whom nothing is opened to.
+            person = {} if closed or of_time else _person(reader, consent, reference, related, today)
+            key = _key(reader, consent, reference)
             kind = _kind(actor, person)
             step = _step(provision)
             why_not = (
                 closed
                 or of_time
+                or (WhyNot.NARROWER if set(actor) - _READ_OF_ACTOR else WhyNot.NO)
                 or (WhyNot.NO if person else WhyNot.NO_PERSON)
                 or (WhyNot.NO if kind else WhyNot.ROLE)
                 or (WhyNot.NO if step else WhyNot.NARROWER)
+                or (WhyNot.DENIED if denied & {key, _name(person)} else WhyNot.NO)
             )
             found.append(
                 Grant(
                     consent_id=str(consent["id"]),
                     version=version if is_fhir_id(version) else "",
-                    person=reader.reference(reference) or reference[:64],
+                    person=key,
                     name=_name(person) or text(obj(actor, "reference"), "display"),
                     kind=kind,
                     step=step,
@@ -95,6 +109,33 @@ def grants(
                 )
             )
     return tuple(found)
+
+
+def _denied(reader: Reader, active: Iterable[Json], today: date) -> set[str]:
+    """Whom a Consent forbids that is in force or may be: by key, and by name where it is said."""
+    found = set()
+    for consent in active:
+        provision = obj(consent, "provision")
+        if text(provision, "type") != "deny" or _time(provision, today)[1] in (WhyNot.OVER, WhyNot.NOT_BEGUN):
+            continue
+        for actor in items(provision, "actor"):
+            reference = text(obj(actor, "reference"), "reference")
+            inside = _name(_contained(consent, reference))
+            found |= {_key(reader, consent, reference), inside, text(obj(actor, "reference"), "display")}
+    return found - {""}
+
+
+def _contained(consent: Json, reference: str) -> Json:
+    return next((one for one in items(consent, "contained") if f"#{one.get('id')}" == reference), {})
+
+
+def _key(reader: Reader, consent: Json, reference: str) -> str:
+    """What a person is known by from one look to the next. A contained one has no id but in this version of the
+    Consent, so that the name belongs to it: under the same id somebody else may stand next time."""
+    if not reference.startswith("#"):
+        return reader.reference(reference) or reference[:64]
+    name = _name(_contained(consent, reference))
+    return f"{reference[:40]}|{sha256(name.encode()).hexdigest()[:24]}"
 
 
 def _some(value: Json, key: str) -> list[Json]:
@@ -122,14 +163,23 @@ def _one_of(concept: Json, table: str) -> bool:
     return any(code in known.get(system, ()) for system, code, _ in codings(concept))
 
 
-def _time(period: Json, today: date) -> tuple[date | None, WhyNot]:
-    """The last whole day of a period, and what is wrong with it now. A day is known to the day, or the doubt closes."""
+def _time(holder: Json, today: date) -> tuple[date | None, WhyNot]:
+    """The last whole day of the period of `holder`, in any zone, and what is wrong with it now. A day is known to the
+    day, or the doubt closes."""
+    period = holder.get("period", {})
+    if not isinstance(period, dict) or set(period) - _READ_OF_PERIOD:
+        return None, WhyNot.NARROWER
     starts, ends = _day(period, "start"), _day(period, "end")
     if ("start" in period and starts is None) or ("end" in period and ends is None):
         return None, WhyNot.NO_DAY
-    if ends is not None and moment(period, "end") is not None:
+    if ends is not None and ends.year < _OLDEST:
+        return None, WhyNot.OVER
+    if ends is not None and ends.year >= _WITHOUT_END:
+        ends = None
+    elif ends is not None and len(text(period, "end")) > len("2000-01-01"):
         # It ends within that day, so that the day before is the last whole one.
-        ends -= timedelta(days=1)
+        at = moment(period, "end")
+        ends = (ends if at is None else at.astimezone(_LAST_ZONE).date()) - timedelta(days=1)
     if starts is not None and starts > today:
         return ends, WhyNot.NOT_BEGUN
     return ends, WhyNot.OVER if ends is not None and ends < today else WhyNot.NO
@@ -142,13 +192,15 @@ def _day(period: Json, key: str) -> date | None:
 def _person(reader: Reader, consent: Json, reference: str, related: Callable[[str], Json], today: date) -> Json:
     """The RelatedPerson whom a Consent names: contained, or of this EHR and this patient, and in force; else empty."""
     if reference.startswith("#"):
-        found = next((one for one in items(consent, "contained") if one.get("id") == reference[1:]), {})
+        found = _contained(consent, reference)
     else:
         kind, _, name = reader.reference(reference).partition("/")
         found = related(name) if kind == "RelatedPerson" else {}
     if found.get("resourceType") != "RelatedPerson" or not reader.is_ours(found):
         return {}
-    over = _time(obj(found, "period"), today)[1] is not WhyNot.NO
+    if "modifierExtension" in found or found.get("implicitRules"):
+        return {}
+    over = _time(found, today)[1] is not WhyNot.NO
     return {} if over or boolean(found, "active") is False or not _name(found) else found
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 
 from portal.core import clock
 from portal.ehr import projection
@@ -192,15 +193,18 @@ class ContextReader:
         if "Consent" not in self._client.capabilities().resource_types:
             return None
         reader = projection.Reader(self._client.base_url, patient_id)
-        found = self._client.search("Consent", (("patient", patient_id), _PAGE), max_pages=2)
+        found = self._client.search("Consent", (("patient", patient_id), _PAGE))
+        if found.truncated:
+            # What is missing may be the one that counts, or one that forbids.
+            raise EhrProtocolError(ProtocolFault.TOO_LARGE)
         kept, _ = reader.sift("Consent", found.matches)
-        return grants(reader, kept, self._related, today=today)
+        return grants(reader, kept, cache(self._related), today=today)
 
     def _related(self, person_id: str) -> Json:
-        """A RelatedPerson; empty where there is none, or the EHR lets nobody read it."""
+        """A RelatedPerson; empty where there is none. One that may not be read is no answer, and raises."""
         try:
             return self._client.read("RelatedPerson", person_id)
-        except (EhrNotFound, EhrRefused):
+        except EhrNotFound:
             return {}
 
     def _people(self, params: tuple[tuple[str, str], ...]) -> list[Json]:

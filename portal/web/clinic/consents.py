@@ -42,6 +42,7 @@ _ON_PAPER = "paper"
 
 
 @blueprint.get(PLACE)
+@at_most(FIND_PER_ACCOUNT)
 def of_patient(pharmacy_id: str) -> str:
     """Who acts for a patient in care, and the form."""
     with services().database.reading() as session:

@@ -11,7 +11,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from portal.accounts import carer_invitations, carers, names, policy
+from portal.accounts import carer_invitations, carers, consents, names, policy
 from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer, Offer
 from portal.accounts.carers import Circumstances
@@ -117,7 +117,10 @@ def change() -> ResponseReturnValue:
     """Widen, narrow, prolong, shorten or end what somebody may do."""
     relation_id = request.form.get("relation", "")
     if request.form.get("act") == "end":
-        return _try(lambda session: carers.end(session, actor=current_actor(session), relation_id=relation_id), "ended")
+        return _try(
+            lambda session: consents.end_of_patient(session, actor=current_actor(session), relation_id=relation_id),
+            "ended",
+        )
     actor = current_actor()
     try:
         last_day = pages.day_or_none(request.form.get("last_day", "").strip(), "carer-invitation")

@@ -18,7 +18,7 @@ from portal.care import consenting
 from portal.care.consenting import SeenPaper
 from portal.core import clock
 from portal.core.database import Database
-from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unprocessable
+from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unavailable, Unprocessable
 from portal.ehr.consents import Grant, WhyNot
 from portal.ehr.errors import EhrUnavailable
 from portal.outbox.tables import OutboxJob
@@ -309,3 +309,94 @@ def test_a_child_whom_the_portal_does_not_know_comes_into_care_with_the_yes(worl
         (relation,) = session.scalars(select(Relation).where(Relation.patient_id == row.patient_id))
         assert relation.account_id == world.accounts["judy"]
     assert consents.stands(row)
+
+
+def test_a_pharmacy_that_the_patient_has_left_lets_nobody_in(world: World, ehr: FakeEhr) -> None:
+    with world.database.transaction() as session:
+        care.finish(session, actor=world.actor("alice"), patient_id=world.patients["alice"], pharmacy_id="riverside")
+    with pytest.raises(Unprocessable) as refused:
+        invite(world, ehr, whose="alice")
+    assert refused.value.code == "consent-not-in-care"
+    # A child without an account comes into care with the yes, as before.
+    invite(world, ehr, whose="nora")
+
+
+@pytest.mark.parametrize("said_on", ["2015-03-01", "", "2015"])
+def test_a_consent_of_childhood_opens_nothing_once_the_child_is_of_age(
+    world: World, ehr: FakeEhr, said_on: str
+) -> None:
+    grown = context_of("ann")
+    born = clock.now().date().replace(year=clock.now().year - 19, day=1)
+    ehr.contexts["ann"] = replace(grown, patient=replace(grown.patient, birth_date=born.isoformat()))
+    ehr.grants = {"ann": (replace(GRANT, kind="parent", said_on=said_on),)}
+    with pytest.raises(Unprocessable) as refused:
+        invite(world, ehr)
+    assert refused.value.code == "consent-stands-not"
+    newcomer = replace(JUDY, name="Judy", kind="parent", last_day=clock.now().date() + timedelta(days=30))
+    with pytest.raises(Unprocessable):
+        invite(
+            world,
+            ehr,
+            chosen="",
+            newcomer=newcomer,
+            seen=SeenPaper(consents.Paper.BIRTH.value, clock.now().date() - timedelta(days=1)),
+        )
+    # What was said by a grown person counts.
+    ehr.grants = {"ann": (replace(GRANT, kind="parent", said_on=clock.now().date().isoformat()),)}
+    invite(world, ehr)
+
+
+def test_a_no_of_the_patient_ends_the_codes_as_well_and_the_same_consent_brings_nobody_back(
+    world: World, ehr: FakeEhr
+) -> None:
+    lost = invite(world, ehr, whose="alice")
+    relation = accept(world, invite(world, ehr, whose="alice"))
+    with world.database.transaction() as session:
+        consents.end_of_patient(session, actor=world.actor("alice"), relation_id=relation)
+    assert scope_of(world, "alice") is None
+    with pytest.raises(Unprocessable):
+        accept(world, lost)
+    with pytest.raises(Unprocessable) as refused:
+        invite(world, ehr, whose="alice")
+    assert refused.value.code == "consent-stands-not"
+    assert {one[1]["why"] for one in recorded(world, "carer.consent-ended")} == {"patient"}
+    # A newer word of hers in the record is another one.
+    ehr.grants = {"alice": (replace(GRANT, version="2"),)}
+    invite(world, ehr, whose="alice", chosen=consenting.key_of(ehr.grants["alice"][0]))
+
+
+def test_one_answer_that_makes_no_sense_does_not_keep_the_others_from_being_asked(
+    world: World, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(world, invite(world, ehr))
+    clock.shift(timedelta(minutes=1))
+    invite(world, ehr, whose="alice")
+
+    def consents_of(fhir_id: str, *, today: date) -> tuple[Grant, ...]:
+        if fhir_id == "ann":
+            raise OverflowError("date value out of range")
+        return ()
+
+    monkeypatch.setattr(ehr, "consents", consents_of)
+    clock.shift(timedelta(hours=7))
+    assert consenting.ask_again(world.database, ehr) == 2
+    assert scope_of(world) == "refills"
+    assert [one[0] for one in recorded(world, "carer.consent-ended")] == [world.patients["alice"]]
+
+
+def test_trouble_of_our_own_database_is_no_silence_of_the_ehr(
+    world: World, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(world, invite(world, ehr))
+    clock.shift(timedelta(days=8))
+    with monkeypatch.context() as down:
+
+        def gone(*_: object) -> None:
+            raise Unavailable("database-down")
+
+        down.setattr(consenting, "_today", gone)
+        with pytest.raises(Unavailable):
+            consenting.ask_again(world.database, ehr)
+    assert scope_of(world) == "refills"
+    consenting.ask_again(world.database, ehr)
+    assert scope_of(world) == "refills"

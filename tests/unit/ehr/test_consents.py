@@ -144,7 +144,58 @@ def test_a_person_who_is_not_hers_or_not_any_more_is_nobody(person: Json) -> Non
 
 def test_a_person_inside_the_consent_counts_too() -> None:
     inside = {**changed("provision.actor.0.reference", {"reference": "#r"}), "contained": [{**PERSON, "id": "r"}]}
-    assert (read(inside, {}).name, read(inside, {}).person, read(inside, {}).why_not) == ("Judy Hall", "#r", WhyNot.NO)
+    judy = read(inside, {})
+    assert (judy.name, judy.why_not) == ("Judy Hall", WhyNot.NO)
+    # Its id is good for this version only: another name under it is another person.
+    inside["contained"][0]["name"] = [{"given": ["Mallory"], "family": "Hall"}]
+    assert read(inside, {}).person != judy.person
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("9999-12-31", WhyNot.NO),
+        ("9999-12-31T23:59:59Z", WhyNot.NO),
+        ("0001-01-01T00:00:00Z", WhyNot.OVER),
+        ("1000-01-01", WhyNot.OVER),
+    ],
+)
+def test_years_that_people_write_for_never_and_for_always_are_no_trouble(end: str, why: WhyNot) -> None:
+    found = read(changed("provision.period", {"end": end}))
+    assert (found.last_day, found.why_not) == (None, why)
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        ("2027-03-01T00:00:00Z", date(2027, 2, 27)),
+        ("2027-03-01T23:00:00-12:00", date(2027, 2, 28)),
+        ("2027-03-01T10:00:00+14:00", date(2027, 2, 27)),
+    ],
+)
+def test_an_end_within_a_day_ends_before_that_day_begins_anywhere(end: str, last: date) -> None:
+    assert read(changed("provision.period", {"end": end})).last_day == last
+
+
+@pytest.mark.parametrize("period", ["2027", [], {"_end": {"extension": []}}, {"end": "2027-03-01", "until": 1}])
+def test_a_period_that_is_not_understood_is_not_taken_for_none(period: Any) -> None:
+    assert read(changed("provision.period", period)).why_not is WhyNot.NARROWER
+
+
+def test_a_no_beside_a_yes_is_a_no() -> None:
+    no = changed("provision.type", "deny")
+    found = grants(READER, [CONSENT, {**no, "id": "c2"}], lambda name: PERSON, today=TODAY)
+    assert [one.why_not for one in found] == [WhyNot.DENIED, WhyNot.NO_PERMIT]
+    over = {**no, "id": "c2", "provision": {**no["provision"], "period": {"end": "2026-01-01"}}}
+    found = grants(READER, [CONSENT, over], lambda name: PERSON, today=TODAY)
+    assert found[0].why_not is WhyNot.NO
+
+
+def test_what_changes_the_meaning_of_an_actor_or_a_person_closes() -> None:
+    meant = [{"url": "http://ehr.test/not", "valueBoolean": True}]
+    actor = {**CONSENT["provision"]["actor"][0], "modifierExtension": meant}
+    assert read(changed("provision.actor", [actor])).why_not is WhyNot.NARROWER
+    assert read(CONSENT, {**PERSON, "modifierExtension": meant}).why_not is WhyNot.NO_PERSON
 
 
 @pytest.mark.parametrize(
