@@ -164,7 +164,7 @@ def make(
         ends_at=ends_at,
         by_age=by_age,
         created_at=now,
-        expires_at=min(now + LIVES, ends_at) if ends_at is not None else now + LIVES,
+        expires_at=_expiry(ends_at),
         mails=0,
         asked_at=now,
     )
@@ -172,8 +172,14 @@ def make(
     _ask_for_mail(session, row)
     _note(session, actor.agent, Action.CARER_INVITED, row, {"kind": row.kind, "scope": row.scope})
     if consent is not None:
-        carers.tell(session, consents.selves(session, patient_id), What.CHANGED, now)
+        carers.tell(session, names.own_accounts(session, patient_id), What.CHANGED, now)
     return row.id, code
+
+
+def _expiry(ends_at: datetime | None) -> datetime:
+    """Until when an invitation waits for an answer: never longer than what it gives lasts."""
+    longest = clock.now() + LIVES
+    return longest if ends_at is None else min(longest, ends_at)
 
 
 def send_again(session: Session, *, actor: Actor, invitation_id: str) -> str | None:
@@ -202,8 +208,7 @@ def send_again(session: Session, *, actor: Actor, invitation_id: str) -> str | N
         if wait > timedelta(0):
             raise TooMany("invitation-mail-soon", retry_after=int(wait.total_seconds()) + 1)
     row.asked_at = clock.now()
-    longest = clock.now() + LIVES
-    row.expires_at = min(longest, row.ends_at) if row.ends_at is not None else longest
+    row.expires_at = _expiry(row.ends_at)
     _ask_for_mail(session, row)
     _note(session, actor.agent, Action.CARER_INVITED_AGAIN, row, {})
     return code
@@ -481,7 +486,7 @@ def _offers(session: Session, rows: Iterable[CarerInvitation]) -> list[Offer]:
 
 def _askers(session: Session, row: CarerInvitation) -> list[str]:
     """Who hears what became of it: the patient who asked, or for whom a pharmacy did."""
-    return [row.invited_by] if row.consent_id is None else consents.selves(session, row.patient_id)
+    return [row.invited_by] if row.consent_id is None else names.own_accounts(session, row.patient_id)
 
 
 def _ask_for_mail(session: Session, row: CarerInvitation) -> None:

@@ -169,7 +169,7 @@ def give_up(session: Session, *, actor: Actor, patient_id: str) -> None:
         raise NotFound()
     for one in found:
         relations.end(session, agent=actor.agent, relation_id=one.id)
-    patients = [account for account, _ in names.selves(session, [patient_id]).values()]
+    patients = names.own_accounts(session, patient_id)
     tell(session, [actor.account_id, *patients], What.CHANGED, clock.now())
 
 
@@ -231,7 +231,7 @@ def warn_of_ends(session: Session) -> int:
         one.warned_at = now
         # One that was made for less than that was known to be short.
         if one.ends_at is not None and one.ends_at - one.starts_at > WARN_BEFORE:
-            patients = [account for account, _ in names.selves(session, [one.patient_id]).values()]
+            patients = names.own_accounts(session, one.patient_id)
             tell(session, [one.account_id, *patients], What.ENDS_SOON, one.ends_at)
     return len(near)
 

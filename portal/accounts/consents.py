@@ -102,11 +102,6 @@ def named(row: CarerConsent) -> dict[str, str]:
     return {"consent": f"paper/{row.paper}", "dated": str(row.dated), "seen": row.seen_by}
 
 
-def selves(session: Session, patient_id: str) -> list[str]:
-    """The accounts of the patient in person, who hear of it; none for a child without one."""
-    return [account for account, _ in names.selves(session, [patient_id]).values()]
-
-
 def of_patient(session: Session, *, patient_id: str, pharmacy_id: str) -> list[CarerConsent]:
     """What a pharmacy has let people act for a patient on, and stands or has led to somebody; the newest first."""
     return list(
@@ -150,7 +145,7 @@ def end(session: Session, *, agent: Agent, row: CarerConsent, why: Ended) -> Non
         .with_for_update()
     ).all():
         invitation.revoked_at = now
-    told = set(selves(session, row.patient_id))
+    told = set(names.own_accounts(session, row.patient_id))
     for one in relations.live(session, patient_id=row.patient_id):
         if one.consent_id == row.id:
             relations.end(session, agent=agent, relation_id=one.id, pharmacy_id=row.pharmacy_id)

@@ -30,7 +30,7 @@ from portal.core.errors import BadInput, NotFound, PortalError, Unavailable, Unp
 from portal.ehr.consents import Grant, WhyNot
 from portal.ehr.errors import DownReason, EhrUnavailable
 from portal.ehr.model import Patient
-from portal.ehr.reading import is_fhir_id
+from portal.ehr.reading import is_fhir_id, whole_day
 from portal.pharmacies import ages, care, last_days, profiles
 from portal.pharmacies.tables import EhrConnection
 
@@ -99,7 +99,7 @@ def look(database: Database, readers: EhrReaders, *, actor: Actor, pharmacy_id: 
                 _judge(session, row, grants, agent=actor.agent)
         return Look(
             who,
-            bool(consents.selves(session, known.id)),
+            bool(names.own_accounts(session, known.id)),
             grants,
             down,
             _held(session, known.id, pharmacy_id),
@@ -143,7 +143,7 @@ def invite(
             basis = _on_paper(pharmacy_id, newcomer, seen, profile.time_zone)
         patient = patients.ensure(session, connection_id=address.id, fhir_id=fhir_id)
         in_care = care.in_care(session, patient_id=patient.id, pharmacy_id=pharmacy_id)
-        if not in_care and consents.selves(session, patient.id):
+        if not in_care and names.own_accounts(session, patient.id):
             # Who speaks for herself brings a pharmacy into her care by herself, also one that she has left.
             raise Unprocessable("consent-not-in-care")
         if basis.reference and consents.was_refused(session, patient_id=patient.id, reference=basis.reference):
@@ -153,8 +153,8 @@ def invite(
             ages.of_pharmacy(profile.country, profile.parents_until_age, otherwise_of_age),
             ages.of_patient(session, patient.id, otherwise_of_age),
         )
-        where = Circumstances(zone=profile.time_zone, of_age=of_age, born=_day_or_none(who.birth_date))
-        said = _day_or_none(grant.said_on) if grant is not None else seen.dated
+        where = Circumstances(zone=profile.time_zone, of_age=of_age, born=whole_day(who.birth_date))
+        said = whole_day(grant.said_on) if grant is not None else seen.dated
         if _of_childhood(basis, said, where):
             raise Unprocessable("consent-stands-not")
         return carer_invitations.make(
@@ -338,11 +338,6 @@ def _of_childhood(basis: Basis, said: date | None, where: Circumstances) -> bool
     grown = carers.comes_of_age(where.born, where.of_age, where.zone)
     of_birth = basis.paper is not None and basis.paper[0] is Paper.BIRTH
     return grown <= clock.now() and (of_birth or said is None or said < grown.date())
-
-
-def _day_or_none(words: str) -> date | None:
-    """A day as an EHR writes it; None where it is not known to the day."""
-    return date.fromisoformat(words) if len(words) == len("2000-01-01") else None
 
 
 def _end_of(last_day: date | None, zone: str) -> datetime | None:

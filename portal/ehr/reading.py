@@ -144,7 +144,11 @@ def boolean(value: object, key: str) -> bool | None:
 
 def day(value: object, key: str) -> date | None:
     """The calendar day `value[key]` names, when it is known to the day; the time zone written there is kept."""
-    words = text(value, key, 40)[:10]
+    return whole_day(text(value, key, 40)[:10])
+
+
+def whole_day(words: str) -> date | None:
+    """The day that a FHIR date names; None when it is not known to the day, or there is no such day."""
     try:
         return date.fromisoformat(words) if len(words) == 10 else None
     except ValueError:

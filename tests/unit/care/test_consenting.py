@@ -321,7 +321,7 @@ def test_a_pharmacy_that_the_patient_has_left_lets_nobody_in(world: World, ehr: 
     invite(world, ehr, whose="nora")
 
 
-@pytest.mark.parametrize("said_on", ["2015-03-01", "", "2015"])
+@pytest.mark.parametrize("said_on", ["2015-03-01", "", "2015", "2026-13-45"])
 def test_a_consent_of_childhood_opens_nothing_once_the_child_is_of_age(
     world: World, ehr: FakeEhr, said_on: str
 ) -> None:
