@@ -120,7 +120,10 @@ def test_the_newest_message_stays_in_view_when_the_box_grows_and_the_window_shri
         say(alice, f"Line {number}\n" * 6)
         hears(alice, f"Line {number}")
     opens(bob, address)
+    # Alice's own page shows her lines before they are sent: the last word is the last only after them.
+    hears(bob, "Line 7")
     say(bob, "The very last word")
+    hears(alice, "The very last word")
     for page, width, height in ((bob, 1280, 900), (bob, 1366, 768), (alice, 390, 844), (alice, 360, 740)):
         page.set_viewport_size({"width": width, "height": height})
         expect(said(page, "The very last word")).to_be_in_viewport(ratio=1)
