@@ -109,8 +109,9 @@ def _add_demo(command: Command) -> None:
         help="of the portal (or the variable PORT); the identity provider and the sandbox take the next two",
     )
     demo.add_argument("--reset", action="store_true", help="start anew")
-    demo.add_argument("--empty", action="store_true", help="accounts and EHR data, but no keys, threads or team")
-    demo.add_argument(
+    begin = demo.add_mutually_exclusive_group()
+    begin.add_argument("--empty", action="store_true", help="accounts and EHR data, but no keys, threads or team")
+    begin.add_argument(
         "--first-day",
         action="store_true",
         help="an empty portal: open a pharmacy yourself; logins and EHR data are there",

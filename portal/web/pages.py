@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from functools import cache
+from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale
@@ -117,6 +118,31 @@ def key_page(name: str) -> Response:
 def territory(code: str) -> str:
     """The name of a country (ISO 3166-1 alpha-2) for the reader."""
     return str(Locale.parse(spoken()).territories.get(code, code))
+
+
+# What the names of territories hold beside countries and territories of ISO 3166-1: unions, groups, parts, tests.
+_NO_COUNTRY = frozenset(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"])
+
+
+def country_names() -> list[tuple[str, str]]:
+    """Countries (ISO 3166-1 alpha-2, and XK) and their names for the reader, in the order of the names."""
+    return _countries_in(spoken())
+
+
+def likely_country() -> str:
+    """The country that the browser's languages name (en-US: US), for a field that is still empty; else nothing."""
+    named = [language.split("-")[-1] for language in request.accept_languages.values()]
+    return next((code for code in named if len(code) == 2 and code.isupper()), "")
+
+
+@cache
+def _countries_in(language: str) -> list[tuple[str, str]]:
+    names = Locale.parse(language).territories.items()
+    countries = [(code, str(name)) for code, name in names if len(code) == 2 and code not in _NO_COUNTRY]
+    # An accent changes no place: Åland stands at A, not after Z.
+    return sorted(
+        countries, key=lambda one: "".join(c for c in normalize("NFD", one[1].casefold()) if not combining(c))
+    )
 
 
 @cache

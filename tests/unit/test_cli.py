@@ -207,7 +207,11 @@ def test_the_record_is_exported_and_proved(ready: Portal, bob: str) -> None:
 def test_what_argparse_refuses_is_said_with_an_example(
     portal: Portal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words, said in (("audit export --since yesterday", "2026-11-01T08:00:00Z"), ("demo --port abc", "'abc' is no")):
+    for words, said in (
+        ("audit export --since yesterday", "2026-11-01T08:00:00Z"),
+        ("demo --port abc", "'abc' is no"),
+        ("demo --empty --first-day", "not allowed with argument --empty"),
+    ):
         with pytest.raises(SystemExit):
             portal(words)
         assert said in capsys.readouterr().err

@@ -25,7 +25,6 @@ from portal.web.acting import current_actor, roles_only
 from portal.web.wiring import services
 
 blueprint = Blueprint("pharmacy", __name__, url_prefix="/pharmacies")
-COUNTRIES = ("US", "CA", "GB", "IE", "DE", "AT", "CH", "FR", "ES", "MX")
 SPANS = ("1", "2")
 # What "Tuesday to Friday are the same" fills where nothing is typed.
 _LIKE_MONDAY = ("tue", "wed", "thu", "fri")
@@ -46,7 +45,7 @@ _LICENCE = ("number", "authority", "url", "accreditation", "complaints")
 @roles_only(Role.OPERATOR)
 def listed() -> str:
     """All pharmacies of this portal, each with what it still lacks, and the form for a new one."""
-    return _list_page({}, {})
+    return _list_page({"country": pages.likely_country()}, {})
 
 
 @blueprint.post("")
@@ -234,7 +233,7 @@ def _form(
         days=hours.DAYS,
         spans=SPANS,
         zones=pages.zone_names(),
-        countries=COUNTRIES,
+        countries=pages.country_names(),
         languages=texts.LANGUAGES,
         topics=[(topic.value, TEAM_OF_TOPIC[topic].value) for topic in Topic],
         today=clock.now().astimezone(pages.zone()).date().isoformat(),
@@ -252,7 +251,7 @@ def _list_page(given: dict[str, str], errors: dict[str, str]) -> str:
         given=given,
         errors=errors,
         zones=pages.zone_names(),
-        countries=COUNTRIES,
+        countries=pages.country_names(),
         languages=texts.LANGUAGES,
     )
 

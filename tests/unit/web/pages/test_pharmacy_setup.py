@@ -86,6 +86,7 @@ def test_bob_is_told_who_sets_up_the_teams_that_he_cannot(browser_of: BrowserOf)
         ("name", " ", "Give the name"),
         ("phone", "call us", "Give phone numbers"),
         ("country", "us", "Pick a country"),
+        ("country", "", "Pick a country"),
         ("time_zone", "Chicago", "Pick a time zone"),
         ("languages", "", "at least one language"),
         ("licence_url", "http://register.example", "starts with https://"),
@@ -102,6 +103,19 @@ def test_what_is_wrong_comes_back_with_what_was_typed(
     assert "2 Shore Road" in page or field == "address"
     with world.database.reading() as session:
         assert "lakeside" not in {one.id for one in profiles.everyone(session)}
+
+
+def test_a_pharmacy_of_any_country_keeps_it_when_its_profile_is_saved(browser_of: BrowserOf) -> None:
+    ivan = browser_of("ivan")
+    for language, chosen in (("en-MX", '"MX" selected>Mexico'), ("en", '"">Pick a country')):
+        page = ivan.client.get("/pharmacies", headers={"Accept-Language": language}).get_data(as_text=True)
+        assert f"<option value={chosen}</option>" in page
+    ivan.fill("/pharmacies", {**NEW, "country": "JP", "time_zone": "Asia/Tokyo"})
+    page = ivan.get("/pharmacies/lakeside/profile").get_data(as_text=True)
+    assert '<option value="JP" selected>Japan</option>' in page
+    # In the order of names as the reader says them, and nothing that is no country.
+    assert page.index(">Åland Islands<") < page.index(">Albania<") < page.index(">Germany<") < page.index(">Zimbabwe<")
+    assert 'value="EU"' not in page
 
 
 def test_who_is_in_charge_finds_the_checklist_and_others_do_not(browser_of: BrowserOf) -> None:
