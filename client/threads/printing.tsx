@@ -1,17 +1,27 @@
 // On paper: a thread or one answer, with two identifiers of the patient on what staff print. That it was printed goes on record first.
 
 import { teamNumber } from "../crypto/safety.ts";
+import type { TeamChain } from "../crypto/teams.ts";
+import { pictureAddress } from "../keys/comparing.ts";
 import { isOfTheLine, post } from "../live/api.ts";
+import { WorkerEnded, runner } from "../live/worker.ts";
 import { day, stamp } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
+import type { QrDrawing } from "../views/qr.ts";
 import type { MessageView } from "../views/types.ts";
 import { stateWords } from "../views/components/message.tsx";
 import { printSheet } from "../views/components/paper.tsx";
+import { QrPicture } from "../views/components/qr-picture.tsx";
 import { SafetyGroups } from "../views/components/safety.tsx";
 import type { ContextModel } from "./context.ts";
 import type { Desk } from "./desk.ts";
+import type { drawingTasks } from "./drawing.ts";
 import { keyOf } from "./show.ts";
 import type { ThreadModel } from "./thread.ts";
+
+declare const __WORKER_DRAWING_URL__: string;
+
+const draw = runner<typeof drawingTasks>(__WORKER_DRAWING_URL__);
 
 /** Notes the print with the server, then opens the browser's print dialog with a sheet made for it. */
 export async function printed(
@@ -26,10 +36,13 @@ export async function printed(
     if (isOfTheLine(error)) return;
     throw error;
   }
+  const chain = desk.staff ? chainToCompare(desk, thread) : undefined;
+  const picture = chain === undefined ? undefined : await pictureOf(chain);
+  if (picture === "ended") return;
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
   const pharmacy = desk.pharmacy(thread.info?.pharmacy ?? "");
   printSheet(
-    <article>
+    <article class="stack">
       <h1>{title ?? t(`threads.print.${what}`)}</h1>
       {panel === null ? null : (
         <p><strong>{panel.patient.name}</strong> · {t("views.patient.born", { date: day(panel.patient.birthDate) })}
@@ -38,22 +51,41 @@ export async function printed(
       {pharmacy === undefined ? null : <p>{pharmacy.name} · {pharmacy.phone}</p>}
       <p>{t("threads.print.made", { time: stamp(Date.now()), name: desk.ready.account.name })}</p>
       {views.map((view) => <Printed key={view.key} view={view} me={desk.ready.account.name} />)}
-      {desk.staff ? <ToCompare desk={desk} thread={thread} /> : null}
+      {chain === undefined ? null : <ToCompare chain={chain} picture={picture} />}
     </article>,
   );
 }
 
-/** On what staff hand out: the number of the team that wrote, from the keys that this browser has verified. */
-function ToCompare({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
+/** The team that wrote, where this browser is a member and has verified its keys: what staff hand out says how to compare them. */
+function chainToCompare(desk: Desk, thread: ThreadModel): TeamChain | undefined {
   const { directory } = desk.ready;
   const team = thread.readers.find((one) => one.role === "team" && desk.ready.keyring.teams.includes(one.id) && !directory.sendingHeld(one.id));
-  const chain = team === undefined ? undefined : directory.known.team(team.id);
-  if (chain === undefined) return null;
+  return team === undefined ? undefined : directory.known.team(team.id);
+}
+
+/** The picture of a team's keys; undefined where it cannot be drawn, `ended` where the screen was locked meanwhile. */
+async function pictureOf(chain: TeamChain): Promise<QrDrawing | "ended" | undefined> {
+  try {
+    return await draw("qr", { text: pictureAddress(chain, location.origin) });
+  } catch (error) {
+    // The digits do without it, and a paper that somebody waits for does not wait for a picture.
+    return error instanceof WorkerEnded ? "ended" : undefined;
+  }
+}
+
+/** The number of the team that wrote, and its picture for the patient's phone. */
+function ToCompare({ chain, picture }: { readonly chain: TeamChain; readonly picture: QrDrawing | undefined }) {
   return (
-    <section class="stack-tight" data-receipt={chain.id}>
+    <section class="card stack-tight" data-receipt={chain.id}>
       <h2>{t("compare.poster.title")}</h2>
-      <p>{t("compare.receipt", { address: `${location.origin}/compare` })}</p>
-      <SafetyGroups groups={teamNumber(chain).groups} />
+      {picture === undefined ? null : <p>{t("compare.receipt.picture")}</p>}
+      <div class={picture === undefined ? "" : "handout__code"}>
+        {picture === undefined ? null : <QrPicture drawing={picture} label={t("compare.poster.picture")} />}
+        <div class="stack-tight">
+          <p>{t("compare.receipt", { address: `${location.origin}/compare` })}</p>
+          <SafetyGroups groups={teamNumber(chain).groups} />
+        </div>
+      </div>
     </section>
   );
 }

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from complaints import Complaints
 from demo_world import Demo, confirm_with, get_code, give_password, team
-from paper import TEAM, false_poster, poster
-from playwright.sync_api import Browser, Page, expect
+from paper import TEAM, false_poster, holds, poster
+from playwright.sync_api import Browser, Locator, Page, expect
 from stage import Stage, answer_with, on_stage
 from talking import THREAD, ask, said, say, sent
 
@@ -183,3 +183,39 @@ def test_bob_prints_the_poster_from_the_keys_that_his_browser_has_verified(stage
     assert "Are your messages really for us?" in paper
     assert "¿De verdad nos llegan a nosotros sus mensajes?" in paper
     assert all(group in paper for group in poster(stage).digits.split())
+
+
+def printing(page: Page, thread: str) -> Locator:
+    """The paper of a conversation as the print dialog gets it; it stays, as no dialog says that it is done."""
+    page.add_init_script("window.print = () => { document.body.dataset.printed = 'yes' }")
+    page.goto(thread)
+    page.locator(".thread-head .more__button").click()
+    page.get_by_role("button", name="Print this conversation").click()
+    page.locator("body[data-printed]").wait_for()
+    return page.locator("body > .print-only")
+
+
+def test_what_bob_prints_for_her_carries_the_picture_and_her_phone_reads_it(stage: Stage) -> None:
+    pat = stage.with_keys("pat", "/devices")
+    thread = ask(pat, "Please give it to me on paper")
+    bob = stage.with_keys("bob", "/team")
+    loaded: list[str] = []
+    bob.on("request", lambda request: loaded.append(request.url))
+    bob.goto(thread)
+    said(bob, "Please give it to me on paper").wait_for()
+    assert not any("worker-drawing" in url for url in loaded)
+    receipt = printing(bob, thread).locator(f"[data-receipt={TEAM}]")
+    assert receipt.locator(".safety").text_content() == poster(stage).digits.replace(" ", "")
+    address = stage.demo.url + poster(stage).address
+    assert holds(receipt.locator(".qr path").get_attribute("d") or "", address)
+    the_same(pat, address)
+
+
+def test_a_picture_that_cannot_be_drawn_holds_no_paper(stage: Stage) -> None:
+    pat = stage.with_keys("pat", "/devices")
+    thread = ask(pat, "Once more on paper, please")
+    bob = stage.with_keys("bob", "/team")
+    bob.route("**/static/worker-drawing-*", lambda route: route.fulfill(status=404))
+    receipt = printing(bob, thread).locator(f"[data-receipt={TEAM}]")
+    assert receipt.locator(".safety").text_content() == poster(stage).digits.replace(" ", "")
+    assert receipt.locator(".qr").count() == 0
