@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from checks import axe
 from playwright.sync_api import Locator, Page
 
 PASSWORD = "demo"
@@ -58,6 +59,16 @@ def give_password(page: Page, login: str) -> None:
         page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.locator("form").filter(has=page.locator("#password")).get_by_role("button").click()
+
+
+def sign_in_apart(page: Page, login: str) -> None:
+    """Sign in in a tab of its own, as the page asks, and come back."""
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Sign in in a new tab").click()
+    give_password(opened.value, login)
+    opened.value.get_by_role("heading", name="You are signed in again").wait_for()
+    assert axe(opened.value) == []
+    opened.value.close()
 
 
 def act(message: Locator, name: str) -> None:

@@ -148,6 +148,14 @@ class Stage:
         """The logins of a person are as if they had been just now, however long the machine has taken since."""
         self.demo.just_now(login)
 
+    def grow_old(self, login: str) -> None:
+        """The last sign-in of somebody was longer ago than what is called fresh."""
+        self.write(
+            "UPDATE login_session SET auth_time = '2020-01-01 00:00:00.000000' WHERE ended_at IS NULL AND account_id = "
+            "(SELECT id FROM account WHERE email = ?)",
+            f"{login}@demo.example",
+        )
+
     def handed(self, name: str) -> Page:
         """Bob lets somebody in who has not opened messages yet: he stands before the sheet with the code."""
         self.founded()

@@ -50,6 +50,10 @@ class Tally:
         """A part of the story ends."""
         self._steps.append((what, time.monotonic()))
 
+    def in_all(self) -> tuple[int, int]:
+        """Taps and typed letters of everybody together."""
+        return sum(self.taps.values()), sum(sum(fields.values()) for fields in self._typed.values())
+
     def report(self) -> str:
         """Seconds of each part on this machine, and what everybody tapped and typed."""
         lines, before = [], self._began

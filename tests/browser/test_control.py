@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from checks import axe
-from demo_world import Demo, confirm_with, give_password
+from demo_world import Demo, confirm_with, give_password, sign_in_apart
 from playwright.sync_api import Browser, Dialog, Page, expect
 from stage import Stage, founded_stage
 from talking import ask, hears, said, say
@@ -188,30 +188,11 @@ def test_a_shared_computer_keeps_nothing_of_who_left_by_any_page(stage: Stage) -
     assert stage.read("SELECT head_seq FROM thread WHERE id = ?", path.rsplit("/", 1)[1]) == [(2,)]
 
 
-def grow_old(stage: Stage, who: str) -> None:
-    """The last sign-in of somebody was longer ago than what is called fresh."""
-    stage.write(
-        "UPDATE login_session SET auth_time = '2020-01-01 00:00:00.000000' WHERE ended_at IS NULL AND account_id = "
-        "(SELECT id FROM account WHERE email = ?)",
-        f"{who}@demo.example",
-    )
-
-
-def sign_in_apart(page: Page, who: str) -> None:
-    """Sign in in a tab of its own, as the page asks, and come back."""
-    with page.expect_popup() as opened:
-        page.get_by_role("link", name="Sign in in a new tab").click()
-    give_password(opened.value, who)
-    expect(opened.value.get_by_role("heading", name="You are signed in again")).to_be_visible()
-    assert axe(opened.value) == []
-    opened.value.close()
-
-
 def test_a_fresh_sign_in_on_the_way_loses_nothing_that_was_typed(stage: Stage) -> None:
     code = stage.with_code("alicia")
     page = stage.with_keys("alicia", "/recovery")
     # Before anything is typed the way leads through the sign-in and back to what was begun.
-    grow_old(stage, "alicia")
+    stage.grow_old("alicia")
     page.get_by_role("button", name="Choose a passphrase").click()
     give_password(page, "alicia")
     page.wait_for_url("**/recovery*")
@@ -219,7 +200,7 @@ def test_a_fresh_sign_in_on_the_way_loses_nothing_that_was_typed(stage: Stage) -
     page.locator("dialog button[type=submit]").click()
     page.locator("#new-passphrase").fill("my grandmother had seven green umbrellas")
     # While something is typed it stays where it is.
-    grow_old(stage, "alicia")
+    stage.grow_old("alicia")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Sign in once more")).to_be_visible()
     assert axe(page) == []
@@ -233,7 +214,7 @@ def test_finding_the_code_may_take_longer_than_a_sign_in_stays_fresh(stage: Stag
     code = stage.with_code("alicia")
     page = stage.at("alicia's new tablet", "/recover?next=/devices", login="alicia")
     page.locator("#secret-code").fill(code)
-    grow_old(stage, "alicia")
+    stage.grow_old("alicia")
     page.get_by_role("button", name="Get my messages back").click()
     expect(page.get_by_text("Sign in once more")).to_be_visible()
     sign_in_apart(page, "alicia")

@@ -8,9 +8,10 @@ answers Rosa.
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from demo_world import Demo, code_shown, give_password, team
+from demo_world import Demo, code_shown, give_password, sign_in_apart, team
 from passkeys import USE, Authenticator
 from playwright.sync_api import Page, expect
 from running import start_portal, stop_portal
@@ -24,6 +25,7 @@ from portal.demo.seed import demo_bundles
 from portal.notify.mail import FileMailer
 
 pytestmark = pytest.mark.browser
+README = Path(__file__).parents[2] / "README.md"
 TODAY = datetime.now(UTC).date()
 ROSA = next(
     entry["resource"]
@@ -67,7 +69,7 @@ def test_from_an_empty_database_to_the_first_answer(stage: Stage) -> None:
     ruth.wait_for_url("**/team")
     for kind in ("pharmacists", "desk"):
         team(ruth, kind).get_by_role("button", name="Set up this team").click()
-        confirm(stage, ruth)
+        confirm(ruth)
         expect(team(ruth, kind)).to_have_attribute("data-gen", "1")
     # What only others can do is said, and not where she goes on.
     expect(team(ruth, "privacy")).to_contain_text("Set up by: Privacy officer.")
@@ -83,7 +85,7 @@ def test_from_an_empty_database_to_the_first_answer(stage: Stage) -> None:
     ruth.get_by_role("link", name="Colleagues").first.click()
     invite(ruth, "Oscar Bell", "oscar@demo.example", "Pharmacists")
     ruth.get_by_role("link", name="Let in with a code Oscar Bell").click()
-    confirm(stage, ruth)
+    confirm(ruth)
     ruth.locator("[data-handed] .code-groups").wait_for()
     paper = code_shown(ruth)
     ruth.get_by_role("button", name="I have printed it").click()
@@ -116,6 +118,14 @@ def test_from_an_empty_database_to_the_first_answer(stage: Stage) -> None:
     expect(said(rosa, "Mejor con agua.")).to_be_visible()
     tally.step("Oscar comes in alone and answers")
     print(tally.report())
+    as_the_readme_tells(*tally.in_all())
+
+
+def as_the_readme_tells(taps: int, letters: int) -> None:
+    """What the README says of this walk is what was counted, and its minutes follow from that."""
+    told = re.search(r"(\d+) taps and (\d+) typed letters .* about (\d+) minutes", README.read_text("utf-8"))
+    assert told is not None
+    assert (taps, letters, round((3 * taps + letters) / 60)) == tuple(map(int, told.groups()))
 
 
 def open_pharmacy(ivan: Page) -> None:
@@ -150,9 +160,8 @@ def open_pharmacy(ivan: Page) -> None:
     ivan.get_by_role("link", name="Back to the checklist").click()
 
 
-def confirm(stage: Stage, ruth: Page) -> None:
+def confirm(ruth: Page) -> None:
     """Ruth lays her finger on the reader once more: the act needs her keys. Returns when the dialog is gone."""
-    stage.just_now("ruth")
     ruth.locator("dialog").get_by_role("button", name=USE).click()
     ruth.locator("dialog").wait_for(state="detached")
 
@@ -161,12 +170,15 @@ def sheets(stage: Stage, ruth: Page) -> None:
     """Three sheets are made and printed, and two of them typed back."""
     ruth.get_by_role("link", name="Make the sheets").click()
     ruth.get_by_role("button", name="Make the sheets").click()
-    confirm(stage, ruth)
+    confirm(ruth)
     paper = on_paper(name_holders(ruth))
     ruth.get_by_role("button", name="Print", exact=True).click()
     ruth.get_by_role("button", name="type two back").click()
-    stage.just_now("ruth")
+    # Nobody types that in five minutes after coming in: Ruth signs in once more, and what she typed stays.
+    stage.grow_old("ruth")
     type_two(ruth, paper[0], paper[2])
+    sign_in_apart(ruth, "ruth")
+    ruth.get_by_role("button", name="Check", exact=True).click()
     ruth.get_by_text("The sheets work and count from now on").wait_for()
     ruth.get_by_role("link", name="Continue").click()
     expect(ruth.get_by_text("The sheets open it")).to_have_count(2)
