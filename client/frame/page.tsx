@@ -239,7 +239,7 @@ function WrongPins({ tried }: { readonly tried: NonNullable<SessionState["wrong_
   if (seen) return null;
   const say = async (): Promise<void> => {
     setSeen(true);
-    await post("/api/keys/guards/seen").catch((error: unknown) => {
+    await post("/api/keys/guards/seen", { count: tried.count }).catch((error: unknown) => {
       // It is told again with the next page.
       if (!isOfTheLine(error)) throw error;
     });

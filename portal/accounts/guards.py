@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import policy, stops
@@ -21,7 +21,7 @@ from portal.accounts.tables import Device, DeviceGuard
 from portal.audit import Action, Entity
 from portal.core import clock, ids
 from portal.core.bus import Bus
-from portal.core.errors import Conflict, NotFound
+from portal.core.errors import BadInput, Conflict, NotFound
 from portal.core.secrets_box import CannotOpen, SecretsBox
 from portal.e2ee.encoding import b64, same, sha256
 from portal.e2ee.guard import SHARE_BYTES, Method
@@ -118,10 +118,19 @@ def tried(session: Session, current: CurrentSession) -> Tried | None:
     return Tried(sum(count for count, _ in rows), max(moments)) if moments else None
 
 
-def seen(session: Session, *, current: CurrentSession) -> None:
-    """The person has seen how often it was tried; the counts that close go on."""
-    if current.stay is not None and current.device_id is not None:
-        session.execute(update(DeviceGuard).where(DeviceGuard.device_id == current.device_id).values(untold=0))
+def seen(session: Session, *, current: CurrentSession, count: int) -> None:
+    """The person has seen `count` wrong tries: later ones are still told, and the counts that close go on.
+
+    Raises BadInput for a count below one.
+    """
+    if count < 1:
+        raise BadInput("bad-field", extra={"field": "count"})
+    if current.stay is None or current.device_id is None:
+        return
+    of_device = select(DeviceGuard).where(DeviceGuard.device_id == current.device_id)
+    for guard in session.scalars(of_device.order_by(DeviceGuard.method).with_for_update()):
+        told = min(guard.untold, count)
+        guard.untold, count = guard.untold - told, count - told
 
 
 def prove(

@@ -48,6 +48,13 @@ class Share:
     auth: str
 
 
+@dataclass(frozen=True)
+class Seen:
+    """How many wrong tries the page has told."""
+
+    count: int
+
+
 @blueprint.post("/<method>/share")
 @open_when_locked
 @takes(Asked)
@@ -105,12 +112,12 @@ def stay(_: Nothing) -> Response:
 
 
 @blueprint.post("/seen")
-@takes(Nothing)
-def seen(_: Nothing) -> tuple[str, int]:
+@takes(Seen)
+def seen(shown: Seen) -> tuple[str, int]:
     """The person has seen how often a wrong PIN was tried here."""
     current = flask_session.require_login()
     with services().database.transaction() as rows:
-        guards.seen(rows, current=current)
+        guards.seen(rows, current=current, count=shown.count)
     return "", 204
 
 

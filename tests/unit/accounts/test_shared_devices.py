@@ -17,7 +17,7 @@ from portal.audit.tables import AuditEvent
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
-from portal.core.errors import Conflict, NotFound, StepUpNeeded, Unprocessable
+from portal.core.errors import BadInput, Conflict, NotFound, StepUpNeeded, Unprocessable
 from portal.e2ee import seal
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.guard import Method
@@ -183,7 +183,15 @@ def test_who_comes_back_is_told_of_wrong_pins_until_they_are_seen(counter: Count
     assert found is not None
     assert found.count == 3
     with counter.world.database.transaction() as session:
-        guards.seen(session, current=counter.now())
+        guards.seen(session, current=counter.now(), count=2)
+    # One more was tried after the page was drawn that said two.
+    found = told()
+    assert found is not None
+    assert found.count == 1
+    with counter.world.database.transaction() as session, pytest.raises(BadInput):
+        guards.seen(session, current=counter.now(), count=0)
+    with counter.world.database.transaction() as session:
+        guards.seen(session, current=counter.now(), count=9)
     assert told() is None
     # What closes goes on counting.
     assert counter.ask(auth=ids.random_bytes(32)).left == 3
