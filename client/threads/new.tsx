@@ -289,7 +289,7 @@ function Asking({ desk, pharmacyId, patient, draft, people, about }: {
           options={TOPICS.filter((one) => pharmacy.topics.includes(one)).map((one) => ({
             value: one,
             label: t(`views.topic.${one}`),
-            hint: t(`threads.new.hint.${one}`),
+            hint: t(pharmacy.teams[TEAM_OF[one]] == null ? "threads.new.hint-closed" : `threads.new.hint.${one}`),
           }))}
         />
       </div>

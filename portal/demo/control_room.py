@@ -166,8 +166,10 @@ def _next_night() -> datetime:
 
 
 def _next_opening() -> datetime | None:
-    with services().database.reading() as session:
-        opening = profiles.get(session, CLOCK_OF).opening
+    there = _there()
+    if there is None:
+        return None
+    opening = there.opening
     # Open now: the opening after the next closing is meant.
     moment = clock.now()
     if opening.is_open(moment):
@@ -176,10 +178,18 @@ def _next_opening() -> datetime | None:
     return opening.next_open(moment)
 
 
-def _zone() -> ZoneInfo:
+def _there() -> profiles.Profile | None:
+    """The pharmacy whose clock this is: Riverside's, or where a world has none of that name, the first one's.
+
+    None while the world is being made, and on a first day before a pharmacy is opened.
+    """
     with services().database.reading() as session:
-        # None yet while the world is being made.
-        there = next((one for one in profiles.everyone(session) if one.id == CLOCK_OF), None)
+        known = profiles.everyone(session)
+    return next((one for one in known if one.id == CLOCK_OF), known[0] if known else None)
+
+
+def _zone() -> ZoneInfo:
+    there = _there()
     return ZoneInfo(there.time_zone if there is not None else "UTC")
 
 

@@ -4,7 +4,8 @@ All sessions of the person end; what was offered or asked for in the person's na
 as a thief's hand may have made it: devices let in, invitations, keys made ahead, requests, acts with the recovery
 sheets, waiting for new keys. What a person has made is made anew in a minute.
 
-The privacy officers of every pharmacy that has to do with the person are told, on a page and by mail. Staff who made
+The privacy officers of every pharmacy that has to do with the person are told, on a page and by mail; where a pharmacy
+has none, its supervisors, or else its pharmacists: nobody presses it and is not heard. Staff who made
 sure who it is end the stop at once: a pharmacist, a supervisor or the privacy officer, of a pharmacy that works with
 the person, and never the person.
 """
@@ -49,6 +50,13 @@ PAGES = {
     Template.SOMEBODY_UNBOUND: f"/privacy-office?action={Action.RELATION_UNDONE.value}",
 }
 
+# Who is told, by template: the first of these roles that somebody of the pharmacy has. Only a privacy officer may
+# search the record (PAGES), so of an undone invitation nobody else is told.
+TOLD = {
+    Template.SOMEBODY_STOPPED: (Role.PRIVACY, Role.SUPERVISOR, Role.PHARMACIST),
+    Template.SOMEBODY_UNBOUND: (Role.PRIVACY,),
+}
+
 # What ends with a stop, and does not come back with its end.
 TAKEN_BACK = (
     offers.take_back,
@@ -82,16 +90,19 @@ def press(session: Session, *, actor: Actor, bus: Bus) -> dict[str, frozenset[st
     left = staff_invitations.revoke_all_of(session, actor.account_id, agent=actor.agent)
     for one in sessions.own(session, actor.account_id):
         sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
-    tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED)
+    tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED, but=actor.account_id)
     session.flush()
     return {team: teams.members(session, team) for team in dict.fromkeys(left)}
 
 
-def tell_officers(session: Session, pharmacies: set[str], what: Template) -> None:
-    """Tell the privacy officers of some pharmacies by mail, once the caller's transaction is committed."""
+def tell_officers(session: Session, pharmacies: set[str], what: Template, *, but: str | None = None) -> None:
+    """Tell the privacy officers of some pharmacies, or who stands in for them, by mail once the caller has committed.
+
+    `but`: the account of who did it, and is not told of it here. Whom it is about stands on the page.
+    """
     at = clock.now().isoformat(timespec="seconds")
-    for officer in _officers(session, pharmacies):
-        enqueue(session, OFFICE_JOB, {"account": officer, "at": at, "what": what.value})
+    for told in (account for place in sorted(pharmacies) for account in _told(session, place, TOLD[what], but)):
+        enqueue(session, OFFICE_JOB, {"account": told, "at": at, "what": what.value})
 
 
 def waiting(session: Session, *, actor: Actor) -> list[Waiting]:
@@ -187,8 +198,15 @@ def _pharmacies(session: Session, actor: Actor) -> set[str]:
     return {pharmacy for some in caring.values() for pharmacy in some}
 
 
-def _officers(session: Session, pharmacies: set[str]) -> list[str]:
-    wanted = select(Account.id).where(
-        Account.role == Role.PRIVACY, Account.pharmacy_id.in_(sorted(pharmacies)), Account.disabled_at.is_(None)
-    )
-    return list(session.scalars(wanted.order_by(Account.id)))
+def _told(session: Session, pharmacy: str, roles: tuple[Role, ...], but: str | None) -> list[str]:
+    """The working accounts, `but` one, of the first of `roles` that somebody of the pharmacy has, by id."""
+    for role in roles:
+        wanted = select(Account.id).where(
+            Account.role == role,
+            Account.pharmacy_id == pharmacy,
+            Account.disabled_at.is_(None),
+            Account.id != (but or ""),
+        )
+        if found := list(session.scalars(wanted.order_by(Account.id))):
+            return found
+    return []

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from babel import Locale
 from babel.dates import format_date as babel_date
 from babel.dates import format_datetime as babel_datetime
-from babel.dates import get_timezone_name
+from babel.dates import get_month_names, get_timezone_name
 from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -86,6 +86,21 @@ def format_date(day: date | datetime) -> str:
     if isinstance(day, datetime):
         day = day.astimezone(zone()).date()
     return babel_date(day, "long", locale=spoken())
+
+
+def month_number(typed: str) -> str:
+    """A typed month as digits: a name of it, or its first letters (three or more), in any language of the portal.
+
+    A number, and what is no month, come back as typed; refusing is the caller's part.
+    """
+    word = typed.strip().casefold().rstrip(".")
+    if len(word) < 3:
+        return typed.strip()
+    for spoken_in in texts.LANGUAGES:
+        for number, name in get_month_names("wide", locale=spoken_in).items():
+            if name.casefold().startswith(word):
+                return str(number)
+    return typed.strip()
 
 
 def day_in(language: str, moment: datetime, zone_name: str) -> str:

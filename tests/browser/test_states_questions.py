@@ -117,7 +117,7 @@ def _(stage: Stage) -> Page:
 @state("new-no-team", spanish=True)
 def _(stage: Stage) -> Page:
     page = stage.with_keys("alice", "/new?topic=billing")
-    page.get_by_text("Not open for messages yet").first.wait_for()
+    page.get_by_text("Nobody reads these questions yet").first.wait_for()
     return page
 
 

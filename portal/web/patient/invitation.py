@@ -84,6 +84,7 @@ def _read() -> tuple[str, date | None, dict[str, str]]:
     if not code or len(code) > _LONGEST_CODE:
         errors["code"] = pages.translate("invitation.error.code")
     parts = [request.form.get(name, "").strip() for name in ("year", "month", "day")]
+    parts[1] = pages.month_number(parts[1])
     try:
         if not all(part.isascii() and part.isdigit() and len(part) <= 4 for part in parts):
             raise ValueError

@@ -60,7 +60,7 @@ def withdraw() -> ResponseReturnValue:
 
 def _born(given: dict[str, str]) -> str:
     """The birth date of the three fields as an ISO date; something that is none where they are."""
-    year, month, day = (given[name] for name in ("year", "month", "day"))
+    year, month, day = given["year"], pages.month_number(given["month"]), given["day"]
     return f"{year:0>4}-{month:0>2}-{day:0>2}" if len(year) == 4 else ""
 
 

@@ -21,6 +21,7 @@ from portal.demo.idp import create_idp
 from portal.demo.people import PASSPHRASE, PASSWORD, PEOPLE
 from portal.demo.sandbox.control import Mode, SandboxControl
 from portal.notify.mail import FileMailer, Mail
+from portal.pharmacies import profiles
 
 CHICAGO = ZoneInfo("America/Chicago")
 
@@ -116,6 +117,23 @@ def test_the_clock_goes_an_hour_on_to_the_night_to_the_opening_and_back(demo: Fl
     assert press(client, "/demo/clock", act="now") == 303
     assert clock.offset() == timedelta()
     assert press(client, "/demo/clock", act="yesterday") == 400
+
+
+def test_on_a_first_day_the_clock_is_that_of_the_first_pharmacy_and_of_none_before(
+    demo: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_room, "CLOCK_OF", "nowhere-yet")
+    client = demo.test_client()
+    with database.reading() as session:
+        first = profiles.everyone(session)[0]
+    assert press(client, "/demo/clock", act="night") == 303
+    assert clock.now().astimezone(ZoneInfo(first.time_zone)).hour == 3
+    assert press(client, "/demo/clock", act="opening") == 303
+    assert first.opening.is_open(clock.now())
+    monkeypatch.setattr(profiles, "everyone", lambda session: [])
+    assert press(client, "/demo/clock", act="now") == 303
+    assert press(client, "/demo/clock", act="opening") == 303
+    assert clock.offset() == timedelta()
 
 
 def test_the_clock_waits_until_the_world_is_whole(demo: Flask) -> None:

@@ -8,7 +8,9 @@ from sqlalchemy import select
 from world import World, build
 
 from portal.accounts import carer_invitations, carers, stops
+from portal.accounts.roles import Role
 from portal.accounts.stops import Check
+from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.bus import MemoryBus
@@ -90,6 +92,20 @@ def test_her_pharmacys_privacy_officer_and_she_herself_are_told(world: World) ->
     press(world, "alice")
     assert told(world, stopping.OFFICE_JOB) == {"heidi"}
     assert told(world, "notice.keys") == {"alice"}
+
+
+def test_where_nobody_is_privacy_officer_the_pharmacists_are_told_and_never_who_pressed_it(world: World) -> None:
+    with world.database.transaction() as session:
+        for account in session.scalars(select(Account).where(Account.role.in_((Role.PRIVACY, Role.SUPERVISOR)))):
+            account.disabled_at = clock.now()
+    press(world, "alice")
+    pharmacists = told(world, stopping.OFFICE_JOB)
+    assert "bob" in pharmacists
+    assert "carol" not in pharmacists
+    press(world, "bob")
+    with world.database.reading() as session:
+        jobs = session.scalars(select(OutboxJob).where(OutboxJob.kind == stopping.OFFICE_JOB))
+        assert [job.payload["account"] for job in jobs].count(world.accounts["bob"]) == 1
 
 
 @pytest.mark.parametrize(

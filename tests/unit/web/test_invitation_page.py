@@ -163,9 +163,23 @@ def test_a_record_that_is_closed_or_has_no_whole_birth_date_is_not_joined(
     assert nina.state()["patients"] == []
 
 
+@pytest.mark.parametrize("month", ["03", "march", "Mar.", "marzo"])
+def test_a_month_may_be_typed_as_a_word(nina: Browser, world: World, month: str) -> None:
+    assert submit(nina, code_for(world), month=month).status_code == 303
+
+
 @pytest.mark.parametrize(
     "fields",
-    [{"day": "31", "month": "2"}, {"year": "3020"}, {"year": ""}, {"day": "x"}, {"month": "¹"}, {"year": "1700"}],
+    [
+        {"day": "31", "month": "2"},
+        {"year": "3020"},
+        {"year": ""},
+        {"day": "x"},
+        {"month": "¹"},
+        {"month": "ma"},
+        {"month": "marzoo"},
+        {"year": "1700"},
+    ],
 )
 def test_a_date_that_is_none_is_said_beside_the_field_and_costs_no_try(
     nina: Browser, world: World, ehr: PeopleEhr, fields: dict[str, str]

@@ -112,6 +112,7 @@ def test_a_no_is_one_sentence_for_every_reason(nora: Browser, bob: Browser) -> N
         ({"name": ""}, "Type your name"),
         ({"year": "74"}, "Type your birth date"),
         ({"month": "13"}, "Type your birth date"),
+        ({"month": "mart"}, "Type your birth date"),
         ({"prescription": ""}, "Type a prescription number, or your phone number"),
         ({"pharmacy": "nowhere"}, "Pick your pharmacy"),
     ],
