@@ -257,7 +257,7 @@ def who(
             with answering():
                 found = patients_of(connection.id, [known[patient_id]]).get(known[patient_id])
         except Unavailable as down:
-            if down.code.startswith("database"):
+            if down.of_database:
                 raise
     with database.transaction() as session:
         record(
@@ -349,7 +349,7 @@ def _people(ask: PatientsOf, rows: Iterable[Invitation]) -> tuple[Mapping[str, P
                 answer = ask(connection_id, sorted(fhir_ids))
         except Unavailable as down:
             # Without the database there is no list either.
-            if down.code.startswith("database"):
+            if down.of_database:
                 raise
             stale = True
         else:

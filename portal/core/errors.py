@@ -7,6 +7,9 @@ Each says what happened and what to do next through a key of the text catalogue,
 from collections.abc import Mapping
 from typing import ClassVar
 
+# The codes of core/database and of a query that fails while a request is answered.
+_OF_DATABASE = frozenset({"database-down", "database-busy"})
+
 
 class PortalError(Exception):
     """Base of all expected errors. `code` names the problem for programs, `text_key` the sentence for people."""
@@ -27,6 +30,11 @@ class PortalError(Exception):
     def text_key(self) -> str:
         """Catalogue key of the sentence that says what happened and what to do next."""
         return f"errors.{self.code}"
+
+    @property
+    def of_database(self) -> bool:
+        """Whether the portal's own database does not answer. Nothing makes up for that, as for an EHR that is down."""
+        return self.code in _OF_DATABASE
 
 
 class BadInput(PortalError):

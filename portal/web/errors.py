@@ -37,7 +37,7 @@ def answer(error: PortalError) -> Response:
     sentence = _sentence(error)
     if wants_json():
         return problem(error, sentence)
-    if error.code in ("database-down", "database-busy"):
+    if error.of_database:
         return closed.answer(error)
     page = Response(render_template("errors/error.html", error=error, sentence=sentence), error.status)
     if error.retry_after is not None:

@@ -197,7 +197,7 @@ def _how() -> How:
 
 def _said(problem: PortalError) -> str:
     # A database that is down has a page of its own.
-    if problem.code.startswith("database"):
+    if problem.of_database:
         raise problem
     return pages.translate(problem.text_key)
 

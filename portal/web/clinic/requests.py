@@ -92,7 +92,7 @@ def _case_page(pharmacy_id: str, request_id: str) -> str:
 
 def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
     # A database that is down has a page of its own.
-    if problem is not None and problem.code.startswith("database"):
+    if problem is not None and problem.of_database:
         raise problem
     with services().database.transaction() as session:
         rows, following = asking.waiting(

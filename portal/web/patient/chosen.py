@@ -64,7 +64,7 @@ def view(actor: Actor) -> View:
             services().database, ehr_readers(), actor=actor, patient_id=patient.patient_id, pharmacy_id=profile.id
         )
     except PortalError as problem:
-        if problem.status not in (404, 502, 503) or problem.code.startswith("database"):
+        if problem.status not in (404, 502, 503) or problem.of_database:
             raise
         return View(patient, choices, None, problem.code)
     return View(patient, choices, found.to_json(pages.spoken(), today=pages.today()), None)
@@ -80,7 +80,7 @@ def context_of(actor: Actor, patient_id: str) -> dict[str, Any] | None:
             services().database, ehr_readers(), actor=actor, patient_id=patient_id, pharmacy_id=profile.id
         )
     except PortalError as problem:
-        if problem.status not in (404, 502, 503) or problem.code.startswith("database"):
+        if problem.status not in (404, 502, 503) or problem.of_database:
             raise
         return None
     return found.to_json(pages.spoken(), today=pages.today())

@@ -69,7 +69,7 @@ def redeem() -> ResponseReturnValue:
 
 def _refused(problem: PortalError) -> Response:
     # A database that is down has a page of its own.
-    if problem.code.startswith("database"):
+    if problem.of_database:
         raise problem
     key = "invitation.error.later" if problem.status == Unavailable.status else problem.text_key
     page = make_response(_page({"code": pages.translate(key)}), problem.status)
