@@ -19,7 +19,7 @@ from portal.e2ee.objects import RootKind
 from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.teams import TeamMember, TeamRecord
 from portal.pharmacies import teams
-from portal.pharmacies.teams import Appended, append_record
+from portal.pharmacies.generations import Appended, append_record
 
 BOX = devices.share_box(("test-secret-key-of-at-least-32-characters",))
 

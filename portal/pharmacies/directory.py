@@ -13,7 +13,7 @@ from portal.accounts.directory import Person
 from portal.accounts.roles import Scope
 from portal.audit import Action, Purpose, record
 from portal.core.errors import NotFound
-from portal.pharmacies import care, teams
+from portal.pharmacies import care, team_records, teams
 from portal.pharmacies.tables import TeamSeat
 from portal.pharmacies.topics import TeamKind, pharmacy_of_recovery, split_team_id, team_id
 
@@ -46,7 +46,7 @@ def look_up(
     people = directory.people(session, [id for id in wanted if split_team_id(id) is None])
     people |= _recoveries(session, wanted)
     allowed = _allowed(session, actor, wanted, people, shares_thread)
-    records = teams.records(session, [id for id in allowed if split_team_id(id) is not None])
+    records = team_records.records(session, [id for id in allowed if split_team_id(id) is not None])
     found: list[Person | TeamKeys] = []
     for id in wanted:
         if id in allowed and id in people:

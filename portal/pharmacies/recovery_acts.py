@@ -23,9 +23,9 @@ from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound
 from portal.core.lives import Life, Step
 from portal.notify.words import Template
-from portal.pharmacies import recovery_key, teams
+from portal.pharmacies import generations, recovery_key, teams
+from portal.pharmacies.generations import Appended
 from portal.pharmacies.tables import Pharmacy, RecoveryAct
-from portal.pharmacies.teams import Appended
 from portal.pharmacies.topics import TeamKind, team_id
 
 WAITS = timedelta(days=1)
@@ -254,7 +254,9 @@ def use(
     if set(records) != set(wanted):
         raise BadInput("recovery-act", extra={"field": "records"})
     made = [
-        teams.append_by_recovery(session, actor=actor, team=team, record_=records[team], account_id=row.account_id)
+        generations.append_by_recovery(
+            session, actor=actor, team=team, record_=records[team], account_id=row.account_id
+        )
         for team in wanted
     ]
     row.state, row.ended_by, row.ended_at = after.value, actor.account_id, clock.now()

@@ -21,7 +21,7 @@ from portal.core import clock
 from portal.core.errors import BadInput, Conflict, NotFound
 from portal.notify.words import Template, moment, plain_name
 from portal.outbox import Job, enqueue
-from portal.pharmacies import teams
+from portal.pharmacies import team_records, teams
 from portal.pharmacies.tables import Pharmacy, RecoveryAct, RecoverySheets
 from portal.pharmacies.topics import TeamKind, recovery_id, team_id
 
@@ -53,7 +53,7 @@ def sheets(session: Session, pharmacy_id: str) -> Sheets | None:
 
 def covered(session: Session, pharmacy_id: str, made: Sheets | None) -> dict[TeamKind, bool]:
     """For each founded team whether its newest key is sealed to the recovery key as it is now. One query."""
-    known = teams.newest_records(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
+    known = team_records.newest_records(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     found: dict[TeamKind, bool] = {}
     for kind in TeamKind:
         if (newest := known.get(team_id(pharmacy_id, kind))) is not None:

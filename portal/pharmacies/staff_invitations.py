@@ -33,7 +33,7 @@ from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment, plain_name
 from portal.outbox import Dead, Job, Retry, enqueue
 from portal.outbox.runner import MOST_ATTEMPTS
-from portal.pharmacies import last_days, teams
+from portal.pharmacies import last_days, team_records, teams
 from portal.pharmacies.tables import Pharmacy, StaffInvitation, TeamSeat
 from portal.pharmacies.topics import TeamKind, team_id
 
@@ -144,7 +144,7 @@ def _choices(session: Session, actor: Actor, pharmacy_id: str) -> Choices:
 def allow(session: Session, *, actor: Actor, pharmacy_id: str) -> None:
     """Whether the actor may bring people into a pharmacy at all. Raises NotFound, Forbidden."""
     mine = teams.teams_held(session, actor.account_id)
-    founded = teams.newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
+    founded = team_records.newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     policy.allow_invite_staff(
         actor,
         pharmacy_id=pharmacy_id,

@@ -1,41 +1,37 @@
-"""Teams with keys of their own: who asks, who sits, who leaves, and the signed generations that make it so.
+"""Teams with keys of their own: who asks, who sits, who leaves.
 
-A seat is where a person stands in a team as the portal sees it; the newest signed record is where the keys are. The two
-change in one transaction: a record moves seats, an ask or a leave moves a seat and waits for the next record. Somebody
+A seat is where a person stands in a team as the portal sees it; the newest signed record is where the keys are
+(generations.py). The two change in one transaction: a record moves seats, an ask or a leave moves a seat and waits for
+the next record. Somebody
 who asked to leave, or whose account was disabled, is without access from that moment, and without new keys from the
 next record on (docs/protocol.md section 3, design decision 13).
 """
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import ahead, awaited, directory, policy, recovery, stops
+from portal.accounts import ahead, awaited, directory, policy, stops
 from portal.accounts.actor import Actor
 from portal.accounts.ahead import Ahead
-from portal.accounts.forms import answering_refusals, first_wins
-from portal.accounts.roles import Role, role_in_records
+from portal.accounts.forms import first_wins
+from portal.accounts.roles import Role
 from portal.accounts.tables import Account, DirectoryEntry
 from portal.audit import Action, Entity, Purpose, record
 from portal.core import clock
 from portal.core.bus import Bus
-from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, Unprocessable
+from portal.core.errors import Conflict, Forbidden, NotFound, Unprocessable
 from portal.core.lives import Life, Step
 from portal.core.together import among
-from portal.e2ee.directory import Entry, heirs, still
-from portal.e2ee.reasons import Reason
-from portal.e2ee.records import Role as RecordRole
-from portal.e2ee.teams import IdentitiesOf, read_team, verify_next, verify_team
-from portal.e2ee.teams import TeamRecord as SignedRecord
-from portal.pharmacies.tables import Pharmacy, TeamRecord, TeamSeat
-from portal.pharmacies.topics import TeamKind, recovery_id, split_team_id, team_id
+from portal.e2ee.directory import heirs
+from portal.pharmacies import team_records
+from portal.pharmacies.tables import Pharmacy, TeamSeat
+from portal.pharmacies.topics import TeamKind, split_team_id, team_id
 
 
 class State(StrEnum):
@@ -133,118 +129,31 @@ class Team:
     expected: tuple[Expected, ...]
 
 
-@dataclass(frozen=True)
-class Appended:
-    """A generation that now stands."""
-
-    team: str
-    gen: int
-    members: tuple[str, ...]
-    joined: tuple[str, ...]
-    left: tuple[str, ...]
-    sole_member: bool
-
-
 def tell(bus: Bus, team: str, accounts: Iterable[str]) -> None:
     """Open browsers of the people concerned load the team again: somebody asks or goes, or there is a new key."""
     for account in accounts:
         bus.publish(f"account:{account}", {"kind": "account", "account": account, "team": team})
 
 
-def append_record(session: Session, *, actor: Actor, team: str, record_: Mapping[str, Any]) -> Appended:
-    """Store the next generation of a team, signed by the actor: founding, joining, leaving, a new key.
-
-    Asks for a fresh login, a certified device and a recovery way of the actor, and for a seat where somebody has one.
-    Raises NotFound for a team of another pharmacy, StepUpNeeded, Forbidden, Conflict `moved-generation` with the newest
-    one, BadInput, Unprocessable with the reason in `extra`.
-    """
-    pharmacy_id, kind = _of(session, team)
-    _may_act(actor, pharmacy_id, kind)
-    recovery.needs_own_keys(session, actor=actor)
-    signed, before = _next(session, team, {**record_, "by": actor.account_id}, _heirs(session, {actor.account_id}))
-    if members(session, team):
-        # The last record still lists those who gave up their seat since: they decide nothing while somebody else can.
-        _member_only(session, actor, team)
-    return _append(session, actor, signed, before)
-
-
-def append_by_recovery(
-    session: Session, *, actor: Actor, team: str, record_: Mapping[str, Any], account_id: str
-) -> Appended:
-    """Store a generation that the pharmacy's recovery key signed: it lists that key and one person, nobody else.
-
-    That two people have said so is the caller's business (recovery_acts). Signed by the newest identity of the
-    recovery only, so that sheets which were replaced do nothing, and those made without the ones before nothing until a
-    member has listed them. Raises as `append_record`, and Unprocessable `recovery-roster`.
-    """
-    pharmacy_id, kind = _of(session, team)
-    _check_fits(session, account_id, pharmacy_id, kind)
-    recovery_ = recovery_id(pharmacy_id)
-    chain = directory.chains(session, [recovery_]).get(recovery_, [])
-    newest = directory.newest_identity(chain)
-    raw = {**record_, "by": recovery_}
-    signed, before = _next(session, team, raw, lambda _, who: [keys for keys in heirs(chain, who) if keys in newest])
-    if {member.id for member in signed.members} != {recovery_, account_id}:
-        raise Unprocessable("recovery-roster")
-    if seats_of(session, account_id).get(team) is State.LEAVING:
-        # Started again while a colleague still sat there: the old seat ends with this generation, a new one begins.
-        _move(session, pharmacy_id, kind, account_id, Event.UNLISTED, actor)
-    return _append(session, actor, signed, before)
-
-
-def _next(
-    session: Session, team: str, raw: Mapping[str, Any], identities_of: IdentitiesOf
-) -> tuple[SignedRecord, SignedRecord | None]:
-    """The verified next generation in `raw`, and the one before it."""
-    with answering_refusals():
-        wanted = read_team(raw)
-    stored = _rows(session, [team], lock=True)
-    if wanted.gen != len(stored) + 1:
-        raise Conflict("moved-generation", extra={"gen": len(stored)})
-    earlier = _verified(session, stored)
-    with answering_refusals():
-        signed = verify_next(raw, earlier, identities_of)
-    if signed.id != team:
-        raise Unprocessable("refused", extra={"reason": "chain"})
-    return signed, earlier[-1] if earlier else None
-
-
-def _append(session: Session, actor: Actor, signed: SignedRecord, before: SignedRecord | None) -> Appended:
-    pharmacy_id, kind = _of(session, signed.id)
-    _check_roster(session, signed, pharmacy_id, kind)
-    with first_wins(session, "moved-generation"):
-        session.add(
-            TeamRecord(
-                team_id=signed.id,
-                gen=signed.gen,
-                pharmacy_id=pharmacy_id,
-                signer=signed.by,
-                record=signed.to_json(),
-                created_at=clock.now(),
-            )
-        )
-    return _follow(session, actor, signed, before, pharmacy_id, kind)
-
-
 def ask(session: Session, *, actor: Actor, team: str) -> State:
     """Ask for a seat. Raises NotFound, Forbidden when the team does not take the role, Conflict when it is moot."""
-    pharmacy_id, kind = _of(session, team)
-    _may_act(actor, pharmacy_id, kind)
-    state = _move(session, pharmacy_id, kind, actor.account_id, Event.ASK, actor)
-    _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": actor.account_id})
+    pharmacy_id, kind = pharmacy_of(session, team)
+    may_act(actor, pharmacy_id, kind)
+    state = move(session, pharmacy_id, kind, actor.account_id, Event.ASK, actor)
+    note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": actor.account_id})
     return state
 
 
 def approve_ahead(session: Session, *, actor: Actor, team: str, account_id: str) -> State:
     """A member says yes to somebody who has no keys yet; a member's browser seals the key once there are some."""
-    pharmacy_id, kind = _of(session, team)
-    _may_act(actor, pharmacy_id, kind)
+    pharmacy_id, kind = pharmacy_of(session, team)
+    may_act(actor, pharmacy_id, kind)
     policy.needs_step_up(actor)
     stops.hold(session, actor.account_id)
-    _member_only(session, actor, team)
-    _check_fits(session, account_id, pharmacy_id, kind)
-    state = _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
-    _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
+    members_only(session, actor, team)
+    fitting(session, account_id, pharmacy_id, kind)
+    state = move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
+    note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
     return state
 
 
@@ -264,10 +173,10 @@ def let_in_ahead(
     nobody takes them over. Raises NotFound, Forbidden, Conflict `already-enrolled`, Unprocessable as `approve_ahead`
     and `ahead.make` do.
     """
-    pharmacy_id, kind = _of(session, team)
-    _may_act(actor, pharmacy_id, kind)
-    _member_only(session, actor, team)
-    newcomer = _check_fits(session, account_id, pharmacy_id, kind)
+    pharmacy_id, kind = pharmacy_of(session, team)
+    may_act(actor, pharmacy_id, kind)
+    members_only(session, actor, team)
+    newcomer = fitting(session, account_id, pharmacy_id, kind)
     until = ahead.make(
         session,
         actor=actor,
@@ -279,19 +188,19 @@ def let_in_ahead(
         latest=newcomer.ends_at,
     )
     if seats_of(session, account_id).get(team) is not State.APPROVED:
-        _move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
-        _note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
+        move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
+        note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
     return until
 
 
 def decline(session: Session, *, actor: Actor, team: str, account_id: str) -> State:
     """A member refuses an ask, or the asking person takes it back."""
-    pharmacy_id, kind = _of(session, team)
-    _may_act(actor, pharmacy_id, kind)
+    pharmacy_id, kind = pharmacy_of(session, team)
+    may_act(actor, pharmacy_id, kind)
     if account_id != actor.account_id:
-        _member_only(session, actor, team)
-    state = _move(session, pharmacy_id, kind, account_id, Event.DECLINE, actor)
-    _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": account_id, "declined": True})
+        members_only(session, actor, team)
+    state = move(session, pharmacy_id, kind, account_id, Event.DECLINE, actor)
+    note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": account_id, "declined": True})
     return state
 
 
@@ -301,15 +210,15 @@ def leave(session: Session, *, actor: Actor, team: str) -> State:
     Raises Conflict `sole-member` for the last one: nobody would be left to open the team's threads. Who was let in
     ahead and has not come yet does not count. Forbidden `keys-stopped`: somebody else may give the seat up.
     """
-    pharmacy_id, kind = _of(session, team)
-    _may_act(actor, pharmacy_id, kind)
+    pharmacy_id, kind = pharmacy_of(session, team)
+    may_act(actor, pharmacy_id, kind)
     stops.hold(session, actor.account_id)
     # Locked, so that the last two do not leave at the same moment.
-    _rows(session, [team], lock=True)
+    team_records.stored(session, [team], lock=True)
     if who_came(session, members(session, team)) == {actor.account_id}:
         raise Conflict("sole-member")
-    state = _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
-    _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
+    state = move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
+    note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
     return state
 
 
@@ -321,12 +230,12 @@ def started_again(session: Session, *, actor: Actor) -> dict[str, frozenset[str]
     """
     left: dict[str, frozenset[str]] = {}
     for team in sorted(teams_of(session, actor.account_id)):
-        _rows(session, [team], lock=True)
+        team_records.stored(session, [team], lock=True)
         if not who_came(session, members(session, team)) - {actor.account_id}:
             continue
-        pharmacy_id, kind = _of(session, team)
-        _move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
-        _note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
+        pharmacy_id, kind = pharmacy_of(session, team)
+        move(session, pharmacy_id, kind, actor.account_id, Event.LEAVE, actor)
+        note(session, actor, Action.TEAM_LEFT, team, pharmacy_id, {"account": actor.account_id})
         left[team] = members(session, team)
     return left
 
@@ -351,7 +260,7 @@ def withdraw(session: Session, account_id: str, *, why: str) -> list[str]:
 def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Team]:
     """All teams of a pharmacy with their seats, also those not founded yet. Six queries."""
     policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
-    newest = newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
+    newest = team_records.newest_generations(session, [team_id(pharmacy_id, kind) for kind in TeamKind])
     rows = session.execute(
         select(TeamSeat, Account)
         .join(Account, Account.id == TeamSeat.account_id)
@@ -376,8 +285,7 @@ def of_pharmacy(session: Session, *, actor: Actor, pharmacy_id: str) -> list[Tea
                 state=State(seat.state),
                 since=seat.since,
                 has_keys=seat.account_id in keyed,
-                flagged=seat.state == State.LEAVING
-                or (seat.state == State.MEMBER and (not _can_sit(account) or stale)),
+                flagged=seat.state == State.LEAVING or (seat.state == State.MEMBER and (not can_sit(account) or stale)),
                 ahead=made,
             )
         )
@@ -462,16 +370,6 @@ def who_came(session: Session, account_ids: Collection[str]) -> set[str]:
     return set(account_ids) - ahead.waiting(session, account_ids).keys()
 
 
-def newest_generations(session: Session, teams: Iterable[str]) -> dict[str, int]:
-    """The newest generation of each team that was founded. One query."""
-    rows = session.execute(
-        select(TeamRecord.team_id, func.max(TeamRecord.gen))
-        .where(TeamRecord.team_id.in_(list(teams)))
-        .group_by(TeamRecord.team_id)
-    )
-    return dict(rows.all())
-
-
 def founded(session: Session, pharmacy_ids: Iterable[str]) -> dict[str, dict[TeamKind, str]]:
     """For each pharmacy the teams that can be written to, by kind: founded, and with somebody in them. One query."""
     found: dict[str, dict[TeamKind, str]] = {pharmacy_id: {} for pharmacy_id in pharmacy_ids}
@@ -485,20 +383,6 @@ def founded(session: Session, pharmacy_ids: Iterable[str]) -> dict[str, dict[Tea
     return found
 
 
-def newest_records(session: Session, teams: Iterable[str]) -> dict[str, tuple[SignedRecord, datetime]]:
-    """The newest generation of each team that was founded, and when it was made. One query, nothing verified again."""
-    newest = (
-        select(TeamRecord.team_id, func.max(TeamRecord.gen).label("gen"))
-        .where(TeamRecord.team_id.in_(list(teams)))
-        .group_by(TeamRecord.team_id)
-        .subquery()
-    )
-    rows = session.scalars(
-        select(TeamRecord).join(newest, (newest.c.team_id == TeamRecord.team_id) & (newest.c.gen == TeamRecord.gen))
-    )
-    return {row.team_id: (read_team(row.record), row.created_at) for row in rows}
-
-
 def sits_with_known_keys(session: Session, account_id: str, pharmacy_id: str) -> bool:
     """Whether somebody sits in a team of a pharmacy with the keys its newest generation names, or that follow them.
 
@@ -509,62 +393,45 @@ def sits_with_known_keys(session: Session, account_id: str, pharmacy_id: str) ->
     newest = directory.newest_identity(chain) if chain else []
     named = {
         member.who
-        for signed, _ in newest_records(session, own).values()
+        for signed, _ in team_records.newest_records(session, own).values()
         for member in signed.members
         if member.id == account_id
     }
     return any(keys in newest for who in named for keys in heirs(chain, who))
 
 
-def chains(session: Session, teams: Iterable[str]) -> dict[str, list[SignedRecord]]:
-    """The verified generations of many teams, oldest first; a team without any is left out. Two queries.
-
-    Raises Unprocessable when what is stored does not verify.
-    """
-    rows = _rows(session, list(teams))
-    known = directory.chains(session, {row.signer for row in rows})
-    found: dict[str, list[TeamRecord]] = {}
-    for row in rows:
-        found.setdefault(row.team_id, []).append(row)
-    with answering_refusals():
-        return {team: _chain(own, known) for team, own in found.items()}
-
-
-def records(session: Session, teams: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """The generations of many teams as they travel, oldest first. One query."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(session, list(teams)):
-        found.setdefault(row.team_id, []).append(row.record)
-    return found
-
-
-def _of(session: Session, team: str) -> tuple[str, TeamKind]:
+def pharmacy_of(session: Session, team: str) -> tuple[str, TeamKind]:
+    """Whose team it is, and of which kind. Raises NotFound for what is no team, or one of no pharmacy here."""
     split = split_team_id(team)
     if split is None or session.get(Pharmacy, split[0]) is None:
         raise NotFound()
     return split
 
 
-def _may_act(actor: Actor, pharmacy_id: str, kind: TeamKind) -> None:
+def may_act(actor: Actor, pharmacy_id: str, kind: TeamKind) -> None:
+    """Raises NotFound to people of other pharmacies, Forbidden when the team does not take the actor's role."""
     policy.allow_team_act(actor, pharmacy_id=pharmacy_id, role_fits=actor.role in ROLES[kind])
 
 
-def _member_only(session: Session, actor: Actor, team: str) -> None:
+def members_only(session: Session, actor: Actor, team: str) -> None:
+    """Raises Forbidden `not-in-team` for who does not hold a seat there (`teams_held`)."""
     if team not in teams_held(session, actor.account_id):
         raise Forbidden("not-in-team")
 
 
-def _check_fits(session: Session, account_id: str, pharmacy_id: str, kind: TeamKind) -> Account:
+def fitting(session: Session, account_id: str, pharmacy_id: str, kind: TeamKind) -> Account:
+    """The account of somebody who may sit in such a team. Raises NotFound, Unprocessable `team-not-for-role`."""
     # Locked, so that no seat and no keys are made for somebody whose invitation is taken back at the same moment.
     wanted = session.get(Account, account_id, with_for_update={"key_share": True})
-    if wanted is None or wanted.pharmacy_id != pharmacy_id or not _can_sit(wanted):
+    if wanted is None or wanted.pharmacy_id != pharmacy_id or not can_sit(wanted):
         raise NotFound()
     if Role(wanted.role) not in ROLES[kind]:
         raise Unprocessable("team-not-for-role")
     return wanted
 
 
-def _can_sit(account: Account) -> bool:
+def can_sit(account: Account) -> bool:
+    """Whether somebody works there, or is awaited."""
     return account.disabled_at is None or awaited.is_awaited(account)
 
 
@@ -582,113 +449,8 @@ def _without_keys(session: Session, pharmacy_id: str) -> list[Expected]:
     return [Expected(account, name, role) for account, name, role in rows]
 
 
-def _rows(session: Session, teams: list[str], *, lock: bool = False) -> list[TeamRecord]:
-    wanted = select(TeamRecord).where(TeamRecord.team_id.in_(teams)).order_by(TeamRecord.team_id, TeamRecord.gen)
-    return list(session.scalars(wanted.with_for_update() if lock else wanted))
-
-
-def _verified(session: Session, rows: list[TeamRecord]) -> list[SignedRecord]:
-    with answering_refusals():
-        return _chain(rows, directory.chains(session, {row.signer for row in rows}))
-
-
-def _chain(rows: list[TeamRecord], known: Mapping[str, Sequence[Entry]]) -> list[SignedRecord]:
-    if not rows:
-        return []
-    keys = tuple((signer, tuple(known.get(signer, ()))) for signer in sorted({row.signer for row in rows}))
-    return list(_remembered(rows[0].team_id, tuple(json.dumps(row.record, sort_keys=True) for row in rows), keys))
-
-
-@lru_cache(maxsize=128)
-def _remembered(
-    team: str, texts: tuple[str, ...], keys: tuple[tuple[str, tuple[Entry, ...]], ...]
-) -> tuple[SignedRecord, ...]:
-    # A verdict depends on the exact records and the signers' chains alone, so it is found once in a process.
-    known = dict(keys)
-    raws = [json.loads(text) for text in texts]
-    return tuple(verify_team(id=team, raws=raws, identities_of=lambda user, who: heirs(known.get(user, ()), who)))
-
-
-def _heirs(session: Session, accounts: set[str]) -> IdentitiesOf:
-    known = directory.chains(session, accounts)
-    return lambda user, who: heirs(known.get(user, []), who)
-
-
-def _check_roster(session: Session, signed: SignedRecord, pharmacy_id: str, kind: TeamKind) -> None:
-    listed = {member.id: member.role for member in signed.members}
-    # Locked, so that nobody is listed whose account is closed at the same moment.
-    rows = select(Account).where(Account.id.in_(list(listed))).order_by(Account.id).with_for_update(read=True)
-    accounts = {row.id: row for row in session.scalars(rows.execution_options(populate_existing=True))}
-    keyed = directory.have_keys(session, listed)
-    gone = set(
-        session.scalars(
-            select(TeamSeat.account_id).where(
-                TeamSeat.pharmacy_id == pharmacy_id, TeamSeat.kind == kind, TeamSeat.state == State.LEAVING
-            )
-        )
-    )
-    untouched = ahead.waiting(session, listed)
-    for id, role in listed.items():
-        if role is RecordRole.SERVICE:
-            # The pharmacy's recovery key: the record's own checks have settled whose it is.
-            if id not in keyed:
-                raise Unprocessable("member-without-keys", extra={"account": id})
-            continue
-        account = accounts.get(id)
-        if account is None or account.pharmacy_id != pharmacy_id or Role(account.role) not in ROLES[kind]:
-            raise Unprocessable("team-not-for-role")
-        if role.value != role_in_records(Role(account.role)):
-            raise BadInput("form", extra={"field": "members"})
-        if not _can_sit(account) or id in gone:
-            raise Unprocessable("member-leaves", extra={"account": id})
-        made = untouched.get(id)
-        if made is not None and made.over(listed):
-            raise Unprocessable("ahead-over", extra={"account": id})
-        if id not in keyed:
-            raise Unprocessable("member-without-keys", extra={"account": id})
-    known = directory.chains(session, listed)
-    if not all(still(known[member.id], member.who) for member in signed.members):
-        # Nobody could speak for the team, or sign for it, who is listed by other keys than the present ones.
-        raise Unprocessable("refused", extra={"reason": Reason.MEMBER_KEY.value})
-
-
-def _follow(
-    session: Session,
-    actor: Actor,
-    signed: SignedRecord,
-    before: SignedRecord | None,
-    pharmacy_id: str,
-    kind: TeamKind,
-) -> Appended:
-    was, now = _people(before), _people(signed)
-    for id in sorted(now):
-        _move(session, pharmacy_id, kind, id, Event.LISTED, actor)
-    for id in sorted(was - now):
-        _move(session, pharmacy_id, kind, id, Event.UNLISTED, actor)
-    joined, left = tuple(sorted(now - was)), tuple(sorted(was - now))
-    if before is None:
-        _note(session, actor, Action.TEAM_FOUNDED, signed.id, pharmacy_id, {"gen": 1})
-    for action, people in ((Action.TEAM_JOINED, joined), (Action.TEAM_LEFT, left)):
-        for id in people:
-            _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "account": id})
-    recovery_ = recovery_id(pharmacy_id)
-    if signed.lists(recovery_) != (before is not None and before.lists(recovery_)):
-        action = Action.TEAM_JOINED if signed.lists(recovery_) else Action.TEAM_LEFT
-        _note(session, actor, action, signed.id, pharmacy_id, {"gen": signed.gen, "recovery": recovery_})
-    if before is not None and not joined and not left:
-        _note(session, actor, Action.KEY_ROTATED, signed.id, pharmacy_id, {"gen": signed.gen})
-    return Appended(
-        signed.id, signed.gen, tuple(sorted(now)), joined, left, sole_member=len(who_came(session, now)) == 1
-    )
-
-
-def _people(signed: SignedRecord | None) -> set[str]:
-    """Who has a seat by a record: everybody listed but the recovery key, which is nobody."""
-    listed = signed.members if signed is not None else ()
-    return {member.id for member in listed if member.role is not RecordRole.SERVICE}
-
-
-def _move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, event: Event, actor: Actor) -> State:
+def move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, event: Event, actor: Actor) -> State:
+    """Move a seat, and give where it stands now. Raises Conflict `seat` when `LIFE` has no such step."""
     seat = session.get(TeamSeat, (pharmacy_id, kind.value, account_id), with_for_update=True)
     before = State(seat.state) if seat is not None else None
     after = LIFE.after(before, event)
@@ -703,7 +465,8 @@ def _move(session: Session, pharmacy_id: str, kind: TeamKind, account_id: str, e
     return after
 
 
-def _note(session: Session, actor: Actor, action: Action, team: str, pharmacy_id: str, detail: dict[str, Any]) -> None:
+def note(session: Session, actor: Actor, action: Action, team: str, pharmacy_id: str, detail: dict[str, Any]) -> None:
+    """The row of the audit record for something that happened to a team."""
     record(
         session,
         action,

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from portal.accounts.ahead import Ahead
-from portal.pharmacies import teams
+from portal.pharmacies import generations, teams
 from portal.pharmacies.teams import Seat, State, Team
 from portal.web.acting import current_actor
 from portal.web.json import Nothing, stamp, takes
@@ -57,7 +57,7 @@ def append(new: Generation, team: str) -> tuple[Response, int]:
     """Found a team or make its next generation, after a fresh login."""
     record = {"h": new.h, "w": new.w, "prev": new.prev, "sig": new.sig}
     with services().database.transaction() as session:
-        appended = teams.append_record(session, actor=current_actor(), team=team, record_=record)
+        appended = generations.append_record(session, actor=current_actor(), team=team, record_=record)
     teams.tell(services().bus, team, {*appended.members, *appended.left})
     return jsonify(asdict(appended)), 201
 

@@ -24,7 +24,7 @@ from portal.core.database import Database
 from portal.core.errors import Conflict, Forbidden, NotFound, NotSignedIn, PortalError, Unprocessable
 from portal.e2ee.open import open_team
 from portal.identity.errors import LoginRefused
-from portal.pharmacies import checklist, colleagues, profiles, staff, staff_invitations, teams
+from portal.pharmacies import checklist, colleagues, profiles, staff, staff_invitations, team_records, teams
 from portal.pharmacies.checklist import Step
 from portal.pharmacies.staff_invitations import Newcomer
 from portal.pharmacies.tables import StaffInvitation
@@ -100,7 +100,7 @@ def test_oscar_who_was_only_invited_reads_at_once(keys: Keys, world: World, invi
     assert (came.account_id, came.created) == (world.accounts["oscar"], True)
     own = take_over(keys, handed, "oscar")
     with world.database.reading() as session:
-        records = teams.chains(session, [PHARMACISTS])[PHARMACISTS]
+        records = team_records.chains(session, [PHARMACISTS])[PHARMACISTS]
         assert set(open_team(records, own.id, [key.seed for key in own.keys])) == {1, 2}
     row = account(world)
     assert (row.issuer, row.subject, row.disabled_at, row.closed_by) == ("http://idp.test", "oscar", None, None)

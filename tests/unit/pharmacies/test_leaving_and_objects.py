@@ -10,7 +10,7 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import Forbidden, TooLarge
 from portal.e2ee import seal
-from portal.pharmacies import objects, teams
+from portal.pharmacies import generations, objects, teams
 
 PHARMACISTS = "riverside_pharmacists"
 
@@ -34,7 +34,7 @@ def test_who_gave_up_the_seat_makes_no_more_records_of_the_team(keys: Keys, worl
     # Bob is still listed in the newest record, so his signature would hold.
     record = keys.make_team(PHARMACISTS, "bob", "erin")
     with pytest.raises(Forbidden) as refused, world.database.transaction() as session:
-        teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record))
+        generations.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record))
     assert refused.value.code == "not-in-team"
     keys.teams[PHARMACISTS].pop()
     assert keys.team(PHARMACISTS, "erin", "erin").gen == 2

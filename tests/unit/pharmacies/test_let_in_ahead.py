@@ -22,7 +22,7 @@ from portal.e2ee import recovery as ways
 from portal.e2ee import seal
 from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
 from portal.e2ee.open import open_team
-from portal.pharmacies import staff, teams
+from portal.pharmacies import generations, staff, team_records, teams
 from portal.pharmacies.teams import Seat, State
 
 PHARMACISTS = "riverside_pharmacists"
@@ -112,7 +112,7 @@ def test_erin_reads_at_once_with_the_code_and_then_only_she_can(keys: Keys, worl
     own = take_over(keys, handed)
     assert seat_of(keys, "erin").ahead is None
     with world.database.reading() as session:
-        records = teams.chains(session, [PHARMACISTS])[PHARMACISTS]
+        records = team_records.chains(session, [PHARMACISTS])[PHARMACISTS]
         # The team's key comes out of the wrap for the key made ahead, to which the new one leads back.
         assert set(open_team(records, own.id, [key.seed for key in own.keys])) == {1, 2}
         assert recovery.ways(session, own.id) == []
@@ -137,7 +137,7 @@ def test_who_made_the_keys_can_do_nothing_with_them(keys: Keys, world: World) ->
     forged = replace(record, by=handed.person.id, sig=handed.person.identity.sign(record.signed_bytes))
     actor = world.actor("erin", device_id=handed.person.device.dev)
     with world.database.transaction() as session, pytest.raises(Unprocessable) as unsigned:
-        teams.append_record(session, actor=actor, team=PHARMACISTS, record_=raw(forged))
+        generations.append_record(session, actor=actor, team=PHARMACISTS, record_=raw(forged))
     assert unsigned.value.extra["reason"] == "unknown user"
     take_over(keys, handed)
     with world.database.transaction() as session, pytest.raises(Unprocessable):

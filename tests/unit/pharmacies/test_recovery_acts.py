@@ -28,7 +28,7 @@ from portal.e2ee.teams import TeamMember, TeamRecord
 from portal.notify.mail import Mail
 from portal.outbox import Job
 from portal.outbox.tables import OutboxJob
-from portal.pharmacies import checklist, recovery_acts, recovery_key, staff, teams
+from portal.pharmacies import checklist, generations, recovery_acts, recovery_key, staff, team_records, teams
 from portal.pharmacies.directory import look_up
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.recovery_acts import State
@@ -105,12 +105,12 @@ def recovery_seat(entry: Entry) -> tuple[TeamMember, Entry]:
     return TeamMember(RECOVERY, Role.SERVICE, sha256(entry.h)), entry
 
 
-def list_it(keys: Keys, paper: Paper, team: str = PHARMACISTS, by: str = "bob", *others: str) -> teams.Appended:
+def list_it(keys: Keys, paper: Paper, team: str = PHARMACISTS, by: str = "bob", *others: str) -> generations.Appended:
     """The next generation by a member, with the recovery in it."""
     members = [*(seat(keys, name) for name in (by, *others)), recovery_seat(paper.entry)]
     record, key = seal.change_team(keys.records[team], keys.teams[team][-1], keys.people[by], members)
     with keys.world.database.transaction() as session:
-        appended = teams.append_record(session, actor=keys.actor(by), team=team, record_=raw(record))
+        appended = generations.append_record(session, actor=keys.actor(by), team=team, record_=raw(record))
     keys.records[team] = record
     keys.teams[team].append(key)
     return appended
@@ -118,7 +118,7 @@ def list_it(keys: Keys, paper: Paper, team: str = PHARMACISTS, by: str = "bob", 
 
 def chain(world: World, team: str = PHARMACISTS) -> list[TeamRecord]:
     with world.database.reading() as session:
-        return teams.chains(session, [team])[team]
+        return team_records.chains(session, [team])[team]
 
 
 def by_sheets(
@@ -413,9 +413,11 @@ def test_new_sheets_wait_for_an_act_until_it_is_over(
 def test_a_member_alone_cannot_sign_as_the_recovery(keys: Keys, world: World, paper: Paper) -> None:
     record = by_sheets(keys, paper.typed(paper.entry), "erin", itself=paper.entry)
     with pytest.raises(Unprocessable), world.database.transaction() as session:
-        teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_={**record, "by": RECOVERY})
+        generations.append_record(
+            session, actor=keys.actor("bob"), team=PHARMACISTS, record_={**record, "by": RECOVERY}
+        )
     with pytest.raises(Unprocessable) as refused, world.database.transaction() as session:
-        teams.append_record(session, actor=keys.actor("erin"), team=PHARMACISTS, record_=record)
+        generations.append_record(session, actor=keys.actor("erin"), team=PHARMACISTS, record_=record)
     assert refused.value.extra == {"reason": "creator"}
 
 

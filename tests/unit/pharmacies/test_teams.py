@@ -22,7 +22,7 @@ from portal.e2ee.directory import who
 from portal.e2ee.identity import Identity
 from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.teams import TeamMember
-from portal.pharmacies import colleagues, connections, staff, teams
+from portal.pharmacies import colleagues, connections, generations, staff, team_records, teams
 from portal.pharmacies.keys import ServerDirectory
 from portal.pharmacies.teams import LIFE, Event, State
 from portal.privacy import stopping
@@ -55,7 +55,7 @@ def test_bob_founds_the_team_alone_and_is_told_that_he_is_alone(keys: Keys, worl
     assert (appended.gen, appended.sole_member) == (1, True)
     with world.database.reading() as session:
         assert teams.teams_of(session, world.accounts["bob"]) == {PHARMACISTS}
-        assert teams.newest_generations(session, [PHARMACISTS, DESK]) == {PHARMACISTS: 1}
+        assert team_records.newest_generations(session, [PHARMACISTS, DESK]) == {PHARMACISTS: 1}
         assert teams.founded(session, ["riverside", "harbor"])["riverside"] == {teams.TeamKind.PHARMACISTS: PHARMACISTS}
         found = teams.of_pharmacy(session, actor=keys.actor("bob"), pharmacy_id="riverside")
     assert [(one.kind.value, one.gen, one.sole_member) for one in found] == [
@@ -164,7 +164,7 @@ def test_keys_begun_anew_sign_nothing_for_a_team_before_others_have_listed_them(
         keys.team(PHARMACISTS, "bob", "bob")
     assert (refused.value.code, refused.value.extra) == ("refused", {"reason": "certificate"})
     with world.database.reading() as session:
-        assert teams.newest_generations(session, [PHARMACISTS]) == {PHARMACISTS: 1}
+        assert team_records.newest_generations(session, [PHARMACISTS]) == {PHARMACISTS: 1}
     # A team that nobody has founded has no keys to lose: there the new ones are as good as any.
     assert keys.team(DESK, "bob", "bob").gen == 1
 
@@ -187,9 +187,9 @@ def test_two_who_change_a_team_at_once_do_not_both_win(keys: Keys, world: World)
     first = keys.make_team(PHARMACISTS, "bob", "bob", "erin")
     second = keys.make_team(PHARMACISTS, "bob", "bob")
     with world.database.transaction() as session:
-        teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(first))
+        generations.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(first))
         with pytest.raises(Conflict) as moved:
-            teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(second))
+            generations.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(second))
     assert (moved.value.code, moved.value.extra) == ("moved-generation", {"gen": 2})
 
 
@@ -199,18 +199,18 @@ def test_strangers_and_wrong_roles_found_nothing(keys: Keys, world: World) -> No
     with world.database.transaction() as session:
         for name in ("carol", "alice", "ivan"):
             with pytest.raises(NotFound):
-                teams.append_record(session, actor=keys.actor(name), team=PHARMACISTS, record_=record)
+                generations.append_record(session, actor=keys.actor(name), team=PHARMACISTS, record_=record)
         with pytest.raises(Forbidden):
-            teams.append_record(session, actor=keys.actor("frank"), team=PHARMACISTS, record_=record)
+            generations.append_record(session, actor=keys.actor("frank"), team=PHARMACISTS, record_=record)
         for unknown in ("nowhere_pharmacists", "riverside_boss", "riverside"):
             with pytest.raises(NotFound):
-                teams.append_record(session, actor=keys.actor("bob"), team=unknown, record_=record)
+                generations.append_record(session, actor=keys.actor("bob"), team=unknown, record_=record)
         # Signed by Bob, sent by Erin: she is not in it.
         with pytest.raises(Unprocessable):
-            teams.append_record(session, actor=keys.actor("erin"), team=PHARMACISTS, record_=record)
+            generations.append_record(session, actor=keys.actor("erin"), team=PHARMACISTS, record_=record)
         # A record of one team is none of another.
         with pytest.raises(Unprocessable):
-            teams.append_record(session, actor=keys.actor("bob"), team=DESK, record_=record)
+            generations.append_record(session, actor=keys.actor("bob"), team=DESK, record_=record)
 
 
 def test_the_roster_follows_the_roles(keys: Keys, world: World) -> None:
@@ -228,9 +228,9 @@ def test_founding_asks_for_a_fresh_login_a_device_and_a_way_back(keys: Keys, wor
     with world.database.transaction() as session:
         late = replace(bob, auth_time=clock.now() - timedelta(minutes=6))
         with pytest.raises(StepUpNeeded):
-            teams.append_record(session, actor=late, team=PHARMACISTS, record_=record)
+            generations.append_record(session, actor=late, team=PHARMACISTS, record_=record)
         with pytest.raises(Forbidden) as refused:
-            teams.append_record(session, actor=replace(bob, device_id=None), team=PHARMACISTS, record_=record)
+            generations.append_record(session, actor=replace(bob, device_id=None), team=PHARMACISTS, record_=record)
         assert refused.value.code == "device-needed"
     keys.enrol("grace", with_recovery=False)
     with pytest.raises(Forbidden) as refused:
@@ -248,8 +248,10 @@ def test_a_member_without_keys_or_with_a_forged_signature_is_refused(keys: Keys,
             ({"prev": "AAAA"}, BadInput),
         ):
             with pytest.raises(error):
-                teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record) | changed)
-        assert teams.newest_generations(session, [PHARMACISTS]) == {}
+                generations.append_record(
+                    session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record) | changed
+                )
+        assert team_records.newest_generations(session, [PHARMACISTS]) == {}
 
 
 def test_a_record_lists_everybody_by_the_keys_they_have(keys: Keys, world: World) -> None:
@@ -265,7 +267,7 @@ def test_a_record_lists_everybody_by_the_keys_they_have(keys: Keys, world: World
         ]
         record, _ = seal.found_team(PHARMACISTS, keys.people["bob"], listed)
         with world.database.transaction() as session, pytest.raises(Unprocessable) as refused:
-            teams.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record))
+            generations.append_record(session, actor=keys.actor("bob"), team=PHARMACISTS, record_=raw(record))
         assert refused.value.extra == {"reason": "member key"}
     assert keys.team(PHARMACISTS, "bob", "bob", "erin").gen == 1
 
