@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import carers, consents, names, policy, relations, stops
@@ -17,7 +17,7 @@ from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.carers import KINDS, Circumstances, What
 from portal.accounts.roles import INVITED_TO, Kind, Scope
 from portal.accounts.tables import Account, CarerConsent, CarerInvitation, Patient, Relation
-from portal.audit import Action, Agent, Entity, Outcome, Purpose, record
+from portal.audit import Action, Agent, Outcome, Purpose, record
 from portal.core import clock, ids
 from portal.core.errors import BadInput, Conflict, NotFound, TooMany, Unprocessable
 from portal.core.lives import Life, Step
@@ -170,7 +170,7 @@ def make(
     )
     session.add(row)
     _ask_for_mail(session, row)
-    _note(session, actor.agent, Action.CARER_INVITED, row, {"kind": row.kind, "scope": row.scope})
+    consents.note_invitation(session, actor.agent, Action.CARER_INVITED, row, {"kind": row.kind, "scope": row.scope})
     if consent is not None:
         carers.tell(session, names.own_accounts(session, patient_id), What.CHANGED, now)
     return row.id, code
@@ -210,17 +210,25 @@ def send_again(session: Session, *, actor: Actor, invitation_id: str) -> str | N
     row.asked_at = clock.now()
     row.expires_at = _expiry(row.ends_at)
     _ask_for_mail(session, row)
-    _note(session, actor.agent, Action.CARER_INVITED_AGAIN, row, {})
+    consents.note_invitation(session, actor.agent, Action.CARER_INVITED_AGAIN, row, {})
     return code
 
 
 def revoke(session: Session, *, actor: Actor, invitation_id: str) -> None:
-    """Take an invitation back. Raises NotFound, Conflict `carer-invitation-over`."""
+    """Take an invitation back; one of a pharmacy ends with the consent it rests on, as the patient's own word.
+
+    Raises NotFound, Conflict `carer-invitation-over`.
+    """
+    seen = session.get(CarerInvitation, invitation_id)
+    consent = consents.lock(session, seen.consent_id) if seen is not None and seen.consent_id is not None else None
     row = _own(session, actor, invitation_id)
     if LIFE.after(state_of(row), Event.REVOKE) is None:
         raise Conflict("carer-invitation-over")
+    if consent is not None:
+        consents.end(session, agent=actor.agent, row=consent, why=consents.Ended.PATIENT)
+        return
     row.revoked_at = clock.now()
-    _note(session, actor.agent, Action.CARER_UNINVITED, row, {})
+    consents.note_invitation(session, actor.agent, Action.CARER_UNINVITED, row, {})
 
 
 def invited(session: Session, *, actor: Actor, patient_id: str) -> list[CarerInvitation]:
@@ -249,7 +257,9 @@ def offers(session: Session, *, actor: Actor) -> list[Offer]:
         return []
     rows = session.scalars(
         select(CarerInvitation)
-        .where(CarerInvitation.mail == mail, CarerInvitation.invited_by != actor.account_id, *_is_open())
+        .where(
+            CarerInvitation.mail == mail, CarerInvitation.invited_by != actor.account_id, *consents.is_open(clock.now())
+        )
         .order_by(CarerInvitation.created_at, CarerInvitation.id)
     ).all()
     return _offers(session, rows)
@@ -259,7 +269,9 @@ def offered(session: Session, *, actor: Actor, code: str) -> Offer:
     """What a code invites to. Raises Forbidden, Unprocessable `carer-code` (on record): unknown, used or over alike."""
     policy.allow_act_for_others(actor)
     row = session.scalar(
-        select(CarerInvitation).where(CarerInvitation.code_hash == ids.hand_code_digest(code), *_is_open())
+        select(CarerInvitation).where(
+            CarerInvitation.code_hash == ids.hand_code_digest(code), *consents.is_open(clock.now())
+        )
     )
     if row is None or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")
@@ -306,7 +318,7 @@ def accept(session: Session, *, actor: Actor, invitation_id: str, code: str | No
         until=row.ends_at,
     )
     relation.by_age, relation.consent_id = row.by_age, row.consent_id
-    _note(session, actor.agent, Action.CARER_ACCEPTED, row, {"by": row.invited_by})
+    consents.note_invitation(session, actor.agent, Action.CARER_ACCEPTED, row, {"by": row.invited_by})
     carers.tell(session, [actor.account_id, *_askers(session, row)], What.CHANGED, clock.now())
     return relation
 
@@ -315,7 +327,7 @@ def decline(session: Session, *, actor: Actor, invitation_id: str, code: str | N
     """Say no to an invitation. Raises what `accept` raises for one that is not open to this person."""
     row = _offered_to(session, actor, invitation_id, code)
     row.declined_at = clock.now()
-    _note(session, actor.agent, Action.CARER_DECLINED, row, {})
+    consents.note_invitation(session, actor.agent, Action.CARER_DECLINED, row, {})
     carers.tell(session, _askers(session, row), What.CHANGED, clock.now())
 
 
@@ -330,7 +342,7 @@ def undo_all_of(session: Session, *, agent: Agent, account_id: str, patient_id: 
     for row in rows:
         if state_of(row) is State.OPEN:
             row.revoked_at = clock.now()
-            _note(session, agent, Action.CARER_UNINVITED, row, {})
+            consents.note_invitation(session, agent, Action.CARER_UNINVITED, row, {})
     return sorted({row.used_by for row in rows if row.used_by is not None})
 
 
@@ -338,12 +350,12 @@ def take_back(session: Session, *, actor: Actor) -> None:
     """Take back what an account has offered to anybody: somebody else may have made it (an emergency stop)."""
     for row in session.scalars(
         select(CarerInvitation)
-        .where(CarerInvitation.invited_by == actor.account_id, *_is_open())
+        .where(CarerInvitation.invited_by == actor.account_id, *consents.is_open(clock.now()))
         .order_by(CarerInvitation.id)
         .with_for_update()
     ).all():
         row.revoked_at = clock.now()
-        _note(session, actor.agent, Action.CARER_UNINVITED, row, {})
+        consents.note_invitation(session, actor.agent, Action.CARER_UNINVITED, row, {})
 
 
 def forget_unused(session: Session) -> None:
@@ -368,7 +380,7 @@ class InvitationMail(MailJob):
         until = moment(row.expires_at, inviter.time_zone or "UTC")
         self.send(job, Template.CARER_INVITED, inviter.language, to=row.mail, next="/carers", until=until)
         with self._database.transaction() as session:
-            _note(session, Agent(None, None), Action.NOTICE_SENT, row, {"invitation": row.id})
+            consents.note_invitation(session, Agent(None, None), Action.NOTICE_SENT, row, {"invitation": row.id})
 
 
 def _checked(newcomer: Newcomer) -> tuple[str | None, Kind, Scope]:
@@ -390,28 +402,19 @@ def _checked(newcomer: Newcomer) -> tuple[str | None, Kind, Scope]:
 def _check_new(session: Session, patient_id: str, mail: str | None) -> None:
     own = CarerInvitation.patient_id == patient_id
     if mail is not None and session.scalar(
-        select(CarerInvitation.id).where(own, CarerInvitation.mail == mail, *_is_open()).limit(1)
+        select(CarerInvitation.id).where(own, CarerInvitation.mail == mail, *consents.is_open(clock.now())).limit(1)
     ):
         raise Conflict("carer-invited")
     made = select(func.count()).select_from(CarerInvitation).where(own)
-    waiting = session.scalar(made.where(*_is_open())) or 0
+    waiting = session.scalar(made.where(*consents.is_open(clock.now()))) or 0
     of_today = session.scalar(made.where(CarerInvitation.created_at > clock.now() - timedelta(days=1))) or 0
     there = len(relations.live(session, patient_id=patient_id))
     if waiting >= MOST_OPEN or of_today >= MOST_A_DAY or there + waiting > MOST_CARERS:
         raise TooMany("too-many-invitations")
 
 
-def _is_open() -> tuple[ColumnElement[bool], ...]:
-    return (
-        CarerInvitation.used_at.is_(None),
-        CarerInvitation.declined_at.is_(None),
-        CarerInvitation.revoked_at.is_(None),
-        CarerInvitation.expires_at > clock.now(),
-    )
-
-
 def _own(session: Session, actor: Actor, invitation_id: str) -> CarerInvitation:
-    row = session.get(CarerInvitation, invitation_id, with_for_update=True)
+    row = session.get(CarerInvitation, invitation_id, with_for_update=True, populate_existing=True)
     if row is None:
         raise NotFound()
     policy.allow_carers(actor, patient_id=row.patient_id)
@@ -494,17 +497,3 @@ def _ask_for_mail(session: Session, row: CarerInvitation) -> None:
         return
     row.mails += 1
     enqueue(session, MAIL_JOB, {"invitation": row.id}, dedupe=f"carer:{row.id}")
-
-
-def _note(session: Session, agent: Agent, action: Action, row: CarerInvitation, detail: dict[str, str]) -> None:
-    consent = session.get_one(CarerConsent, row.consent_id) if row.consent_id is not None else None
-    record(
-        session,
-        action,
-        agent=agent,
-        patient_id=row.patient_id,
-        pharmacy_id=consent.pharmacy_id if consent is not None else None,
-        entity=Entity("Invitation", row.id),
-        purpose=Purpose.PATRQT if consent is None else Purpose.FAMRQT,
-        detail=detail if consent is None else {**detail, **consents.named(consent)},
-    )

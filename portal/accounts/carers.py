@@ -276,7 +276,7 @@ def tell(session: Session, account_ids: Iterable[str], what: What, at: datetime)
 
 
 def _access(session: Session, actor: Actor, relation_id: str) -> Relation:
-    relation = session.get(Relation, relation_id, with_for_update=True)
+    relation = session.get(Relation, relation_id, with_for_update=True, populate_existing=True)
     if relation is None:
         raise NotFound()
     policy.allow_carers(actor, patient_id=relation.patient_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import carers, names, relations
@@ -123,7 +123,10 @@ def to_ask(session: Session, *, before: datetime) -> Sequence[CarerConsent]:
 
 
 def end(session: Session, *, agent: Agent, row: CarerConsent, why: Ended) -> None:
-    """It stands no more: what hangs on it ends, and all concerned are told. Ended twice it ends once."""
+    """It stands no more: what hangs on it ends, and all concerned are told. Ended twice, or by two at once, it ends
+    once."""
+    # Not FOR UPDATE: whoever accepts a code holds the invitation and shares the key of this row with their relation.
+    session.refresh(row, with_for_update={"key_share": True})
     if row.ended_at is not None:
         return
     now = clock.now()
@@ -141,10 +144,13 @@ def end(session: Session, *, agent: Agent, row: CarerConsent, why: Ended) -> Non
     # Invitations first: whoever accepts one at this moment is waited for, and is seen below.
     for invitation in session.scalars(
         select(CarerInvitation)
-        .where(CarerInvitation.consent_id == row.id, *_waits(), CarerInvitation.revoked_at.is_(None))
+        .where(CarerInvitation.consent_id == row.id, *is_open(now))
+        .order_by(CarerInvitation.id)
         .with_for_update()
+        .execution_options(populate_existing=True)
     ).all():
         invitation.revoked_at = now
+        note_invitation(session, agent, Action.CARER_UNINVITED, invitation, {})
     told = set(names.own_accounts(session, row.patient_id))
     for one in relations.live(session, patient_id=row.patient_id):
         if one.consent_id == row.id:
@@ -154,31 +160,54 @@ def end(session: Session, *, agent: Agent, row: CarerConsent, why: Ended) -> Non
         carers.tell(session, told, What.CHANGED, now)
 
 
+def lock(session: Session, consent_id: str) -> CarerConsent:
+    """A consent that is kept, for who may end it: before the invitations and relations that hang on it."""
+    return session.get_one(CarerConsent, consent_id, with_for_update={"key_share": True}, populate_existing=True)
+
+
 def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
     """The patient ends what somebody may do. Where a pharmacy let that one in, what it rests on ends as well, and so do
     the pharmacy's codes that nobody has used: one of them may be the same person's. Raises NotFound."""
+    seen = session.get(Relation, relation_id)
+    if seen is not None and seen.consent_id is not None:
+        lock(session, seen.consent_id)
     on = carers.end(session, actor=actor, relation_id=relation_id)
     if on is None:
         return
-    row = session.get_one(CarerConsent, on, with_for_update=True)
+    row = session.get_one(CarerConsent, on)
     acts = {one.consent_id for one in relations.live(session, patient_id=row.patient_id)}
     for one in (row, *of_patient(session, patient_id=row.patient_id, pharmacy_id=row.pharmacy_id)):
         if one.id not in acts:
             end(session, agent=actor.agent, row=one, why=Ended.PATIENT)
 
 
-def was_refused(session: Session, *, patient_id: str, reference: tuple[str, str, str, str]) -> bool:
-    """Whether the patient has ended what this person did on this version of a Consent."""
-    connection_id, fhir_id, version, person = reference
-    refused = exists().where(
-        CarerConsent.patient_id == patient_id,
-        CarerConsent.connection_id == connection_id,
-        CarerConsent.fhir_id == fhir_id,
-        CarerConsent.version == version,
-        CarerConsent.person == person,
-        CarerConsent.why_ended == Ended.PATIENT.value,
+def refused_at(session: Session, *, patient_id: str, connection_id: str, person: str) -> datetime | None:
+    """When the patient last ended what this person of an EHR did, or was to do; None: never."""
+    return session.scalar(
+        select(func.max(CarerConsent.ended_at)).where(
+            CarerConsent.patient_id == patient_id,
+            CarerConsent.connection_id == connection_id,
+            CarerConsent.person == person,
+            CarerConsent.why_ended == Ended.PATIENT.value,
+        )
     )
-    return bool(session.scalar(select(refused)))
+
+
+def note_invitation(
+    session: Session, agent: Agent, action: Action, row: CarerInvitation, detail: dict[str, str]
+) -> None:
+    """Put on record what became of an invitation; with a consent also that one, and the pharmacy whose it is."""
+    consent = session.get_one(CarerConsent, row.consent_id) if row.consent_id is not None else None
+    record(
+        session,
+        action,
+        agent=agent,
+        patient_id=row.patient_id,
+        pharmacy_id=consent.pharmacy_id if consent is not None else None,
+        entity=Entity("Invitation", row.id),
+        purpose=Purpose.PATRQT if consent is None else Purpose.FAMRQT,
+        detail=detail if consent is None else {**detail, **named(consent)},
+    )
 
 
 def end_of_care(session: Session, *, agent: Agent, patient_id: str, pharmacy_ids: Collection[str]) -> None:
@@ -191,7 +220,7 @@ def end_of_care(session: Session, *, agent: Agent, patient_id: str, pharmacy_ids
             CarerConsent.ended_at.is_(None),
         )
         .order_by(CarerConsent.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).all():
         end(session, agent=agent, row=row, why=Ended.CARE)
 
@@ -202,14 +231,15 @@ def _in_use() -> ColumnElement[bool]:
     acts = exists().where(
         Relation.consent_id == CarerConsent.id, or_(Relation.ends_at.is_(None), Relation.ends_at > now)
     )
-    asked = exists().where(
-        CarerInvitation.consent_id == CarerConsent.id,
-        *_waits(),
-        CarerInvitation.revoked_at.is_(None),
-        CarerInvitation.expires_at > now,
-    )
+    asked = exists().where(CarerInvitation.consent_id == CarerConsent.id, *is_open(now))
     return CarerConsent.ended_at.is_(None) & or_(acts, asked)
 
 
-def _waits() -> tuple[ColumnElement[bool], ...]:
-    return CarerInvitation.used_at.is_(None), CarerInvitation.declined_at.is_(None)
+def is_open(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """The invitations that may still be taken up (`carer_invitations.State.OPEN`)."""
+    return (
+        CarerInvitation.used_at.is_(None),
+        CarerInvitation.declined_at.is_(None),
+        CarerInvitation.revoked_at.is_(None),
+        CarerInvitation.expires_at > now,
+    )

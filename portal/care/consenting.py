@@ -7,7 +7,7 @@ hangs on it (portal/accounts/consents.py). Each look is a row of the patient's r
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -38,17 +38,21 @@ from portal.pharmacies.tables import EhrConnection
 ASK_EVERY = timedelta(hours=6)
 UNHEARD = timedelta(days=7)
 _OLDEST_PAPER = date(1900, 1, 1)
+# Where a day begins first.
+_FIRST_ZONE = timezone(timedelta(hours=14))
 
 
 @dataclass(frozen=True)
 class Held:
-    """What this pharmacy lets somebody act on now. `names`: who does; `waits`: until when there may still be a yes."""
+    """What this pharmacy lets somebody act on now. `names`: who does; `waits`: until when there may still be a yes;
+    `stands`: False where the EHR says now that it does not, and it ends with the next question (`settle`)."""
 
     row: CarerConsent
     names: tuple[str, ...]
     scope: str
     ends_at: datetime | None
     waits: datetime | None
+    stands: bool
 
 
 @dataclass(frozen=True)
@@ -85,25 +89,30 @@ def record_of(session: Session, *, actor: Actor, pharmacy_id: str, patient_id: s
 
 
 def look(database: Database, readers: EhrReaders, *, actor: Actor, pharmacy_id: str, fhir_id: str) -> Look:
-    """What can be invited on. A Consent in use that does not stand any more ends now.
+    """What can be invited on, and whether what is in use stands; nothing changes but the record of who looked.
 
     Raises NotFound, Forbidden, and what `matching.open_record` raises.
     """
     address, who, grants, down = _asked(database, readers, actor, pharmacy_id, fhir_id)
-    with database.transaction() as session:
+    with database.reading() as session:
         known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
         if known is None:
             return Look(who, False, grants, down, ())
-        if grants is not None:
-            for row in consents.of_patient(session, patient_id=known.id, pharmacy_id=pharmacy_id):
+        account = bool(names.own_accounts(session, known.id))
+        return Look(who, account, grants, down, _held(session, known.id, pharmacy_id, address.id, grants))
+
+
+def settle(database: Database, readers: EhrReaders, *, actor: Actor, pharmacy_id: str, fhir_id: str) -> None:
+    """Ask the EHR, and end what does not stand any more. Raises what `look` raises."""
+    address, _, grants, _ = _asked(database, readers, actor, pharmacy_id, fhir_id)
+    if grants is None:
+        return
+    with database.transaction() as session:
+        known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
+        rows = consents.of_patient(session, patient_id=known.id, pharmacy_id=pharmacy_id) if known is not None else []
+        for row in rows:
+            if row.connection_id == address.id:
                 _judge(session, row, grants, agent=actor.agent)
-        return Look(
-            who,
-            bool(names.own_accounts(session, known.id)),
-            grants,
-            down,
-            _held(session, known.id, pharmacy_id),
-        )
 
 
 def invite(
@@ -146,7 +155,7 @@ def invite(
         if not in_care and names.own_accounts(session, patient.id):
             # Who speaks for herself brings a pharmacy into her care by herself, also one that she has left.
             raise Unprocessable("consent-not-in-care")
-        if basis.reference and consents.was_refused(session, patient_id=patient.id, reference=basis.reference):
+        if grant is not None and _was_refused(session, patient.id, address, grant):
             raise Unprocessable("consent-stands-not")
         row = consents.keep(session, actor=actor, patient_id=patient.id, basis=basis)
         of_age = min(
@@ -162,21 +171,31 @@ def invite(
         )
 
 
-def end(session: Session, *, actor: Actor, pharmacy_id: str, consent_id: str) -> None:
-    """End what somebody may do on a consent of the own pharmacy, at once. Raises NotFound, Forbidden."""
-    row = session.get(CarerConsent, consent_id, with_for_update=True)
+def end(session: Session, *, actor: Actor, pharmacy_id: str, consent_id: str) -> str | None:
+    """End what somebody may do on a consent of the own pharmacy, at once: the patient, where in its care.
+
+    Raises NotFound, Forbidden.
+    """
+    row = session.get(CarerConsent, consent_id, with_for_update={"key_share": True})
     if row is None or row.pharmacy_id != pharmacy_id or row.ended_at is not None:
         raise NotFound()
     policy.allow_invite_on_consent(actor, pharmacy_id=pharmacy_id)
     consents.end(session, agent=actor.agent, row=row, why=Ended.PHARMACY)
+    return row.patient_id if care.in_care(session, patient_id=row.patient_id, pharmacy_id=pharmacy_id) else None
 
 
 def begin_care(session: Session, *, actor: Actor, invitation_id: str) -> None:
-    """Who has said yes on a pharmacy's consent brings the patient into its care, as a code of the patient's does."""
+    """Who has said yes on a pharmacy's consent brings the patient into its care, as a code of the patient's does.
+
+    Raises Unprocessable `carer-code` where the patient has an account by now and speaks for herself.
+    """
     invitation = session.get_one(CarerInvitation, invitation_id)
     if invitation.consent_id is None:
         return
     row = session.get_one(CarerConsent, invitation.consent_id)
+    in_care = care.in_care(session, patient_id=row.patient_id, pharmacy_id=row.pharmacy_id)
+    if not in_care and names.own_accounts(session, row.patient_id):
+        raise Unprocessable("carer-code")
     care.start(
         session,
         agent=actor.agent,
@@ -217,7 +236,7 @@ def ask_again(database: Database, readers: EhrReaders) -> int:
             with suppress(PortalError, ArithmeticError, ValueError):
                 grants = _grants(readers, address, fhir_id, today)
         with database.transaction() as session:
-            found = session.get_one(CarerConsent, row.id, with_for_update=True)
+            found = consents.lock(session, row.id)
             found.asked_at = clock.now()
             if grants is not None:
                 _note_fetched(session, Agent(None, None), found.patient_id, found.pharmacy_id, str(connection_id))
@@ -283,19 +302,33 @@ def _note_fetched(session: Session, agent: Agent, patient_id: str | None, pharma
 
 
 def _judge(session: Session, row: CarerConsent, grants: Sequence[Grant], *, agent: Agent) -> None:
-    """Whether what is kept still stands by what the EHR says now; else it ends."""
+    """What is kept ends where it does not stand any more by what the EHR says now."""
+    why = _stands_not(session, row, grants)
+    if why is not None:
+        consents.end(session, agent=agent, row=row, why=why)
+    elif row.fhir_id is not None:
+        row.confirmed_at = row.asked_at = clock.now()
+
+
+def _stands_not(session: Session, row: CarerConsent, grants: Sequence[Grant]) -> Ended | None:
+    """Why what is kept does not stand any more by what the EHR says now; None: it does, or is a paper."""
     if row.fhir_id is None:
-        return
+        return None
     found = next((one for one in grants if one.consent_id == row.fhir_id and one.person == row.person), None)
     if found is None or found.why_not is not WhyNot.NO:
-        consents.end(session, agent=agent, row=row, why=Ended.WITHDRAWN)
-        return
+        return Ended.WITHDRAWN
     ends_at = _end_of(found.last_day, profiles.get(session, row.pharmacy_id).time_zone)
     shorter = ends_at is not None and (row.ends_at is None or ends_at < row.ends_at)
-    if found.kind != row.kind or not Scope(found.step).reaches(Scope(row.scope)) or shorter:
-        consents.end(session, agent=agent, row=row, why=Ended.NARROWER)
-        return
-    row.confirmed_at = row.asked_at = clock.now()
+    reaches = found.kind == row.kind and Scope(found.step).reaches(Scope(row.scope))
+    return None if reaches and not shorter else Ended.NARROWER
+
+
+def _was_refused(session: Session, patient_id: str, address: Address, grant: Grant) -> bool:
+    """Whether the patient has ended what this person did, and the Consent was not said on a later day, in any zone: a
+    new version, or another Consent of old, is no new word of hers."""
+    refused = consents.refused_at(session, patient_id=patient_id, connection_id=address.id, person=grant.person)
+    said = whole_day(grant.said_on)
+    return refused is not None and (said is None or said <= refused.astimezone(_FIRST_ZONE).date())
 
 
 def _on_consent(pharmacy_id: str, address: Address, grant: Grant, zone: str) -> Basis:
@@ -344,7 +377,9 @@ def _end_of(last_day: date | None, zone: str) -> datetime | None:
     return None if last_day is None else last_days.end_of_day(last_day, zone)
 
 
-def _held(session: Session, patient_id: str, pharmacy_id: str) -> tuple[Held, ...]:
+def _held(
+    session: Session, patient_id: str, pharmacy_id: str, connection_id: str, grants: Sequence[Grant] | None
+) -> tuple[Held, ...]:
     rows = consents.of_patient(session, patient_id=patient_id, pharmacy_id=pharmacy_id)
     acting = [one for one in relations.live(session, patient_id=patient_id) if one.consent_id is not None]
     known = names.names_of(session, [one.account_id for one in acting])
@@ -369,6 +404,9 @@ def _held(session: Session, patient_id: str, pharmacy_id: str) -> tuple[Held, ..
                 scope=shown.scope if shown is not None else row.scope,
                 ends_at=shown.ends_at if shown is not None else row.ends_at,
                 waits=invitation.expires_at if invitation is not None and not here else None,
+                stands=grants is None
+                or row.connection_id != connection_id
+                or _stands_not(session, row, grants) is None,
             )
         )
     return tuple(found)

@@ -5,15 +5,27 @@ named, in a way that the portal knows, for a time that is now. Whatever else sta
 portal can keep to, and then it says so and opens nothing. Codes: `fhir/consent.json`.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta, timezone
 from enum import StrEnum
 from hashlib import sha256
 
 from portal.ehr.contract import load
 from portal.ehr.projection import Reader, patient
-from portal.ehr.reading import Json, boolean, codings, day, is_fhir_id, items, moment, obj, partial_date, text
+from portal.ehr.reading import (
+    Json,
+    boolean,
+    codings,
+    day,
+    folded_words,
+    is_fhir_id,
+    items,
+    moment,
+    obj,
+    partial_date,
+    text,
+)
 
 # What a provision may hold beside what is read: anything else narrows it.
 _READ = frozenset({"id", "type", "period", "actor", "action", "class"})
@@ -24,6 +36,10 @@ _WITHOUT_END = 9000
 _OLDEST = 1900
 # Where a day begins last: what is over there is over everywhere.
 _LAST_ZONE = timezone(timedelta(hours=-12))
+# So far may a day in one zone be from the same day in another, and the day after it.
+_ANYWHERE = timedelta(days=2)
+# Of what an actor may be (R4), what is no relative of the patient, and no set of people with relatives among them.
+_NO_RELATIVES = frozenset({"Device", "Organization", "Patient", "Practitioner", "PractitionerRole"})
 MAX_PERSONS = 20
 _TYPES = "http://hl7.org/fhir/resource-types"
 
@@ -34,7 +50,7 @@ class WhyNot(StrEnum):
     NO = ""
     # It forbids, or does not say that it allows.
     NO_PERMIT = "no-permit"
-    # Another one, as good, forbids this person.
+    # Another one, as good, forbids this person, or everybody.
     DENIED = "denied"
     # Exceptions, labels, purposes, kinds of data: narrower than the steps of the portal.
     NARROWER = "narrower"
@@ -73,7 +89,6 @@ def grants(
     """
     found = []
     active = [consent for consent in consents if text(consent, "status") == "active"]
-    denied = _denied(reader, active, today)
     for consent in active:
         provision = obj(consent, "provision")
         closed = _closed(consent, provision)
@@ -84,16 +99,20 @@ def grants(
             # Nobody is asked about whom nothing is opened to.
             person = {} if closed or of_time else _person(reader, consent, reference, related, today)
             key = _key(reader, consent, reference)
-            kind = _kind(actor, person)
+            same = [
+                one
+                for one in items(provision, "actor")
+                if _key(reader, consent, text(obj(one, "reference"), "reference")) == key
+            ]
+            kind = _kind(same, person)
             step = _step(provision)
             why_not = (
                 closed
                 or of_time
-                or (WhyNot.NARROWER if set(actor) - _READ_OF_ACTOR else WhyNot.NO)
+                or (WhyNot.NARROWER if any(set(one) - _READ_OF_ACTOR for one in same) else WhyNot.NO)
                 or (WhyNot.NO if person else WhyNot.NO_PERSON)
                 or (WhyNot.NO if kind else WhyNot.ROLE)
                 or (WhyNot.NO if step else WhyNot.NARROWER)
-                or (WhyNot.DENIED if denied & {key, _name(person)} else WhyNot.NO)
             )
             found.append(
                 Grant(
@@ -108,21 +127,77 @@ def grants(
                     why_not=why_not,
                 )
             )
-    return tuple(found)
+    if all(one.why_not is not WhyNot.NO for one in found):
+        return tuple(found)
+    no = _denied(reader, active, related, today)
+    return tuple(
+        replace(one, why_not=WhyNot.DENIED) if one.why_not is WhyNot.NO and no.meets(one) else one for one in found
+    )
 
 
-def _denied(reader: Reader, active: Iterable[Json], today: date) -> set[str]:
-    """Whom a Consent forbids that is in force or may be: by key, and by name where it is said."""
-    found = set()
+@dataclass(frozen=True)
+class _No:
+    """Whom Consents forbid: by key and by the words of a name; or `everybody`, also where it is not said who."""
+
+    keys: frozenset[str] = frozenset()
+    names: frozenset[frozenset[str]] = frozenset()
+    everybody: bool = False
+
+    def meets(self, grant: Grant) -> bool:
+        """Whether it may be the person of `grant`: a shorter form of a name may be the same one's."""
+        words = frozenset(folded_words(grant.name))
+        return self.everybody or grant.person in self.keys or any(one <= words or words <= one for one in self.names)
+
+
+def _denied(reader: Reader, active: Iterable[Json], related: Callable[[str], Json], today: date) -> _No:
+    """Whom Consents forbid that are in force or may be, at any depth: an exception inside a permit is a no as well."""
+    keys, called = set(), set()
+    everybody = False
     for consent in active:
-        provision = obj(consent, "provision")
-        if text(provision, "type") != "deny" or _time(provision, today)[1] in (WhyNot.OVER, WhyNot.NOT_BEGUN):
+        if _one_of(obj(consent, "scope"), "other_scopes") and not _one_of(obj(consent, "scope"), "scope"):
             continue
-        for actor in items(provision, "actor"):
-            reference = text(obj(actor, "reference"), "reference")
-            inside = _name(_contained(consent, reference))
-            found |= {_key(reader, consent, reference), inside, text(obj(actor, "reference"), "display")}
-    return found - {""}
+        for actors in _forbidden(obj(consent, "provision"), (), today):
+            # A rule without actors is about all of them (R4, Consent.provision.actor).
+            everybody |= not actors or len(actors) > MAX_PERSONS
+            for actor in actors[:MAX_PERSONS]:
+                reference = text(obj(actor, "reference"), "reference")
+                display = text(obj(actor, "reference"), "display")
+                relative, person = _relative(reader, consent, reference, related)
+                said = {frozenset(folded_words(one)) for one in (display, _name(person))} - {frozenset()}
+                keys.add(_key(reader, consent, reference))
+                called |= said
+                everybody |= relative is None and not said
+    return _No(frozenset(keys - {""}), frozenset(called), everybody)
+
+
+def _forbidden(provision: Json, of_outer: Sequence[Json], today: date) -> Iterator[Sequence[Json]]:
+    """The actors of each rule in and under `provision` that forbids and may be in force; one inside another that names
+    nobody is about those of the outer one."""
+    period = obj(provision, "period")
+    starts, ends = _day(period, "start"), _day(period, "end")
+    over = ends is not None and ends.year >= _OLDEST and ends < today - _ANYWHERE
+    if over or (starts is not None and starts > today + _ANYWHERE):
+        return
+    actors = list(items(provision, "actor")) or of_outer
+    purposes = list(items(provision, "purpose"))
+    elsewhere = bool(purposes) and all(_one_of({"coding": [one]}, "other_purposes") for one in purposes)
+    if text(provision, "type") == "deny" and not elsewhere:
+        yield actors
+    for inner in items(provision, "provision"):
+        yield from _forbidden(inner, actors, today)
+
+
+def _relative(
+    reader: Reader, consent: Json, reference: str, related: Callable[[str], Json]
+) -> tuple[bool | None, Json]:
+    """Whether an actor who is forbidden is a relative of the patient, None where that is not known; and who it is."""
+    if reference.startswith("#"):
+        person = _contained(consent, reference)
+        return (text(person, "resourceType") == "RelatedPerson") if person else None, person
+    kind, _, name = reader.reference(reference).partition("/")
+    if kind == "RelatedPerson":
+        return True, related(name)
+    return (False if (kind or "/".join(reference.split("/")[-2:-1])) in _NO_RELATIVES else None), {}
 
 
 def _contained(consent: Json, reference: str) -> Json:
@@ -150,10 +225,13 @@ def _closed(consent: Json, provision: Json) -> WhyNot:
         return WhyNot.UNVERIFIED
     if text(provision, "type") != "permit":
         return WhyNot.NO_PERMIT
-    actions = _some(provision, "action")
     if set(provision) - _READ or "modifierExtension" in consent or consent.get("implicitRules"):
         return WhyNot.NARROWER
-    if actions and not any(_one_of(action, "actions") for action in actions):
+    if "action" in provision and not any(_one_of(action, "actions") for action in items(provision, "action")):
+        return WhyNot.NARROWER
+    # A rule for emergencies, or one that says whose data it is about, is not about all that the portal shows.
+    of_whom = (_one_of(obj(actor, "role"), "sources") for actor in items(provision, "actor"))
+    if _one_of(obj(consent, "policyRule"), "narrow_rules") or any(of_whom):
         return WhyNot.NARROWER
     return WhyNot.NO
 
@@ -209,12 +287,19 @@ def _name(person: Json) -> str:
     return patient(person).full_name
 
 
-def _kind(actor: Json, person: Json) -> str:
-    """How the person stands to the patient. Who is called a parent or guardian anywhere is one: that ends by age."""
+def _kind(actors: Iterable[Json], person: Json) -> str:
+    """How the person stands to the patient, "" unless each entry for them says in which role: a mother may stand there
+    as who agrees for the child and not as who is let in. Who is called a parent or guardian anywhere is one: that ends
+    by age."""
     roles = load("consent.json")["roles"]
-    concepts = [obj(actor, "role"), *items(person, "relationship")]
-    said = [roles.get(system, {}).get(code, "") for concept in concepts for system, code, _ in codings(concept)]
-    return next((kind for kind in ("guardian", "parent", "child", "carer") if kind in said), "")
+
+    def kinds(concept: Json) -> set[str]:
+        return {roles.get(system, {}).get(code, "") for system, code, _ in codings(concept)} - {""}
+
+    by_role = [kinds(obj(actor, "role")) for actor in actors]
+    said = set().union(*by_role, *(kinds(concept) for concept in items(person, "relationship")))
+    known = all(by_role)
+    return next((kind for kind in ("guardian", "parent", "child", "carer") if known and kind in said), "")
 
 
 def _step(provision: Json) -> str:

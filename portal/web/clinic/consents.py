@@ -7,7 +7,7 @@ without JavaScript. What asks for a fresh login keeps what was typed: the sign-i
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.accounts import carer_invitations, carers, policy
@@ -39,6 +39,7 @@ PLACE = "/pharmacies/<pharmacy_id>/carers"
 # What comes back as a word on the page instead of a page of its own.
 _SAID = (BadInput, Conflict, Forbidden, TooMany, StepUpNeeded, Unavailable, Unprocessable)
 _ON_PAPER = "paper"
+_DONE = frozenset({"ended"})
 
 
 @blueprint.get(PLACE)
@@ -52,14 +53,18 @@ def of_patient(pharmacy_id: str) -> str:
             pharmacy_id=pharmacy_id,
             patient_id=request.args.get("patient", ""),
         )
-    return _page(pharmacy_id, record, {})
+    return _page(pharmacy_id, record, {}, done=pages.done_of(_DONE) or "")
 
 
 @blueprint.post(f"{PLACE}/look")
 @at_most(FIND_PER_ACCOUNT)
 def of_record(pharmacy_id: str) -> str:
-    """The same for somebody who was found in the EHR."""
-    return _page(pharmacy_id, request.form.get("record", ""), {})
+    """The same for somebody who was found in the EHR; what does not stand any more ends."""
+    record = request.form.get("record", "")
+    consenting.settle(
+        services().database, ehr_readers(), actor=current_actor(), pharmacy_id=pharmacy_id, fhir_id=record
+    )
+    return _page(pharmacy_id, record, {})
 
 
 @blueprint.post(f"{PLACE}/invite")
@@ -115,13 +120,15 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
 def end(pharmacy_id: str) -> ResponseReturnValue:
     """End what somebody may do on a consent of this pharmacy."""
     with services().database.transaction() as session:
-        consenting.end(
+        patient_id = consenting.end(
             session,
             actor=current_actor(session),
             pharmacy_id=pharmacy_id,
             consent_id=request.form.get("consent", ""),
         )
-    return _page(pharmacy_id, request.form.get("record", ""), {}, done="ended")
+    # Whoever is not in care has no address: that page begins with a search.
+    place = f"carers?patient={patient_id}&done=ended" if patient_id is not None else "invitations?done=carer-ended"
+    return redirect(f"/pharmacies/{pharmacy_id}/{place}", 303)
 
 
 def _page(

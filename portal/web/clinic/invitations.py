@@ -29,7 +29,7 @@ PLACE = "/pharmacies/<pharmacy_id>/invitations"
 WRONG = "/pharmacies/<pharmacy_id>/wrong-person"
 # What comes back as a word on the page instead of a page of its own.
 _SAID = (BadInput, Conflict, TooMany, Unprocessable, Unavailable)
-_DONE = frozenset({"revoked", "parted"})
+_DONE = frozenset({"revoked", "parted", "carer-ended"})
 _OLDEST = 1880
 
 

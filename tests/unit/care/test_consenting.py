@@ -1,18 +1,23 @@
 """Bob lets Judy act for Ann, who has no account, on a Consent of the EHR or a paper; it ends when that does."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from at_once import at_once, codes
 from ehr_fakes import FakeEhr, context_of
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 from world import World, build
 
 from portal.accounts import carer_invitations, carers, consents, relations, stops
+from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer
 from portal.accounts.roles import Kind
-from portal.accounts.tables import Account, CarerConsent, Relation
+from portal.accounts.tables import Account, CarerConsent, CarerInvitation, Relation
+from portal.audit import Agent
 from portal.audit.tables import AuditEvent
 from portal.care import consenting
 from portal.care.consenting import SeenPaper
@@ -165,6 +170,10 @@ def test_what_does_not_stand_on_the_next_look_ends_what_hangs_on_it(
     waiting = invite(world, ehr)
     ehr.grants = {"ann": now_says}
     if by == "staff":
+        # Looking changes nothing and says so; asking anew ends it.
+        assert [one.stands for one in look(world, ehr).held] == [False, False]
+        assert scope_of(world) == "refills"
+        consenting.settle(world.database, ehr, actor=world.actor("bob"), pharmacy_id="riverside", fhir_id="ann")
         assert look(world, ehr).held == ()
     else:
         assert consenting.ask_again(world.database, ehr) == 0
@@ -174,6 +183,9 @@ def test_what_does_not_stand_on_the_next_look_ends_what_hangs_on_it(
     with pytest.raises(Unprocessable):
         accept(world, waiting)
     assert len(recorded(world, "carer.consent-ended")) == 2
+    # The code that nobody has used is on record as taken back, once.
+    ((whose, taken),) = recorded(world, "carer.uninvited")
+    assert (whose, taken["consent"]) == (world.patients["ann"], "Consent/c1")
     assert look(world, ehr).held == ()
 
 
@@ -360,9 +372,73 @@ def test_a_no_of_the_patient_ends_the_codes_as_well_and_the_same_consent_brings_
         invite(world, ehr, whose="alice")
     assert refused.value.code == "consent-stands-not"
     assert {one[1]["why"] for one in recorded(world, "carer.consent-ended")} == {"patient"}
-    # A newer word of hers in the record is another one.
-    ehr.grants = {"alice": (replace(GRANT, version="2"),)}
-    invite(world, ehr, whose="alice", chosen=consenting.key_of(ehr.grants["alice"][0]))
+    # A new version of the old word, or another old one, is no new word of hers; what she says on a later day is.
+    today = clock.now().date().isoformat()
+    for old in (replace(GRANT, version="2"), replace(GRANT, consent_id="c2"), replace(GRANT, said_on=today)):
+        ehr.grants = {"alice": (old,)}
+        with pytest.raises(Unprocessable):
+            invite(world, ehr, whose="alice", chosen=consenting.key_of(old))
+    clock.shift(timedelta(days=2))
+    ehr.grants = {"alice": (replace(GRANT, said_on=clock.now().date().isoformat()),)}
+    invite(world, ehr, whose="alice")
+
+
+def test_a_code_that_alice_takes_back_is_her_no_as_well(world: World, ehr: FakeEhr) -> None:
+    made = invite(world, ehr, whose="alice")
+    with world.database.transaction() as session:
+        carer_invitations.revoke(session, actor=world.actor("alice"), invitation_id=made[0])
+    with pytest.raises(Unprocessable):
+        accept(world, made)
+    assert [one[1]["why"] for one in recorded(world, "carer.consent-ended")] == ["patient"]
+    assert len(recorded(world, "carer.uninvited")) == 1
+    with pytest.raises(Unprocessable) as refused:
+        invite(world, ehr, whose="alice")
+    assert refused.value.code == "consent-stands-not"
+
+
+def test_who_has_an_account_by_now_is_not_brought_into_care_by_an_old_code(world: World, ehr: FakeEhr) -> None:
+    made = invite(world, ehr, whose="nora")
+    with world.database.transaction() as session:
+        (row,) = session.scalars(select(CarerConsent))
+        dave = world.accounts["dave"]
+        relations.bind(session, agent=Agent(None, None), account_id=dave, patient_id=row.patient_id, kind=Kind.SELF)
+    with pytest.raises(Unprocessable) as refused:
+        accept(world, made)
+    assert refused.value.code == "carer-code"
+    with world.database.reading() as session:
+        assert not care.in_care(session, patient_id=row.patient_id, pharmacy_id="riverside")
+
+
+def test_what_rests_on_another_ehr_is_not_judged_by_this_one(world: World, ehr: FakeEhr) -> None:
+    accept(world, invite(world, ehr))
+    with world.database.transaction() as session:
+        session.execute(update(CarerConsent).values(connection_id="0" * 32))
+    ehr.grants = {"ann": ()}
+    consenting.settle(world.database, ehr, actor=world.actor("bob"), pharmacy_id="riverside", fhir_id="ann")
+    assert [one.stands for one in look(world, ehr).held] == [True]
+    assert scope_of(world) == "refills"
+
+
+def test_a_yes_and_two_ends_at_the_same_moment_leave_nobody_in_and_one_row_each(world: World, ehr: FakeEhr) -> None:
+    judy, bob, erin = world.actor("judy"), world.actor("bob"), world.actor("erin")
+    for _ in range(3):
+        made, row = invite(world, ehr), consent(world)
+
+        def say_yes(session: Session, made: tuple[str, str | None] = made) -> str:
+            return carer_invitations.accept(session, actor=judy, invitation_id=made[0], code=made[1]).id
+
+        def stop(by: Actor, row: CarerConsent = row) -> Callable[[Session], str | None]:
+            return lambda session: consenting.end(session, actor=by, pharmacy_id="riverside", consent_id=row.id)
+
+        refused = codes(at_once(world.database, [say_yes, stop(bob), stop(erin)]))
+        assert set(refused) <= {"carer-code", "not-found"}, refused
+        assert refused.count("not-found") == 1
+        assert scope_of(world) is None
+        clock.shift(timedelta(seconds=1))
+    assert len(recorded(world, "carer.consent-ended")) == 3
+    with world.database.reading() as session:
+        live = select(CarerInvitation).where(*consents.is_open(clock.now()))
+        assert session.scalars(live).all() == []
 
 
 def test_one_answer_that_makes_no_sense_does_not_keep_the_others_from_being_asked(

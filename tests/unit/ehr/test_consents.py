@@ -191,6 +191,96 @@ def test_a_no_beside_a_yes_is_a_no() -> None:
     assert found[0].why_not is WhyNot.NO
 
 
+ACTOR: Json = CONSENT["provision"]["actor"][0]
+BY_NAME = {"role": ACTOR["role"], "reference": {"display": "HALL, Judy"}}
+ELSEWHERE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+
+@pytest.mark.parametrize(
+    ("provision", "why"),
+    [
+        # Nobody named: it is about everybody.
+        ({"type": "deny"}, WhyNot.DENIED),
+        ({"type": "deny", "actor": "x"}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [{"reference": {"identifier": {"value": "7"}}}]}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [{"reference": {"reference": "Group/family"}}]}, WhyNot.DENIED),
+        # An exception inside another rule is a rule; it is about whom the outer one names, or it names somebody.
+        ({"provision": [{"type": "deny", "actor": [ACTOR]}]}, WhyNot.DENIED),
+        ({"type": "permit", "actor": [ACTOR], "provision": [{"type": "deny"}]}, WhyNot.DENIED),
+        # The same person under another id of the record, or by name alone.
+        ({"type": "deny", "actor": [{"reference": {"reference": "RelatedPerson/judy-2"}}]}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [BY_NAME]}, WhyNot.DENIED),
+        # It may still be in force somewhere, or it does not say until when.
+        ({"type": "deny", "actor": [ACTOR], "period": {"end": "2026-11-22T23:00:00Z"}}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [ACTOR], "period": {"start": "2026-11-23"}}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [ACTOR], "period": {"end": "0001-01-01"}}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [ACTOR], "period": {"end": "2026"}}, WhyNot.DENIED),
+        # What is not about her, not now, or not about those who help.
+        ({"type": "deny", "actor": [{"reference": {"reference": "Organization/x"}}]}, WhyNot.NO),
+        ({"type": "deny", "actor": [{"reference": {"reference": "http://other/Organization/x"}}]}, WhyNot.NO),
+        ({"type": "deny", "actor": [ACTOR], "period": {"start": "2026-12-24"}}, WhyNot.NO),
+        ({"type": "deny", "purpose": [{"system": ELSEWHERE, "code": "HRESCH"}]}, WhyNot.NO),
+        ({"type": "deny", "purpose": [{"system": ELSEWHERE, "code": "FAMRQT"}]}, WhyNot.DENIED),
+    ],
+)
+def test_a_no_counts_wherever_it_stands_and_whoever_it_may_mean(provision: Json, why: WhyNot) -> None:
+    found = grants(READER, [CONSENT, {**CONSENT, "id": "c2", "provision": provision}], lambda name: PERSON, today=TODAY)
+    assert found[0].why_not is why
+
+
+def test_a_no_about_research_is_none_about_those_who_help() -> None:
+    research = {"coding": [{**CONSENT["scope"]["coding"][0], "code": "research"}]}
+    no = {**CONSENT, "id": "c2", "scope": research, "provision": {"type": "deny"}}
+    found = grants(READER, [CONSENT, no], lambda name: PERSON, today=TODAY)
+    assert found[0].why_not is WhyNot.NO
+
+
+def test_who_agrees_for_a_child_is_not_thereby_let_in() -> None:
+    mother = {**PERSON, "relationship": [{"coding": [{"system": ROLE, "code": "MTH"}]}]}
+    for code in ("GRANTOR", "CONSENTER", "DELEGATOR"):
+        role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleClass", "code": code}]}
+        assert read(changed("provision.actor.0.role", role), mother).why_not is WhyNot.ROLE
+
+
+def test_somebody_who_stands_there_twice_is_read_at_the_strictest() -> None:
+    mother = {**ACTOR, "role": {"coding": [{"system": ROLE, "code": "MTH"}]}}
+    both = grants(READER, [changed("provision.actor", [ACTOR, mother])], lambda name: PERSON, today=TODAY)
+    assert [(one.kind, one.why_not) for one in both] == [("parent", WhyNot.NO)] * 2
+    unknown = {**ACTOR, "role": {"text": "agrees"}}
+    both = grants(READER, [changed("provision.actor", [ACTOR, unknown])], lambda name: PERSON, today=TODAY)
+    assert [one.why_not for one in both] == [WhyNot.ROLE] * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("provision.action", [5]),
+        ("provision.action", "access"),
+        (
+            "policyRule",
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "EMRGONLY"}]},
+        ),
+        (
+            "provision.actor",
+            [
+                ACTOR,
+                {
+                    "role": {
+                        "coding": [
+                            {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "CST"}
+                        ]
+                    },
+                    "reference": {"reference": "Organization/clinic"},
+                },
+            ],
+        ),
+    ],
+)
+def test_a_rule_for_emergencies_of_one_source_or_with_odd_actions_is_narrower(path: str, value: Any) -> None:
+    found = grants(READER, [changed(path, value)], lambda name: PERSON, today=TODAY)
+    assert found[0].why_not is WhyNot.NARROWER
+
+
 def test_what_changes_the_meaning_of_an_actor_or_a_person_closes() -> None:
     meant = [{"url": "http://ehr.test/not", "valueBoolean": True}]
     actor = {**CONSENT["provision"]["actor"][0], "modifierExtension": meant}

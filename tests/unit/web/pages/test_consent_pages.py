@@ -124,8 +124,33 @@ def test_for_a_child_without_an_account_nobody_is_named_and_bob_ends_it(
     consent = re.search(r'name="consent" value="([0-9a-f]{32})"', page)
     assert consent is not None
     ended = bob.fill(f"{PLACE}/end", {"consent": consent[1], "record": "ann"})
-    assert "It has ended." in ended.get_data(as_text=True)
+    assert (ended.status_code, "It has ended." in text(bob, ended.headers["Location"])) == (303, True)
     assert bob.fill(f"{PLACE}/end", {"consent": consent[1], "record": "ann"}).status_code == 404
+    assert len(judy.state()["patients"]) == 1
+
+
+def test_for_who_is_not_in_care_it_leads_back_to_the_invitations(bob: Browser, ehr: Ehr) -> None:
+    ehr.contexts["nora"] = ehr.contexts["ann"]
+    ehr.grants = {"nora": (GRANT,)}
+    code_from(bob, record="nora")
+    page = bob.fill(f"{PLACE}/look", {"record": "nora"}).get_data(as_text=True)
+    consent = re.search(r'name="consent" value="([0-9a-f]{32})"', page)
+    assert consent is not None
+    ended = bob.fill(f"{PLACE}/end", {"consent": consent[1], "record": "nora"})
+    assert ended.headers["Location"] == "/pharmacies/riverside/invitations?done=carer-ended"
+    assert "What this person could do has ended." in text(bob, ended.headers["Location"])
+
+
+def test_the_page_says_what_the_record_no_longer_says_and_a_search_anew_ends_it(
+    bob: Browser, judy: Browser, ehr: Ehr, world: World
+) -> None:
+    say_yes(judy, code_from(bob))
+    ehr.grants = {}
+    page = text(bob, f"{PLACE}?patient={world.patients['alice']}")
+    assert "May act now" in page
+    assert "The health record does not say so any more." in page
+    assert len(judy.state()["patients"]) == 2
+    assert "May act now" not in bob.fill(f"{PLACE}/look", {"record": "alice"}).get_data(as_text=True)
     assert len(judy.state()["patients"]) == 1
 
 
