@@ -1,6 +1,6 @@
 // The recovery code: on the screen in groups of four, as a picture to scan, and as a sheet of paper.
 
-import { day, moment } from "../format.ts";
+import { day, stamp } from "../format.ts";
 import { t } from "../i18n.ts";
 import { QrCode } from "./qr.tsx";
 import { SafetyGroups } from "./safety.tsx";
@@ -65,7 +65,7 @@ export function AheadSheet({ name, team, code, until, signInAt }: {
 }) {
   return (
     <CodeSheet title={t("views.ahead.sheet")} body={t("views.ahead.body")} code={code} how={t("views.ahead.how")} signInAt={signInAt}
-      about={`${t("views.recovery.for", { name })} · ${team} · ${t("views.ahead.until", { time: moment(until) })}`} />
+      about={`${t("views.recovery.for", { name })} · ${team} · ${t("views.ahead.until", { time: stamp(until) })}`} />
   );
 }
 
