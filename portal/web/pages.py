@@ -1,6 +1,6 @@
 """What every Jinja page can use: texts, language, dates in the reader's zone, hashed assets."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from unicodedata import combining, normalize
@@ -14,7 +14,7 @@ from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.core import clock, texts
-from portal.core.errors import BadInput
+from portal.core.errors import BadInput, PortalError, StepUpNeeded
 from portal.web.assets import Assets
 from portal.web.wiring import services
 
@@ -113,6 +113,22 @@ def done_of(known: Collection[str], *, problem: object = None) -> str | None:
     """What the page was asked to say was done (`?done=`), one of `known`; nothing beside a problem."""
     asked = request.args.get("done")
     return asked if asked in known and not problem else None
+
+
+def errors_of(
+    problem: PortalError, area: str, *, field: str = "mail", of_codes: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What is wrong with an invitation, by field; a login that is too old is no field's fault.
+
+    A BadInput names its field, told by `<area>.error.<field>`; another problem is told at the field that `of_codes`
+    gives for its code, else at `field`.
+    """
+    if isinstance(problem, StepUpNeeded):
+        return {}
+    if isinstance(problem, BadInput):
+        wrong = str(problem.extra.get("field", field))
+        return {wrong: translate(f"{area}.error.{wrong}")}
+    return {(of_codes or {}).get(problem.code, field): translate(problem.text_key)}
 
 
 def day_or_none(text: str, code: str) -> date | None:

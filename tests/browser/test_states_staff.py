@@ -565,6 +565,15 @@ def _(stage: Stage) -> Page:
     return consents_of(stage, "Mia Castillo")
 
 
+@state("consents-gone", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("UPDATE carer_consent SET ended_at = seen_at")
+    ask_luis(stage)
+    # As if the Consent named somebody else by now.
+    stage.write("UPDATE carer_consent SET person = 'RelatedPerson/nobody' WHERE ended_at IS NULL")
+    return consents_of(stage, "Mia Castillo")
+
+
 REQUESTS = "/pharmacies/riverside/requests"
 
 

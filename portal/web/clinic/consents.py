@@ -20,7 +20,6 @@ from portal.core.errors import (
     BadInput,
     Conflict,
     Forbidden,
-    PortalError,
     StepUpNeeded,
     TooMany,
     Unavailable,
@@ -101,7 +100,13 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
         if problem.code.startswith("database"):
             raise
         stale = isinstance(problem, StepUpNeeded)
-        page = _page(pharmacy_id, record, given, _errors_of(problem), stale=stale)
+        page = _page(
+            pharmacy_id,
+            record,
+            given,
+            pages.errors_of(problem, "consents", field="chosen", of_codes={"carer-invited": "mail"}),
+            stale=stale,
+        )
         return page, 422 if stale else problem.status
     if code is None:
         return _page(pharmacy_id, record, {}, done="mailed")
@@ -172,13 +177,3 @@ def _dated(typed: str) -> date | None:
         return date.fromisoformat(typed)
     except ValueError:
         return None
-
-
-def _errors_of(problem: PortalError) -> dict[str, str]:
-    """What is wrong by field; a login that is too old is no field's fault."""
-    if isinstance(problem, StepUpNeeded):
-        return {}
-    if isinstance(problem, BadInput):
-        field = str(problem.extra.get("field", "chosen"))
-        return {field: pages.translate(f"consents.error.{field}")}
-    return {"mail" if problem.code == "carer-invited" else "chosen": pages.translate(problem.text_key)}

@@ -72,7 +72,9 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
         with services().database.transaction() as session:
             staff_invitations.invite(session, actor=current_actor(session), pharmacy_id=pharmacy_id, newcomer=newcomer)
     except _SAID as problem:
-        return _form_page(pharmacy_id, given, _errors_of(problem), stale=isinstance(problem, StepUpNeeded)), 422
+        return _form_page(
+            pharmacy_id, given, pages.errors_of(problem, "staff"), stale=isinstance(problem, StepUpNeeded)
+        ), 422
     return _back(pharmacy_id, "invited")
 
 
@@ -204,13 +206,3 @@ def _form_page(pharmacy_id: str, given: dict[str, str], errors: dict[str, str], 
         stale=stale,
         fresh=policy.fresh_login(actor),
     )
-
-
-def _errors_of(problem: PortalError) -> dict[str, str]:
-    """What is wrong by field; a login that is too old is no field's fault."""
-    if isinstance(problem, StepUpNeeded):
-        return {}
-    if isinstance(problem, BadInput):
-        field = str(problem.extra.get("field", "name"))
-        return {field: pages.translate(f"staff.error.{field}")}
-    return {"mail": pages.translate(problem.text_key)}

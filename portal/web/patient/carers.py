@@ -80,7 +80,9 @@ def invite() -> ResponseReturnValue:
             )
     except _SAID as problem:
         stale = isinstance(problem, StepUpNeeded)
-        return _form_page(actor, given, _errors_of(problem), stale=stale), problem.status if not stale else 422
+        return _form_page(
+            actor, given, pages.errors_of(problem, "carers", of_codes={"carer-birth-date": "kind"}), stale=stale
+        ), problem.status if not stale else 422
     return _card(newcomer.name, code) if code is not None else redirect("/carers?done=mailed", 303)
 
 
@@ -272,13 +274,3 @@ def _card(name: str, code: str | None) -> str:
     return render_template(
         "patient/carers_card.html", name=name, code=code, base_url=services().settings.base_url, frame=current_frame()
     )
-
-
-def _errors_of(problem: PortalError) -> dict[str, str]:
-    """What is wrong by field; a login that is too old is no field's fault."""
-    if isinstance(problem, StepUpNeeded):
-        return {}
-    if isinstance(problem, BadInput):
-        field = str(problem.extra.get("field", "name"))
-        return {field: pages.translate(f"carers.error.{field}")}
-    return {"kind" if problem.code == "carer-birth-date" else "mail": pages.translate(problem.text_key)}
