@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from complaints import Complaints
 from demo_world import Demo, confirm_with, get_code, give_password, team
+from patience import until
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 from running import SOON, on_own_device
 
@@ -105,10 +105,7 @@ class Stage:
     def with_keys(self, profile: str, path: str) -> Page:
         """As `at`; waits until the client's page stands at `path`, first keys being made on the way."""
         page = self.at(profile, path)
-        end = time.monotonic() + SOON / 1000
-        while not _stands_at(page, path.partition("?")[0]):
-            assert time.monotonic() < end, f"{profile} does not come to {path} but is at {page.url}"
-            page.wait_for_timeout(50)
+        until(page, lambda: _stands_at(page, path.partition("?")[0]), f"{profile} comes to {path}")
         return page
 
     def ready(self, profile: str) -> Page:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from complaints import Complaints
+from patience import until
 from playwright.sync_api import Browser, Page
 from pytest_httpserver import HTTPServer
 
@@ -40,8 +41,7 @@ def test_what_goes_wrong_in_a_page_is_heard(
 ) -> None:
     httpserver.expect_request("/").respond_with_data(html, content_type="text/html", headers=POLICY)
     page.goto(httpserver.url_for("/"))
-    while not any(words in complaint for complaint in heard.unexpected()):
-        page.wait_for_timeout(50)
+    until(page, lambda: any(words in complaint for complaint in heard.unexpected()), f"{words!r} is heard")
     heard.allow(".*")
     assert heard.unexpected() == []
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from checks import axe
 from demo_world import Demo, confirm_with, give_password, sign_in_apart
+from patience import until
 from playwright.sync_api import Browser, Dialog, Page, expect
 from stage import Stage, founded_stage
 from talking import ask, hears, said, say
@@ -177,8 +178,7 @@ def test_a_shared_computer_keeps_nothing_of_who_left_by_any_page(stage: Stage) -
 
     pat.once("dialog", no)
     leave.click()
-    while asked_about == []:
-        pat.wait_for_timeout(50)
+    until(pat, lambda: asked_about, "the page asks before somebody leaves")
     assert "Some messages were not sent yet" in asked_about[0]
     assert len(pat.evaluate(stores)) == 1
     pat.once("dialog", lambda dialog: dialog.accept())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from checks import NARROW, axe
 from demo_world import Demo
+from patience import until
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from stage import Stage, founded_stage
 from talking import THREAD, ask, hears, said, say, send_when_up, sent
@@ -201,9 +202,8 @@ def test_a_file_goes_on_where_the_line_broke_and_where_the_page_was_left(stage: 
     alice.route("**/api/attachments/*?start=*", parts)
     alice.set_input_files("input[type=file]", file)
     expect(alice.locator(".file-row")).to_contain_text("plan.txt")
-    while starts[-1:] != [2 * PART]:
-        assert starts == [0, PART, PART][: len(starts)]
-        alice.wait_for_timeout(50)
+    until(alice, lambda: 2 * PART in starts, "the third part is on its way")
+    assert starts[:4] == [0, PART, PART, 2 * PART]
     shown = alice.locator(".file-row progress")
     expect(shown).to_have_attribute("aria-label", re.compile(r"plan.txt: [6-9]\d % sent"))
     expect(alice.get_by_text("Your file is still on its way up")).to_be_visible()
@@ -254,8 +254,7 @@ def test_a_file_that_was_left_too_early_is_not_lost_in_silence(stage: Stage) -> 
         keys.onsuccess = () => { database.close(); resolve(keys.result.filter(isFile).length); };
       });
     }"""
-    while alice.evaluate(kept) == 0:
-        alice.wait_for_timeout(50)
+    until(alice, lambda: alice.evaluate(kept), "the file is kept in the browser")
     alice.goto(path)
     expect(alice.locator(".file-row")).to_contain_text("early.txt was not sent")
     expect(alice.get_by_text("Remove it, or add it again.")).to_be_visible()

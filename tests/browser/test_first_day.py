@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from demo_world import Demo, code_shown, give_password, sign_in_apart, team
 from passkeys import USE, Authenticator
+from patience import reload_until
 from playwright.sync_api import Page, expect
 from running import start_portal, stop_portal
 from sheets import name_holders, on_paper, type_two
@@ -155,7 +156,7 @@ def open_pharmacy(ivan: Page) -> None:
     # The address is the one that the portal was started with.
     ivan.get_by_role("link", name="Go on: Health record connection (EHR)").click()
     ivan.get_by_role("button", name="Save and test").click()
-    look_until(ivan, "Tested")
+    reload_until(ivan, "Tested")
     expect(ivan.locator(".tag--urgent")).to_have_count(0)
     ivan.get_by_role("link", name="Back to the checklist").click()
 
@@ -196,18 +197,7 @@ def invite(page: Page, name: str, mail: str, team_name: str | None = None) -> No
         page.get_by_label(team_name, exact=True).check()
     page.get_by_role("button", name="Send the invitation").click()
     page.get_by_role("status").wait_for()
-    look_until(page, "E-mail sent")
-
-
-def look_until(page: Page, words: str) -> None:
-    """Load a page of the server again until it says what the worker has done."""
-    told = page.get_by_text(words).first
-    for _ in range(600):
-        if told.count():
-            return
-        page.wait_for_timeout(100)
-        page.goto(page.url.partition("?")[0])
-    raise AssertionError(f"the page never says {words!r}")
+    reload_until(page, "E-mail sent")
 
 
 def link_in_mail(stage: Stage, to: str) -> str:

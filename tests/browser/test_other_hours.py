@@ -1,13 +1,12 @@
 """What people find at other hours, in a real Chromium: the way in from a mail, a question at night."""
 
-import json
 import re
 from collections.abc import Iterator
 
 import pytest
 from demo_world import Demo, give_password
+from patience import until
 from playwright.sync_api import Browser, expect
-from running import SOON
 from stage import Stage, founded_stage
 from talking import THREAD, ask, hears, say, sent
 
@@ -53,18 +52,16 @@ def test_from_the_mail_to_the_read_answer_it_is_one_tap_and_one_login(stage: Sta
 def mailed(stage: Stage, address: str, path: str) -> str:
     """The link of the mail about a thread, once the worker has sent it; the mail says nothing of what is in it."""
     page = stage.page("control room")
-    for _ in range(SOON // 500):
+
+    def arrived() -> tuple[str, str] | None:
         page.goto("/demo")
         texts = page.locator("li", has_text=address).locator("pre").all_text_contents()
-        for text in texts:
-            found = re.search(r"https?://\S+", text)
-            if found is not None and path in found.group():
-                assert "inhaler" not in text.lower()
-                return found.group()
-        page.wait_for_timeout(500)
-    raise AssertionError(
-        f"no mail to {address} about {path}: {json.dumps(page.locator('pre').all_text_contents())[:600]}"
-    )
+        links = [(found.group(), text) for text in texts if (found := re.search(r"https?://\S+", text))]
+        return next(((link, text) for link, text in links if path in link), None)
+
+    link, text = until(page, arrived, f"a mail to {address} about {path}")
+    assert "inhaler" not in text.lower()
+    return str(link)
 
 
 def test_a_message_written_at_three_in_the_morning_says_when_it_is_read(stage: Stage) -> None:

@@ -1,15 +1,14 @@
 """States of a pharmacy's workbench, its teams, and the pages of its office and of the operator."""
 
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from demo_world import team
+from patience import reload_until
 from playwright.sync_api import Page, Route
-from running import SOON
 from stage import Stage, answer_with, cut, refuse
 from talking import THREAD, asked, begin, sent, started_again
 from walk import States, walk
@@ -405,11 +404,7 @@ def invited(stage: Stage, which: str) -> Page:
     page = inviting(stage, which, "oscar@demo.example")
     page.get_by_role("button", name="Send the invitation").click()
     page.get_by_role("status").wait_for()
-    told, end = page.get_by_text("E-mail sent"), time.monotonic() + SOON / 1000
-    while told.count() == 0:
-        assert time.monotonic() < end, "no mail has left"
-        page.wait_for_timeout(100)
-        page.goto(STAFF)
+    reload_until(page, "E-mail sent")
     return page
 
 
@@ -497,81 +492,6 @@ def card_for_rosa(stage: Stage, how: str = "Print a card") -> Page:
         page.get_by_role("button", name=how).click()
     page.locator(".handout__letters").wait_for()
     return page
-
-
-@state("wrong-person", spanish=True)
-def _(stage: Stage) -> Page:
-    stage.joined("alicia", True)
-    return stage.at("bob", wrong_person(stage, "Alicia Morgan"))
-
-
-@state("wrong-person-nobody")
-def _(stage: Stage) -> Page:
-    stage.joined("alicia", False)
-    return stage.at("bob", wrong_person(stage, "Alicia Morgan"))
-
-
-def wrong_person(stage: Stage, name: str) -> str:
-    """Where a patient's account is parted from her."""
-    found = stage.at("bob", "/account").evaluate(
-        "fetch('/api/patients?pharmacy=riverside').then((answer) => answer.json())"
-    )
-    patient = next(one["patient"] for one in found["items"] if one["name"] == name)
-    return f"/pharmacies/riverside/wrong-person?patient={patient}"
-
-
-def consents_of(stage: Stage, name: str) -> Page:
-    """Bob looks at who may act for a patient; his sign-in is young enough to ask somebody."""
-    return stage.fresh("bob", wrong_person(stage, name).replace("wrong-person", "carers"))
-
-
-def ask_luis(stage: Stage) -> Page:
-    """Bob asks the father in the Consent; the code is on the page."""
-    page = consents_of(stage, "Mia Castillo")
-    page.get_by_label("Luis Castillo").check()
-    page.get_by_label("Orders, refills and messages").check()
-    with page.expect_navigation():
-        page.get_by_role("button", name="Invite").click()
-    page.locator(".code-line").wait_for()
-    return page
-
-
-@state("consents", spanish=True)
-def _(stage: Stage) -> Page:
-    stage.write("UPDATE carer_consent SET ended_at = seen_at")
-    return consents_of(stage, "Mia Castillo")
-
-
-@state("consents-wrong")
-def _(stage: Stage) -> Page:
-    page = consents_of(stage, "Mia Castillo")
-    page.get_by_label("A paper that I have seen").check()
-    page.get_by_label("Orders", exact=True).check()
-    with page.expect_navigation():
-        page.get_by_role("button", name="Invite").click()
-    page.locator(".summary-errors").wait_for()
-    return page
-
-
-@state("consents-code")
-def _(stage: Stage) -> Page:
-    return ask_luis(stage)
-
-
-@state("consents-held", spanish=True)
-def _(stage: Stage) -> Page:
-    stage.write("UPDATE carer_consent SET ended_at = seen_at")
-    ask_luis(stage)
-    return consents_of(stage, "Mia Castillo")
-
-
-@state("consents-gone", spanish=True)
-def _(stage: Stage) -> Page:
-    stage.write("UPDATE carer_consent SET ended_at = seen_at")
-    ask_luis(stage)
-    # As if the Consent named somebody else by now.
-    stage.write("UPDATE carer_consent SET person = 'RelatedPerson/nobody' WHERE ended_at IS NULL")
-    return consents_of(stage, "Mia Castillo")
 
 
 REQUESTS = "/pharmacies/riverside/requests"

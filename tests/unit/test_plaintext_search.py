@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 import subprocess
-import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import httpx
 import pytest
 from processes import portal_command
 from searching import disguises, in_bytes, in_folder, in_memory, processes_of
+from waiting import until
 
 from portal.connector.client import PortalClient
 from portal.connector.member import Member
@@ -57,7 +57,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     environment = {**os.environ, "PORTAL_DATA_DIR": str(tmp_path), "TMPDIR": str(tmp_path / "temporary")}
     log = tmp_path / "terminal.log"
     with portal_command("demo", "--empty", "--port", str(port), environment=environment, log=log) as process:
-        _wait(lambda: b"ready after" in log.read_bytes(), READY_SECONDS)
+        until(lambda: b"ready after" in log.read_bytes(), "the demo is ready", seconds=READY_SECONDS)
         yield Demo(port, tmp_path, process)
 
 
@@ -135,14 +135,11 @@ def _let_the_mail_go(demo: Demo) -> None:
         headers = {"Origin": demo.address}
         assert visitor.post("/demo/clock", data={"csrf_token": token, "act": "hour"}, headers=headers).is_redirect
     mails = demo.folder / "demo-empty" / "mail"
-    _wait(lambda: any(b"alice@" in mail.read_bytes() for mail in mails.glob("*.json")), MAIL_SECONDS)
-
-
-def _wait(found, seconds: float) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.1)
+    until(
+        lambda: any(b"alice@" in mail.read_bytes() for mail in mails.glob("*.json")),
+        "a mail to Alice",
+        seconds=MAIL_SECONDS,
+    )
 
 
 def _three_ports() -> int:

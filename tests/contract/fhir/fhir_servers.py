@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from waiting import until
 from werkzeug.serving import make_server
 
 from portal.demo.sandbox import create_sandbox
@@ -84,7 +84,7 @@ def _sekmet(folder: Path) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    wait_until(lambda: server.started)
+    until(lambda: server.started, "the server stands")
     yield f"http://127.0.0.1:{port}/fhir"
     server.should_exit = True
     thread.join(10)
@@ -96,15 +96,6 @@ def _hapi(folder: Path) -> Iterator[str]:
 
 
 _STARTERS = {"sandbox": _sandbox, "sekmet": _sekmet, "hapi": _hapi}
-
-
-def wait_until(true: Any, seconds: float = 30.0) -> Any:
-    """What `true()` returns, once it is truthy; fails loudly after `seconds`."""
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 @dataclass

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from fhir_servers import SERVERS, Server, hook, running, wait_until
+from fhir_servers import SERVERS, Server, hook, running
+from waiting import until
 
 from portal.core import ids
 from portal.core.errors import PortalError
@@ -191,11 +192,15 @@ class FhirContract:
                     "channel": channel,
                 }
             ).id
-            wait_until(lambda: server.client.read("Subscription", subscription)["status"] == "active")
+            until(
+                lambda: server.client.read("Subscription", subscription)["status"] == "active",
+                "the subscription is active",
+            )
             unasked = server.client.create(request_for(alice)).id
             wanted = server.client.create(request_for(alice, status="on-hold")).id
             # A server may still work off what earlier steps wrote: only these two requests count.
-            _, _, said, body = wait_until(lambda: [one for one in listener.notices if one[1].endswith(f"/{wanted}")])[0]
+            heard = until(lambda: [one for one in listener.notices if one[1].endswith(f"/{wanted}")], "a notice comes")
+            _, _, said, body = heard[0]
             server.client.delete("Subscription", subscription)
         assert said == "Bearer shared-secret"
         assert not [one for one in listener.notices if one[1].endswith(f"/{unasked}")]
@@ -222,7 +227,7 @@ class FhirContract:
             for given in ("Marta", "Marco")
         ]
         reader = ContextReader(server.client)
-        wait_until(lambda: len(reader.find_by_phone(number)) == 2)
+        until(lambda: len(reader.find_by_phone(number)) == 2, "both are found")
         assert {one.id for one in reader.find_by_phone(f"+1 {number[:3]} {number[3:6]} {number[6:]}")} == set(made)
         assert [one.id for one in reader.find_by_name(f"{family} marta", date(1968, 3, 27))] == made[:1]
         assert reader.find_by_name(f"{family} Marta", date(1968, 3, 28)) == ()
@@ -255,7 +260,7 @@ class FhirContract:
         }
         made = server.client.create(said)
         reader = ContextReader(server.client)
-        wait_until(lambda: reader.consents(alice, today=today))
+        until(lambda: reader.consents(alice, today=today), "the Consent is found")
         (found,) = reader.consents(alice, today=today) or ()
         assert (found.consent_id, found.name, found.kind, found.step) == (
             made.id,
@@ -265,7 +270,7 @@ class FhirContract:
         )
         assert (found.last_day, found.why_not, found.version) == (date(2027, 3, 1), WhyNot.NO, made.version)
         server.client.update({**said, "id": made.id, "status": "inactive"}, if_match=made.version)
-        wait_until(lambda: reader.consents(alice, today=today) == ())
+        until(lambda: reader.consents(alice, today=today) == (), "the Consent is withdrawn")
         assert reader.consents(new_patient(server.client), today=today) == ()
 
     def the_whole_context_of_alice(self, server: Server) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from person import PersonAtBrowser
 from providers import PASSWORD, Embedded, Keycloak, Provider, Served
 from sqlalchemy import select
+from waiting import until
 from world import build
 
 from portal.core.database import Database
@@ -130,11 +130,7 @@ class TestLoginContract:
         person.sign_in_here("bob", PASSWORD)
         assert session_of(person, portal)["state"] == "active"
         provider.sign_out("bob")
-        for _ in range(100):
-            if session_of(person, portal)["state"] == "anonymous":
-                break
-            time.sleep(0.1)
-        assert session_of(person, portal)["state"] == "anonymous"
+        until(lambda: session_of(person, portal)["state"] == "anonymous", "the session is over")
 
     def test_keys_rotate_without_anyone_noticing(
         self, portal: str, person: PersonAtBrowser, provider: Provider
