@@ -20,7 +20,7 @@ const root = path.dirname(here);
 const settings = {
   bundle: true, format: "esm", target: "es2022", logLevel: "warning", absWorkingDir: here,
   inject: [path.join(here, "crypto/tests/byhand.ts")],
-  define: Object.fromEntries(["BYHAND", "CRYPTO", "RECOVERY"].map((name) => [`__WORKER_${name}_URL__`, '""'])),
+  define: Object.fromEntries(["BYHAND", "CRYPTO", "DRAWING", "RECOVERY"].map((name) => [`__WORKER_${name}_URL__`, '""'])),
 };
 
 function testFiles(folder) {

@@ -7,7 +7,7 @@ import { type Bytes, b64, fromUtf8, sameBytes, unb64, utf8 } from "../crypto/enc
 import { attempt, refused } from "../crypto/reasons.ts";
 import { teamNumber } from "../crypto/safety.ts";
 import { type TeamChain } from "../crypto/teams.ts";
-import { type Compared, type ComparisonStore, WAYS } from "./directory.ts";
+import { type Compared, type ComparisonStore } from "./directory.ts";
 import { type Objects } from "./objects.ts";
 
 /** What a picture on paper says: a team's number, and its newest generation when it was printed. */
@@ -98,14 +98,14 @@ export class Comparisons implements ComparisonStore {
   }
 }
 
-/** What is kept, by team. What cannot be read as such is left out. */
+/** What is kept, by team. What cannot be read as such is left out; a way that is not known here stays as it was written. */
 export function readCompared(content: Uint8Array): Map<string, Compared> {
   const found = new Map<string, Compared>();
   const said: unknown = JSON.parse(fromUtf8(content));
   if (typeof said !== "object" || said === null) return found;
   for (const [team, value] of Object.entries(said as Record<string, Record<string, unknown>>)) {
     const one = attempt((): Compared => ({
-      same: value["same"] === true, how: WAYS.find((way) => way === value["how"]) ?? "paper", at: Number(value["at"]),
+      same: value["same"] === true, how: typeof value["how"] === "string" ? value["how"] : "", at: Number(value["at"]),
       pin: { n: Number(value["n"]), hash: unb64(value["hash"], 32) }, number: unb64(value["number"], 30),
     }));
     if (!refused(one) && Number.isSafeInteger(one.at) && Number.isSafeInteger(one.pin.n)) found.set(team, one);

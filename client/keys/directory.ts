@@ -81,13 +81,19 @@ export interface PinStore {
 }
 
 /** How a person compared. */
-export const WAYS = ["picture", "paper", "phone"] as const;
+const WAYS = ["picture", "paper", "phone"] as const;
 export type Way = (typeof WAYS)[number];
+
+/** Whether this version knows a way that was kept. */
+export function isWay(how: string): how is Way {
+  return WAYS.some((way) => way === how);
+}
 
 /** What came of it, as it is kept. */
 export interface Compared {
   readonly same: boolean;
-  readonly how: Way;
+  /** A `Way`, or what a later version of the page has written there. */
+  readonly how: string;
   /** Unix milliseconds. */
   readonly at: number;
   /** The newest generation there was, and its hash. */

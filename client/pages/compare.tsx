@@ -6,7 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { teamNumber } from "../crypto/safety.ts";
 import type { TeamChain } from "../crypto/teams.ts";
 import { type Picture, forgetPicture, judge, keptPicture, readPicture } from "../keys/comparing.ts";
-import type { Way } from "../keys/directory.ts";
+import { type Compared, type Way, isWay } from "../keys/directory.ts";
 import type { Ready } from "../keys/unlock.ts";
 import { Loading, type Page, type PharmacyItem, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Tag } from "../views/components/basics.tsx";
@@ -22,6 +22,8 @@ addEventListener("hashchange", () => location.reload());
 /** The teams that patients write to. */
 const KINDS = ["pharmacists", "desk", "privacy"] as const;
 
+const BY_NUMBER = "by-number";
+
 interface Team {
   readonly id: string;
   readonly name: string;
@@ -30,12 +32,19 @@ interface Team {
   readonly chain: TeamChain | undefined;
 }
 
+/** Another chain than on the picture, or one that ends before what was printed. */
+type Differing = "other" | "behind";
+
 type Outcome =
   | { readonly kind: "same"; readonly team: Team }
   /** The same, and not kept yet: anybody can send a link, so the person says first where the picture was. */
   | { readonly kind: "fits"; readonly team: Team; /** How often the key was renewed since it was printed. */ readonly newer: number }
-  /** Another chain, one that ends before what was printed, or none that verifies. */
-  | { readonly kind: "other" | "behind" | "broken"; readonly team: Team }
+  /** Not the same, and not kept yet either: a link that somebody made must hold nobody's messages. */
+  | { readonly kind: "differs"; readonly team: Team; readonly verdict: Differing }
+  /** What was sent in a link and was read nowhere in the pharmacy, as the person said. */
+  | { readonly kind: "aside" }
+  /** Another chain, one that ends before what was printed, or none that verifies: nothing is sent. */
+  | { readonly kind: Differing | "broken"; readonly team: Team }
   /** Printed before what this browser has seen, where the server shows other keys by now: it settles nothing. */
   | { readonly kind: "old"; readonly team: Team }
   /** Of a pharmacy where this person is not in care, or no picture of this portal's. */
@@ -59,17 +68,17 @@ function Compare({ page }: { readonly page: Page<Ready> }) {
     const found = await teamsNear(page);
     const picture = keptPicture();
     if (picture !== undefined) {
-      const came = picture === "unreadable" ? { kind: picture } as const : await outcomeOf(ready, picture, found);
+      const came = picture === "unreadable" ? { kind: picture } as const : outcomeOf(ready, picture, found);
       forgetPicture();
       setOutcome(came);
     }
     setTeams(await teamsNear(page));
   };
   useEffect(() => { void attempt(look); }, []);
-  const say = (team: Team, same: boolean, how: Way): Promise<void> => attempt(async () => {
+  const say = (team: Team, same: boolean, how: Way, then?: Outcome): Promise<void> => attempt(async () => {
     if (team.chain === undefined) return;
     await directory.keepCompared(team.chain, same, how);
-    setOutcome(how === "picture" ? { kind: "same", team } : undefined);
+    setOutcome(then);
     setTeams(await teamsNear(page));
   });
   return (
@@ -84,10 +93,13 @@ function Compare({ page }: { readonly page: Page<Ready> }) {
           <div class="button-row"><Button look="quiet" onClick={() => void attempt(look)}>{t("common.try-again")}</Button></div>
         </Banner>
       )}
-      {outcome === undefined ? null : <Result outcome={outcome} pharmacy={page.pharmacy} onSay={say} />}
+      {outcome === undefined ? null : (
+        <Result outcome={outcome} pharmacy={page.pharmacy} onAside={() => setOutcome({ kind: "aside" })}
+          onSay={(team, then) => say(team, then.kind === "same", "picture", then)} />
+      )}
       {teams === undefined ? (problem === undefined ? <Loading words={t("compare.looking")} /> : null) : (
-        <section class="stack" aria-labelledby="by-number">
-          <h2 id="by-number">{t("compare.numbers")}</h2>
+        <section class="stack" aria-labelledby={BY_NUMBER}>
+          <h2 id={BY_NUMBER} tabIndex={-1}>{t("compare.numbers")}</h2>
           {teams.length === 0 ? <p>{t("compare.none")}</p> : <p>{t("compare.numbers-body")}</p>}
           {teams.map((team) => (
             <TeamNumber key={team.id} ready={ready} team={team} onSay={(same, how) => say(team, same, how)} />
@@ -115,8 +127,8 @@ async function teamsNear(page: Page<Ready>): Promise<readonly Team[]> {
   return Promise.all(wanted.map(async (one) => ({ ...one, chain: await directory.shownChain(one.id) })));
 }
 
-/** What a picture and the keys of its team are to each other; kept where it settles something. */
-async function outcomeOf({ directory }: Ready, picture: Picture, teams: readonly Team[]): Promise<Outcome> {
+/** What a picture and the keys of its team are to each other. Nothing of it is kept before the person has said where it was read. */
+function outcomeOf({ directory }: Ready, picture: Picture, teams: readonly Team[]): Outcome {
   const team = teams.find((one) => one.id === picture.team);
   if (team === undefined) return { kind: "elsewhere" };
   if (team.chain === undefined) return { kind: "broken", team };
@@ -124,12 +136,13 @@ async function outcomeOf({ directory }: Ready, picture: Picture, teams: readonly
   const seen = directory.faults.has(team.id) ? directory.currentPins().get(team.id)?.n ?? 0 : 0;
   if (verdict.kind === "same" && picture.pin.n < seen) return { kind: "old", team };
   if (verdict.kind === "same") return { kind: "fits", team, newer: verdict.newer };
-  await directory.keepCompared(team.chain, false, "picture");
-  return { kind: verdict.kind, team };
+  return { kind: "differs", team, verdict: verdict.kind };
 }
 
-function Result({ outcome, pharmacy, onSay }: {
-  readonly outcome: Outcome; readonly pharmacy: PharmacyItem | null; readonly onSay: (team: Team, same: boolean, how: Way) => Promise<void>;
+function Result({ outcome, pharmacy, onSay, onAside }: {
+  readonly outcome: Outcome; readonly pharmacy: PharmacyItem | null;
+  /** The person has said that the picture is the pharmacy's: what is kept and shown by it. */
+  readonly onSay: (team: Team, then: Outcome) => Promise<void>; readonly onAside: () => void;
 }) {
   if (outcome.kind === "same") {
     return (
@@ -148,7 +161,23 @@ function Result({ outcome, pharmacy, onSay }: {
           <p>{t("compare.fits-body", { name: team.name })}</p>
           {outcome.newer === 0 ? null : <p>{t("compare.newer", { count: outcome.newer })}</p>}
           <div class="button-row">
-            <Button onClick={() => void onSay(team, true, "picture")}>{t("compare.fits.yes")}</Button>
+            <Button onClick={() => void onSay(team, { kind: "same", team })}>{t("compare.fits.yes")}</Button>
+            <LinkButton look="quiet" icon="phone" href={phoneUri(team.pharmacy.phone)}>{t("common.call", { phone: team.pharmacy.phone })}</LinkButton>
+          </div>
+        </Banner>
+      </section>
+    );
+  }
+  if (outcome.kind === "differs") {
+    const { team, verdict } = outcome;
+    return (
+      <section data-outcome="differs">
+        <Banner tone="warn" announce title={t("compare.differs")}>
+          <p>{t(`compare.${verdict}-body`, { name: team.name })}</p>
+          <p>{t("compare.differs-body")}</p>
+          <div class="button-row">
+            <Button onClick={() => void onSay(team, { kind: verdict, team })}>{t("compare.differs.yes")}</Button>
+            <Button look="quiet" onClick={onAside}>{t("compare.differs.no")}</Button>
             <LinkButton look="quiet" icon="phone" href={phoneUri(team.pharmacy.phone)}>{t("common.call", { phone: team.pharmacy.phone })}</LinkButton>
           </div>
         </Banner>
@@ -164,6 +193,9 @@ function Result({ outcome, pharmacy, onSay }: {
         <p>{t(`compare.${outcome.kind}-body`, { name: about?.name ?? "" })}</p>
         {held ? <p>{t("compare.held")}</p> : null}
         <div class="button-row">
+          {outcome.kind === "other" || outcome.kind === "behind" ? (
+            <Button look="quiet" onClick={() => document.getElementById(BY_NUMBER)?.focus()}>{t("compare.again")}</Button>
+          ) : null}
           {phone === undefined ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : (
             <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>
           )}
@@ -172,6 +204,11 @@ function Result({ outcome, pharmacy, onSay }: {
       </Banner>
     </section>
   );
+}
+
+function keptWords({ same, how }: Compared): string {
+  if (!same) return "compare.kept.other";
+  return isWay(how) ? `compare.kept.${how}` : "compare.kept.same";
 }
 
 /** A team's number, what was found before, and the person's word on it. */
@@ -195,7 +232,7 @@ function TeamNumber({ ready: { directory }, team, onSay }: {
           : compared === undefined ? <Tag>{t("compare.state.never")}</Tag> : <Tag tone="ok" icon="check">{t("compare.state.same")}</Tag>}
       </div>
       {compared === undefined ? null : (
-        <p class="soft">{t(compared.same ? `compare.kept.${compared.how}` : "compare.kept.other", { time: moment(compared.at) })}</p>
+        <p class="soft">{t(keptWords(compared), { time: moment(compared.at) })}</p>
       )}
       {team.chain === undefined ? <p>{t("compare.broken-body", { name: team.name })}</p> : (
         <>

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from complaints import Complaints
 from demo_world import Demo, confirm_with, get_code, give_password, team
-from paper import TEAM, false_poster, holds, poster
+from paper import TEAM, at_least_two, false_poster, holds, other_way, poster
 from playwright.sync_api import Browser, Locator, Page, expect
 from stage import Stage, answer_with, on_stage
 from talking import THREAD, ask, said, say, sent
@@ -49,6 +49,13 @@ def the_same(page: Page, address: str) -> None:
     outcome(page, "same", "It is the same")
 
 
+def not_the_same(page: Page, address: str, kind: str = "other") -> None:
+    """The picture differs, and the person says that it is the pharmacy's; only then it counts."""
+    outcome(scanned(page, address), "differs", "does not fit")
+    page.get_by_role("button", name="It is from the pharmacy").click()
+    outcome(page, kind, "It is NOT the same")
+
+
 def pharmacists(page: Page) -> Any:
     return page.locator(f"[data-team={TEAM}]")
 
@@ -84,7 +91,7 @@ def test_who_is_not_signed_in_comes_back_with_the_picture(stage: Stage) -> None:
 def test_another_picture_holds_what_is_sent_until_the_number_is_the_same(stage: Stage) -> None:
     judy = stage.with_keys("judy", "/devices")
     path = ask(judy, "Is this one with food?")
-    outcome(scanned(judy, false_poster(stage).address), "other", "It is NOT the same")
+    not_the_same(judy, false_poster(stage).address)
     expect(judy.locator("[data-outcome]")).to_contain_text("Nothing is sent")
     expect(judy.locator("[data-outcome]").get_by_role("link", name=re.compile("Call"))).to_be_visible()
     judy.goto(path)
@@ -109,7 +116,7 @@ def test_another_picture_holds_what_is_sent_until_the_number_is_the_same(stage: 
 
 def test_a_held_team_is_let_go_by_a_picture_only_once_she_says_where_it_was(stage: Stage) -> None:
     nina = stage.with_keys("nina", "/devices")
-    outcome(scanned(nina, false_poster(stage).address), "other", "It is NOT the same")
+    not_the_same(nina, false_poster(stage).address)
     outcome(scanned(nina, poster(stage).address), "fits", "proves nothing")
     expect(pharmacists(nina)).to_have_attribute("data-compared", "other")
     nina.get_by_role("button", name="Yes, in the pharmacy").click()
@@ -139,6 +146,7 @@ def test_a_new_member_of_the_team_holds_nothing_and_an_old_picture_still_says_so
 
 def test_keys_that_do_not_verify_hold_a_question_and_the_picture_says_so(stage: Stage) -> None:
     trent = stage.with_keys("trent", "/devices")
+    at_least_two(stage)
     the_same(trent, poster(stage).address)
     picture = poster(stage)
 
@@ -158,15 +166,53 @@ def test_keys_that_do_not_verify_hold_a_question_and_the_picture_says_so(stage: 
     trent.get_by_text("Does this reach you?").first.wait_for()
 
 
+def test_after_a_server_came_back_from_a_copy_an_older_picture_settles_nothing_and_a_new_one_does(stage: Stage) -> None:
+    pat = stage.with_keys("pat", "/devices")
+    before = other_way(stage, pat)
+    pat.goto("/compare")
+    expect(pharmacists(pat)).to_contain_text("The number alone cannot settle that")
+    expect(pharmacists(pat).get_by_role("button")).to_have_count(0)
+    outcome(scanned(pat, before.address), "old", "too old")
+    expect(pharmacists(pat)).to_contain_text("Nothing is sent")
+    the_same(pat, poster(stage).address)
+    ask(pat, "Does this reach you again?")
+
+
 def test_a_patient_who_never_saw_it_is_told_when_the_server_shows_less_than_the_poster(stage: Stage) -> None:
     alicia = stage.with_keys("alicia", "/devices")
-    outcome(scanned(alicia, poster(stage, later=1).address), "behind", "It is NOT the same")
+    not_the_same(alicia, poster(stage, later=1).address, "behind")
+    expect(pharmacists(alicia)).to_have_attribute("data-compared", "other")
+    # She compares again, on the same page.
+    alicia.get_by_role("button", name="Compare again").click()
+    expect(alicia.get_by_role("heading", name="Or compare the numbers")).to_be_focused()
+    pharmacists(alicia).get_by_role("button", name="Same on the paper").click()
+    expect(pharmacists(alicia)).to_have_attribute("data-compared", "same")
+    expect(alicia.locator("[data-outcome]")).to_have_count(0)
+
+
+def test_a_link_that_somebody_made_holds_nothing_by_itself(stage: Stage) -> None:
+    peggy = stage.with_keys("peggy", "/devices")
+    path = ask(peggy, "Before the link came")
+    # She reads the question and goes on without an answer.
+    outcome(scanned(peggy, false_poster(stage).address), "differs", "it proves nothing")
+    expect(pharmacists(peggy)).not_to_have_attribute("data-compared", "other")
+    peggy.goto(path)
+    say(peggy, "After I looked at it")
+    sent(peggy, "After I looked at it")
+    # She says that it came in an e-mail.
+    outcome(scanned(peggy, poster(stage, later=1).address), "differs", "it proves nothing")
+    peggy.get_by_role("button", name="From somewhere else").click()
+    outcome(peggy, "aside", "Nothing has changed")
+    expect(pharmacists(peggy)).not_to_have_attribute("data-compared", "other")
+    peggy.goto(path)
+    say(peggy, "After I put it aside")
+    sent(peggy, "After I put it aside")
 
 
 def test_a_picture_of_another_pharmacy_or_of_something_else_changes_nothing(stage: Stage) -> None:
     peggy = stage.with_keys("peggy", "/devices")
-    address = poster(stage).address.replace("riverside", "elsewhere")
-    outcome(scanned(peggy, address), "elsewhere", "another pharmacy")
+    for address in (poster(stage).address, false_poster(stage).address):
+        outcome(scanned(peggy, address.replace("riverside", "elsewhere")), "elsewhere", "another pharmacy")
     outcome(scanned(peggy, "/compare#c=nothing"), "unreadable", "not a picture to compare")
     expect(pharmacists(peggy)).to_have_attribute("data-compared", "never")
 

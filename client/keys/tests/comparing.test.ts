@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pin } from "../../crypto/directory.ts";
-import { b64 } from "../../crypto/encoding.ts";
+import { type Bytes, b64, utf8 } from "../../crypto/encoding.ts";
 import { teamNumber } from "../../crypto/safety.ts";
 import { type TeamSeat, makeTeamRecord } from "../../crypto/teams.ts";
 import { type Person, World } from "../../crypto/tests/world.ts";
 import { judge, pictureAddress, pictureIn, readCompared, writeCompared } from "../comparing.ts";
-import { type Compared, Directory } from "../directory.ts";
+import { type Compared, Directory, isWay } from "../directory.ts";
 import type { DirectoryItem } from "../shapes.ts";
 
 const TEAM = "riverside_pharmacists";
@@ -68,7 +68,19 @@ test("what is kept reads back, and what cannot be read is left out", async () =>
   const bad = { ok: { same: true, how: "smoke", at: 5, n: 1, hash: b64(chain.pin().hash), number: b64(kept.number) }, bad: { same: true } };
   const read = readCompared(new TextEncoder().encode(JSON.stringify(bad)));
   assert.deepEqual([...read.keys()], ["ok"]);
-  assert.equal(read.get("ok")?.how, "paper");
+});
+
+test("a way of comparing that a later version has kept is told as none, and stays when another team is compared", async () => {
+  const { world } = await riverside();
+  const chain = world.directory.team(TEAM)!;
+  const text = (how: unknown): Bytes => utf8(JSON.stringify({
+    [TEAM]: { same: false, how, at: 5, n: 1, hash: b64(chain.pin().hash), number: b64(teamNumber(chain).bytes) },
+  }));
+  const later = readCompared(text("smoke")).get(TEAM)!;
+  assert.deepEqual([later.same, later.how, isWay(later.how), isWay("paper")], [false, "smoke", false, true]);
+  assert.equal(readCompared(writeCompared(readCompared(text("smoke")))).get(TEAM)?.how, "smoke");
+  // What holds sending is never dropped for the way.
+  for (const odd of [3, null, undefined]) assert.deepEqual([readCompared(text(odd)).get(TEAM)?.same, readCompared(text(odd)).get(TEAM)?.how], [false, ""]);
 });
 
 /** Alice's directory, with what she pinned and compared; the server answers what it is told to say. */
