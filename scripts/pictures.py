@@ -42,7 +42,7 @@ def main() -> int:
         process, address = start_portal(Path(folder))
         try:
             browser = playwright.chromium.launch(**launching())
-            made = [*of_alice(browser, address), *of_bob(browser, address)]
+            made = [*of_alice(browser, address), *of_bob(browser, address), *of_ivan(browser, address)]
             browser.close()
         finally:
             stop_portal(process)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def of_alice(browser: Browser, address: str) -> list[Path]:
-    """What a patient sees: her first page, who looked, and a conversation on a telephone."""
+    """What a patient sees: her first page, who looked, her devices; on a telephone a conversation and keys."""
     page = enter(browser, address, "alice", WIDE)
     page.goto("/home")
     page.locator("main h1").wait_for()
@@ -62,12 +62,19 @@ def of_alice(browser: Browser, address: str) -> list[Path]:
     page.locator(".queue__row").filter(has_text="Metformin").first.click()
     page.locator("article.bubble").last.wait_for()
     made.append(shot(page, "thread-on-a-telephone"))
+    page.goto("/compare")
+    page.locator("[data-team]").first.wait_for()
+    page.get_by_role("heading", name="Or compare the numbers").evaluate("(one) => one.scrollIntoView()")
+    made.append(shot(page, "comparing-keys"))
     page.set_viewport_size(WIDE)
     page.goto("/record")
     page.get_by_role("link", name="Others only").click()
     page.wait_for_url("**who=others**")
     page.locator("main h1").wait_for()
-    return [*made, shot(page, "who-looked")]
+    made.append(shot(page, "who-looked"))
+    page.goto("/devices")
+    page.locator("[data-device]").first.wait_for()
+    return [*made, shot(page, "devices-and-recovery")]
 
 
 def of_bob(browser: Browser, address: str) -> list[Path]:
@@ -81,20 +88,33 @@ def of_bob(browser: Browser, address: str) -> list[Path]:
     return [shot(page, "workbench")]
 
 
+def of_ivan(browser: Browser, address: str) -> list[Path]:
+    """What the operator sees: what a new pharmacy still lacks before patients are offered it."""
+    page = sign_in(browser, address, "ivan", WIDE, "/pharmacies/newtown")
+    page.wait_for_url(f"{address}/pharmacies/newtown")
+    return [shot(page, "opening-a-pharmacy")]
+
+
 def enter(browser: Browser, address: str, login: str, size: dict[str, int]) -> Page:
     """Sign in as `login` in a fresh browser, and get the messages back by the demo's passphrase."""
+    page = sign_in(browser, address, login, size, "/devices")
+    page.locator("#secret-passphrase").fill(PASSPHRASE)
+    page.get_by_role("button", name="Get my messages back").click()
+    page.locator("[data-device]").first.wait_for()
+    return page
+
+
+def sign_in(browser: Browser, address: str, login: str, size: dict[str, int], path: str) -> Page:
+    """Sign in as `login` in a fresh browser; the page at `path` comes next."""
     context = browser.new_context(
         base_url=address, viewport=size, locale="en-US", timezone_id="America/Chicago", reduced_motion="reduce"
     )
     context.set_default_timeout(WAIT_MILLISECONDS)
     page = context.new_page()
-    page.goto("/login?next=/devices")
+    page.goto(f"/login?next={path}")
     page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.locator("form").filter(has=page.locator("#password")).get_by_role("button").click()
-    page.locator("#secret-passphrase").fill(PASSPHRASE)
-    page.get_by_role("button", name="Get my messages back").click()
-    page.locator("[data-device]").first.wait_for()
     return page
 
 
