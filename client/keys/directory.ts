@@ -217,9 +217,11 @@ export class Directory {
 
   /**
    * A person has compared the chain of a team: kept for all of the person's devices. Nothing is sent to it any more where it is not the
-   * same; where it is, it counts in place of another one that was seen before. Throws ApiError.
+   * same; where it is, it counts in place of another one that was seen before: only by a picture, for both ways of a fork have the same
+   * number (docs/protocol.md, section 9). Throws ApiError, and Error for a number there.
    */
   async keepCompared(chain: TeamChain, same: boolean, how: Way): Promise<void> {
+    if (same && how !== "picture" && this.faults.has(chain.id)) throw new Error("a number settles no fork");
     const [item, pin] = [this.items.get(chain.id), chain.pin()];
     await this.comparisons?.keep(chain.id, { same, how, at: Date.now(), pin, number: teamNumber(chain).bytes });
     if (!same || item === undefined || !this.faults.has(chain.id)) return;

@@ -167,6 +167,9 @@ test("another chain than the one seen holds sending until a person has compared 
   assert.deepEqual([directory.faults.get(TEAM)?.reason, directory.sendingHeld(TEAM)], ["fork", true]);
   const shown = (await directory.shownChain(TEAM))!;
   assert.equal(shown.newest.members.length, 1);
+  // Both ways of a fork have the number of the first generation.
+  for (const how of ["paper", "phone"] as const) await assert.rejects(directory.keepCompared(shown, true, how), /settles no fork/);
+  assert.deepEqual([directory.sendingHeld(TEAM), directory.compared(TEAM)], [true, undefined]);
   await directory.keepCompared(shown, true, "picture");
   assert.deepEqual([directory.sendingHeld(TEAM), directory.known.team(TEAM)?.newest.gen], [false, 2]);
   assert.deepEqual(pins.get(TEAM), shown.pin());
