@@ -123,6 +123,7 @@ export function DeviceKind({ ready, shared, onAsking }: {
       {doing !== "forget" ? null : (
         <Dialog title={t("keys.forget.title")} urgent onClose={() => setDoing("nothing")}>
           <p>{t("keys.forget.body")}</p>
+          <p>{t("keys.forget.copied")}</p>
           <div class="button-row">
             <Button look="danger" busy={busy} onClick={() => void forget()}>{t("keys.forget.do")}</Button>
             <Button look="quiet" onClick={() => setDoing("nothing")}>{t("common.cancel")}</Button>
