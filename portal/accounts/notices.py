@@ -25,13 +25,14 @@ EARLIER_HEARS = timedelta(days=30)
 
 
 class What(StrEnum):
-    """What happened to the keys of a person."""
+    """What happened to the keys of a person, or to the place where they are opened."""
 
     RECOVERY_READ = "recovery-read"
     RECOVERY_SET = "recovery-set"
     RECOVERY_REMOVED = "recovery-removed"
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
+    TILE_REMOVED = "tile-removed"
     RESET = "reset"
     CONTACT_CHANGED = "contact-changed"
     STOPPED = "stopped"

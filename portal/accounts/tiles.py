@@ -12,9 +12,10 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from portal.accounts import devices, names, policy, recovery, stops
+from portal.accounts import devices, names, notices, policy, recovery, stops
 from portal.accounts.actor import Actor
 from portal.accounts.forms import first_wins
+from portal.accounts.notices import What
 from portal.audit import Agent
 from portal.core import clock, ids
 from portal.core.bus import Bus
@@ -121,11 +122,14 @@ def choose(
     return taken
 
 
-def remove(session: Session, bus: Bus, *, browser: str, account_id: str, agent: Agent) -> bool:
+def remove(
+    session: Session, bus: Bus, *, browser: str, account_id: str, agent: Agent, current: CurrentSession | None
+) -> bool:
     """Take a person off this browser's lock page; the session there ends. What a PIN guards stays in the browser.
 
-    Anybody at the browser may, so `agent` is who pressed, as far as that is known. Returns whether that was one of this
-    browser's.
+    Anybody at the browser may, so `agent` is who pressed, as far as that is known, and the person hears of it by mail:
+    once for each time that the person came to this browser, as only a login puts the tile back. Not told is what the
+    person did in the own session `current`; a locked one proves nobody. Returns whether that was one of this browser's.
     """
     row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True)
     if row is None:
@@ -134,6 +138,8 @@ def remove(session: Session, bus: Bus, *, browser: str, account_id: str, agent: 
     session.delete(row)
     if living is not None and living.account_id == account_id:
         sessions.end(session, bus, living, EndedBy.LOGOUT, agent=agent)
+    if current is None or current.account_id != account_id or current.state is not State.ACTIVE:
+        notices.tell_account(session, account_id, What.TILE_REMOVED, by=agent.session_ref)
     return True
 
 

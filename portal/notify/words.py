@@ -25,6 +25,7 @@ class Template(StrEnum):
     RECOVERY_REMOVED = "recovery-removed"
     DEVICE_ADDED = "device-added"
     DEVICE_ENDED = "device-ended"
+    TILE_REMOVED = "tile-removed"
     KEYS_RESET = "reset"
     CONTACT_CHANGED = "contact-changed"
     STOPPED = "stopped"
@@ -56,6 +57,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
             Template.RECOVERY_REMOVED,
             Template.DEVICE_ADDED,
             Template.DEVICE_ENDED,
+            Template.TILE_REMOVED,
             Template.KEYS_RESET,
             Template.CONTACT_CHANGED,
             Template.STOPPED,

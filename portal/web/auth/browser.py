@@ -103,7 +103,7 @@ def remove(person: Person) -> tuple[str, int]:
         here = known_browser(rows)
         agent = stranger() if current is None else current.agent(address=client_address(), request_id=request_id())
         removed = here is not None and tiles.remove(
-            rows, services().bus, browser=here, account_id=person.account, agent=agent
+            rows, services().bus, browser=here, account_id=person.account, agent=agent, current=current
         )
     if removed and current is not None and current.account_id == person.account:
         flask_session.sign_out()

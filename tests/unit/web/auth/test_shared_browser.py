@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from browsing import Browser, location
 from misbehaving import MisbehavingProvider
+from sqlalchemy import select
 from world import World
 
-from portal.accounts import devices, tiles
+from portal.accounts import devices, notices, tiles
 from portal.accounts.tables import Account
 from portal.core import clock, ids
 from portal.core.bus import MemoryBus
@@ -17,6 +18,7 @@ from portal.core.database import Database
 from portal.core.errors import NotFound
 from portal.identity import sessions
 from portal.identity.sessions import CurrentSession, State
+from portal.outbox.tables import OutboxJob
 
 NewBrowser = Callable[[], Browser]
 
@@ -225,6 +227,34 @@ def test_who_is_removed_is_signed_out_here(counter: Browser, both: tuple[str, st
     assert counter.post("/api/browser/remove", {"account": erin}).status_code == 204
     assert counter.session()["state"] == "anonymous"
     assert people(counter) == []
+
+
+def told_of_tiles(database: Database) -> list[str]:
+    """Whom a mail tells that somebody took them off a lock page."""
+    with database.reading() as rows:
+        jobs = rows.scalars(select(OutboxJob.payload).where(OutboxJob.kind == notices.KEYS_JOB)).all()
+    return [job["account"] for job in jobs if job["what"] == "tile-removed"]
+
+
+def test_who_is_taken_off_by_somebody_else_is_told_once_and_who_leaves_is_not(
+    counter: Browser, both: tuple[str, str], database: Database
+) -> None:
+    bob, erin = both
+    for _ in range(3):
+        assert counter.post("/api/browser/remove", {"account": bob}).status_code == 204
+    assert told_of_tiles(database) == [bob]
+    assert counter.post("/api/browser/remove", {"account": erin}).status_code == 204
+    assert told_of_tiles(database) == [bob]
+
+
+def test_who_is_taken_off_while_locked_is_told_as_that_may_be_anybody(
+    counter: Browser, both: tuple[str, str], database: Database
+) -> None:
+    _, erin = both
+    clock.shift(timedelta(minutes=3, seconds=1))
+    assert counter.session()["state"] == "locked"
+    assert counter.post("/api/browser/remove", {"account": erin}).status_code == 204
+    assert told_of_tiles(database) == [erin]
 
 
 def test_of_nine_people_the_one_not_seen_longest_goes(world: World, database: Database) -> None:
