@@ -248,8 +248,8 @@ function TwoSheets({ title, body, label, onTyped, onBack }: {
       <p class="lead">{body}</p>
       <ErrorSummary problems={problem === undefined ? [] : [{ field: "sheet-1", text: problem }]} />
       {stale ? <SignInAgain /> : null}
-      <SheetField id="sheet-1" label={t("sheets.typed", { number: 1 })} value={typed[0]} onInput={(value) => setTyped([value, typed[1]])} />
-      <SheetField id="sheet-2" label={t("sheets.typed", { number: 2 })} value={typed[1]} onInput={(value) => setTyped([typed[0], value])} />
+      <SheetField id="sheet-1" label={t("sheets.typed", { number: 1 })} value={typed[0]} onInput={(value) => setTyped(([, other]) => [value, other])} />
+      <SheetField id="sheet-2" label={t("sheets.typed", { number: 2 })} value={typed[1]} onInput={(value) => setTyped(([other]) => [other, value])} />
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       <div class="button-row">
         <Button type="submit" busy={busy}>{label}</Button>

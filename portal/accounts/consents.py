@@ -19,6 +19,7 @@ from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import CarerConsent, CarerInvitation, Relation
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.core import clock, ids
+from portal.core.errors import NotFound
 
 # A paper cannot be asked whether it still holds, so that somebody looks at it anew.
 LONGEST_ON_PAPER = timedelta(days=366)
@@ -167,18 +168,27 @@ def lock(session: Session, consent_id: str) -> CarerConsent:
 
 def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
     """The patient ends what somebody may do. Where a pharmacy let that one in, what it rests on ends as well, and so do
-    the pharmacy's codes that nobody has used: one of them may be the same person's. Raises NotFound."""
+    all codes of pharmacies that nobody has used: one of them may be the same person's. Raises NotFound."""
     seen = session.get(Relation, relation_id)
-    if seen is not None and seen.consent_id is not None:
-        lock(session, seen.consent_id)
+    if seen is None:
+        raise NotFound()
+    held = _locked(session, seen.patient_id)
     on = carers.end(session, actor=actor, relation_id=relation_id)
-    if on is None:
-        return
-    row = session.get_one(CarerConsent, on)
-    acts = {one.consent_id for one in relations.live(session, patient_id=row.patient_id)}
-    for one in (row, *of_patient(session, patient_id=row.patient_id, pharmacy_id=row.pharmacy_id)):
-        if one.id not in acts:
+    acts = {one.consent_id for one in relations.live(session, patient_id=seen.patient_id)}
+    for one in held:
+        if one.id == on or one.id not in acts:
             end(session, agent=actor.agent, row=one, why=Ended.PATIENT)
+
+
+def _locked(session: Session, patient_id: str) -> Sequence[CarerConsent]:
+    """What is in use for a patient at any pharmacy, locked in one order for who ends several of them."""
+    return session.scalars(
+        select(CarerConsent)
+        .where(CarerConsent.patient_id == patient_id, _in_use())
+        .order_by(CarerConsent.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
 
 
 def refused_at(session: Session, *, patient_id: str, connection_id: str, person: str) -> datetime | None:

@@ -269,7 +269,7 @@ def _asked(
         address, who = open_record(database, readers, pharmacy_id=pharmacy_id, fhir_id=fhir_id)
         grants, down = _grants(readers, address, fhir_id, _today(database, pharmacy_id)), False
     except Unavailable as problem:
-        if problem.code.startswith("database"):
+        if problem.of_database:
             raise
         return address, who, None, True
     with database.transaction() as session:

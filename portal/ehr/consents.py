@@ -156,7 +156,9 @@ def _denied(reader: Reader, active: Iterable[Json], related: Callable[[str], Jso
     for consent in active:
         if _one_of(obj(consent, "scope"), "other_scopes") and not _one_of(obj(consent, "scope"), "scope"):
             continue
-        for actors in _forbidden(obj(consent, "provision"), (), today):
+        for named in _forbidden(obj(consent, "provision"), (), today):
+            # Who is a source says whose data it is, not who gets them.
+            actors = [actor for actor in named if not _one_of(obj(actor, "role"), "sources")]
             # A rule without actors is about all of them (R4, Consent.provision.actor).
             everybody |= not actors or len(actors) > MAX_PERSONS
             for actor in actors[:MAX_PERSONS]:
@@ -166,7 +168,8 @@ def _denied(reader: Reader, active: Iterable[Json], related: Callable[[str], Jso
                 said = {frozenset(folded_words(one)) for one in (display, _name(person))} - {frozenset()}
                 keys.add(_key(reader, consent, reference))
                 called |= said
-                everybody |= relative is None and not said
+                # A name beside a group, or beside a record of somewhere else, need not be a person's.
+                everybody |= relative is None and (reference != "" or not said)
     return _No(frozenset(keys - {""}), frozenset(called), everybody)
 
 
@@ -193,7 +196,8 @@ def _relative(
     """Whether an actor who is forbidden is a relative of the patient, None where that is not known; and who it is."""
     if reference.startswith("#"):
         person = _contained(consent, reference)
-        return (text(person, "resourceType") == "RelatedPerson") if person else None, person
+        kind = text(person, "resourceType")
+        return True if kind == "RelatedPerson" else False if kind in _NO_RELATIVES else None, person
     kind, _, name = reader.reference(reference).partition("/")
     if kind == "RelatedPerson":
         return True, related(name)

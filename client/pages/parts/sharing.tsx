@@ -15,6 +15,9 @@ export interface PinTyped {
   readonly again: string;
 }
 
+/** Told as a change of what was typed last: two fields may be filled before the page is drawn again. */
+export type OnPinTyped = (change: (now: PinTyped) => PinTyped) => void;
+
 export const NO_PIN: PinTyped = { pin: "", again: "" };
 
 /** What is wrong with a chosen PIN, and beside which field. */
@@ -26,15 +29,15 @@ export function pinTrouble({ pin, again }: PinTyped): { readonly field: string; 
 
 /** Two fields for a new PIN. */
 export function NewPin({ typed, onTyped, trouble }: {
-  readonly typed: PinTyped; readonly onTyped: (typed: PinTyped) => void; readonly trouble: ReturnType<typeof pinTrouble>;
+  readonly typed: PinTyped; readonly onTyped: OnPinTyped; readonly trouble: ReturnType<typeof pinTrouble>;
 }) {
   const error = (field: string): string | undefined => (trouble?.field === field ? trouble.text : undefined);
   return (
     <>
       <PinField id="pin-new" label={t("keys.pin.new")} hint={t("keys.pin.new-hint")} fresh value={typed.pin}
-        onInput={(pin) => onTyped({ ...typed, pin })} error={error("pin-new")} />
+        onInput={(pin) => onTyped((now) => ({ ...now, pin }))} error={error("pin-new")} />
       <PinField id="pin-again" label={t("keys.pin.again")} fresh value={typed.again}
-        onInput={(again) => onTyped({ ...typed, again })} error={error("pin-again")} />
+        onInput={(again) => onTyped((now) => ({ ...now, again }))} error={error("pin-again")} />
     </>
   );
 }
@@ -42,7 +45,7 @@ export function NewPin({ typed, onTyped, trouble }: {
 /** The question whose device this is, with the PIN of a shared one. `whose` null: not answered yet. */
 export function WhoseDevice({ whose, onWhose, typed, onTyped, trouble }: {
   readonly whose: Whose | null; readonly onWhose: (whose: Whose) => void;
-  readonly typed: PinTyped; readonly onTyped: (typed: PinTyped) => void; readonly trouble: ReturnType<typeof pinTrouble>;
+  readonly typed: PinTyped; readonly onTyped: OnPinTyped; readonly trouble: ReturnType<typeof pinTrouble>;
 }) {
   return (
     <>

@@ -1,7 +1,7 @@
 // Fields, after the GOV.UK patterns: the label says what, the hint how, the error what to do; a summary leads to each.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { t } from "../i18n.ts";
 import { Button, Icon } from "./basics.tsx";
@@ -32,7 +32,8 @@ export interface Problem {
 export function ErrorSummary({ problems }: { readonly problems: readonly Problem[] }) {
   const box = useRef<HTMLDivElement>(null);
   const told = problems.map((one) => one.text).join("\n");
-  useEffect(() => { if (told !== "") box.current?.focus(); }, [told]);
+  // With what is drawn, not after it: whoever types at once keeps what is typed.
+  useLayoutEffect(() => { if (told !== "") box.current?.focus(); }, [told]);
   if (problems.length === 0) return null;
   return (
     <div class="summary-errors" role="alert" tabIndex={-1} ref={box}>

@@ -97,7 +97,7 @@ def invite(pharmacy_id: str) -> ResponseReturnValue:
             otherwise_of_age=services().settings.parents_until_age,
         )
     except _SAID as problem:
-        if problem.code.startswith("database"):
+        if problem.of_database:
             raise
         stale = isinstance(problem, StepUpNeeded)
         page = _page(

@@ -15,7 +15,7 @@ from world import World, build
 from portal.accounts import carer_invitations, carers, consents, relations, stops
 from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer
-from portal.accounts.roles import Kind
+from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, CarerConsent, CarerInvitation, Relation
 from portal.audit import Agent
 from portal.audit.tables import AuditEvent
@@ -381,6 +381,28 @@ def test_a_no_of_the_patient_ends_the_codes_as_well_and_the_same_consent_brings_
     clock.shift(timedelta(days=2))
     ehr.grants = {"alice": (replace(GRANT, said_on=clock.now().date().isoformat()),)}
     invite(world, ehr, whose="alice")
+
+
+def test_whoever_alice_let_in_herself_and_ends_does_not_come_back_by_a_code_of_the_pharmacy(
+    world: World, ehr: FakeEhr
+) -> None:
+    made = invite(world, ehr, whose="alice")
+    with world.database.transaction() as session:
+        own = relations.bind(
+            session,
+            agent=Agent(None, None),
+            account_id=world.accounts["judy"],
+            patient_id=world.patients["alice"],
+            kind=Kind.CARER,
+            scope=Scope.REFILLS,
+        ).id
+    with world.database.transaction() as session:
+        consents.end_of_patient(session, actor=world.actor("alice"), relation_id=own)
+    with pytest.raises(Unprocessable) as refused:
+        accept(world, made)
+    assert refused.value.code == "carer-code"
+    assert scope_of(world, "alice") is None
+    assert [one[1]["why"] for one in recorded(world, "carer.consent-ended")] == ["patient"]
 
 
 def test_a_code_that_alice_takes_back_is_her_no_as_well(world: World, ehr: FakeEhr) -> None:

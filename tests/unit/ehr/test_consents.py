@@ -193,6 +193,7 @@ def test_a_no_beside_a_yes_is_a_no() -> None:
 
 ACTOR: Json = CONSENT["provision"]["actor"][0]
 BY_NAME = {"role": ACTOR["role"], "reference": {"display": "HALL, Judy"}}
+SOURCE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "CST"}]}
 ELSEWHERE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
 
@@ -204,6 +205,16 @@ ELSEWHERE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
         ({"type": "deny", "actor": "x"}, WhyNot.DENIED),
         ({"type": "deny", "actor": [{"reference": {"identifier": {"value": "7"}}}]}, WhyNot.DENIED),
         ({"type": "deny", "actor": [{"reference": {"reference": "Group/family"}}]}, WhyNot.DENIED),
+        ({"type": "deny", "actor": [{"reference": {"reference": "Group/f", "display": "Her family"}}]}, WhyNot.DENIED),
+        (
+            {
+                "type": "deny",
+                "actor": [{"reference": {"reference": "http://other/RelatedPerson/1", "display": "Mother"}}],
+            },
+            WhyNot.DENIED,
+        ),
+        # A clinic that gives out nothing: whose data it is, said of nobody who would get them.
+        ({"type": "deny", "actor": [{"role": SOURCE, "reference": {"reference": "Organization/x"}}]}, WhyNot.DENIED),
         # An exception inside another rule is a rule; it is about whom the outer one names, or it names somebody.
         ({"provision": [{"type": "deny", "actor": [ACTOR]}]}, WhyNot.DENIED),
         ({"type": "permit", "actor": [ACTOR], "provision": [{"type": "deny"}]}, WhyNot.DENIED),
