@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carers, names, relations
+from portal.accounts import carers, names, policy, relations
 from portal.accounts.actor import Actor
 from portal.accounts.carers import What
 from portal.accounts.roles import Kind, Scope
@@ -172,6 +172,7 @@ def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
     seen = session.get(Relation, relation_id)
     if seen is None:
         raise NotFound()
+    policy.allow_carers(actor, patient_id=seen.patient_id)
     held = _locked(session, seen.patient_id)
     on = carers.end(session, actor=actor, relation_id=relation_id)
     acts = {one.consent_id for one in relations.live(session, patient_id=seen.patient_id)}
