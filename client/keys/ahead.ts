@@ -18,12 +18,16 @@ export interface HandedOver {
   readonly entry: Bytes;
 }
 
-/** Makes the first keys of `account`. The code is known to this page alone, and shown once. Throws ApiError. */
-export async function makeAhead(team: string, account: string): Promise<HandedOver> {
+/**
+ * Makes the first keys of `account`, who gets a seat in each of `teams`, of which this person is a member: one code opens them all.
+ * The code is known to this page alone, and shown once. Throws ApiError.
+ */
+export async function makeAhead(teams: readonly [string, ...string[]], account: string): Promise<HandedOver> {
+  const [first, ...also] = teams;
   const [identity, seed, root, code] = [generateIdentity(), generateSeed(), generateUrk(), generateCode()];
   const entry = await makeEntryAhead({ id: account, role: "person", gen: 1, kem: await publicKeyOf(seed) }, identity);
   const vault = await makeVault(account, root, { rev: 1, n: 1, gen: 1 }, identity, seed);
   const wrap = await run("wrapRootKey", { user: account, urk: root, method: "code", secret: code });
-  const { until } = await post<{ until: string }>(`/api/teams/${team}/ahead`, { account, entry, vault, wrap });
+  const { until } = await post<{ until: string }>(`/api/teams/${first}/ahead`, { account, entry, vault, wrap, also });
   return { code, until, entry: entryHash(entry.h) };
 }

@@ -5,7 +5,6 @@ import { useEffect, useState } from "preact/hooks";
 import type { Bytes } from "../crypto/encoding.ts";
 import { type TeamChain, recoveryOf } from "../crypto/teams.ts";
 import { identityHeader, safetyNumber, teamNumber } from "../crypto/safety.ts";
-import { type HandedOver, makeAhead } from "../keys/ahead.ts";
 import { pictureAddress } from "../keys/comparing.ts";
 import { SeatRefused } from "../keys/seats.ts";
 import { type Standing, standingOf } from "../keys/sheets.ts";
@@ -14,22 +13,18 @@ import {
   addRecovery, admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, teamsOf,
 } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
-import { isCode } from "../live/api.ts";
 import { Loading, type Page, type PharmacyItem, Said, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { printSheet } from "../views/components/paper.tsx";
 import { Poster } from "../views/components/poster.tsx";
 import { QrCode } from "../views/components/qr.tsx";
-import { AheadSheet } from "../views/components/recovery.tsx";
 import { SafetyGroups } from "../views/components/safety.tsx";
 import { moment } from "../views/format.ts";
 import { type Translated, t, translations } from "../views/i18n.ts";
+import { type Handed, HandOver, WhichTeams, letInAhead, reachOf } from "./parts/ahead.tsx";
 import { type Asking, type RootAct, RootDialog, prepare } from "./parts/root.tsx";
+import { rolesOf, seatWords, teamName } from "./parts/seats.ts";
 
-/** Who may sit where; the server checks it again (portal/pharmacies/teams.py). */
-const ROLES: Readonly<Record<string, readonly string[]>> = {
-  pharmacists: ["pharmacist"], desk: ["technician", "pharmacist"], supervisors: ["supervisor"], privacy: ["privacy"],
-};
 const LOOK_AGAIN_MS = 5_000;
 
 type Act = "found" | "admit" | "expel" | "renew" | "ahead" | "code" | "sheets";
@@ -44,7 +39,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [said, setSaid] = useState<string | undefined>(undefined);
   const [busy, setBusy] = useState(false);
-  const [handed, setHanded] = useState<{ readonly name: string; readonly team: string; readonly code: HandedOver } | undefined>(undefined);
+  const [handed, setHanded] = useState<Handed | undefined>(undefined);
 
   const reload = async (): Promise<readonly TeamItem[]> => {
     if (pharmacy === null) return [];
@@ -69,18 +64,6 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       setBusy(false);
     }
   };
-  const letInAhead = async (root: Bytes, team: TeamItem, seat: SeatItem): Promise<void> => {
-    const code = await makeAhead(team.team, seat.account);
-    try {
-      await admit(ready, root, (await reload()).find((one) => one.team === team.team) ?? team, seat.account, { made: code.entry });
-      await reload();
-    } catch (error) {
-      setProblem(seatWords(error, teams ?? []));
-    } finally {
-      // Shown whatever happens to the seat: the code exists here only.
-      setHanded({ name: seat.name, team: teamName(team), code });
-    }
-  };
   const begin = (act: Act, team: TeamItem, seat?: SeatItem): Promise<void> => attempt(async () => {
     setSaid(undefined);
     if (ready.own.recovery.length === 0) {
@@ -93,13 +76,22 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
     // The keys whose number is drawn: what is loaded before the press is held against these.
     const compared = about === undefined ? undefined : ready.directory.known.chain(about)?.introduced.hash;
     const safety = about === undefined ? undefined : ready.directory.safety(about)?.groups;
+    const teamsNow = (): Promise<readonly TeamItem[]> => teamsOf(pharmacy ?? "");
+    const reach = act === "code" ? reachOf(await teamsNow(), account.id, seat!) : { open: [], closed: [] };
+    let chosen = reach.open.map((one) => one.team);
+    const more = act !== "code" ? {}
+      : { more: <WhichTeams name={seat!.name} reach={reach} onChosen={(now) => { chosen = [...now]; }} /> };
     const run = async (root: Bytes): Promise<void> => {
       const newest = (await reload()).find((one) => one.team === team.team) ?? team;
       try {
         if (act === "found") await found(ready, root, newest);
         else if (act === "admit") await admit(ready, root, newest, seat!.account, { compared });
         else if (act === "expel") await expel(ready, root, newest, seat!.account);
-        else if (act === "code") return await letInAhead(root, newest, seat!);
+        else if (act === "code") {
+          setHanded(await letInAhead(ready, root, reach.open.filter((one) => chosen.includes(one.team)), seat!, teamsNow));
+          await reload();
+          return;
+        }
         else if (act === "sheets") await addRecovery(ready, root, newest, { compared });
         else await renew(ready, root, newest);
       } catch (error) {
@@ -115,7 +107,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       await reload();
       return setSaid(t("keys.team.done.ahead", { name: seat!.name, team: teamName(team) }));
     }
-    setAsking(await prepare(ready, { ...plan(act, team, seat), run, ...(safety === undefined ? {} : { safety }) }));
+    setAsking(await prepare(ready, { ...plan(act, team, seat), ...more, run, ...(safety === undefined ? {} : { safety }) }));
   });
   useEffect(() => {
     void attempt(async () => {
@@ -159,7 +151,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       </div>
     );
   }
-  if (handed !== undefined) return <HandOver handed={handed} problem={problem} onDone={() => setHanded(undefined)} />;
+  if (handed !== undefined) return <HandOver handed={handed} onDone={() => setHanded(undefined)} />;
   return (
     <div class="narrow stack-wide">
       <div class="stack">
@@ -196,34 +188,9 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   );
 }
 
-/** The sheet for a colleague who starts alone: shown once, until it was handed over. */
-function HandOver({ handed: { name, team, code }, problem, onDone }: {
-  readonly handed: { readonly name: string; readonly team: string; readonly code: HandedOver };
-  readonly problem: string | undefined; readonly onDone: () => void;
-}) {
-  return (
-    <div class="narrow stack-wide" data-handed>
-      <div class="stack no-print">
-        <h1>{t("keys.ahead.once")}</h1>
-        <p class="lead">{t("keys.ahead.once-body", { name })}</p>
-        {problem === undefined ? null : <Banner tone="warn" announce title={t("keys.ahead.not-listed", { name, team })}><p>{problem}</p></Banner>}
-      </div>
-      <AheadSheet name={name} team={team} code={code.code} until={Date.parse(code.until)} signInAt={location.origin} />
-      <div class="button-row no-print">
-        <Button icon="print" onClick={() => print()}>{t("common.print")}</Button>
-        <Button look="quiet" onClick={onDone}>{t("keys.ahead.handed")}</Button>
-      </div>
-    </div>
-  );
-}
-
 /** Who could be let in ahead, as if they had asked. */
 function expectedSeats(team: TeamItem): readonly SeatItem[] {
   return team.expected.map((one) => ({ ...one, state: "waiting", since: "", has_keys: false, flagged: false, ahead: null }));
-}
-
-function teamName(team: TeamItem): string {
-  return t(`keys.team.kind.${team.kind}`);
 }
 
 function plan(act: Act, team: TeamItem, seat: SeatItem | undefined): Omit<RootAct, "run"> {
@@ -242,16 +209,6 @@ function waitingWords(seat: SeatItem): string {
   return seat.state === "approved" ? "keys.team.approved-no-keys" : "keys.team.asked-no-keys";
 }
 
-function seatWords(error: unknown, teams: readonly TeamItem[]): string {
-  if (error instanceof SeatRefused) {
-    if (error.fault === "moved") return t("errors.moved-generation");
-    const seat = teams.flatMap((team) => team.seats).find((one) => one.account === error.account);
-    return t(error.fault === "anew" ? "keys.team.seat-anew" : "keys.team.seat-refused", { name: seat?.name ?? error.account });
-  }
-  if (isCode(error, "member-leaves", "member-without-keys", "ahead-over")) return error.detail;
-  return troubleWords(error);
-}
-
 function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecline }: {
   readonly ready: Ready; readonly team: TeamItem; readonly sheets: Standing | undefined; readonly pharmacy: PharmacyItem | null;
   readonly onAct: (act: Act, seat?: SeatItem) => void;
@@ -259,7 +216,7 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
 }) {
   const mine = team.seats.find((seat) => seat.account === ready.account.id);
   const member = mine?.state === "member";
-  const fits = ROLES[team.kind]?.includes(ready.account.role) === true;
+  const fits = rolesOf(team.kind).includes(ready.account.role);
   const flagged = team.seats.filter((seat) => seat.flagged);
   const seated = team.seats.filter((seat) => seat.state === "member" || seat.state === "leaving");
   const waiting = team.seats.filter((seat) => seat.state === "waiting" || seat.state === "approved");
@@ -285,7 +242,7 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
         <>
           <p>{t("keys.team.not-founded")}</p>
           {!fits ? (
-            <p>{t("setup.by-role", { role: t(`common.role.${ROLES[team.kind]?.[0] ?? ""}`) })} <a href="/staff">{t("staff.title")}</a></p>
+            <p>{t("setup.by-role", { role: t(`common.role.${rolesOf(team.kind)[0] ?? ""}`) })} <a href="/staff">{t("staff.title")}</a></p>
           ) : ready.own.recovery.length > 0 ? (
             <Button onClick={() => onAct("found")}>{t("keys.team.found.do")}</Button>
           ) : (

@@ -166,17 +166,22 @@ def let_in_ahead(
     entry: dict[str, Any],
     sealed: dict[str, Any],
     wrap: dict[str, Any],
+    also: Collection[str] = (),
 ) -> datetime:
     """A member makes the first keys of a colleague who has not signed in yet, and says yes to the seat.
 
-    The next generation that the member's browser makes lists the newcomer. Gives the time at which the keys end when
-    nobody takes them over. Raises NotFound, Forbidden, Conflict `already-enrolled`, Unprocessable as `approve_ahead`
-    and `ahead.make` do.
+    `also`: other teams that the same code is to open; the actor must be a member of each. The next generation of each
+    that the member's browser makes lists the newcomer. Gives the time at which the keys end when nobody takes them
+    over. Raises NotFound, Forbidden, Conflict `already-enrolled`, Unprocessable as `approve_ahead` and `ahead.make` do.
     """
-    pharmacy_id, kind = pharmacy_of(session, team)
-    may_act(actor, pharmacy_id, kind)
-    members_only(session, actor, team)
-    newcomer = fitting(session, account_id, pharmacy_id, kind)
+    opened = {}
+    for each in [team, *sorted(set(also) - {team})]:
+        # All of one pharmacy: the actor's own.
+        pharmacy_id, kind = pharmacy_of(session, each)
+        may_act(actor, pharmacy_id, kind)
+        members_only(session, actor, each)
+        newcomer = fitting(session, account_id, pharmacy_id, kind)
+        opened[each] = kind
     until = ahead.make(
         session,
         actor=actor,
@@ -187,9 +192,11 @@ def let_in_ahead(
         wrap=wrap,
         latest=newcomer.ends_at,
     )
-    if seats_of(session, account_id).get(team) is not State.APPROVED:
-        move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
-        note(session, actor, Action.TEAM_ASKED, team, pharmacy_id, {"account": account_id, "approved": True})
+    seats = seats_of(session, account_id)
+    for each, kind in opened.items():
+        if seats.get(each) is not State.APPROVED:
+            move(session, pharmacy_id, kind, account_id, Event.APPROVE, actor)
+            note(session, actor, Action.TEAM_ASKED, each, pharmacy_id, {"account": account_id, "approved": True})
     return until
 
 

@@ -7,7 +7,7 @@ import pytest
 from demo_world import code_shown, confirm_with, team
 from playwright.sync_api import expect
 from stage import Stage
-from talking import ask, hears, said, say
+from talking import THREAD, ask, begin, hears, said, say, sent
 
 pytestmark = pytest.mark.browser
 
@@ -51,6 +51,13 @@ def test_oscar_who_was_only_invited_by_mail_starts_alone_and_reads_and_answers_a
     stage.founded()
     alice = stage.with_keys("alice", "/home")
     thread = ask(alice, "Is somebody there on Sunday?")
+    stage.found_team("bob", "desk")
+    alice.goto("/new?for=me")
+    begin(alice, "My order", "Has my parcel come?")
+    alice.wait_for_url(THREAD)
+    sent(alice, "Has my parcel come?")
+    order = alice.url
+    alice.goto(thread)
     bob = stage.at("bob", "/inbox")
     bob.get_by_role("link", name="Colleagues").first.click()
     bob.get_by_role("link", name="Invite a colleague").click()
@@ -66,9 +73,12 @@ def test_oscar_who_was_only_invited_by_mail_starts_alone_and_reads_and_answers_a
     stage.just_now("bob")
     confirm_with(bob, stage.with_code("bob"))
     bob.locator("[data-handed] .code-groups").wait_for()
+    # One code opens both teams in which Bob sits.
+    expect(bob.locator("[data-handed] .recovery-sheet")).to_contain_text("Pharmacists · Service desk")
     code = code_shown(bob)
     bob.get_by_role("button", name="I have printed it").click()
-    expect(team(bob).locator("[data-seat]").filter(has_text="Oscar Bell")).to_contain_text("has not come yet")
+    for kind in ("pharmacists", "desk"):
+        expect(team(bob, kind).locator("[data-seat]").filter(has_text="Oscar Bell")).to_contain_text("has not come yet")
     bob.goto("/staff")
     expect(bob.locator("main")).to_contain_text("Bob Rivera has made a code on paper")
     stage.offline("bob")
@@ -81,6 +91,8 @@ def test_oscar_who_was_only_invited_by_mail_starts_alone_and_reads_and_answers_a
     hears(oscar, "Is somebody there on Sunday?")
     say(oscar, "I am, from eight.")
     expect(said(alice, "I am, from eight.")).to_be_visible()
+    oscar.goto(order)
+    hears(oscar, "Has my parcel come?")
 
     # He is one of the people who work here now, and nobody is awaited any more.
     oscar.goto("/staff")

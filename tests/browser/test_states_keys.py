@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from demo_world import code_shown, confirm_with, get_code
+from demo_world import code_shown, confirm_with, get_code, team
 from passkeys import USE, Authenticator, new_profile, says_no_once
 from playwright.sync_api import Page
 from stage import Stage, answer_with, cut, refuse
@@ -294,6 +294,40 @@ def _(stage: Stage) -> Page:
     page = stage.at("olivia", "/recover")
     page.get_by_text("Bob Rivera has let you in").first.wait_for()
     return page
+
+
+def with_oscar(stage: Stage, desk: str) -> Page:
+    """Bob is about to make a code for Oscar, who is expected; at the desk, which is set up, sits `desk`."""
+    stage.founded()
+    code, page = stage.with_code("bob"), stage.ready("bob")
+    assert code
+
+    def expects(answer: Any) -> Any:
+        pharmacists, service = answer["items"][:2]
+        (bob,) = [seat for seat in pharmacists["seats"] if seat["name"] == "Bob Rivera"]
+        oscar = {"account": "0" * 32, "name": "Oscar Bell", "role": "pharmacist"}
+        sits = bob if desk == "Bob Rivera" else bob | {"account": "1" * 32, "name": desk, "role": "technician"}
+        service |= {"gen": 1, "seats": [sits], "expected": [oscar]}
+        pharmacists |= {"expected": [oscar]}
+        return answer
+
+    answer_with(page, "**/api/pharmacies/*/teams", expects)
+    stage.just_now("bob")
+    page.goto("/team")
+    team(page).locator("summary").filter(has_text="not opened messages yet").click()
+    team(page).get_by_role("button", name="Let in Oscar Bell with a code").click()
+    page.get_by_role("dialog").get_by_text("The code opens").wait_for()
+    return page
+
+
+@state("team-code")
+def _(stage: Stage) -> Page:
+    return with_oscar(stage, "Bob Rivera")
+
+
+@state("team-code-closed")
+def _(stage: Stage) -> Page:
+    return with_oscar(stage, "Frank Weber")
 
 
 @state("team-handed")

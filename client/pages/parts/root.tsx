@@ -1,5 +1,6 @@
 // Asking for passkey, recovery code or passphrase: some acts need the root key, which this browser does not keep.
 
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
 import type { Bytes } from "../../crypto/encoding.ts";
@@ -145,6 +146,8 @@ export interface RootAct {
   readonly body?: string;
   /** The number of the person it is about, to be compared with what that person reads out. */
   readonly safety?: readonly string[];
+  /** What is chosen before it is confirmed. */
+  readonly more?: ComponentChildren;
   readonly danger?: boolean;
   readonly confirm: string;
   /** Where to go on after a fresh sign-in: the query of this page that begins the act again. */
@@ -187,6 +190,7 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
   return (
     <Dialog title={act.title} onClose={busy ? undefined : onClose} urgent={act.danger === true}>
       {act.body === undefined ? null : <p>{act.body}</p>}
+      {act.more}
       {act.safety === undefined ? null : <div class="stack-tight"><p>{t("keys.team.admit.safety")}</p><SafetyGroups groups={act.safety} /></div>}
       {root !== undefined ? (
         <>

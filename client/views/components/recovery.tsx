@@ -55,17 +55,17 @@ export function RecoverySheet({ name, code, madeOn, signInAt }: {
   );
 }
 
-/** The sheet that a member of a team gives to a colleague who has not signed in yet: whose, which team, until when. */
-export function AheadSheet({ name, team, code, until, signInAt }: {
+/** The sheet that a member of a team gives to a colleague who has not signed in yet: whose, which teams, until when. */
+export function AheadSheet({ name, teams, code, until, signInAt }: {
   readonly name: string;
-  readonly team: string;
+  readonly teams: readonly string[];
   readonly code: string;
   readonly until: number;
   readonly signInAt: string;
 }) {
   return (
     <CodeSheet title={t("views.ahead.sheet")} body={t("views.ahead.body")} code={code} how={t("views.ahead.how")} signInAt={signInAt}
-      about={`${t("views.recovery.for", { name })} · ${team} · ${t("views.ahead.until", { time: stamp(until) })}`} />
+      about={[t("views.recovery.for", { name }), ...teams, t("views.ahead.until", { time: stamp(until) })].join(" · ")} />
   );
 }
 

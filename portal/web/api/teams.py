@@ -35,12 +35,16 @@ class Somebody:
 
 @dataclass(frozen=True)
 class KeysAhead:
-    """First keys for a colleague who has none: entry made ahead, vault, and its root key wrapped under a code."""
+    """First keys for a colleague who has none: entry made ahead, vault, and its root key wrapped under a code.
+
+    `also`: the other teams that the code opens.
+    """
 
     account: str
     entry: dict[str, Any]
     vault: dict[str, Any]
     wrap: dict[str, Any]
+    also: list[str]
 
 
 @blueprint.get("/pharmacies/<pharmacy_id>/teams")
@@ -108,9 +112,11 @@ def let_in_ahead(new: KeysAhead, team: str) -> tuple[Response, int]:
             entry=new.entry,
             sealed=new.vault,
             wrap=new.wrap,
+            also=new.also,
         )
-        members = teams.members(session, team)
-    teams.tell(services().bus, team, members)
+        members = {each: teams.members(session, each) for each in {team, *new.also}}
+    for each, people in members.items():
+        teams.tell(services().bus, each, people)
     return jsonify(until=stamp(until)), 201
 
 

@@ -26,6 +26,7 @@ from portal.pharmacies import generations, staff, team_records, teams
 from portal.pharmacies.teams import Seat, State
 
 PHARMACISTS = "riverside_pharmacists"
+DESK = "riverside_desk"
 
 
 @pytest.fixture
@@ -299,3 +300,57 @@ def test_bob_sees_who_could_be_let_in_ahead(keys: Keys, world: World) -> None:
     assert (supervisors, privacy) == (["Grace"], ["Heidi"])
     let_in(keys)
     assert "Erin" not in expected()[0] + expected()[1]
+
+
+def test_one_code_opens_each_team_that_bob_sits_in_and_names(keys: Keys, world: World) -> None:
+    keys.team(DESK, "bob", "bob")
+    handed = made_for(world, "erin")
+    hand_over(keys, handed, also=[DESK, DESK])
+    with world.database.reading() as session:
+        assert set(teams.seats_of(session, handed.person.id).values()) == {State.APPROVED}
+    for team in (PHARMACISTS, DESK):
+        keys.team(team, "bob", "bob", "erin")
+    own = take_over(keys, handed)
+    with world.database.reading() as session:
+        records = team_records.chains(session, [PHARMACISTS, DESK])
+        for team in (PHARMACISTS, DESK):
+            # Each team's key is sealed to her for that team alone.
+            assert set(open_team(records[team], own.id, [key.seed for key in own.keys])) == {1, 2}
+        approved = select(AuditEvent.entity_id).where(AuditEvent.action == "team.asked")
+        assert set(session.scalars(approved)) == {PHARMACISTS, DESK}
+
+
+def test_a_code_opens_no_team_that_bob_does_not_sit_in(keys: Keys, world: World) -> None:
+    keys.enrol("frank")
+    keys.team(DESK, "frank", "frank")
+    for team in (DESK, "riverside_supervisors", "lakeside_pharmacists", "nothing"):
+        with pytest.raises((Forbidden, NotFound)):
+            hand_over(keys, made_for(world, "erin"), also=[team])
+    with world.database.reading() as session:
+        assert teams.seats_of(session, world.accounts["erin"]) == {}
+        assert directory.own_entries(session, world.accounts["erin"]) == []
+
+
+def test_a_code_opens_no_team_that_does_not_take_the_newcomer(keys: Keys, world: World) -> None:
+    """Frank is a technician: by Bob's code he comes to the desk, not to the pharmacists."""
+    keys.team(DESK, "bob", "bob")
+    with pytest.raises(Unprocessable) as refused:
+        hand_over(keys, made_for(world, "frank"), team=DESK, also=[PHARMACISTS])
+    assert refused.value.code == "team-not-for-role"
+    with world.database.reading() as session:
+        assert teams.seats_of(session, world.accounts["frank"]) == {}
+
+
+def test_who_leaves_one_of_two_teams_calls_the_code_back_there_alone(keys: Keys, world: World) -> None:
+    keys.enrol("frank")
+    keys.team(DESK, "bob", "bob", "frank")
+    handed = made_for(world, "erin")
+    hand_over(keys, handed, also=[DESK])
+    keys.team(PHARMACISTS, "bob", "bob", "erin")
+    keys.team(DESK, "bob", "bob", "frank", "erin")
+    with world.database.transaction() as session:
+        teams.leave(session, actor=keys.actor("bob"), team=DESK)
+    with world.database.reading() as session:
+        found = teams.of_pharmacy(session, actor=world.actor("grace"), pharmacy_id="riverside")
+    flagged = {team.id: seat.flagged for team in found for seat in team.seats if seat.account == handed.person.id}
+    assert flagged == {PHARMACISTS: False, DESK: True}
