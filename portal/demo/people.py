@@ -71,6 +71,7 @@ PEOPLE: tuple[DemoPerson, ...] = (
 NEWCOMERS: tuple[DemoAccount, ...] = (
     DemoAccount("oscar", "Oscar Bell", email="oscar@demo.example", acr="2", amr=("pwd", "otp")),
     DemoAccount("ruth", "Ruth Adler", email="ruth@demo.example", acr="2", amr=("pwd", "otp")),
+    DemoAccount("luis", "Luis Castillo", Role.PATIENT.value, email="luis@demo.example"),
 )
 # Who is in whose care; the EHR names the pharmacy as dispenser.
 CARE: Mapping[str, tuple[str, ...]] = {
