@@ -13,12 +13,14 @@ import {
   addRecovery, admit, approveAhead, ask, decline, expel, found, heldGenerations, leave, refreshTeams, renew, teamsOf,
 } from "../keys/teams.ts";
 import { type Ready, leaveFor } from "../keys/unlock.ts";
+import { get } from "../live/api.ts";
 import { Loading, type Page, type PharmacyItem, Said, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, EmptyState, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { printSheet } from "../views/components/paper.tsx";
 import { Poster } from "../views/components/poster.tsx";
 import { QrCode } from "../views/components/qr.tsx";
 import { SafetyGroups } from "../views/components/safety.tsx";
+import { type ClosedQueue, closedWords } from "../views/closed.ts";
 import { moment } from "../views/format.ts";
 import { type Translated, t, translations } from "../views/i18n.ts";
 import { type Handed, HandOver, WhichTeams, letInAhead, reachOf } from "./parts/ahead.tsx";
@@ -39,6 +41,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [said, setSaid] = useState<string | undefined>(undefined);
   const [busy, setBusy] = useState(false);
+  const [closed, setClosed] = useState<readonly ClosedQueue[]>([]);
   const [handed, setHanded] = useState<Handed | undefined>(undefined);
 
   const reload = async (): Promise<readonly TeamItem[]> => {
@@ -112,6 +115,7 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   useEffect(() => {
     void attempt(async () => {
       const now = await reload();
+      setClosed((await get<{ items: readonly ClosedQueue[] }>("/api/threads/closed")).items);
       const query = new URLSearchParams(location.search);
       // Begun once: a reload, or the address given to somebody, begins nothing.
       history.replaceState(null, "", location.pathname);
@@ -178,7 +182,8 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
         : <RootDialog ready={ready} asking={asking} onDone={() => setAsking(undefined)} onClose={() => setAsking(undefined)} />}
       {teams === undefined ? <Loading words={t("keys.team.loading")} />
         : teams.map((team) => (
-          <TeamCard key={team.team} ready={ready} team={team} sheets={sheets} pharmacy={page.pharmacy} onAct={(act, seat) => void begin(act, team, seat)}
+          <TeamCard key={team.team} ready={ready} team={team} sheets={sheets} pharmacy={page.pharmacy}
+            waits={closed.find((one) => one.team === team.team)} onAct={(act, seat) => void begin(act, team, seat)}
             onAsk={() => void attempt(async () => { await ask(team.team); await reload(); })}
             onLeave={() => void attempt(async () => { await leave(team.team); await reload(); })}
             onDecline={(seat) => void attempt(async () => { await decline(team.team, seat.account); await reload(); })} />
@@ -209,8 +214,10 @@ function waitingWords(seat: SeatItem): string {
   return seat.state === "approved" ? "keys.team.approved-no-keys" : "keys.team.asked-no-keys";
 }
 
-function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecline }: {
+function TeamCard({ ready, team, sheets, pharmacy, waits, onAct, onAsk, onLeave, onDecline }: {
   readonly ready: Ready; readonly team: TeamItem; readonly sheets: Standing | undefined; readonly pharmacy: PharmacyItem | null;
+  /** What waits there, for who does not sit in it. */
+  readonly waits: ClosedQueue | undefined;
   readonly onAct: (act: Act, seat?: SeatItem) => void;
   readonly onAsk: () => void; readonly onLeave: () => void; readonly onDecline: (seat: SeatItem) => void;
 }) {
@@ -254,6 +261,7 @@ function TeamCard({ ready, team, sheets, pharmacy, onAct, onAsk, onLeave, onDecl
           )}
         </>
       ) : null}
+      {member || waits === undefined || waits.waiting === 0 ? null : <p><strong>{closedWords(waits)}</strong></p>}
       {member && !closed ? (
         <p class="soft" data-held={`${held}/${all}`}>
           {t(held === all ? "keys.team.held" : "keys.team.held-part", { held, count: all })}

@@ -10,6 +10,7 @@ import { ContextPanel } from "../views/components/context.tsx";
 import { InboxList, topicName, useQueueKeys } from "../views/components/inbox.tsx";
 import { PatientHeader } from "../views/components/patient.tsx";
 import { type Pane, ThreePane } from "../views/components/three-pane.tsx";
+import { closedWords } from "../views/closed.ts";
 import { list } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import type { InboxRow } from "../views/types.ts";
@@ -23,6 +24,7 @@ import { ThreadPane, birthOf, memberName, subjectOf } from "./pane.tsx";
 import type { ThreadModel } from "./thread.ts";
 import { ForWhom } from "./whose.tsx";
 
+const LOOK_MS = 60_000;
 const THREAD = /^\/thread\/([0-9a-f]{32})$/;
 
 /** Starts the page that the address names. */
@@ -275,6 +277,12 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
     setShow("thread");
   };
   useEffect(() => {
+    void inbox.look();
+    const timer = setInterval(() => { if (inbox.closed.length > 0 && document.visibilityState === "visible") void inbox.look(); }, LOOK_MS);
+    desk.page.live.onWipe(() => clearInterval(timer));
+    return () => clearInterval(timer);
+  }, [inbox]);
+  useEffect(() => {
     const back = (): void => {
       const id = THREAD.exec(location.pathname)?.[1] ?? null;
       setCurrent(id);
@@ -324,6 +332,11 @@ function Workbench({ desk, first }: { readonly desk: Desk; readonly first: strin
               </p>
             </Banner>
           )}
+          {inbox.closed.map((one) => one.waiting === 0 ? null : (
+            <Banner key={one.team} tone="warn" icon="key" slim>
+              <p>{closedWords(one)} <a href="/team">{t("threads.no-team.do")}</a></p>
+            </Banner>
+          ))}
           {inbox.state === "loading" && rows.length === 0 ? <Spinner>{t("threads.opening")}</Spinner> : null}
           {inbox.state === "offline" ? <Trying onTry={() => void inbox.load()} /> : null}
           {inbox.state === "ready" && rows.length === 0 ? <NothingWaits desk={desk} filter={filter} onAll={() => setFilter("all")} /> : null}

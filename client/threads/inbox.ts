@@ -1,6 +1,7 @@
 // The inbox of a page: its lines, opened by the worker, kept up to date by the stream.
 
 import { get, isCode, isOfTheLine, post } from "../live/api.ts";
+import type { ClosedQueue } from "../views/closed.ts";
 import { list } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import type { InboxRow, Turn } from "../views/types.ts";
@@ -32,6 +33,8 @@ export class InboxModel {
   hasMore = false;
   /** Teams whose inbox was this person's a moment ago. */
   left: readonly string[] = [];
+  /** Teams whose inbox this person could have, and has not. */
+  closed: readonly ClosedQueue[] = [];
   private readonly heads = new Map<string, HeadItem>();
   private readonly previews = new Map<string, Preview>();
   private readonly listeners = new Set<() => void>();
@@ -114,6 +117,13 @@ export class InboxModel {
     await this.take(page.items);
   }
 
+  /** What waits where this person does not sit: no stream tells of it. */
+  look(): Promise<void> {
+    return this.then(async () => {
+      this.closed = (await get<{ items: readonly ClosedQueue[] }>("/api/threads/closed")).items;
+    });
+  }
+
   /** Older lines. */
   more(): Promise<void> {
     return this.then(async () => {
@@ -146,6 +156,8 @@ export class InboxModel {
     const mine = readersIn(now);
     const gone = readersIn(before).filter((reader) => !mine.includes(reader));
     this.left = [...this.left.filter((reader) => !mine.includes(reader)), ...gone];
+    // Let in, or taken out.
+    if (this.desk.staff && mine.length !== readersIn(before).length) void this.look();
     if (gone.length === 0) return;
     for (const [thread, head] of this.heads) {
       if (mine.includes(head.reader)) continue;

@@ -20,6 +20,7 @@ from portal.core.together import among
 from portal.e2ee.encoding import b64
 from portal.pharmacies import teams
 from portal.pharmacies.tables import CareRelation
+from portal.pharmacies.topics import TeamKind
 from portal.threads.access import readers
 from portal.threads.joining import joinable
 from portal.threads.tables import KEY_KINDS, InboxCounter, InboxRow, ReadPosition, Record, Thread
@@ -56,6 +57,19 @@ class Page:
 
     items: tuple[Head, ...]
     next: str | None
+
+
+@dataclass(frozen=True)
+class ClosedQueue:
+    """The inbox of a team that takes a person's role, but does not seat this one.
+
+    `waiting`: how many threads wait there, counted to 100; `holders`: the names of who can let the person in.
+    """
+
+    team: str
+    kind: TeamKind
+    waiting: int
+    holders: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -188,15 +202,39 @@ def since_now(session: Session, mine: Sequence[str]) -> dict[str, int]:
 def awaiting_count(session: Session, *, actor: Actor) -> int:
     """How many threads that `page` shows wait for the actor, counted to 100: the badge shows "99+" from there."""
     count = 0
-    waits = (
+    for reader in my_readers(session, actor=actor):
+        count += _waiting(session, actor, reader, BADGE_LIMIT - count)
+    return count
+
+
+def closed_to(session: Session, *, actor: Actor) -> list[ClosedQueue]:
+    """The teams of the actor's pharmacy that the actor could sit in, and does not: who is alone must know what waits.
+
+    Of those in which nobody sits, none: they get no questions. Names no patient, so it leaves no row in the record.
+    """
+    if actor.pharmacy_id is None or not actor.staff:
+        return []
+    mine = teams.teams_of(session, actor.account_id)
+    found = []
+    for kind, team in sorted(teams.founded(session, [actor.pharmacy_id])[actor.pharmacy_id].items()):
+        if team in mine or actor.role not in teams.ROLES[kind]:
+            continue
+        people = teams.members(session, team)
+        named = names.names_of(session, teams.who_came(session, people) or people)
+        waiting = _waiting(session, actor, team, BADGE_LIMIT)
+        found.append(ClosedQueue(team, kind, waiting, tuple(sorted(one.name for one in named.values()))))
+    return found
+
+
+def _waiting(session: Session, actor: Actor, reader: str, limit: int) -> int:
+    rows = (
         select(InboxRow.thread_id)
         .join(Thread, Thread.id == InboxRow.thread_id)
-        .where(_may_see(actor), InboxRow.awaiting)
+        .where(_may_see(actor), InboxRow.awaiting, _of(reader))
+        .limit(limit)
+        .subquery()
     )
-    for reader in my_readers(session, actor=actor):
-        rows = waits.where(_of(reader)).limit(BADGE_LIMIT - count).subquery()
-        count += session.execute(select(func.count()).select_from(rows)).scalar_one()
-    return count
+    return session.execute(select(func.count()).select_from(rows)).scalar_one()
 
 
 def transported(record: Record, *, with_text: bool = True) -> dict[str, Any]:

@@ -34,6 +34,18 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("inbox-closed", spanish=True)
+def _(stage: Stage) -> Page:
+    """Bob does not sit at the desk, where Frank does."""
+    asked(stage)
+    page = stage.ready("bob")
+    desk = {"team": "riverside_desk", "kind": "desk", "waiting": 3, "holders": ["Frank Weber"]}
+    answer_with(page, "**/api/threads/closed", lambda answer: answer | {"items": [desk]})
+    page.goto("/inbox")
+    page.locator(".queue .banner, .banner").filter(has_text="Frank Weber").wait_for()
+    return page
+
+
 @state("inbox-all-answered")
 def _(stage: Stage) -> Page:
     stage.founded()

@@ -1,6 +1,6 @@
 """Threads over JSON: the inbox, a thread's records, sending, receipts."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -80,6 +80,14 @@ def changes() -> Response:
     with services().database.transaction() as session:
         found = inbox.changes(session, actor=current_actor(session), since=since)
     return jsonify(items=[_head(h) for h in found.items], cursor=cursor_text(found.cursor), more=found.more)
+
+
+@blueprint.get("/closed")
+def closed() -> Response:
+    """The teams one could sit in and does not, and how many threads wait there."""
+    with services().database.reading() as session:
+        found = inbox.closed_to(session, actor=current_actor(session))
+    return jsonify(items=[asdict(one) for one in found], next=None)
 
 
 @blueprint.post("")
