@@ -238,10 +238,11 @@ def ask_again(database: Database, readers: EhrReaders) -> int:
         with database.transaction() as session:
             found = consents.lock(session, row.id)
             found.asked_at = clock.now()
+            heard = False
             if grants is not None:
                 _note_fetched(session, Agent(None, None), found.patient_id, found.pharmacy_id, str(connection_id))
-                _judge(session, found, grants, agent=Agent(None, None))
-            elif found.confirmed_at <= clock.now() - UNHEARD:
+                heard = _judge(session, found, grants, agent=Agent(None, None))
+            if not heard and found.confirmed_at <= clock.now() - UNHEARD:
                 consents.end(session, agent=Agent(None, None), row=found, why=Ended.UNCONFIRMED)
     return len(rows)
 
@@ -301,21 +302,35 @@ def _note_fetched(session: Session, agent: Agent, patient_id: str | None, pharma
     )
 
 
-def _judge(session: Session, row: CarerConsent, grants: Sequence[Grant], *, agent: Agent) -> None:
-    """What is kept ends where it does not stand any more by what the EHR says now."""
+def _judge(session: Session, row: CarerConsent, grants: Sequence[Grant], *, agent: Agent) -> bool:
+    """What is kept ends where it does not stand any more by what the EHR says now; whether it said anything: where it
+    does not show the person, it is silent about that one."""
     why = _stands_not(session, row, grants)
     if why is not None:
         consents.end(session, agent=agent, row=row, why=why)
-    elif row.fhir_id is not None:
+        return True
+    found = _grant_of(row, grants)
+    if found is not None and found.why_not is WhyNot.UNSHOWN:
+        return False
+    if row.fhir_id is not None:
         row.confirmed_at = row.asked_at = clock.now()
+    return True
+
+
+def _grant_of(row: CarerConsent, grants: Sequence[Grant]) -> Grant | None:
+    return next((one for one in grants if one.consent_id == row.fhir_id and one.person == row.person), None)
 
 
 def _stands_not(session: Session, row: CarerConsent, grants: Sequence[Grant]) -> Ended | None:
-    """Why what is kept does not stand any more by what the EHR says now; None: it does, or is a paper."""
+    """Why what is kept does not stand any more by what the EHR says now; None: it does, or is a paper, or the EHR does
+    not show who it is."""
     if row.fhir_id is None:
         return None
-    found = next((one for one in grants if one.consent_id == row.fhir_id and one.person == row.person), None)
-    if found is None or found.why_not is not WhyNot.NO:
+    found = _grant_of(row, grants)
+    if found is not None and found.why_not is WhyNot.UNSHOWN:
+        return None
+    # That another Consent forbids somebody who is not shown lets nobody in anew. It parts nobody who acts already.
+    if found is None or found.why_not not in (WhyNot.NO, WhyNot.UNSURE):
         return Ended.WITHDRAWN
     ends_at = _end_of(found.last_day, profiles.get(session, row.pharmacy_id).time_zone)
     shorter = ends_at is not None and (row.ends_at is None or ends_at < row.ends_at)

@@ -2,29 +2,32 @@
 
 A Consent counts where all of it is understood: active, about privacy, a permit without exceptions, for a person who is
 named, in a way that the portal knows, for a time that is now. Whatever else stands in it makes it narrower than the
-portal can keep to, and then it says so and opens nothing. Codes: `fhir/consent.json`.
+portal can keep to, and then it says so and opens nothing. Whom other Consents forbid: `refusals.py`. Codes:
+`fhir/consent.json`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta, timezone
 from enum import StrEnum
-from hashlib import sha256
 
 from portal.ehr.contract import load
 from portal.ehr.projection import Reader, patient
-from portal.ehr.reading import (
-    Json,
-    boolean,
-    codings,
-    day,
-    folded_words,
-    is_fhir_id,
-    items,
-    moment,
-    obj,
-    partial_date,
-    text,
+from portal.ehr.reading import Json, boolean, is_fhir_id, items, moment, obj, partial_date, text
+from portal.ehr.refusals import (
+    MAX_PERSONS,
+    OLDEST,
+    TYPES,
+    Called,
+    Record,
+    called_by,
+    contained,
+    day_of,
+    inner_of,
+    key_of,
+    kinds_of,
+    one_of,
+    refusals,
 )
 
 # What a provision may hold beside what is read: anything else narrows it.
@@ -33,15 +36,10 @@ _READ_OF_PERIOD = frozenset({"id", "start", "end"})
 _READ_OF_ACTOR = frozenset({"id", "extension", "role", "reference"})
 # People write a year from here on for "without an end".
 _WITHOUT_END = 9000
-_OLDEST = 1900
 # Where a day begins last: what is over there is over everywhere.
 _LAST_ZONE = timezone(timedelta(hours=-12))
-# So far may a day in one zone be from the same day in another, and the day after it.
-_ANYWHERE = timedelta(days=2)
-# Of what an actor may be (R4), what is no relative of the patient, and no set of people with relatives among them.
-_NO_RELATIVES = frozenset({"Device", "Organization", "Patient", "Practitioner", "PractitionerRole"})
-MAX_PERSONS = 20
-_TYPES = "http://hl7.org/fhir/resource-types"
+# The outermost rule in the form of R4: it says for how long, and the rules inside it say who may.
+_READ_OF_FRAME = frozenset({"id", "period", "provision"})
 
 
 class WhyNot(StrEnum):
@@ -52,6 +50,8 @@ class WhyNot(StrEnum):
     NO_PERMIT = "no-permit"
     # Another one, as good, forbids this person, or everybody.
     DENIED = "denied"
+    # Another one forbids somebody whom the EHR does not show: it may be this person.
+    UNSURE = "unsure"
     # Exceptions, labels, purposes, kinds of data: narrower than the steps of the portal.
     NARROWER = "narrower"
     NOT_PRIVACY = "not-privacy"
@@ -61,6 +61,8 @@ class WhyNot(StrEnum):
     # The period is not known to the day.
     NO_DAY = "no-day"
     NO_PERSON = "no-person"
+    # The EHR has this person and does not show it.
+    UNSHOWN = "unshown"
     ROLE = "role"
 
 
@@ -80,169 +82,127 @@ class Grant:
     why_not: WhyNot
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """A rule that may let somebody in, with what is wrong with it and with its Consent, and its last day."""
+
+    provision: Json
+    why_not: WhyNot
+    last_day: date | None
+
+
 def grants(
-    reader: Reader, consents: Iterable[Json], related: Callable[[str], Json], *, today: date
+    reader: Reader, consents: Iterable[Json], record: Record, *, today: date, doubtful: Iterable[Json] = ()
 ) -> tuple[Grant, ...]:
     """The persons in the active Consents among `consents`, each of which is this patient's.
 
-    `related` gives a RelatedPerson by id, an empty object where the EHR has none; `today` is the pharmacy's day.
+    `record` gives a record of the EHR by "Type/id"; `today` is the pharmacy's day. What is in `doubtful` was given for
+    this patient and does not say so in a way that is understood: it lets nobody in, and its no counts.
     """
-    found = []
+    found: list[tuple[Grant, Called]] = []
     active = [consent for consent in consents if text(consent, "status") == "active"]
     for consent in active:
-        provision = obj(consent, "provision")
-        closed = _closed(consent, provision)
-        last_day, of_time = _time(provision, today)
-        version = text(obj(consent, "meta"), "versionId", 64)
-        for actor in _some(provision, "actor"):
-            reference = text(obj(actor, "reference"), "reference")
+        rules = list(_rules(consent, today))
+        named = [(rule, actor, _key(reader, consent, actor)) for rule in rules for actor in _actors(rule)]
+        for rule, actor, key in named:
             # Nobody is asked about whom nothing is opened to.
-            person = {} if closed or of_time else _person(reader, consent, reference, related, today)
-            key = _key(reader, consent, reference)
-            same = [
-                one
-                for one in items(provision, "actor")
-                if _key(reader, consent, text(obj(one, "reference"), "reference")) == key
-            ]
-            kind = _kind(same, person)
-            step = _step(provision)
+            person = {} if rule.why_not else _person(reader, consent, actor, record, today)
+            same = [one for of, one, its_key in named if its_key == key and of is rule]
+            elsewhere = any(its_key == key and of is not rule for of, _, its_key in named)
+            narrower = elsewhere or any(set(one) - _READ_OF_ACTOR for one in same)
+            display = text(obj(actor, "reference"), "display")
+            kind, step = _kind(same, person or {}), _step(rule.provision)
             why_not = (
-                closed
-                or of_time
-                or (WhyNot.NARROWER if any(set(one) - _READ_OF_ACTOR for one in same) else WhyNot.NO)
-                or (WhyNot.NO if person else WhyNot.NO_PERSON)
+                rule.why_not
+                or (WhyNot.NARROWER if narrower else WhyNot.NO)
+                or (WhyNot.UNSHOWN if person is None else WhyNot.NO if person else WhyNot.NO_PERSON)
                 or (WhyNot.NO if kind else WhyNot.ROLE)
                 or (WhyNot.NO if step else WhyNot.NARROWER)
             )
-            found.append(
-                Grant(
-                    consent_id=str(consent["id"]),
-                    version=version if is_fhir_id(version) else "",
-                    person=key,
-                    name=_name(person) or text(obj(actor, "reference"), "display"),
-                    kind=kind,
-                    step=step,
-                    last_day=last_day,
-                    said_on=partial_date(consent, "dateTime"),
-                    why_not=why_not,
-                )
+            version = text(obj(consent, "meta"), "versionId", 64)
+            grant = Grant(
+                consent_id=str(consent["id"]),
+                version=version if is_fhir_id(version) else "",
+                person=key,
+                name=_name(person or {}) or display,
+                kind=kind,
+                step=step,
+                last_day=rule.last_day,
+                said_on=partial_date(consent, "dateTime"),
+                why_not=why_not,
             )
-    if all(one.why_not is not WhyNot.NO for one in found):
-        return tuple(found)
-    no = _denied(reader, active, related, today)
-    return tuple(
-        replace(one, why_not=WhyNot.DENIED) if one.why_not is WhyNot.NO and no.meets(one) else one for one in found
-    )
+            found.append((grant, called_by(person or {}, display)))
+    if all(_stopped(one) for one, _ in found):
+        return tuple(one for one, _ in found)
+    forbidden = [*active, *(consent for consent in doubtful if text(consent, "status") == "active")]
+    no = refusals(reader, forbidden, record, today)
+
+    def weighed(one: Grant, called: Called) -> Grant:
+        if not _stopped(one) and no.meet(one.person, called):
+            return replace(one, why_not=WhyNot.DENIED)
+        return replace(one, why_not=WhyNot.UNSURE) if one.why_not is WhyNot.NO and no.unsure else one
+
+    return tuple(weighed(one, called) for one, called in found)
 
 
-@dataclass(frozen=True)
-class _No:
-    """Whom Consents forbid: by key and by the words of a name; or `everybody`, also where it is not said who."""
-
-    keys: frozenset[str] = frozenset()
-    names: frozenset[frozenset[str]] = frozenset()
-    everybody: bool = False
-
-    def meets(self, grant: Grant) -> bool:
-        """Whether it may be the person of `grant`: a shorter form of a name may be the same one's."""
-        words = frozenset(folded_words(grant.name))
-        return self.everybody or grant.person in self.keys or any(one <= words or words <= one for one in self.names)
+def _stopped(grant: Grant) -> bool:
+    """Whether nobody is let in by it, whatever other Consents say."""
+    return grant.why_not not in (WhyNot.NO, WhyNot.UNSHOWN)
 
 
-def _denied(reader: Reader, active: Iterable[Json], related: Callable[[str], Json], today: date) -> _No:
-    """Whom Consents forbid that are in force or may be, at any depth: an exception inside a permit is a no as well."""
-    keys, called = set(), set()
-    everybody = False
-    for consent in active:
-        if _one_of(obj(consent, "scope"), "other_scopes") and not _one_of(obj(consent, "scope"), "scope"):
-            continue
-        for named in _forbidden(obj(consent, "provision"), (), today):
-            # Who is a source says whose data it is, not who gets them.
-            actors = [actor for actor in named if not _one_of(obj(actor, "role"), "sources")]
-            # A rule without actors is about all of them (R4, Consent.provision.actor).
-            everybody |= not actors or len(actors) > MAX_PERSONS
-            for actor in actors[:MAX_PERSONS]:
-                reference = text(obj(actor, "reference"), "reference")
-                display = text(obj(actor, "reference"), "display")
-                relative, person = _relative(reader, consent, reference, related)
-                said = {frozenset(folded_words(one)) for one in (display, _name(person))} - {frozenset()}
-                keys.add(_key(reader, consent, reference))
-                called |= said
-                # A name beside a group, or beside a record of somewhere else, need not be a person's.
-                everybody |= relative is None and (reference != "" or not said)
-    return _No(frozenset(keys - {""}), frozenset(called), everybody)
-
-
-def _forbidden(provision: Json, of_outer: Sequence[Json], today: date) -> Iterator[Sequence[Json]]:
-    """The actors of each rule in and under `provision` that forbids and may be in force; one inside another that names
-    nobody is about those of the outer one."""
-    period = obj(provision, "period")
-    starts, ends = _day(period, "start"), _day(period, "end")
-    over = ends is not None and ends.year >= _OLDEST and ends < today - _ANYWHERE
-    if over or (starts is not None and starts > today + _ANYWHERE):
+def _rules(consent: Json, today: date) -> Iterator[_Rule]:
+    """The rules of a Consent that name whom it lets in: the outermost one that permits, or those that permit inside
+    one without a type, as R4 writes it. Any other rule beside them makes it narrower than can be kept to."""
+    root = obj(consent, "provision")
+    closed = _closed(consent, root)
+    last_day, of_time = _time(root, today)
+    inner = inner_of(root)
+    if "type" in root or not inner:
+        yield _Rule(root, closed or _of_permit(root) or of_time, last_day)
         return
-    actors = list(items(provision, "actor")) or of_outer
-    purposes = list(items(provision, "purpose"))
-    elsewhere = bool(purposes) and all(_one_of({"coding": [one]}, "other_purposes") for one in purposes)
-    if text(provision, "type") == "deny" and not elsewhere:
-        yield actors
-    for inner in items(provision, "provision"):
-        yield from _forbidden(inner, actors, today)
+    if set(root) - _READ_OF_FRAME or any(text(one, "type") != "permit" for one in inner):
+        closed = closed or WhyNot.NARROWER
+    for one in inner[:MAX_PERSONS]:
+        its_day, of_its_time = _time(one, today)
+        last = min((day for day in (last_day, its_day) if day is not None), default=None)
+        yield _Rule(one, closed or _of_permit(one) or of_time or of_its_time, last)
 
 
-def _relative(
-    reader: Reader, consent: Json, reference: str, related: Callable[[str], Json]
-) -> tuple[bool | None, Json]:
-    """Whether an actor who is forbidden is a relative of the patient, None where that is not known; and who it is."""
-    if reference.startswith("#"):
-        person = _contained(consent, reference)
-        kind = text(person, "resourceType")
-        return True if kind == "RelatedPerson" else False if kind in _NO_RELATIVES else None, person
-    kind, _, name = reader.reference(reference).partition("/")
-    if kind == "RelatedPerson":
-        return True, related(name)
-    return (False if (kind or "/".join(reference.split("/")[-2:-1])) in _NO_RELATIVES else None), {}
+def _actors(rule: _Rule) -> list[Json]:
+    return list(items(rule.provision, "actor"))[:MAX_PERSONS]
 
 
-def _contained(consent: Json, reference: str) -> Json:
-    return next((one for one in items(consent, "contained") if f"#{one.get('id')}" == reference), {})
+def _key(reader: Reader, consent: Json, actor: Json) -> str:
+    return key_of(reader, consent, text(obj(actor, "reference"), "reference"))
 
 
-def _key(reader: Reader, consent: Json, reference: str) -> str:
-    """What a person is known by from one look to the next. A contained one has no id but in this version of the
-    Consent, so that the name belongs to it: under the same id somebody else may stand next time."""
-    if not reference.startswith("#"):
-        return reader.reference(reference) or reference[:64]
-    name = _name(_contained(consent, reference))
-    return f"{reference[:40]}|{sha256(name.encode()).hexdigest()[:24]}"
-
-
-def _some(value: Json, key: str) -> list[Json]:
-    return list(items(value, key))[:MAX_PERSONS]
-
-
-def _closed(consent: Json, provision: Json) -> WhyNot:
+def _closed(consent: Json, root: Json) -> WhyNot:
     """What forbids to use a Consent as a whole."""
-    if not _one_of(obj(consent, "scope"), "scope"):
+    if not one_of(obj(consent, "scope"), "scope"):
         return WhyNot.NOT_PRIVACY
     if any(boolean(one, "verified") is False for one in items(consent, "verification")):
         return WhyNot.UNVERIFIED
+    if "modifierExtension" in consent or consent.get("implicitRules"):
+        return WhyNot.NARROWER
+    policy = obj(consent, "policyRule")
+    # A rule for emergencies is not about all that the portal shows.
+    if one_of(policy, "narrow_rules"):
+        return WhyNot.NARROWER
+    # The outermost rule has no type in R4. One that permits beside a base that refuses says both.
+    return WhyNot.NO_PERMIT if "type" in root and one_of(policy, "closing_rules") else WhyNot.NO
+
+
+def _of_permit(provision: Json) -> WhyNot:
+    """What forbids to use one rule."""
     if text(provision, "type") != "permit":
         return WhyNot.NO_PERMIT
-    if set(provision) - _READ or "modifierExtension" in consent or consent.get("implicitRules"):
+    if set(provision) - _READ:
         return WhyNot.NARROWER
-    if "action" in provision and not any(_one_of(action, "actions") for action in items(provision, "action")):
+    if "action" in provision and not any(one_of(action, "actions") for action in items(provision, "action")):
         return WhyNot.NARROWER
-    # A rule for emergencies, or one that says whose data it is about, is not about all that the portal shows.
-    of_whom = (_one_of(obj(actor, "role"), "sources") for actor in items(provision, "actor"))
-    if _one_of(obj(consent, "policyRule"), "narrow_rules") or any(of_whom):
-        return WhyNot.NARROWER
-    return WhyNot.NO
-
-
-def _one_of(concept: Json, table: str) -> bool:
-    known = load("consent.json")[table]
-    return any(code in known.get(system, ()) for system, code, _ in codings(concept))
+    # One that says whose data it is about is not about all that the portal shows.
+    of_whom = (one_of(obj(actor, "role"), "sources") for actor in items(provision, "actor"))
+    return WhyNot.NARROWER if any(of_whom) else WhyNot.NO
 
 
 def _time(holder: Json, today: date) -> tuple[date | None, WhyNot]:
@@ -251,10 +211,10 @@ def _time(holder: Json, today: date) -> tuple[date | None, WhyNot]:
     period = holder.get("period", {})
     if not isinstance(period, dict) or set(period) - _READ_OF_PERIOD:
         return None, WhyNot.NARROWER
-    starts, ends = _day(period, "start"), _day(period, "end")
+    starts, ends = day_of(period, "start"), day_of(period, "end")
     if ("start" in period and starts is None) or ("end" in period and ends is None):
         return None, WhyNot.NO_DAY
-    if ends is not None and ends.year < _OLDEST:
+    if ends is not None and ends.year < OLDEST:
         return None, WhyNot.OVER
     if ends is not None and ends.year >= _WITHOUT_END:
         ends = None
@@ -267,17 +227,17 @@ def _time(holder: Json, today: date) -> tuple[date | None, WhyNot]:
     return ends, WhyNot.OVER if ends is not None and ends < today else WhyNot.NO
 
 
-def _day(period: Json, key: str) -> date | None:
-    return day(period, key) if len(partial_date(period, key)) == len("2000-01-01") else None
-
-
-def _person(reader: Reader, consent: Json, reference: str, related: Callable[[str], Json], today: date) -> Json:
-    """The RelatedPerson whom a Consent names: contained, or of this EHR and this patient, and in force; else empty."""
+def _person(reader: Reader, consent: Json, actor: Json, record: Record, today: date) -> Json | None:
+    """The RelatedPerson whom a Consent names: contained, or of this EHR and this patient, and in force; else empty.
+    None where the EHR does not show it."""
+    reference = text(obj(actor, "reference"), "reference")
+    found: Json | None = {}
     if reference.startswith("#"):
-        found = _contained(consent, reference)
-    else:
-        kind, _, name = reader.reference(reference).partition("/")
-        found = related(name) if kind == "RelatedPerson" else {}
+        found = contained(consent, reference)
+    elif reader.reference(reference).startswith("RelatedPerson/"):
+        found = record(reader.reference(reference))
+    if found is None:
+        return None
     if found.get("resourceType") != "RelatedPerson" or not reader.is_ours(found):
         return {}
     if "modifierExtension" in found or found.get("implicitRules"):
@@ -295,13 +255,8 @@ def _kind(actors: Iterable[Json], person: Json) -> str:
     """How the person stands to the patient, "" unless each entry for them says in which role: a mother may stand there
     as who agrees for the child and not as who is let in. Who is called a parent or guardian anywhere is one: that ends
     by age."""
-    roles = load("consent.json")["roles"]
-
-    def kinds(concept: Json) -> set[str]:
-        return {roles.get(system, {}).get(code, "") for system, code, _ in codings(concept)} - {""}
-
-    by_role = [kinds(obj(actor, "role")) for actor in actors]
-    said = set().union(*by_role, *(kinds(concept) for concept in items(person, "relationship")))
+    by_role = [kinds_of(obj(actor, "role")) for actor in actors]
+    said = set().union(*by_role, *(kinds_of(concept) for concept in items(person, "relationship")))
     known = all(by_role)
     return next((kind for kind in ("guardian", "parent", "child", "carer") if known and kind in said), "")
 
@@ -309,7 +264,7 @@ def _kind(actors: Iterable[Json], person: Json) -> str:
 def _step(provision: Json) -> str:
     """The most that the classes of a provision cover, "" for nothing; one without classes covers all."""
     steps = load("consent.json")["steps"]
-    classes = {text(one, "code") for one in items(provision, "class") if text(one, "system") == _TYPES}
+    classes = {text(one, "code") for one in items(provision, "class") if text(one, "system") == TYPES}
     if "class" not in provision:
         return str(list(steps)[-1])
     return next((step for step in reversed(list(steps)) if classes.issuperset(steps[step])), "")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
 
 from portal.core import clock
 from portal.ehr import projection
@@ -35,6 +34,8 @@ from portal.ehr.transport import Deadline
 
 IDS_AT_ONCE = 50
 FRESH_SECONDS = 15.0
+# So many people may the Consents of one patient name, before they are no answer.
+RECORDS_AT_MOST = 100
 LABS_EACH = 5
 VITALS_EACH = 90
 # Digits of a phone number of North America without the country's code.
@@ -198,14 +199,33 @@ class ContextReader:
             # What is missing may be the one that counts, or one that forbids.
             raise EhrProtocolError(ProtocolFault.TOO_LARGE)
         kept, _ = reader.sift("Consent", found.matches)
-        return grants(reader, kept, cache(self._related), today=today)
+        # What was given for her and is not surely hers, or comes twice, opens nothing; its no may be hers.
+        doubtful = [
+            one
+            for one in found.matches
+            if one.get("resourceType") == "Consent" and not any(one is other for other in kept)
+        ]
+        known: dict[str, Json | None] = {}
 
-    def _related(self, person_id: str) -> Json:
-        """A RelatedPerson; empty where there is none. One that may not be read is no answer, and raises."""
+        def record(reference: str) -> Json | None:
+            if reference not in known:
+                if len(known) >= RECORDS_AT_MOST:
+                    raise EhrProtocolError(ProtocolFault.TOO_LARGE)
+                known[reference] = self._record(reference)
+            return known[reference]
+
+        return grants(reader, kept, record, today=today, doubtful=doubtful)
+
+    def _record(self, reference: str) -> Json | None:
+        """The record "Type/id"; empty where there is none, None where it may not be read or is no such record: that is
+        no reason to be silent about the others. An EHR that does not answer at all raises."""
+        kind, _, name = reference.partition("/")
         try:
-            return self._client.read("RelatedPerson", person_id)
+            return self._client.read(kind, name)
         except EhrNotFound:
             return {}
+        except (EhrRefused, EhrProtocolError):
+            return None
 
     def _people(self, params: tuple[tuple[str, str], ...]) -> list[Json]:
         found = self._client.search("Patient", (*params, ("_count", "50")), max_pages=2)

@@ -205,6 +205,34 @@ def test_an_ehr_that_is_down_ends_nothing_until_it_was_silent_for_a_week(world: 
     assert consenting.ask_again(world.database, ehr) == 0
 
 
+def test_a_no_about_somebody_who_is_not_shown_lets_nobody_in_and_parts_nobody(world: World, ehr: FakeEhr) -> None:
+    accept(world, invite(world, ehr))
+    ehr.grants = {"ann": (replace(GRANT, why_not=WhyNot.UNSURE),)}
+    with pytest.raises(Unprocessable):
+        invite(world, ehr)
+    for _ in range(9):
+        clock.shift(timedelta(days=1))
+        assert consenting.ask_again(world.database, ehr) == 1
+    assert scope_of(world) == "refills"
+    (held,) = look(world, ehr).held
+    assert held.stands
+
+
+def test_an_ehr_that_does_not_show_judy_is_silent_about_her_alone(world: World, ehr: FakeEhr) -> None:
+    accept(world, invite(world, ehr))
+    ehr.grants = {"ann": (replace(GRANT, why_not=WhyNot.UNSHOWN), replace(GRANT, person="RelatedPerson/bob"))}
+    with pytest.raises(Unprocessable):
+        invite(world, ehr)
+    clock.shift(timedelta(days=6))
+    assert consenting.ask_again(world.database, ehr) == 1
+    consenting.settle(world.database, ehr, actor=world.actor("bob"), pharmacy_id="riverside", fhir_id="ann")
+    assert scope_of(world) == "refills"
+    clock.shift(timedelta(days=1))
+    assert consenting.ask_again(world.database, ehr) == 1
+    assert scope_of(world) is None
+    assert recorded(world, "carer.consent-ended")[0][1]["why"] == "unconfirmed"
+
+
 def test_a_paper_needs_its_kind_its_day_and_an_end_within_a_year(world: World, ehr: FakeEhr) -> None:
     ehr.grants = None
     today = clock.now().date()

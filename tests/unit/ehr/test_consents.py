@@ -1,14 +1,21 @@
 """Whom Alice's Consents name: read narrowly, and whatever is not understood opens nothing."""
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import date
 from typing import Any
 
 import pytest
+from ehr_answers import bundle, capabilities, fhir
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portal.core import resources
+from portal.ehr.client import EhrClient
 from portal.ehr.consents import Grant, WhyNot, grants
+from portal.ehr.context import ContextReader, searches
+from portal.ehr.errors import EhrProtocolError, EhrUnavailable
 from portal.ehr.projection import Reader
 from portal.ehr.validation import validate
 
@@ -64,6 +71,38 @@ def changed(path: str, value: Any) -> Json:
 def read(consent: Json, person: Json | None = None) -> Grant:
     (found,) = grants(READER, [consent], lambda name: PERSON if person is None else person, today=TODAY)
     return found
+
+
+def why(found: tuple[Grant, ...]) -> WhyNot:
+    """What is wrong with the first of the grants."""
+    return found[0].why_not
+
+
+def beside(no: Json, records: dict[str, Json | None] | None = None, consent: Json = CONSENT) -> WhyNot:
+    """What is wrong with Judy's Consent when `no` stands beside it, in an EHR that holds `records` and Judy."""
+    known: dict[str, Json | None] = {"RelatedPerson/judy": PERSON, **(records or {})}
+    return why(grants(READER, [consent, {**no, "id": "c2"}], lambda name: known.get(name, {}), today=TODAY))
+
+
+def deny(*actors: Json, **more: Any) -> Json:
+    """A Consent that forbids."""
+    return {**CONSENT, "provision": {"type": "deny", **({"actor": list(actors)} if actors else {}), **more}}
+
+
+def actor(reference: str = "", display: str = "", *, role: tuple[str, str] = (ROLE, "HPOWATT")) -> Json:
+    """Whom a rule names, in a role (system and code)."""
+    at = {"reference": reference} if reference else {}
+    named = {"display": display} if display else {}
+    return {"role": {"coding": [{"system": role[0], "code": role[1]}]}, "reference": {**at, **named}}
+
+
+def person(*names: Json, **more: Any) -> Json:
+    """A RelatedPerson of Alice with these names."""
+    return {**PERSON, "name": list(names), **more}
+
+
+def coded(system: str, *codes: str) -> list[Json]:
+    return [{"coding": [{"system": system, "code": code}]} for code in codes]
 
 
 def classes(*names: str) -> list[Json]:
@@ -228,6 +267,7 @@ ELSEWHERE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
         ({"type": "deny", "actor": [ACTOR], "period": {"end": "2026"}}, WhyNot.DENIED),
         # What is not about her, not now, or not about those who help.
         ({"type": "deny", "actor": [{"reference": {"reference": "Organization/x"}}]}, WhyNot.NO),
+        ({"type": "deny", "actor": [{"reference": {"reference": "Location/x", "display": "Hall"}}]}, WhyNot.NO),
         ({"type": "deny", "actor": [{"reference": {"reference": "http://other/Organization/x"}}]}, WhyNot.NO),
         ({"type": "deny", "actor": [ACTOR], "period": {"start": "2026-12-24"}}, WhyNot.NO),
         ({"type": "deny", "purpose": [{"system": ELSEWHERE, "code": "HRESCH"}]}, WhyNot.NO),
@@ -237,6 +277,397 @@ ELSEWHERE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 def test_a_no_counts_wherever_it_stands_and_whoever_it_may_mean(provision: Json, why: WhyNot) -> None:
     found = grants(READER, [CONSENT, {**CONSENT, "id": "c2", "provision": provision}], lambda name: PERSON, today=TODAY)
     assert found[0].why_not is why
+
+
+HL7 = "http://terminology.hl7.org/CodeSystem"
+PARTICIPATION = f"{HL7}/v3-ParticipationType"
+RELATED = "RelatedPerson/x"
+BOB_HALL = person({"given": ["Bob"], "family": "Hall"})
+
+
+@pytest.mark.parametrize(
+    ("role", "reference"),
+    [
+        ((PARTICIPATION, "CST"), "Organization/clinic"),
+        ((PARTICIPATION, "AUT"), "Practitioner/doctor"),
+        ((ROLE, "GRANTOR"), "Patient/alice"),
+        ((ROLE, "CONSENTER"), "RelatedPerson/x"),
+        ((f"{HL7}/v3-ParticipationFunction", "CONSENTER"), "RelatedPerson/x"),
+        # The patient herself, whatever she is called there.
+        ((PARTICIPATION, "PRCP"), "Patient/alice"),
+    ],
+)
+def test_a_no_that_names_only_who_agrees_or_whose_data_it_is_is_about_everybody(
+    role: tuple[str, str], reference: str
+) -> None:
+    named = actor(reference, role=role)
+    assert beside(deny(named), {"RelatedPerson/x": BOB_HALL}) is WhyNot.DENIED
+    # The same where an inner rule has its actors from the outer one.
+    outer = {**CONSENT, "provision": {"type": "permit", "actor": [named], "provision": [{"type": "deny"}]}}
+    assert beside(outer, {"RelatedPerson/x": BOB_HALL}) is WhyNot.DENIED
+    # Beside somebody who would get them, the no is about that one.
+    both = deny(named, actor("RelatedPerson/bob"))
+    assert beside(both, {"RelatedPerson/x": PERSON, "RelatedPerson/bob": BOB_HALL}) is WhyNot.NO
+
+
+def ruled(code: str, provision: Json) -> Json:
+    return {**CONSENT, "policyRule": coded(f"{HL7}/v3-ActCode", code)[0], "provision": provision}
+
+
+@pytest.mark.parametrize(
+    ("no", "why"),
+    [
+        # R4 has no type on the outermost rule: it is an exception to the base, and its examples read both ways.
+        (ruled("OPTOUT", {"actor": [actor("RelatedPerson/judy")]}), WhyNot.DENIED),
+        (ruled("OPTIN", {"actor": [actor("RelatedPerson/judy")]}), WhyNot.DENIED),
+        (ruled("OPTOUTE", {"actor": [actor("CareTeam/family")]}), WhyNot.DENIED),
+        (ruled("OPTOUT", {"actor": [actor("Organization/x", role=(PARTICIPATION, "CST"))]}), WhyNot.DENIED),
+        # An inner rule needs a type.
+        ({**CONSENT, "provision": {"type": "permit", "provision": [{"actor": [actor(RELATED)]}]}}, WhyNot.DENIED),
+        (ruled("OPTIN", {"provision": [{"actor": [actor("RelatedPerson/judy")]}]}), WhyNot.DENIED),
+        # One rule where a list of them belongs, or a list where one does.
+        (ruled("OPTIN", {"provision": {"type": "deny", "actor": [actor("RelatedPerson/judy")]}}), WhyNot.DENIED),
+        ({**CONSENT, "provision": [{"type": "deny"}]}, WhyNot.DENIED),
+        # A base alone, an opening to a care team or about a source, a named clinic: nothing about those who help.
+        (ruled("OPTOUT", {}), WhyNot.NO),
+        (ruled("OPTIN", {"period": {"start": "2026-01-01"}}), WhyNot.NO),
+        (ruled("OPTIN", {"actor": [actor("CareTeam/ward")]}), WhyNot.NO),
+        (ruled("OPTIN", {"actor": [actor("Organization/x", role=(PARTICIPATION, "CST"))]}), WhyNot.NO),
+        (ruled("OPTOUT", {"actor": [actor("Organization/x")]}), WhyNot.NO),
+        (
+            ruled(
+                "OPTOUT",
+                {
+                    "actor": [actor("Organization/x", role=(PARTICIPATION, "CST"))],
+                    "purpose": [{"system": ELSEWHERE, "code": "ETREAT"}],
+                    "provision": [{"type": "deny", "actor": [actor("Organization/x", role=(PARTICIPATION, "CST"))]}],
+                },
+            ),
+            WhyNot.NO,
+        ),
+    ],
+)
+def test_a_no_in_the_form_of_r4_is_one(no: Json, why: WhyNot) -> None:
+    assert beside(no, {RELATED: PERSON}) is why
+
+
+def test_the_form_of_r4_names_whom_it_lets_in_inside_and_nowhere_else() -> None:
+    permit = CONSENT["provision"]
+    frame = {"period": {"start": "2026-01-01", "end": "2027-01-31"}, "provision": [permit]}
+    for base in ("OPTOUT", "OPTIN"):
+        judy = read(ruled(base, frame))
+        # Both periods bind: the outer one ends first.
+        assert (judy.why_not, judy.step, judy.last_day) == (WhyNot.NO, "messages", date(2027, 1, 31))
+    for wrong in (
+        {**frame, "actor": [actor("Organization/x")]},
+        {**frame, "provision": [permit, {"type": "deny", "class": classes("Condition")}]},
+        {**frame, "provision": [{**permit, "securityLabel": [{"code": "R"}]}]},
+        {**frame, "provision": [{**permit, "provision": [{"type": "permit"}]}]},
+        # Twice in one Consent, in two rules.
+        {**frame, "provision": [permit, {**permit, "class": classes("SupplyRequest")}]},
+        {**frame, "purpose": [{"system": ELSEWHERE, "code": "FAMRQT"}]},
+    ):
+        assert why(grants(READER, [ruled("OPTOUT", wrong)], lambda name: PERSON, today=TODAY)) is WhyNot.NARROWER
+    over = {**frame, "period": {"end": "2026-01-31"}}
+    assert read(ruled("OPTOUT", over)).why_not is WhyNot.OVER
+
+
+def test_a_permit_on_top_beside_a_base_that_refuses_says_both_and_opens_nothing() -> None:
+    for code in ("OPTOUT", "OPTOUTE"):
+        assert read(ruled(code, CONSENT["provision"])).why_not is WhyNot.NO_PERMIT
+    # And the outermost rule without a type lets nobody in on either base.
+    for code in ("OPTOUT", "OPTIN"):
+        assert read(ruled(code, {"actor": [ACTOR]})).why_not is WhyNot.NO_PERMIT
+
+
+@pytest.mark.parametrize(
+    ("named", "found", "why"),
+    [
+        # There is none, or it has no name: it may have been anybody's, whatever stands beside it.
+        (actor(RELATED), {}, WhyNot.DENIED),
+        (actor(RELATED, "Mother"), {}, WhyNot.DENIED),
+        (actor(RELATED, "Bob Hall"), person(), WhyNot.DENIED),
+        (actor("", "All relatives"), {}, WhyNot.DENIED),
+        # Somebody of the family who is a patient there too, or works there.
+        (actor("Patient/x"), {**PERSON, "resourceType": "Patient"}, WhyNot.DENIED),
+        (actor("Patient/x"), {}, WhyNot.DENIED),
+        (actor("Practitioner/x"), {**PERSON, "resourceType": "Practitioner"}, WhyNot.DENIED),
+        (actor("PractitionerRole/x", "Hall, Judy"), {}, WhyNot.DENIED),
+        # Known, and somebody else; or there for their work.
+        (actor(RELATED), BOB_HALL, WhyNot.NO),
+        (actor("Patient/x"), {**BOB_HALL, "resourceType": "Patient"}, WhyNot.NO),
+        (actor("Practitioner/x", "Fictive Nurse"), {}, WhyNot.NO),
+        (actor("Practitioner/x"), None, WhyNot.NO),
+        # Initials, a shorter form, names of before.
+        (actor(RELATED), person({"given": ["Judy", "M."], "family": "Hall"}), WhyNot.DENIED),
+        (actor(RELATED), person({"given": ["J."], "family": "Hall"}), WhyNot.DENIED),
+        (actor(RELATED), person({"text": "Judy Smith"}, {"use": "old", "text": "Judy Hall"}), WhyNot.DENIED),
+        (actor(RELATED), person({"given": ["Judy", "Ann"], "family": "Hall"}), WhyNot.NO),
+        # A family's name of before is all of the family's.
+        (
+            actor(RELATED),
+            person({"given": ["Bob"], "family": "Ward"}, {"use": "maiden", "family": "Hall"}),
+            WhyNot.NO,
+        ),
+    ],
+)
+def test_a_no_meets_whom_it_may_mean(named: Json, found: Json | None, why: WhyNot) -> None:
+    marie = person({"given": ["Judy", "Marie"], "family": "Hall"}, {"use": "maiden", "family": "Smith"})
+    records = {"RelatedPerson/judy": marie, named["reference"].get("reference", ""): found}
+    assert beside(deny(named), records) is why
+
+
+@pytest.mark.parametrize("scope", ["adr", "treatment", "research"])
+def test_a_no_about_something_else_is_about_those_whom_it_names(scope: str) -> None:
+    other = {"scope": {"coding": [{**CONSENT["scope"]["coding"][0], "code": scope}]}}
+    for of in (other, {"category": coded(f"{HL7}/consentcategorycodes", "research")}):
+        assert beside({**deny(actor("RelatedPerson/judy")), **of}) is WhyNot.DENIED
+        assert beside({**deny(actor(RELATED)), **of}, {RELATED: PERSON}) is WhyNot.DENIED
+        assert beside({**deny(), **of}) is WhyNot.NO
+        assert beside({**deny(actor("CareTeam/surgery")), **of}) is WhyNot.NO
+    assert beside({**deny(), "category": coded(f"{HL7}/consentcategorycodes", "research", "npp")}) is WhyNot.DENIED
+
+
+def purposes(*codes: str) -> list[Json]:
+    return [{"system": ELSEWHERE, "code": code} for code in codes]
+
+
+ACTION = f"{HL7}/consentaction"
+REPORT = {"meaning": "instance", "reference": {"reference": "DiagnosticReport/1"}}
+
+
+@pytest.mark.parametrize(
+    ("provision", "why"),
+    [
+        # An exception reaches no further than what it is an exception to.
+        (
+            {
+                "type": "permit",
+                "purpose": purposes("HRESCH"),
+                "provision": [{"type": "deny", "class": classes("Patient")}],
+            },
+            WhyNot.NO,
+        ),
+        (
+            {"type": "permit", "purpose": purposes("PATRQT"), "provision": [{"type": "deny"}]},
+            WhyNot.DENIED,
+        ),
+        ({"type": "deny", "purpose": purposes("COVAUTH", "CLMATTCH", "ELIGDTRM")}, WhyNot.NO),
+        ({"type": "deny", "purpose": purposes("COVAUTH", "FAMRQT")}, WhyNot.DENIED),
+        # Who treats is not who helps, unless somebody is named.
+        ({"type": "deny", "purpose": purposes("TREAT", "ETREAT", "HRESCH")}, WhyNot.NO),
+        ({"type": "deny", "purpose": purposes("TREAT"), "actor": [ACTOR]}, WhyNot.DENIED),
+        ({"type": "deny", "purpose": purposes("TREAT"), "actor": [actor("Group/family")]}, WhyNot.DENIED),
+        (
+            {"type": "deny", "purpose": purposes("TREAT"), "provision": [{"type": "deny", "actor": [ACTOR]}]},
+            WhyNot.DENIED,
+        ),
+        # What gives nothing out, or only what is never shown here.
+        ({"type": "deny", "action": coded(ACTION, "collect")}, WhyNot.NO),
+        ({"type": "deny", "action": coded(ACTION, "correct", "collect"), "actor": [ACTOR]}, WhyNot.NO),
+        ({"type": "deny", "action": coded(ACTION, "collect", "access")}, WhyNot.DENIED),
+        ({"type": "deny", "action": coded(ACTION, "use")}, WhyNot.DENIED),
+        ({"type": "deny", "action": [{"text": "collect"}]}, WhyNot.DENIED),
+        ({"type": "deny", "action": []}, WhyNot.DENIED),
+        ({"type": "deny", "class": classes("DiagnosticReport")}, WhyNot.NO),
+        ({"type": "deny", "class": classes("DiagnosticReport"), "actor": [ACTOR]}, WhyNot.NO),
+        ({"type": "deny", "class": classes("DiagnosticReport", "Condition")}, WhyNot.DENIED),
+        ({"type": "deny", "class": classes("Nonsense")}, WhyNot.DENIED),
+        ({"type": "deny", "data": [REPORT]}, WhyNot.NO),
+        ({"type": "deny", "data": [{**REPORT, "meaning": "related"}]}, WhyNot.DENIED),
+        ({"type": "deny", "data": [REPORT, {"meaning": "instance"}]}, WhyNot.DENIED),
+        ({"type": "deny", "securityLabel": [{"code": "R"}]}, WhyNot.DENIED),
+    ],
+)
+def test_a_no_that_is_surely_about_nothing_shown_here_shuts_nobody_out(provision: Json, why: WhyNot) -> None:
+    assert beside({**CONSENT, "provision": provision}) is why
+
+
+def test_what_a_no_may_leave_out_is_nothing_that_the_portal_reads_or_a_step_opens() -> None:
+    table = json.loads((resources.directory("fhir") / "consent.json").read_text("utf-8"))
+    shown = {kind for _, kind, _ in searches("alice")}.union(*table["steps"].values(), {"Medication", "Patient"})
+    assert not shown.intersection(table["other_classes"][TYPES])
+    assert not set(table["other_purposes"][ELSEWHERE]).intersection(
+        table["care_purposes"][ELSEWHERE], {"PATRQT", "FAMRQT", "PWATRNY", "SUPNWK"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "relationship", "kind"),
+    [
+        ((PARTICIPATION, "PRCP"), "MTH", "parent"),
+        ((PARTICIPATION, "PRCP"), "FRND", "carer"),
+        ((ROLE, "GRNDCHILD"), "GRNDDAU", "carer"),
+        ((ROLE, "DAUINLAW"), "DAUINLAW", "carer"),
+        ((ROLE, "SONINLAW"), "SONINLAW", "carer"),
+        ((ROLE, "DAUFOST"), "DAUFOST", "child"),
+    ],
+)
+def test_a_recipient_and_the_wider_family_are_known(role: tuple[str, str], relationship: str, kind: str) -> None:
+    related = {**PERSON, "relationship": coded(ROLE, relationship)}
+    found = read(changed("provision.actor", [actor("RelatedPerson/judy", role=role)]), related)
+    assert (found.kind, found.why_not) == (kind, WhyNot.NO)
+
+
+def test_one_person_who_may_not_be_read_silences_nobody_else() -> None:
+    bob = {**CONSENT, "id": "c3", "provision": {**CONSENT["provision"], "actor": [actor("RelatedPerson/bob")]}}
+    records: dict[str, Json | None] = {"RelatedPerson/judy": PERSON, "RelatedPerson/bob": None}
+
+    def found(*consents: Json) -> list[WhyNot]:
+        return [one.why_not for one in grants(READER, consents, lambda name: records.get(name, {}), today=TODAY)]
+
+    assert found(CONSENT, bob) == [WhyNot.NO, WhyNot.UNSHOWN]
+    # A no about somebody who is not shown is that one's, and may be anybody's: nobody is let in anew.
+    no = {**deny(actor("RelatedPerson/bob", "Bob")), "id": "c4"}
+    assert found(CONSENT, bob, no) == [WhyNot.UNSURE, WhyNot.DENIED, WhyNot.NO_PERMIT]
+    # Known by the name beside it, it is hers.
+    assert beside(deny(actor("RelatedPerson/bob", "Judy Hall")), {"RelatedPerson/bob": None}) is WhyNot.DENIED
+    # About something else, or over, it is not asked for.
+    assert (
+        beside(deny(actor("RelatedPerson/bob"), period={"end": "2026-01-01"}), {"RelatedPerson/bob": None}) is WhyNot.NO
+    )
+
+
+def test_what_may_not_be_hers_opens_nothing_and_its_no_counts() -> None:
+    def found(doubtful: Json) -> list[WhyNot]:
+        some = grants(READER, [CONSENT], lambda name: PERSON, today=TODAY, doubtful=[doubtful])
+        return [one.why_not for one in some]
+
+    assert found({**CONSENT, "id": "c2"}) == [WhyNot.NO]
+    assert found(deny(ACTOR)) == [WhyNot.DENIED]
+    assert found({**deny(ACTOR), "status": "inactive"}) == [WhyNot.NO]
+
+
+@pytest.fixture
+def clinic(ehr: EhrClient, answer: Callable[..., None]) -> Callable[..., list[WhyNot]]:
+    """What is wrong with Alice's grants, asked of an EHR that gives these Consents and tells of Judy and Bob."""
+    answer("/metadata", capabilities(types=("Consent", "RelatedPerson")))
+    answer("/RelatedPerson/judy", PERSON)
+    answer("/RelatedPerson/secret", fhir({}, 403))
+    answer("/RelatedPerson/odd", {"resourceType": "Patient", "id": "odd"})
+
+    def asked(*consents: Json) -> list[WhyNot]:
+        answer("/Consent", bundle(*consents))
+        found = ContextReader(ehr).consents("alice", today=TODAY)
+        assert found is not None
+        return [one.why_not for one in found]
+
+    return asked
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [
+        {"reference": "http://alias.test/fhir/Patient/alice"},
+        {"identifier": {"value": "A-7"}},
+        {"reference": "Patient/alice-before-the-merge"},
+        {},
+    ],
+)
+def test_a_consent_whose_patient_is_not_surely_alice_is_not_dropped_in_silence(
+    clinic: Callable[..., list[WhyNot]], patient: Json
+) -> None:
+    assert clinic(CONSENT, {**deny(ACTOR), "id": "c2", "patient": patient}) == [WhyNot.DENIED]
+
+
+@pytest.mark.parametrize("name", ["c1", "no id of FHIR", 5])
+def test_a_no_without_an_id_or_with_that_of_a_yes_is_one(clinic: Callable[..., list[WhyNot]], name: Any) -> None:
+    assert clinic(CONSENT, {**deny(ACTOR), "id": name}) == [WhyNot.DENIED]
+
+
+def test_what_is_not_hers_lets_nobody_in(clinic: Callable[..., list[WhyNot]]) -> None:
+    assert clinic({**CONSENT, "patient": {"reference": "Patient/dave"}}) == []
+
+
+@pytest.mark.parametrize("person_id", ["secret", "odd"])
+def test_one_record_that_the_ehr_refuses_is_no_silence_about_the_others(
+    clinic: Callable[..., list[WhyNot]], person_id: str
+) -> None:
+    named = changed("provision.actor.0.reference", {"reference": f"RelatedPerson/{person_id}"})
+    assert clinic(CONSENT, {**named, "id": "c2"}) == [WhyNot.NO, WhyNot.UNSHOWN]
+
+
+def test_an_ehr_that_is_down_while_it_tells_who_somebody_is_has_said_nothing(
+    clinic: Callable[..., list[WhyNot]], answer: Callable[..., None]
+) -> None:
+    answer("/RelatedPerson/late", fhir({}, 503))
+    with pytest.raises(EhrUnavailable):
+        clinic(CONSENT, {**deny(actor("RelatedPerson/late")), "id": "c2"})
+
+
+def test_consents_that_name_a_crowd_are_no_answer(
+    clinic: Callable[..., list[WhyNot]], answer: Callable[..., None]
+) -> None:
+    names = [[f"RelatedPerson/p{number}-{one}" for one in range(20)] for number in range(6)]
+    for name in (one for some in names for one in some):
+        answer(f"/{name}", fhir({}, 404))
+    crowd = [{**deny(*map(actor, some)), "id": f"n{number}"} for number, some in enumerate(names)]
+    with pytest.raises(EhrProtocolError):
+        clinic(CONSENT, *crowd)
+
+
+CODES = st.sampled_from(["OPTIN", "OPTOUT", "EMRGONLY"])
+ACTORS = st.lists(
+    st.sampled_from(
+        [
+            ACTOR,
+            BY_NAME,
+            actor("RelatedPerson/bob"),
+            actor("RelatedPerson/gone"),
+            actor("RelatedPerson/secret"),
+            actor("Organization/x", role=(PARTICIPATION, "CST")),
+            actor("Patient/alice"),
+            actor("Group/family"),
+            {},
+        ]
+    ),
+    max_size=3,
+)
+RULES = st.recursive(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["permit", "deny", "both"]),
+            "actor": ACTORS,
+            "purpose": st.lists(st.sampled_from(purposes("TREAT", "HRESCH", "FAMRQT")), max_size=2),
+            "action": st.lists(st.sampled_from(coded(ACTION, "collect", "access")), max_size=2),
+            "class": st.lists(st.sampled_from(classes("SupplyRequest", "DiagnosticReport")), max_size=2),
+            "period": st.sampled_from([{"end": "2026-01-01"}, {"start": "2026-01-01"}, {"end": "2027-01-01"}, "x"]),
+        },
+    ),
+    lambda inner: st.tuples(inner, st.lists(inner, max_size=2)).map(lambda two: {**two[0], "provision": two[1]}),
+    max_leaves=4,
+)
+CONSENTS = st.lists(st.builds(ruled, CODES, RULES), max_size=3)
+WORLD: dict[str, Json | None] = {
+    "RelatedPerson/judy": PERSON,
+    "RelatedPerson/bob": {**BOB_HALL, "id": "bob"},
+    "RelatedPerson/secret": None,
+}
+
+
+def opened(consents: list[Json], doubtful: list[Json]) -> set[tuple[str, str, str, date | None]]:
+    numbered = [{**one, "id": f"c{number}"} for number, one in enumerate(consents)]
+    found = grants(READER, numbered, lambda name: WORLD.get(name, {}), today=TODAY, doubtful=doubtful)
+    return {(one.consent_id, one.person, one.step, one.last_day) for one in found if one.why_not is WhyNot.NO}
+
+
+@given(CONSENTS, st.builds(ruled, CODES, RULES))
+def test_one_more_consent_opens_nothing_of_the_others_and_doubt_opens_nothing(some: list[Json], more: Json) -> None:
+    before = opened([CONSENT, *some], [])
+    theirs = {one for one in opened([CONSENT, *some, more], []) if one[0] != f"c{len(some) + 1}"}
+    assert theirs <= before
+    # As a no it closes the same whether it is surely hers or not.
+    assert opened([CONSENT, *some], [more]) == theirs
+
+
+@given(CONSENTS, ACTORS)
+def test_a_rule_that_forbids_leaves_no_more_open_and_no_one_whom_it_names(some: list[Json], named: list[Json]) -> None:
+    no = deny(*named)
+    before, after = opened([CONSENT, *some], []), opened([CONSENT, *some, no], [])
+    assert after <= before
+    assert named or not after
+    assert ACTOR not in named or not any(one[1] == "RelatedPerson/judy" for one in after)
 
 
 def test_a_no_about_research_is_none_about_those_who_help() -> None:
