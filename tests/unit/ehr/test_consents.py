@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ehr_answers import bundle, capabilities, fhir
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal.core import resources
@@ -652,6 +652,7 @@ def opened(consents: list[Json], doubtful: list[Json]) -> set[tuple[str, str, st
     return {(one.consent_id, one.person, one.step, one.last_day) for one in found if one.why_not is WhyNot.NO}
 
 
+@settings(max_examples=60, deadline=None)
 @given(CONSENTS, st.builds(ruled, CODES, RULES))
 def test_one_more_consent_opens_nothing_of_the_others_and_doubt_opens_nothing(some: list[Json], more: Json) -> None:
     before = opened([CONSENT, *some], [])
@@ -661,6 +662,7 @@ def test_one_more_consent_opens_nothing_of_the_others_and_doubt_opens_nothing(so
     assert opened([CONSENT, *some], [more]) == theirs
 
 
+@settings(max_examples=60, deadline=None)
 @given(CONSENTS, ACTORS)
 def test_a_rule_that_forbids_leaves_no_more_open_and_no_one_whom_it_names(some: list[Json], named: list[Json]) -> None:
     no = deny(*named)
