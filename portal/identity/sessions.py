@@ -258,12 +258,12 @@ def state(session: Session, ref: str) -> State:
     return State.ENDED if found is None else found.state
 
 
-def open_refs(session: Session, refs: Collection[str]) -> frozenset[str]:
-    """Those of many sessions that are active now. One query, for all streams of a process."""
+def states(session: Session, refs: Collection[str]) -> dict[str, State]:
+    """As `state`, for each of many sessions. One query, for all streams of a process."""
     if not refs:
-        return frozenset()
-    rows = session.execute(_STATES, {"refs": list(refs)})
-    return frozenset(row.ref for row in rows if _state(row, _lock_at(row))[0] is State.ACTIVE)
+        return {}
+    found = {row.ref: _state(row, _lock_at(row))[0] for row in session.execute(_STATES, {"refs": list(refs)})}
+    return {ref: found.get(ref, State.ENDED) for ref in refs}
 
 
 def browser_of(session: Session, ref: str | None) -> str | None:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 
 from portal.core.errors import PortalError
-from portal.identity.sessions import open_refs
+from portal.identity.sessions import State, states
 from portal.pharmacies import teams
 from portal.threads import inbox
 from portal.web.wiring import Services
@@ -53,12 +53,12 @@ class Watch:
             sessions, inboxes = tuple(self._sessions), tuple(self._inboxes)
         readers = sorted({reader for _, mine in inboxes for reader in mine})
         with self._services.database.reading() as session:
-            still_open = open_refs(session, sessions)
+            became = states(session, sessions)
             seats = teams.members_among(session, {account_id for account_id, _ in inboxes})
             numbers = inbox.since_now(session, readers)
         for ref in sessions:
-            if ref not in still_open:
-                self._services.bus.deliver(f"session:{ref}", {"kind": "session", "state": "closed"})
+            if became[ref] is not State.ACTIVE:
+                self._services.bus.deliver(f"session:{ref}", {"kind": "session", "state": became[ref].value})
         for account_id, mine in inboxes:
             # Who sits in another set of teams than when the stream was opened comes back for the right inboxes.
             for team in sorted(seats[account_id].symmetric_difference(set(mine) - {account_id}))[:1]:

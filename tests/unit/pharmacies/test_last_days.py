@@ -78,7 +78,7 @@ def test_from_the_day_after_there_is_no_session_and_no_seat(world: World) -> Non
         heard = bus.subscribe(frozenset({f"account:{world.accounts['bob']}"}))
         with world.database.reading() as session:
             assert sessions.state(session, ref) is SessionState.ENDED
-            assert sessions.open_refs(session, [ref]) == frozenset()
+            assert sessions.states(session, [ref]) == {ref: SessionState.ENDED}
         with pytest.raises(NotSignedIn):
             world.actor("erin")
         assert staff.close_past(world.database, bus) == 1

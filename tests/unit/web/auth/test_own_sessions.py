@@ -168,7 +168,7 @@ def test_sessions_nobody_asks_for_lock_and_end_by_themselves(
     assert event is not None
     assert event["state"] == "ended"
     with database.reading() as session:
-        assert sessions.open_refs(session, [ref]) == frozenset()
+        assert sessions.states(session, [ref]) == {ref: sessions.State.ENDED}
     clock.shift(timedelta(days=60))
     sessions.sweep(database, bus)
     with database.reading() as session:

@@ -142,9 +142,9 @@ def test_a_stream_ends_at_once_with_its_session(app: Flask, world: World, end) -
     assert bob.browser.client.get("/events").status_code == 401
 
 
-@pytest.mark.parametrize("minutes", [16, 13 * 60], ids=["locked", "over"])
+@pytest.mark.parametrize(("minutes", "state"), [(16, "locked"), (13 * 60, "ended")])
 def test_time_closes_a_stream_within_five_seconds_and_the_stream_is_no_activity(
-    app: Flask, world: World, minutes: int
+    app: Flask, world: World, minutes: int, state: str
 ) -> None:
     assert EVERY_SECONDS < 5
     began = clock.now()
@@ -156,7 +156,7 @@ def test_time_closes_a_stream_within_five_seconds_and_the_stream_is_no_activity(
     with clock.frozen(began + timedelta(minutes=minutes)):
         look(app)
         assert not bob.drain()
-        assert bob.events[-1][1:] == ("session", {"state": "closed"})
+        assert bob.events[-1][1:] == ("session", {"state": state})
         bob.cut()
         assert bob.browser.client.get("/events").status_code == 401
 
@@ -336,5 +336,5 @@ def test_a_stream_that_is_told_nothing_new_pings_all_the_same(
     for _ in range(4):
         clock.shift(timedelta(seconds=7))
         bus.publish(f"reader:{reader}", {"kind": "number", "reader": reader, "no": 0})
-    bus.publish(f"session:{browser.session_ref}", {"kind": "session", "state": "closed"})
+    bus.publish(f"session:{browser.session_ref}", {"kind": "session", "state": "ended"})
     assert next(stream._chunks) == b": ping\n\n"
