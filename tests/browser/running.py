@@ -1,6 +1,7 @@
 """A demo portal as a process of its own, with data of its own, for tests that need a real browser's other end."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +43,20 @@ def launching() -> dict[str, Any]:
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` free ports in a row on loopback."""
+    """The first of `count` free ports in a row on loopback.
+
+    Below those that systems give to outgoing connections: one of these could take a port before the portal does.
+    """
     for _ in range(200):
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = first.getsockname()[1]
-        if port + count > 65535:
-            continue
+        port = random.randrange(20_000, 32_000)
+        held: list[socket.socket] = []
         try:
-            held = [socket.create_server(("127.0.0.1", port + offset)) for offset in range(count)]
+            held += (socket.create_server(("127.0.0.1", port + offset)) for offset in range(count))
         except OSError:
             continue
-        for one in held:
-            one.close()
+        finally:
+            for one in held:
+                one.close()
         return port
     raise RuntimeError("no free ports in a row")
 
@@ -62,8 +66,19 @@ def start_portal(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], 
 
     Raises RuntimeError with the portal's last words when it is not ready in time.
     """
-    port = free_ports(3)
     log = folder / "portal.log"
+    for _ in range(3):
+        process, address = _started(folder, log, free_ports(3), options)
+        if address is not None:
+            return process, address
+        stop_portal(process)
+        # Somebody else took the ports in the meantime.
+        if b"in use" not in log.read_bytes():
+            break
+    raise RuntimeError(f"the portal did not start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+
+
+def _started(folder: Path, log: Path, port: int, options: Sequence[str]) -> tuple[subprocess.Popen[bytes], str | None]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
     environment |= {"PORTAL_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "portal.cli", "demo", "--port", str(port), *options]
@@ -79,8 +94,7 @@ def start_portal(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], 
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             pass
         time.sleep(0.1)
-    stop_portal(process)
-    raise RuntimeError(f"the portal did not start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+    return process, None
 
 
 def stop_portal(process: subprocess.Popen[bytes]) -> None:
