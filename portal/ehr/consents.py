@@ -103,8 +103,10 @@ def grants(
     active = [consent for consent in consents if text(consent, "status") == "active"]
     for consent in active:
         rules = list(_rules(consent, today))
-        named = [(rule, actor, _key(reader, consent, actor)) for rule in rules for actor in _actors(rule)]
-        for rule, actor, key in named:
+        named = [
+            (rule, actor, _key(reader, consent, actor)) for rule in rules for actor in items(rule.provision, "actor")
+        ]
+        for rule, actor, key in named[:MAX_PERSONS]:
             # Nobody is asked about whom nothing is opened to.
             person = {} if rule.why_not else _person(reader, consent, actor, record, today)
             same = [one for of, one, its_key in named if its_key == key and of is rule]
@@ -162,14 +164,10 @@ def _rules(consent: Json, today: date) -> Iterator[_Rule]:
         return
     if set(root) - _READ_OF_FRAME or any(text(one, "type") != "permit" for one in inner):
         closed = closed or WhyNot.NARROWER
-    for one in inner[:MAX_PERSONS]:
+    for one in inner:
         its_day, of_its_time = _time(one, today)
         last = min((day for day in (last_day, its_day) if day is not None), default=None)
         yield _Rule(one, closed or _of_permit(one) or of_time or of_its_time, last)
-
-
-def _actors(rule: _Rule) -> list[Json]:
-    return list(items(rule.provision, "actor"))[:MAX_PERSONS]
 
 
 def _key(reader: Reader, consent: Json, actor: Json) -> str:

@@ -106,6 +106,8 @@ def refusals(reader: Reader, active: Iterable[Json], record: Record, today: date
 def _of_something_else(consent: Json) -> bool:
     """Whether a Consent is about research, a treatment or what is to be done one day: it closes those whom it names,
     and nobody else."""
+    if "modifierExtension" in consent or consent.get("implicitRules"):
+        return False
     scope = obj(consent, "scope")
     other = one_of(scope, "other_scopes") and not one_of(scope, "scope")
     return other or _all(consent, "category", lambda one: one_of(one, "other_categories"))
@@ -153,8 +155,9 @@ def _may_be_in_force(provision: Json, today: date) -> bool:
 
 
 def _elsewhere(provision: Json) -> bool:
-    """Whether a rule is about nothing that those who help a patient see here."""
-    return (
+    """Whether a rule is about nothing that those who help a patient see here; one that may mean something else by an
+    extension is not surely so."""
+    return "modifierExtension" not in provision and (
         _all(provision, "purpose", lambda one: _purpose(one, "other_purposes"))
         or _all(provision, "action", lambda one: one_of(one, "other_actions") and not one_of(one, "actions"))
         or _all(provision, "class", lambda one: one_of({"coding": [one]}, "other_classes"))

@@ -11,7 +11,7 @@ from ehr_answers import bundle, capabilities, fhir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.core import resources
+from portal.core import resources, texts
 from portal.ehr.client import EhrClient
 from portal.ehr.consents import Grant, WhyNot, grants
 from portal.ehr.context import ContextReader, searches
@@ -426,6 +426,7 @@ def test_a_no_about_something_else_is_about_those_whom_it_names(scope: str) -> N
         assert beside({**deny(), **of}) is WhyNot.NO
         assert beside({**deny(actor("CareTeam/surgery")), **of}) is WhyNot.NO
     assert beside({**deny(), "category": coded(f"{HL7}/consentcategorycodes", "research", "npp")}) is WhyNot.DENIED
+    assert beside({**deny(), **other, "modifierExtension": [{"url": "urn:x"}]}) is WhyNot.DENIED
 
 
 def purposes(*codes: str) -> list[Json]:
@@ -477,6 +478,10 @@ REPORT = {"meaning": "instance", "reference": {"reference": "DiagnosticReport/1"
         ({"type": "deny", "data": [{**REPORT, "meaning": "related"}]}, WhyNot.DENIED),
         ({"type": "deny", "data": [REPORT, {"meaning": "instance"}]}, WhyNot.DENIED),
         ({"type": "deny", "securityLabel": [{"code": "R"}]}, WhyNot.DENIED),
+        (
+            {"type": "deny", "class": classes("DiagnosticReport"), "modifierExtension": [{"url": "urn:x"}]},
+            WhyNot.DENIED,
+        ),
     ],
 )
 def test_a_no_that_is_surely_about_nothing_shown_here_shuts_nobody_out(provision: Json, why: WhyNot) -> None:
@@ -691,6 +696,9 @@ def test_somebody_who_stands_there_twice_is_read_at_the_strictest() -> None:
     both = grants(READER, [changed("provision.actor", [ACTOR, mother])], lambda name: PERSON, today=TODAY)
     assert [(one.kind, one.why_not) for one in both] == [("parent", WhyNot.NO)] * 2
     unknown = {**ACTOR, "role": {"text": "agrees"}}
+    crowd = [*(actor(f"RelatedPerson/p{number}") for number in range(25)), unknown]
+    many = grants(READER, [changed("provision.actor", [ACTOR, *crowd])], lambda name: PERSON, today=TODAY)
+    assert (len(many), many[0].why_not) == (20, WhyNot.ROLE)
     both = grants(READER, [changed("provision.actor", [ACTOR, unknown])], lambda name: PERSON, today=TODAY)
     assert [one.why_not for one in both] == [WhyNot.ROLE] * 2
 
@@ -767,3 +775,8 @@ def test_every_way_of_acting_is_one_the_portal_knows() -> None:
     kinds = {kind for codes in table["roles"].values() for kind in codes.values()}
     assert kinds == {"parent", "guardian", "child", "carer"}
     assert list(table["steps"]) == ["orders", "refills", "messages"]
+
+
+def test_each_reason_has_its_words() -> None:
+    for language in ("en", "es"):
+        assert all(texts.get(f"consents.why.{why}", language) for why in WhyNot if why)
