@@ -286,9 +286,12 @@ function Footer({ pharmacy }: { readonly pharmacy: Pharmacy | null }) {
   );
 }
 
-function emergencyLine(pharmacy: Pharmacy | null): string {
+function emergencyLine(pharmacy: Pharmacy | null): ComponentChildren {
   const numbers = pharmacy?.emergency ?? null;
   if (numbers === null) return t("common.footer.emergency-plain");
   const line = t("common.footer.emergency", { number: numbers.emergency });
-  return numbers.poison === null ? line : `${line} ${t("common.footer.poison", { number: numbers.poison })}`;
+  if (numbers.poison === null) return line;
+  // The number stands on one line, also where it has hyphens.
+  const [before, after] = t("common.footer.poison", { number: "\n" }).split("\n");
+  return <>{line} {before}<span class="nowrap">{numbers.poison}</span>{after}</>;
 }

@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from babel.dates import format_datetime
+
 from portal.core import texts
 from portal.notify.mail import Mail
 
@@ -89,6 +91,7 @@ TEMPLATES: dict[Template, frozenset[str]] = {
 }
 
 _WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} \([A-Za-z0-9_/+-]{1,40}\)")
+_WRITTEN = {"en": "EEEE, MMMM d, y, h:mm a", "es": "EEEE d 'de' MMMM 'de' y, H:mm"}
 # What people have chosen as a name, made harmless by `plain_name`: no address, no link, one line.
 _NAME = re.compile(r"\?|(?:[^\W_]|[ '’,&()-]|\.(?= |$)){1,120}")
 # Address of the portal, a fixed path, and at most one id: but for names nothing that a person has written.
@@ -117,6 +120,12 @@ def moment(at: datetime, zone: str) -> str:
     return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
 
 
+def _as_written(when: str, language: str) -> str:
+    """Day, time and zone of `moment` as people of a language write them."""
+    local, zone = datetime.fromisoformat(when[:16]), when[17:]
+    return f"{format_datetime(local, _WRITTEN[language], locale=language)} {zone}"
+
+
 def plain_name(name: str) -> str:
     """A name as a mail may carry it: what could become a link or a line of its own is a space; "?" for nothing."""
     kept = "".join(one if one.isalnum() or one in "'’,&()-." else " " for one in name)
@@ -135,10 +144,11 @@ def compose(template: Template, language: str, *, to: str, reference: str, value
         if not _FORMS[name].fullmatch(value):
             raise ValueError(f"{name} of an outgoing mail has another form than it may have")
     language = language if language in texts.LANGUAGES else texts.DEFAULT_LANGUAGE
+    said = {name: _as_written(value, language) if _FORMS[name] is _WHEN else value for name, value in values.items()}
     return Mail(
         to=to,
         subject=texts.get(f"mail.{template}.subject", language),
-        text=texts.get(f"mail.{template}.body", language, **values),
+        text=texts.get(f"mail.{template}.body", language, **said),
         language=language,
         reference=reference,
         stop=values.get("stop"),

@@ -32,6 +32,11 @@ def of_country(country: str, otherwise: int) -> int:
     return _BY_COUNTRY.get(country.upper(), otherwise)
 
 
+def is_known(country: str) -> bool:
+    """Whether the table holds a country (ISO 3166-1 alpha-2)."""
+    return country.upper() in _BY_COUNTRY
+
+
 def can_be(age: int, country: str) -> bool:
     """Whether a pharmacy may say that it ends at `age`: never later than its country does."""
     return YOUNGEST <= age <= min(of_country(country, otherwise=21), 21)

@@ -20,6 +20,8 @@ from portal.web.wiring import services
 
 # As people of each language write day and time in one line.
 _MOMENT = {"en": "EEE, MMM d, y, h:mm a", "es": "EEE d 'de' MMM 'de' y, H:mm"}
+# Where the short names of zones are those that clocks and letters around the reader use.
+_ZONES_OF = {"es": "es_US"}
 LANGUAGE_COOKIE = "portal_language"
 LARGE_TEXT_COOKIE = "portal_text"
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -72,8 +74,8 @@ def format_moment(moment: datetime, where: ZoneInfo | None = None) -> str:
 
 
 def _zone_name(here: datetime) -> str:
-    """A zone as people of the language write it: CST, or (UTC−6) where the language has no short name for it."""
-    name = get_timezone_name(here, width="short", locale=spoken())
+    """A zone as people of the language write it: CST, or (UTC+5:30) where the language has no short name for it."""
+    name = get_timezone_name(here, width="short", locale=_ZONES_OF.get(spoken(), spoken()))
     minutes = int((here.utcoffset() or timedelta()).total_seconds()) // 60
     if name.isalpha():
         return name

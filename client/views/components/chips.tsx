@@ -17,7 +17,7 @@ export function Chip({ chip, onOpen, onRemove }: {
       {chip.detail === "" ? null : <span class="chip__meta">{chip.detail}</span>}
       {chip.code === "" || onRemove !== undefined ? null : (
         <details class="chip__meta">
-          <summary>RxNorm</summary>
+          <summary>{t("views.chip.rxnorm")}</summary>
           {t("views.chip.code", { code: chip.code })}
         </details>
       )}

@@ -16,7 +16,7 @@ from portal.accounts.roles import Role
 from portal.care import checking
 from portal.core import clock, texts
 from portal.core.errors import BadInput, Conflict
-from portal.pharmacies import checklist, connections, hours, profiles, recovery_key, teams
+from portal.pharmacies import ages, checklist, connections, emergency, hours, profiles, recovery_key, regulators, teams
 from portal.pharmacies.checklist import Step
 from portal.pharmacies.profiles import Profile
 from portal.pharmacies.topics import TEAM_OF_TOPIC, TeamKind, Topic
@@ -87,6 +87,9 @@ def overview(pharmacy_id: str) -> str:
         steps=steps,
         sheets=sheets,
         missing=missing,
+        country=dict(pages.country_names()).get(profile.country, profile.country),
+        unknown=_unknown_of(profile.country),
+        age=ages.of_pharmacy(profile.country, profile.parents_until_age, services().settings.parents_until_age),
         done=sum(one.done for one in steps),
         operator=operator,
         saved="saved" in request.args,
@@ -190,6 +193,18 @@ def check_connection(pharmacy_id: str) -> ResponseReturnValue:
     with services().database.transaction() as session:
         checking.ask(session, actor=current_actor(), pharmacy_id=pharmacy_id)
     return redirect(f"/pharmacies/{pharmacy_id}/connection", 303)
+
+
+def _unknown_of(country: str) -> list[str]:
+    """What the reviewed tables do not hold for a country, so that whoever opens a pharmacy there knows of it."""
+    numbers = emergency.numbers(country)
+    known = {
+        "emergency": numbers is not None,
+        "poison": numbers is not None and numbers.poison is not None,
+        "complaints": regulators.authority(country) is not None,
+        "age": ages.is_known(country),
+    }
+    return [name for name, there in known.items() if not there]
 
 
 def _page_of(step: Step, pharmacy_id: str) -> str:

@@ -1,5 +1,7 @@
 """Asking a pharmacy to find the own record, without a code. The answer is the same for everybody."""
 
+from zoneinfo import ZoneInfo
+
 from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -82,7 +84,11 @@ def _page(given: dict[str, str], errors: dict[str, str]) -> str:
         "patient/match.html",
         given=given,
         errors=errors,
-        requests=[(row, asking.state_of(row).value, known[row.pharmacy_id]) for row in own],
+        # Who is joined to no pharmacy yet has no zone but that of the one that was asked.
+        requests=[
+            (row, asking.state_of(row).value, place, pages.format_moment(row.created_at, ZoneInfo(place.time_zone)))
+            for row, place in ((row, known[row.pharmacy_id]) for row in own)
+        ],
         offered=[one for one in known_pharmacies() if one.id in offered],
         done=pages.done_of(_DONE, problem=errors),
     )

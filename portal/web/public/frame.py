@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from flask import current_app, g, request
 from flask.sansio.app import App
+from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.accounts.actor import Actor
@@ -244,6 +245,7 @@ def prepare(app: App) -> None:
     drawing = icon_reader()
     app.jinja_env.globals["icon_path"] = drawing
     app.jinja_env.filters["phone_uri"] = phone_uri
+    app.jinja_env.filters["unbroken"] = unbroken
     app.jinja_env.filters["as_date"] = _as_date
     app.jinja_env.filters["as_moment"] = datetime.fromisoformat
     app.jinja_env.globals["format_time"] = _format_time
@@ -254,6 +256,11 @@ def icon_reader() -> Callable[[str], str]:
     """Reads templates/icons.json once; the browser client is built from the same file."""
     drawn = strict_json.loads((resources.directory("templates") / "icons.json").read_bytes())
     return lambda name: cast(str, drawn[name])
+
+
+def unbroken(sentence: str, number: str) -> Markup:
+    """A sentence in which a phone number stands on one line, where the line is long enough for it."""
+    return escape(sentence).replace(escape(number), Markup('<span class="nowrap">{}</span>').format(number))
 
 
 def phone_uri(phone: str) -> str:

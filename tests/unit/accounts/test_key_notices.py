@@ -63,7 +63,7 @@ def test_each_mail_says_what_was_done_when_and_where(world: World, what: What) -
     told.payload["session"] = current.ref
     KeyNotice(world.database, post, "https://portal.test/")(told)
     (mail,) = post.sent
-    assert "When: 2026-11-22 03:30 (America/Chicago)\nBrowser: Firefox · Windows\n" in mail.text
+    assert "When: Sunday, November 22, 2026, 3:30 AM (America/Chicago)\nBrowser: Firefox · Windows\n" in mail.text
     # Each kind has words of its own.
     assert len({texts.get(f"mail.{one.value}.subject") for one in What}) == len(What)
 

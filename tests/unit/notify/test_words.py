@@ -116,3 +116,15 @@ def test_mails_are_made_in_one_place_only() -> None:
         if re.search(r"\bMail\(|EmailMessage\(|smtplib", path.read_text("utf-8"))
     }
     assert makers == {"notify/words.py", "notify/mail.py"}
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        ("en", "Tuesday, December 8, 2026, 9:00 AM (America/Chicago)"),
+        ("es", "martes 8 de diciembre de 2026, 9:00 (America/Chicago)"),
+    ],
+)
+def test_a_time_in_a_mail_is_written_as_its_reader_writes_it(language: str, written: str) -> None:
+    mail = compose(Template.STAFF_INVITED, language, to="o@example.test", reference="job", values=INVITED)
+    assert written in mail.text

@@ -67,6 +67,7 @@ def test_bob_finds_nora_and_prints_a_card_in_her_language(bob: Browser) -> None:
         "Escriba a su farmacia",
         "Para Nora Hall",
         "+1 555 0100",
+        "Toque «Iniciar sesión y seguir».",
         "Sirve una sola vez",
         "This code is shown once",
     ):

@@ -316,7 +316,7 @@ def test_the_context_as_json_has_an_etag_and_is_recorded_each_time(browser_of: P
     ("language", "zone", "said"),
     [
         ("en", "America/Chicago", "Sun, Nov 22, 2026, 3:30 AM CST"),
-        ("es", "America/Chicago", "dom 22 de nov de 2026, 3:30 (UTC−6)"),
+        ("es", "America/Chicago", "dom 22 de nov de 2026, 3:30 CST"),
         ("en", "Asia/Kolkata", "Sun, Nov 22, 2026, 3:00 PM (UTC+5:30)"),
         ("es", "UTC", "dom 22 de nov de 2026, 9:30 UTC"),
     ],

@@ -262,3 +262,14 @@ def test_the_operator_connects_an_ehr_and_the_worker_tests_it(browser_of: Browse
     with world.database.transaction() as session:
         session.get_one(EhrCheck, connection.id).findings = [{"what": "batch", "light": "amber", "why": "no-batch"}]
     assert Step.CONNECTION in done(world, "riverside")
+
+
+def test_the_checklist_names_what_the_portal_does_not_know_for_a_country(browser_of: BrowserOf, world: World) -> None:
+    ivan = browser_of("ivan")
+    ivan.fill("/pharmacies", NEW)
+    assert "What the portal does not know" not in ivan.get("/pharmacies/lakeside").get_data(as_text=True)
+    ivan.fill("/pharmacies", {**NEW, "id": "seaside", "country": "UY"})
+    page = ivan.get("/pharmacies/seaside").get_data(as_text=True)
+    assert "What the portal does not know for Uruguay" in page
+    for gap in ("The emergency number.", "A poison help number.", "Where patients can complain.", "18 counts now."):
+        assert gap in page
