@@ -143,3 +143,8 @@ def test_an_ehr_that_is_down_leaves_the_list(nora: Browser, bob: Browser, ehr: P
     answer = bob.get(place)
     assert answer.status_code == 503
     assert "Nora Hall" in answer.get_data(as_text=True)
+
+
+def test_nora_sees_the_time_of_the_pharmacy_as_long_as_she_is_joined_to_none(nora: Browser) -> None:
+    assert nora.fill("/match", TYPED).status_code == 303
+    assert re.search(r"Asked [A-Z][a-z]{2}, .* C[SD]T<", page(nora, "/match"))
