@@ -22,7 +22,7 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.e2ee.seal import Writer
 from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity.session_life import Proof
 from portal.pharmacies import care
 
 # Text whose sealed form is near 600 bytes, as in the measurements the targets were taken from.

@@ -13,7 +13,7 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.core.settings import Settings
 from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity.session_life import Proof
 
 ORIGIN = "http://localhost"
 

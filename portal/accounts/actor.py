@@ -45,7 +45,7 @@ def _asking(which: ColumnElement[bool]) -> Select[Any]:
 
 
 _BY_ID = Prepared(_asking(_ACCOUNTS.c.id == bindparam("account_id")))
-# To be asked together with the session (`identity.sessions.Finding`); `actor_of` reads the answers.
+# To be asked together with the session (`identity.session_rows.Finding`); `actor_of` reads the answers.
 QUESTION = _asking(
     _ACCOUNTS.c.id
     == select(_SESSIONS.c.account_id).where(_SESSIONS.c.id_hash == bindparam("id_hash")).scalar_subquery()

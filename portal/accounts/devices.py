@@ -32,8 +32,8 @@ from portal.e2ee.encoding import b64, sha256, unb64
 from portal.e2ee.guard import AUTH_BYTES, SHARE_BYTES, Method
 from portal.e2ee.hybrid import IdentityKeys
 from portal.e2ee.reasons import Reason, Refused
-from portal.identity import sessions
-from portal.identity.sessions import EndedBy
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import EndedBy
 from portal.outbox import enqueue
 
 SHARE_PURPOSE = "device share"
@@ -209,7 +209,7 @@ def end(session: Session, *, actor: Actor, device_id: str, revocation: dict[str,
         certificates.verify_revocation(revocation, actor.account_id, device_id, directory.newest_identity(chain))
     row.revocation = {"h": revocation["h"], "sig": revocation["sig"]}
     _end(session, actor, row)
-    for other in sessions.own(session, actor.account_id):
+    for other in session_rows.own(session, actor.account_id):
         if other.device_id == device_id:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
     enqueue(session, directory.CHANGED_JOB, {"account": actor.account_id, "what": "device-ended"})
@@ -219,7 +219,7 @@ def end_unsigned(session: Session, *, actor: Actor, device_id: str, bus: Bus) ->
     """End an own shared device whose keys nobody can open any more, without a revocation: sessions on it end but the
     actor's, which is on no device from now on. The caller has asked policy. Raises NotFound."""
     _end(session, actor, living(session, actor, device_id))
-    for other in sessions.own(session, actor.account_id):
+    for other in session_rows.own(session, actor.account_id):
         if other.device_id == device_id and other.ref != actor.agent.session_ref:
             sessions.end(session, bus, other, EndedBy.PERSON, agent=actor.agent)
     if actor.agent.session_ref is not None:

@@ -26,7 +26,7 @@ from portal.core.secrets_box import CannotOpen, SecretsBox
 from portal.e2ee.encoding import b64, same, sha256
 from portal.e2ee.guard import SHARE_BYTES, Method
 from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, State
+from portal.identity.session_life import CurrentSession, State
 
 MOST_TRIES = 5
 # However often the right one came between: whoever guesses while the person works has no more than these.

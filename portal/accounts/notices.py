@@ -10,7 +10,7 @@ from portal.accounts.actor import Actor
 from portal.accounts.tables import Account
 from portal.audit import Action, Agent, Entity, Purpose
 from portal.core import clock
-from portal.identity import sessions
+from portal.identity import session_rows
 from portal.identity.user_agents import describe
 from portal.notify.notices import MailJob
 from portal.notify.words import Template, moment
@@ -113,7 +113,7 @@ class KeyNotice(AccountMail):
         """Raises Retry when the mail server does not answer, Dead for a refused mailbox."""
         with self._database.reading() as session:
             account = session.get(Account, str(job.payload["account"]))
-            browser = sessions.browser_of(session, job.payload.get("session"))
+            browser = session_rows.browser_of(session, job.payload.get("session"))
         self.tell(
             job,
             account,

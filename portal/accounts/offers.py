@@ -21,7 +21,7 @@ from portal.audit import Action
 from portal.core import clock, ids
 from portal.core.errors import Forbidden, NotFound
 from portal.e2ee.recovery import Method, read_wrap
-from portal.identity import sessions
+from portal.identity import session_rows
 from portal.identity.user_agents import describe
 
 LASTS = timedelta(minutes=10)
@@ -93,9 +93,9 @@ def standing(session: Session, *, actor: Actor) -> Offer | None:
     if row.given_to is None:
         state = State.WAITING if row.ends_at > clock.now() else State.OVER
         return Offer(state, row.ends_at, None)
-    taker = sessions.by_ref(session, row.given_to)
+    taker = session_rows.by_ref(session, row.given_to)
     done = taker is not None and taker.device_id is not None
-    browser = describe(sessions.browser_of(session, row.given_to))
+    browser = describe(session_rows.browser_of(session, row.given_to))
     return Offer(State.DONE if done else State.GIVEN, row.ends_at, browser)
 
 

@@ -20,8 +20,8 @@ from portal.audit import Agent
 from portal.core import clock, ids
 from portal.core.bus import Bus
 from portal.core.errors import Conflict, NotFound
-from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, EndedBy, State
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import CurrentSession, EndedBy, State
 from portal.identity.tables import BrowserTile
 
 MOST_TILES = 8
@@ -165,5 +165,5 @@ def forget(session: Session, bus: Bus, *, actor: Actor, browser: str | None) -> 
 
 
 def _living(session: Session, ref: str) -> CurrentSession | None:
-    found = sessions.by_ref(session, ref)
+    found = session_rows.by_ref(session, ref)
     return found if found is not None and found.state is not State.ENDED and found.shared else None

@@ -22,7 +22,7 @@ from portal.demo.people import NEWCOMERS, PEOPLE, DemoPerson
 from portal.demo.sandbox.control import Mode, SandboxControl
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import open_when_locked
-from portal.identity.sessions import EndedBy
+from portal.identity.session_life import EndedBy
 from portal.notify.mail import FileMailer
 from portal.outbox import dead_letters
 from portal.outbox.tables import OutboxJob

@@ -35,7 +35,7 @@ from portal.ehr.context import ContextReader
 from portal.ehr.model import PatientContext
 from portal.ehr.panel import medication_chip, order_chip
 from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, EndedBy, Proof
+from portal.identity.session_life import CurrentSession, EndedBy, Proof
 from portal.pharmacies.topics import TEAM_OF_TOPIC, TeamKind, Topic, team_id, team_of
 from portal.threads.tables import Thread
 from portal.web.limits import UNCOUNTED_IN

@@ -22,8 +22,9 @@ from portal.core.errors import NotSignedIn
 from portal.core.prepared import Row
 from portal.core.settings import Settings
 from portal.core.together import Answers
-from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, Finding, State
+from portal.identity import session_life, session_rows, sessions
+from portal.identity.session_life import CurrentSession, State
+from portal.identity.session_rows import Finding
 
 __all__ = [
     "asked",
@@ -203,7 +204,7 @@ def cookie_name(plain: str, settings: Settings) -> str:
 def attach(app: Flask, settings: Settings, beside: Mapping[str, Select[Any]]) -> None:
     """Put sessions, Flask-Login and the guard into the app; its services are expected in `extensions["portal"]`.
 
-    `beside` is what else is asked with each session (`sessions.Finding`), for `beside()`.
+    `beside` is what else is asked with each session (`session_rows.Finding`), for `beside()`.
     """
     app.session_interface = DatabaseSessions(settings, Finding(beside))
     manager = LoginManager()
@@ -244,7 +245,7 @@ def settled_login() -> CurrentSession | None:
         return current
     _settle(current)
     with _services().database.reading() as rows:
-        found = sessions.by_ref(rows, current.ref)
+        found = session_rows.by_ref(rows, current.ref)
     return found if found is not None and found.signed_in else None
 
 
@@ -283,7 +284,7 @@ def guard() -> ResponseReturnValue | None:
         raise NotSignedIn("locked")
     kept = cast(Any, g)._get_current_object()
     kept.language, kept.time_zone, kept.large_text = current.language, current.time_zone, current.large_text
-    if _is_act(request) and clock.now() - current.active_at >= sessions.touch_every(current):
+    if _is_act(request) and clock.now() - current.active_at >= session_life.touch_every(current):
         with _services().database.transaction() as rows:
             sessions.touch(rows, current)
     return None

@@ -1,284 +1,39 @@
-"""Sessions in the database: a browser's cookie is a random value that is known here only as its hash.
+"""What happens to sessions in the database: they begin, are locked, taken up again and ended (`session_life`).
 
-A session is active, then locked after idle time or by its person, then active again after a fresh login of the same
-person or, on a shared device, once its keys were opened there (each gives the cookie a new value), and ends once:
-`LIFE`. Whoever reads a session computes its state from the row and the account, so nothing waits for a sweep. Times:
-ASVS 5.0 V7.3; streams and polling never move `active_at`.
+A browser's cookie is a random value that is known here only as its hash.
 """
 
-from collections import namedtuple
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Select,
-    String,
-    bindparam,
-    column,
-    delete,
-    event,
-    func,
-    select,
-    table,
-    update,
-)
+from sqlalchemy import ColumnElement, delete, event, select, update
 from sqlalchemy.orm import Session
 
 from portal.audit import Action, Agent, Entity, record
 from portal.core import clock, ids
 from portal.core.bus import Bus
-from portal.core.database import Database, Moment, table_of
-from portal.core.lives import Life, Step
-from portal.core.together import Answers, Questions, among
+from portal.core.database import Database
 from portal.identity.errors import LoginExpired
+from portal.identity.session_life import (
+    SHARED_END,
+    CurrentSession,
+    EndedBy,
+    Proof,
+    State,
+    absolute_limit,
+    idle_limit,
+    touch_every,
+)
+from portal.identity.session_rows import ROWS, due, known, own, read, unended
 from portal.identity.tables import LoginSession
 
-PATIENT = "patient"
-IDLE = {"patient": timedelta(minutes=30), "staff": timedelta(minutes=15)}
-ABSOLUTE = {"patient": timedelta(hours=24), "staff": timedelta(hours=12)}
-WARN_BEFORE = timedelta(minutes=2)
-# `active_at` is written at most this often, so that a person at work does not cost a write a click.
-TOUCH_EVERY = timedelta(minutes=1)
-# On a device that others use too: locked, then signed out, after so long without an act.
-SHARED_IDLE = timedelta(minutes=3)
-SHARED_END = timedelta(minutes=15)
-SHARED_WARN_BEFORE = timedelta(seconds=30)
-SHARED_TOUCH_EVERY = timedelta(seconds=15)
 # How long an ended session stays in the list and in the table.
 KEEP_ENDED = timedelta(days=30)
-
-# Accounts live one layer above; a session needs only to see whether its account may still be signed in.
-_account = table(
-    "account",
-    column("id", String),
-    column("role", String),
-    column("pharmacy_id", String),
-    column("language", String),
-    column("time_zone", String),
-    column("large_text", Boolean),
-    column("disabled_at", Moment),
-    column("ends_at", Moment),
-)
-_TABLE = table_of(LoginSession)
-# Rows with what their accounts say now; made once, since every request asks.
-_ROWS = select(
-    *_TABLE.c,
-    _account.c.id.label("account_found"),
-    *(part.label(f"account_{part.name}") for part in _account.c if part.name != "id"),
-).select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
-_BY_COOKIE = _ROWS.where(_TABLE.c.id_hash == bindparam("id_hash"))
-_Kept: Any = namedtuple("_Kept", [column.key for column in _ROWS.selected_columns])  # type: ignore[misc]
-_BY_REF = _ROWS.where(_TABLE.c.ref == bindparam("ref"))
-# Only what `_state` looks at: asked every few seconds for all open streams.
-_STATES = (
-    select(
-        *(_TABLE.c[name] for name in ("ref", "data", "active_at", "ends_at", "locked_at", "ended_at", "ended_by")),
-        _TABLE.c.shared,
-        _account.c.id.label("account_found"),
-        _account.c.role.label("account_role"),
-        _account.c.disabled_at.label("account_disabled_at"),
-        _account.c.ends_at.label("account_ends_at"),
-    )
-    .select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
-    .where(among(_TABLE.c.ref, "refs"))
-)
-
-
-class State(StrEnum):
-    """What a session allows now."""
-
-    ACTIVE = "active"
-    LOCKED = "locked"
-    ENDED = "ended"
-
-
-class Happening(StrEnum):
-    """What happens to a session."""
-
-    SIGNED_IN = "signed in"
-    CONFIRMED = "signed in again"
-    OPENED = "opened on its shared device"
-    IDLE = "no act for a while"
-    LEFT = "locked by the person"
-    ENDED = "ended"
-
-
-LIFE: Life[State, Happening] = Life(
-    "session",
-    (
-        Step(None, Happening.SIGNED_IN, State.ACTIVE),
-        Step(State.ACTIVE, Happening.CONFIRMED, State.ACTIVE),
-        Step(State.ACTIVE, Happening.IDLE, State.LOCKED),
-        Step(State.ACTIVE, Happening.LEFT, State.LOCKED),
-        Step(State.LOCKED, Happening.CONFIRMED, State.ACTIVE),
-        Step(State.LOCKED, Happening.OPENED, State.ACTIVE),
-        Step(State.ACTIVE, Happening.ENDED, State.ENDED),
-        Step(State.LOCKED, Happening.ENDED, State.ENDED),
-    ),
-)
-
-
-class EndedBy(StrEnum):
-    """Why a session ended."""
-
-    LOGOUT = "logout"
-    PERSON = "person"
-    PROVIDER = "provider"
-    OPERATOR = "operator"
-    OTHER_ACCOUNT = "other-account"
-    DISABLED = "disabled"
-    ROLE = "role"
-    EXPIRED = "expired"
-    LAST_DAY = "last-day"
-    UNBOUND = "unbound"
-    IDLE = "idle"
-
-
 _ACTIONS = {
     EndedBy.LOGOUT: Action.SESSION_ENDED,
     EndedBy.EXPIRED: Action.SESSION_EXPIRED,
     EndedBy.IDLE: Action.SESSION_EXPIRED,
 }
-
-
-@dataclass(frozen=True)
-class CurrentSession:
-    """A session as one request sees it. `state` is computed, never stale."""
-
-    ref: str
-    state: State
-    ended_by: EndedBy | None
-    # Whether the row already says what `state` says; if not, `settle` writes it.
-    settled: bool
-    account_id: str
-    role: str
-    pharmacy_id: str | None
-    language: str | None
-    time_zone: str | None
-    large_text: bool
-    device_id: str | None
-    # Bound to a device that others use too; `stay` is the sealed share that opens it while this session is active.
-    shared: bool
-    stay: bytes | None
-    auth_time: datetime | None
-    acr: str | None
-    amr: tuple[str, ...]
-    idp_sid: str | None
-    id_token: bytes | None
-    created_at: datetime
-    active_at: datetime
-    lock_at: datetime
-    # When it ends if nothing is done, and when it ends at the latest.
-    ends_at: datetime
-    life_ends_at: datetime
-    address: str | None
-    user_agent: str | None
-    # What Flask keeps in its session, and the challenge a device answers to be bound (docs/protocol.md section 2).
-    web: dict[str, Any]
-    device_challenge: str | None
-
-    @property
-    def signed_in(self) -> bool:
-        """Whether it has not ended."""
-        return self.state is not State.ENDED
-
-    def agent(self, *, address: str | None = None, request_id: str | None = None) -> Agent:
-        """Who acts, for the audit record."""
-        return Agent(
-            account_id=self.account_id,
-            role=self.role,
-            session_ref=self.ref,
-            address=address or self.address,
-            request_id=request_id,
-        )
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What a login proved, as far as the session keeps it."""
-
-    auth_time: datetime | None
-    acr: str | None
-    amr: tuple[str, ...]
-    idp_sid: str | None
-    id_token: bytes | None
-
-
-def idle_limit(role: str, *, shared: bool = False) -> timedelta:
-    """How long a session of this role stays open without an act."""
-    return SHARED_IDLE if shared else IDLE["patient" if role == PATIENT else "staff"]
-
-
-def touch_every(current: CurrentSession) -> timedelta:
-    """How often an act is written down at most."""
-    return SHARED_TOUCH_EVERY if current.shared else TOUCH_EVERY
-
-
-def warn_before(current: CurrentSession) -> timedelta:
-    """How long before the lock the person is warned."""
-    return SHARED_WARN_BEFORE if current.shared else WARN_BEFORE
-
-
-def absolute_limit(role: str) -> timedelta:
-    """How long a session of this role lasts at most."""
-    return ABSOLUTE["patient" if role == PATIENT else "staff"]
-
-
-class Finding:
-    """Finds the session behind a cookie, and in the same trip what else is asked of whom it belongs to.
-
-    `beside`: questions by name, with the parameters `id_hash` (of the session) and `moment`.
-    """
-
-    def __init__(self, beside: Mapping[str, Select[Any]]) -> None:
-        self._questions = Questions(session=_BY_COOKIE, **beside)
-
-    def find(self, database: Database, cookie: str) -> tuple[CurrentSession | None, Answers]:
-        """The session, also one that has ended (None for a value never given out), and the answers."""
-        asked = {"id_hash": ids.digest(cookie), "moment": clock.now()}
-        answers = self._questions.sorted(database.ask(self._questions.prepared, asked))
-        found = [_read(_Kept(*row)) for row in answers["session"]]
-        return (found[0] if found else None), answers
-
-
-def by_ref(session: Session, ref: str) -> CurrentSession | None:
-    """The session with this public reference."""
-    row = session.execute(_BY_REF, {"ref": ref}).one_or_none()
-    return None if row is None else _read(row)
-
-
-def state(session: Session, ref: str) -> State:
-    """What a session allows now; an unknown one has ended. For open streams, which look again every few seconds."""
-    found = by_ref(session, ref)
-    return State.ENDED if found is None else found.state
-
-
-def states(session: Session, refs: Collection[str]) -> dict[str, State]:
-    """As `state`, for each of many sessions. One query, for all streams of a process."""
-    if not refs:
-        return {}
-    found = {row.ref: _state(row, _lock_at(row))[0] for row in session.execute(_STATES, {"refs": list(refs)})}
-    return {ref: found.get(ref, State.ENDED) for ref in refs}
-
-
-def browser_of(session: Session, ref: str | None) -> str | None:
-    """What the browser of a session calls itself; None for a session that is forgotten, or none."""
-    return session.scalar(select(LoginSession.user_agent).where(LoginSession.ref == ref))
-
-
-def own(session: Session, account_id: str) -> list[CurrentSession]:
-    """The sessions of an account that have not ended, the one used last first."""
-    rows = session.execute(
-        _ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None)).order_by(
-            LoginSession.active_at.desc(), LoginSession.ref
-        )
-    )
-    return [found for row in rows if (found := _read(row)).state is not State.ENDED]
 
 
 def begin(
@@ -317,7 +72,7 @@ def begin(
         )
     )
     session.flush()
-    current = _known(session, ref)
+    current = known(session, ref)
     record(
         session,
         Action.LOGIN_SUCCEEDED,
@@ -372,7 +127,7 @@ def confirm(
         entity=Entity("Session", current.ref),
     )
     _announce(session, bus, current.ref, State.ACTIVE)
-    return cookie, _known(session, current.ref)
+    return cookie, known(session, current.ref)
 
 
 def keep_web(session: Session, current: CurrentSession, web: dict[str, Any]) -> None:
@@ -458,7 +213,7 @@ def unlock_on_device(
         reason="guard",
     )
     _announce(session, bus, current.ref, State.ACTIVE)
-    return cookie, _known(session, current.ref)
+    return cookie, known(session, current.ref)
 
 
 def unbind_device(session: Session, ref: str) -> None:
@@ -490,7 +245,7 @@ def take_up(session: Session, bus: Bus, current: CurrentSession) -> tuple[str, C
     ).one_or_none()
     if kept is None:
         raise LoginExpired()
-    return cookie, _known(session, current.ref)
+    return cookie, known(session, current.ref)
 
 
 def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
@@ -559,7 +314,7 @@ def end_others(session: Session, bus: Bus, current: CurrentSession, *, agent: Ag
 
 def end_all(session: Session, bus: Bus, account_id: str, by: EndedBy, *, agent: Agent) -> int:
     """End all sessions of an account: disabled, role changed, or on an operator's word. Returns how many."""
-    count = sum(end(session, bus, one, by, agent=agent) for one in _unended(session, account_id))
+    count = sum(end(session, bus, one, by, agent=agent) for one in unended(session, account_id))
     _after_commit(session, bus, f"account:{account_id}", {"kind": "session", "state": State.ENDED.value})
     return count
 
@@ -574,8 +329,8 @@ def end_by_provider(session: Session, bus: Bus, *, account_id: str | None, sid: 
         condition = LoginSession.account_id == account_id
     else:
         return 0
-    rows = session.execute(_ROWS.where(condition, LoginSession.ended_at.is_(None)))
-    return sum(end(session, bus, _read(row), EndedBy.PROVIDER, agent=agent) for row in rows.all())
+    rows = session.execute(ROWS.where(condition, LoginSession.ended_at.is_(None)))
+    return sum(end(session, bus, read(row), EndedBy.PROVIDER, agent=agent) for row in rows.all())
 
 
 def settle(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
@@ -586,21 +341,6 @@ def settle(session: Session, bus: Bus, current: CurrentSession, *, request_id: s
         end(session, bus, current, current.ended_by)
 
 
-def _due(now: datetime) -> Select[Any]:
-    # Rows of sessions that should be locked or ended by now and do not say so yet.
-    staff = func.coalesce(_account.c.role, "") != PATIENT
-    idle = (staff & (LoginSession.active_at <= now - IDLE["staff"])) | (LoginSession.active_at <= now - IDLE["patient"])
-    idle = idle | (LoginSession.shared & (LoginSession.active_at <= now - SHARED_IDLE))
-    return _ROWS.where(
-        LoginSession.ended_at.is_(None),
-        (LoginSession.ends_at <= now)
-        | (LoginSession.shared & (LoginSession.active_at <= now - SHARED_END))
-        | (_account.c.ends_at <= now)
-        | _account.c.disabled_at.is_not(None)
-        | (LoginSession.locked_at.is_(None) & idle),
-    )
-
-
 def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
     """Settle sessions that nobody asks for, so that their streams close, and forget old ones. Returns how many.
 
@@ -608,98 +348,17 @@ def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
     """
     now = clock.now()
     with database.reading() as session:
-        rows = session.execute(_due(now).limit(limit)).all()
+        rows = session.execute(due(now).limit(limit)).all()
         old = session.execute(
             select(LoginSession.ref).where(LoginSession.ends_at < now - KEEP_ENDED).limit(1)
         ).one_or_none()
-    settling = [found for row in rows if (found := _read(row)).state in (State.LOCKED, State.ENDED)]
+    settling = [found for row in rows if (found := read(row)).state in (State.LOCKED, State.ENDED)]
     if settling or old:
         with database.transaction() as session:
             for current in settling:
                 settle(session, bus, current)
             session.execute(delete(LoginSession).where(LoginSession.ends_at < now - KEEP_ENDED))
     return len(settling)
-
-
-def _known(session: Session, ref: str) -> CurrentSession:
-    return _read(session.execute(_BY_REF, {"ref": ref}).one())
-
-
-def _unended(session: Session, account_id: str) -> Sequence[CurrentSession]:
-    rows = session.execute(_ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))).all()
-    return [_read(row) for row in rows]
-
-
-def _read(kept: Any) -> CurrentSession:
-    # A row outlives its account only as an ended one; the role at login then stands in.
-    role = kept.account_role or kept.data["role"]
-    lock_at = _lock_at(kept)
-    found, ended_by = _state(kept, lock_at)
-    return CurrentSession(
-        ref=kept.ref,
-        state=found,
-        ended_by=ended_by,
-        settled=(found is not State.ENDED or kept.ended_at is not None)
-        and (found is not State.LOCKED or kept.locked_at is not None),
-        account_id=kept.account_id or "",
-        role=role,
-        pharmacy_id=kept.account_pharmacy_id,
-        language=kept.account_language,
-        time_zone=kept.account_time_zone,
-        large_text=bool(kept.account_large_text),
-        device_id=kept.device_id,
-        shared=kept.shared,
-        stay=kept.stay,
-        auth_time=kept.auth_time,
-        acr=kept.acr,
-        amr=tuple(kept.amr or ()),
-        idp_sid=kept.idp_sid,
-        id_token=kept.id_token,
-        created_at=kept.created_at,
-        active_at=kept.active_at,
-        lock_at=lock_at,
-        ends_at=_ends_at(kept),
-        life_ends_at=_life_ends_at(kept),
-        address=kept.address,
-        user_agent=kept.user_agent,
-        web=dict(kept.data.get("web", {})),
-        device_challenge=kept.data.get("device_challenge"),
-    )
-
-
-def _lock_at(kept: Any) -> datetime:
-    idle = idle_limit(kept.account_role or kept.data["role"], shared=kept.shared)
-    locks: datetime = min(kept.active_at + idle, _ends_at(kept))
-    return locks
-
-
-def _ends_at(kept: Any) -> datetime:
-    return min(_life_ends_at(kept), kept.active_at + SHARED_END) if kept.shared else _life_ends_at(kept)
-
-
-def _life_ends_at(kept: Any) -> datetime:
-    # No session outlives the last day of work, also one that began before the day was set.
-    ends: datetime = kept.ends_at if kept.account_ends_at is None else min(kept.ends_at, kept.account_ends_at)
-    return ends
-
-
-def _state(kept: Any, lock_at: datetime) -> tuple[State, EndedBy | None]:
-    now = clock.now()
-    if kept.ended_at is not None:
-        return State.ENDED, EndedBy(kept.ended_by) if kept.ended_by else None
-    if now >= kept.ends_at:
-        return State.ENDED, EndedBy.EXPIRED
-    if kept.account_ends_at is not None and now >= kept.account_ends_at:
-        return State.ENDED, EndedBy.LAST_DAY
-    if kept.shared and now >= kept.active_at + SHARED_END:
-        return State.ENDED, EndedBy.IDLE
-    if kept.account_found is None or kept.account_disabled_at is not None:
-        return State.ENDED, EndedBy.DISABLED
-    if kept.account_role != kept.data.get("role"):
-        return State.ENDED, EndedBy.ROLE
-    if kept.locked_at is not None or now >= lock_at:
-        return State.LOCKED, None
-    return State.ACTIVE, None
 
 
 def _data(role: str, web: dict[str, Any], challenge: str | None = None) -> dict[str, Any]:

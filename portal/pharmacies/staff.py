@@ -21,7 +21,7 @@ from portal.core.bus import Bus
 from portal.core.database import Database
 from portal.core.errors import BadInput, NotFound
 from portal.identity import sessions
-from portal.identity.sessions import EndedBy
+from portal.identity.session_life import EndedBy
 from portal.pharmacies import connections, staff_invitations, teams
 from portal.pharmacies.tables import Pharmacy
 

@@ -36,8 +36,8 @@ from portal.care import asking
 from portal.core import clock
 from portal.core.bus import Bus
 from portal.core.errors import Forbidden, NotFound
-from portal.identity import sessions
-from portal.identity.sessions import EndedBy
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import EndedBy
 from portal.notify.words import Template, moment
 from portal.outbox import Job, enqueue
 from portal.pharmacies import care, identity_checks, recovery_acts, staff_invitations, teams
@@ -88,7 +88,7 @@ def press(session: Session, *, actor: Actor, bus: Bus) -> dict[str, frozenset[st
     for take_back in TAKEN_BACK:
         take_back(session, actor=actor)
     left = staff_invitations.revoke_all_of(session, actor.account_id, agent=actor.agent)
-    for one in sessions.own(session, actor.account_id):
+    for one in session_rows.own(session, actor.account_id):
         sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
     tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED, but=actor.account_id)
     session.flush()

@@ -26,7 +26,7 @@ from portal.core.bus import Bus
 from portal.core.errors import NotFound
 from portal.e2ee.records import Role
 from portal.identity import sessions
-from portal.identity.sessions import EndedBy
+from portal.identity.session_life import EndedBy
 from portal.notify.words import Template
 from portal.pharmacies import care
 from portal.pharmacies.tables import CareRelation, EhrConnection

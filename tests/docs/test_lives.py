@@ -8,7 +8,7 @@ import pytest
 from portal.accounts import carer_invitations, devices, invitations, stops
 from portal.care import asking
 from portal.core.lives import Life
-from portal.identity import sessions
+from portal.identity import session_life
 from portal.outbox import jobs
 from portal.pharmacies import identity_checks, recovery_acts, staff_invitations, teams
 from portal.threads import attachments
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 
 LIVES: list[Life[Any, Any]] = [
-    sessions.LIFE,
+    session_life.LIFE,
     devices.LIFE,
     teams.LIFE,
     attachments.LIFE,

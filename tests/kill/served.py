@@ -20,7 +20,7 @@ from portal.connector.member import Member
 from portal.core import clock, ids, migrating
 from portal.core.database import Database
 from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity.session_life import Proof
 
 SERVER = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
 DATABASES = ("sqlite", "postgresql") if SERVER else ("sqlite",)

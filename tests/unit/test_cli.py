@@ -20,7 +20,7 @@ from portal.accounts.tables import Account
 from portal.core import clock, ids, migrating
 from portal.core.database import Database
 from portal.demo.sandbox import create_sandbox
-from portal.identity import sessions
+from portal.identity import session_life, sessions
 from portal.pharmacies import staff
 
 RIVERSIDE = (
@@ -74,7 +74,7 @@ def bob(ready: Portal, tmp_path: Path) -> str:
         display_name="Bob Baker",
         created_at=clock.now(),
     )
-    proof = sessions.Proof(auth_time=clock.now(), acr=None, amr=(), idp_sid=None, id_token=None)
+    proof = session_life.Proof(auth_time=clock.now(), acr=None, amr=(), idp_sid=None, id_token=None)
     with database.transaction() as session:
         session.add(account)
         session.flush()

@@ -21,7 +21,7 @@ from world import build
 from portal.core import clock
 from portal.core.database import Database
 from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity.session_life import Proof
 from portal.serving import GRACEFUL_SECONDS
 
 WAITS = (

@@ -15,7 +15,7 @@ from portal.e2ee.encoding import b64
 from portal.e2ee.guard import AUTH_BYTES, SHARE_BYTES, Method
 from portal.identity import flask_session
 from portal.identity.flask_session import open_when_locked
-from portal.identity.sessions import CurrentSession
+from portal.identity.session_life import CurrentSession
 from portal.web.acting import current_actor
 from portal.web.auth import browser
 from portal.web.json import Nothing, takes

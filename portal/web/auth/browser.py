@@ -11,7 +11,7 @@ from portal.accounts import tiles
 from portal.core.errors import NotFound
 from portal.identity import flask_session, sessions
 from portal.identity.flask_session import cookie_name, open_when_locked
-from portal.identity.sessions import CurrentSession, EndedBy
+from portal.identity.session_life import CurrentSession, EndedBy
 from portal.web.acting import current_actor
 from portal.web.auth.wiring import stranger
 from portal.web.json import Nothing, takes

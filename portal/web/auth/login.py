@@ -17,7 +17,7 @@ from portal.identity import flask_session, sessions
 from portal.identity.errors import LoginCancelled, LoginExpired, LoginFailed, LoginRefused, ProviderDown, reason_of
 from portal.identity.flask_session import cookie_name, open_when_locked
 from portal.identity.flow import ATTEMPT_MINUTES, Finished, Purpose
-from portal.identity.sessions import CurrentSession, Proof, State
+from portal.identity.session_life import CurrentSession, Proof, State
 from portal.pharmacies import staff_invitations
 from portal.pharmacies.tables import Pharmacy
 from portal.web.auth import browser

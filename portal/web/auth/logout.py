@@ -14,7 +14,7 @@ from portal.core.secrets_box import CannotOpen
 from portal.identity import flask_session, sessions
 from portal.identity.errors import LoginFailed
 from portal.identity.flask_session import cookie_name, open_when_locked
-from portal.identity.sessions import CurrentSession, EndedBy
+from portal.identity.session_life import CurrentSession, EndedBy
 from portal.web import pages
 from portal.web.auth.wiring import SIGNED_OUT_COOKIE, id_token_box, login_flow, stranger
 from portal.web.limits import at_most

@@ -12,9 +12,9 @@ from portal.accounts.actor import ActingFor
 from portal.accounts.tables import Account
 from portal.core import clock
 from portal.core.errors import NotFound
-from portal.identity import flask_session, sessions
+from portal.identity import flask_session, session_life, session_rows, sessions
 from portal.identity.flask_session import open_when_locked
-from portal.identity.sessions import CurrentSession, EndedBy, State
+from portal.identity.session_life import CurrentSession, EndedBy, State
 from portal.identity.user_agents import describe
 from portal.web.acting import current_actor
 from portal.web.auth.next import safe_next
@@ -49,8 +49,8 @@ def this_session() -> ResponseReturnValue:
             "device_challenge": None if current.shared and current.state is State.LOCKED else current.device_challenge,
             "lock_at": stamp(current.lock_at),
             "ends_at": stamp(current.ends_at),
-            "warn_before": int(sessions.warn_before(current).total_seconds()),
-            "tell_every": int(sessions.touch_every(current).total_seconds()),
+            "warn_before": int(session_life.warn_before(current).total_seconds()),
+            "tell_every": int(session_life.touch_every(current).total_seconds()),
             "shared": current.shared,
             "wrong_pins": None if tried is None else {"count": tried.count, "last_at": stamp(tried.last_at)},
         }
@@ -135,7 +135,7 @@ def change() -> ResponseReturnValue:
 
 def _own(current: CurrentSession) -> list[CurrentSession]:
     with services().database.reading() as rows:
-        return sessions.own(rows, current.account_id)
+        return session_rows.own(rows, current.account_id)
 
 
 def _end_one(current: CurrentSession, ref: str) -> None:
@@ -144,7 +144,7 @@ def _end_one(current: CurrentSession, ref: str) -> None:
         policy.needs_step_up(current_actor())
     agent = current.agent(address=client_address(), request_id=request_id())
     with services().database.transaction() as rows:
-        found = sessions.by_ref(rows, ref)
+        found = session_rows.by_ref(rows, ref)
         if found is None or found.account_id != current.account_id:
             raise NotFound()
         sessions.end(rows, services().bus, found, EndedBy.PERSON, agent=agent)
@@ -199,8 +199,8 @@ def _nobody() -> dict[str, Any]:
         "device_challenge": None,
         "lock_at": None,
         "ends_at": None,
-        "warn_before": int(sessions.WARN_BEFORE.total_seconds()),
-        "tell_every": int(sessions.TOUCH_EVERY.total_seconds()),
+        "warn_before": int(session_life.WARN_BEFORE.total_seconds()),
+        "tell_every": int(session_life.TOUCH_EVERY.total_seconds()),
         "shared": False,
         "wrong_pins": None,
     }

@@ -16,7 +16,7 @@ from portal.accounts.devices import OwnDevice
 from portal.core.errors import NotSignedIn
 from portal.identity import flask_session
 from portal.identity.flask_session import open_when_locked
-from portal.identity.sessions import CurrentSession, State
+from portal.identity.session_life import CurrentSession, State
 from portal.pharmacies import teams
 from portal.privacy import stopping
 from portal.web.acting import current_actor

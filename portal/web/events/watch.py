@@ -9,7 +9,8 @@ import threading
 from collections import Counter
 
 from portal.core.errors import PortalError
-from portal.identity.sessions import State, states
+from portal.identity.session_life import State
+from portal.identity.session_rows import states
 from portal.pharmacies import teams
 from portal.threads import inbox
 from portal.web.wiring import Services

@@ -20,7 +20,7 @@ from portal.accounts.roles import CLINICAL, Role
 from portal.core import clock, resources, strict_json
 from portal.core.errors import PortalError
 from portal.identity import flask_session
-from portal.identity.sessions import CurrentSession
+from portal.identity.session_life import CurrentSession
 from portal.pharmacies import care, emergency, profiles
 from portal.pharmacies.profiles import Profile
 from portal.web import pages

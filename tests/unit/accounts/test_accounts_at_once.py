@@ -21,8 +21,8 @@ from portal.e2ee import seal
 from portal.e2ee.certificates import session_bytes
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.identity import Device as DeviceKey
-from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import Proof
 
 BORN = date(1974, 9, 2)
 
@@ -105,7 +105,7 @@ def test_a_device_that_is_ended_while_sessions_are_bound_to_it_keeps_none(databa
     outcomes = at_once(database, acts)
     assert set(codes(outcomes)) <= {"not-found"}
     with database.reading() as session:
-        assert [one for one in sessions.own(session, account) if one.device_id == alice.device.dev] == []
+        assert [one for one in session_rows.own(session, account) if one.device_id == alice.device.dev] == []
 
 
 class TestInvitations:

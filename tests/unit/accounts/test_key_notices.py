@@ -9,7 +9,7 @@ from portal.accounts.tables import Account
 from portal.audit.tables import AuditEvent
 from portal.core import clock, texts
 from portal.core.database import Database
-from portal.identity import sessions
+from portal.identity import session_life, sessions
 from portal.notify.mail import Mail, MailDelayed, MailRefused
 from portal.outbox import Dead, Job, Retry
 
@@ -54,7 +54,7 @@ def test_each_mail_says_what_was_done_when_and_where(world: World, what: What) -
     post = Postbox()
     with world.database.transaction() as session:
         session.get_one(Account, world.accounts["alice"]).time_zone = "America/Chicago"
-        proof = sessions.Proof(clock.now(), None, (), None, None)
+        proof = session_life.Proof(clock.now(), None, (), None, None)
         agent = "Mozilla/5.0 (Windows NT 10.0; rv:145.0) Gecko/20100101 Firefox/145.0"
         _, current = sessions.begin(
             session, account_id=world.accounts["alice"], role="patient", proof=proof, user_agent=agent

@@ -24,8 +24,8 @@ from portal.e2ee import seal
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.identity import Device as DeviceKey
 from portal.e2ee.identity import EncryptionKey, Identity, Person
-from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import Proof
 from portal.outbox.tables import OutboxJob
 
 
@@ -152,7 +152,7 @@ def test_the_share_is_given_only_to_the_devices_own_session(keys: Keys, world: W
         again = devices.bind(
             session, actor=actor, device_id=device.dev, signature=signature, challenge=challenge, box=BOX
         )
-        bound = sessions.by_ref(session, actor.agent.session_ref or "")
+        bound = session_rows.by_ref(session, actor.agent.session_ref or "")
     assert bound is not None
     assert bound.device_id == device.dev
     assert first.share == again.share
@@ -242,7 +242,7 @@ def test_an_ended_device_loses_its_share_and_its_sessions(keys: Keys, world: Wor
         row = session.get(Device, alice.device.dev)
         assert row is not None
         assert (row.share, row.revocation) == (None, revocation)
-        assert sessions.state(session, actor.agent.session_ref or "") == "ended"
+        assert session_rows.state(session, actor.agent.session_ref or "") == "ended"
         with pytest.raises(NotFound):
             devices.bind(
                 session, actor=actor, device_id=alice.device.dev, signature=signature, challenge=challenge, box=BOX

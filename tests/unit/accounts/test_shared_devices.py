@@ -22,8 +22,8 @@ from portal.e2ee import seal
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.guard import Method
 from portal.e2ee.identity import Device as DeviceKey
-from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, EndedBy, Proof, State
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import CurrentSession, EndedBy, Proof, State
 from portal.outbox.tables import OutboxJob
 
 SHARE, AUTH = ids.random_bytes(32), ids.random_bytes(32)
@@ -50,7 +50,7 @@ class Counter:
 
     def now(self, ref: str | None = None) -> CurrentSession:
         with self.world.database.reading() as session:
-            found = sessions.by_ref(session, ref or self.ref)
+            found = session_rows.by_ref(session, ref or self.ref)
         assert found is not None
         return found
 

@@ -21,9 +21,9 @@ from portal.e2ee import recovery as ways
 from portal.e2ee import seal
 from portal.e2ee.encoding import b64, unb64
 from portal.e2ee.identity import Device, EncryptionKey, Identity, Person
-from portal.identity import sessions
+from portal.identity import session_rows, sessions
 from portal.identity.errors import LoginExpired
-from portal.identity.sessions import CurrentSession, EndedBy, Proof
+from portal.identity.session_life import CurrentSession, EndedBy, Proof
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def login(world: World, name: str) -> CurrentSession:
 def again(world: World, current: CurrentSession) -> CurrentSession:
     """The session as the next request sees it."""
     with world.database.reading() as session:
-        found = sessions.by_ref(session, current.ref)
+        found = session_rows.by_ref(session, current.ref)
     assert found is not None
     return found
 

@@ -9,7 +9,7 @@ from portal.connector.member import Member
 from portal.core import clock
 from portal.core.database import Database
 from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity.session_life import Proof
 
 PASSPHRASE = "five words that nobody else has"
 TEAM = "riverside_pharmacists"

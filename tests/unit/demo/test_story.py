@@ -26,7 +26,7 @@ from portal.demo.sandbox import create_sandbox
 from portal.e2ee.open import Shown
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity.session_life import Proof
 from portal.pharmacies import teams
 from portal.threads.tables import Record, Thread
 

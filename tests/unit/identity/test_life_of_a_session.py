@@ -6,9 +6,9 @@ from world import World, build
 from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
-from portal.identity import sessions
+from portal.identity import session_life, session_rows, sessions
 from portal.identity.errors import LoginExpired
-from portal.identity.sessions import CurrentSession, EndedBy, Happening, Proof, State
+from portal.identity.session_life import CurrentSession, EndedBy, Happening, Proof, State
 
 PASSWORD = Proof(auth_time=None, acr=None, amr=("pwd",), idp_sid=None, id_token=None)
 
@@ -24,13 +24,13 @@ class Life:
 
     def now(self) -> CurrentSession:
         with self.world.database.reading() as session:
-            found = sessions.by_ref(session, self.ref)
+            found = session_rows.by_ref(session, self.ref)
         assert found is not None
         return found
 
     def happens(self, what: Happening) -> None:
         if what is Happening.IDLE:
-            clock.shift(sessions.idle_limit("patient"))
+            clock.shift(session_life.idle_limit("patient"))
         current = self.now()
         with self.world.database.transaction() as session:
             if what is Happening.IDLE:
@@ -51,7 +51,7 @@ WAYS = {State.ACTIVE: (), State.LOCKED: (Happening.IDLE,), State.ENDED: (Happeni
 
 
 def test_it_begins_as_the_table_says(life: Life) -> None:
-    assert life.now().state is sessions.LIFE.after(None, Happening.SIGNED_IN)
+    assert life.now().state is session_life.LIFE.after(None, Happening.SIGNED_IN)
 
 
 @pytest.mark.parametrize("before", State)
@@ -60,7 +60,7 @@ def test_what_happens_leads_where_the_table_says(life: Life, before: State, what
     for step in WAYS[before]:
         life.happens(step)
     assert life.now().state is before
-    after = sessions.LIFE.after(before, what)
+    after = session_life.LIFE.after(before, what)
     if (before, what) == (State.ENDED, Happening.CONFIRMED):
         with pytest.raises(LoginExpired):
             life.happens(what)

@@ -4,11 +4,11 @@ from sqlalchemy import text
 
 from portal.core import clock
 from portal.core.database import Database
-from portal.identity import sessions
+from portal.identity import session_rows
 
 
 def test_the_sweep_walks_over_open_sessions_only(database: Database) -> None:
-    asked = sessions._due(clock.now()).limit(200)
+    asked = session_rows.due(clock.now()).limit(200)
     words = str(asked.compile(database.engine, compile_kwargs={"literal_binds": True}))
     with database.engine.connect() as connection:
         if not database.sqlite:

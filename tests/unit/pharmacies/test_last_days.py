@@ -15,9 +15,9 @@ from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, NotSignedIn, PortalError, StepUpNeeded
-from portal.identity import sessions
-from portal.identity.sessions import EndedBy, Proof
-from portal.identity.sessions import State as SessionState
+from portal.identity import session_rows, sessions
+from portal.identity.session_life import EndedBy, Proof
+from portal.identity.session_life import State as SessionState
 from portal.pharmacies import colleagues, last_days, profiles, staff, staff_invitations, teams
 from portal.pharmacies.staff_invitations import Newcomer
 from portal.pharmacies.tables import StaffInvitation
@@ -69,7 +69,7 @@ def test_from_the_day_after_there_is_no_session_and_no_seat(world: World) -> Non
         set_day(world, TUESDAY)
         ref = signed_in(world, "erin")
         with world.database.reading() as session:
-            current = sessions.by_ref(session, ref)
+            current = session_rows.by_ref(session, ref)
         # No session outlives the day, and the browser knows until when.
         assert current is not None
         assert (current.state, current.ends_at, current.lock_at) == (SessionState.ACTIVE, MIDNIGHT, MIDNIGHT)
@@ -77,14 +77,14 @@ def test_from_the_day_after_there_is_no_session_and_no_seat(world: World) -> Non
         clock.shift(timedelta(minutes=5))
         heard = bus.subscribe(frozenset({f"account:{world.accounts['bob']}"}))
         with world.database.reading() as session:
-            assert sessions.state(session, ref) is SessionState.ENDED
-            assert sessions.states(session, [ref]) == {ref: SessionState.ENDED}
+            assert session_rows.state(session, ref) is SessionState.ENDED
+            assert session_rows.states(session, [ref]) == {ref: SessionState.ENDED}
         with pytest.raises(NotSignedIn):
             world.actor("erin")
         assert staff.close_past(world.database, bus) == 1
         assert staff.close_past(world.database, bus) == 0
     with world.database.reading() as session:
-        current = sessions.by_ref(session, ref)
+        current = session_rows.by_ref(session, ref)
         assert current is not None
         assert current.ended_by is EndedBy.LAST_DAY
         # Bob's browser is told, sees her flagged, and makes the next generation.

@@ -16,8 +16,8 @@ from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import Forbidden, NotFound, StepUpNeeded, Unprocessable
-from portal.identity import sessions
-from portal.identity.sessions import Proof
+from portal.identity import session_life, session_rows, sessions
+from portal.identity.session_life import Proof
 from portal.notify.mail import Mail
 from portal.outbox import Job
 from portal.outbox.tables import OutboxJob
@@ -63,8 +63,8 @@ def test_all_of_alices_sessions_end_and_nobody_elses(world: World) -> None:
     hers, his = [login(world, "alice"), login(world, "alice")], login(world, "dave")
     press(world, "alice")
     with world.database.reading() as session:
-        assert {sessions.state(session, ref) for ref in hers} == {sessions.State.ENDED}
-        assert sessions.state(session, his) is sessions.State.ACTIVE
+        assert {session_rows.state(session, ref) for ref in hers} == {session_life.State.ENDED}
+        assert session_rows.state(session, his) is session_life.State.ACTIVE
 
 
 def test_whom_a_thief_asked_to_help_in_her_name_is_not_asked_any_more_when_the_stop_has_ended(world: World) -> None:

@@ -22,7 +22,7 @@ from portal.core.database import Database
 from portal.core.errors import Conflict, NotFound
 from portal.e2ee.records import Role as RecordRole
 from portal.e2ee.seal import begin_thread
-from portal.identity import sessions
+from portal.identity import session_rows
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import care
 from portal.pharmacies.topics import Topic
@@ -119,7 +119,7 @@ def test_the_wrong_account_loses_the_patient_at_once(threads: Threads, world: Wo
         assert (
             session.scalars(select(InboxRow.thread_id).where(InboxRow.reader_id == world.accounts["quinn"])).all() == []
         )
-        assert sessions.own(session, world.accounts["quinn"]) == []
+        assert session_rows.own(session, world.accounts["quinn"]) == []
         row = session.get_one(Thread, thread)
         assert [member.get("undone") for member in row.members if member["id"] == world.accounts["quinn"]] == [True]
 

@@ -14,7 +14,7 @@ from portal.audit.tables import AuditEvent
 from portal.core import clock
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
-from portal.identity import sessions
+from portal.identity import session_life, session_rows, sessions
 from portal.identity.tables import LoginSession
 
 NewBrowser = Callable[[], Browser]
@@ -168,7 +168,7 @@ def test_sessions_nobody_asks_for_lock_and_end_by_themselves(
     assert event is not None
     assert event["state"] == "ended"
     with database.reading() as session:
-        assert sessions.states(session, [ref]) == {ref: sessions.State.ENDED}
+        assert session_rows.states(session, [ref]) == {ref: session_life.State.ENDED}
     clock.shift(timedelta(days=60))
     sessions.sweep(database, bus)
     with database.reading() as session:

@@ -16,8 +16,8 @@ from portal.core import clock, ids
 from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.errors import NotFound
-from portal.identity import sessions
-from portal.identity.sessions import CurrentSession, State
+from portal.identity import session_life, session_rows, sessions
+from portal.identity.session_life import CurrentSession, State
 from portal.outbox.tables import OutboxJob
 
 NewBrowser = Callable[[], Browser]
@@ -32,7 +32,7 @@ def come(browser: Browser, database: Database, name: str) -> str:
     ref = browser.client.get("/api/sessions").get_json()["items"][0]["ref"]
     value = browser_name(browser) or ids.token(32)
     with database.transaction() as rows:
-        current = sessions.by_ref(rows, ref)
+        current = session_rows.by_ref(rows, ref)
         assert current is not None
         tiles.put(rows, browser=value, current=current)
     browser.client.set_cookie("portal_browser", value)
@@ -266,7 +266,7 @@ def test_of_nine_people_the_one_not_seen_longest_goes(world: World, database: Da
                 rows,
                 account_id=world.accounts[name],
                 role=current_role(rows, world.accounts[name]),
-                proof=sessions.Proof(None, None, (), None, None),
+                proof=session_life.Proof(None, None, (), None, None),
                 shared=True,
             )
             tiles.put(rows, browser=value, current=current)

@@ -23,7 +23,7 @@ from portal.core.bus import MemoryBus
 from portal.core.database import Database
 from portal.core.settings import Settings
 from portal.identity import flask_session, sessions
-from portal.identity.sessions import EndedBy
+from portal.identity.session_life import EndedBy
 from portal.identity.tables import LoginSession
 from portal.outbox.tables import OutboxJob
 
