@@ -6,7 +6,7 @@ import { verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, hmac256, pae, sameBytes, unb64, utf8 } from "./encoding.ts";
 import { Refused, attemptAsync, refused } from "./reasons.ts";
 import { type MessageHeader, type MessageRecord, memberOf, readHeader, signedBytes } from "./records.ts";
-import { type DirectoryView } from "./verify.ts";
+import { type DirectoryView } from "./state.ts";
 
 export const FRANKING_KEY_BYTES = 32;
 

@@ -4,7 +4,7 @@ import { type CertificateText, type Revocation } from "./certificates.ts";
 import { type Entry, type KnownIdentity, type UserChain } from "./directory.ts";
 import { type Bytes } from "./encoding.ts";
 import { type TeamChain } from "./teams.ts";
-import { type DirectoryView } from "./verify.ts";
+import { type DirectoryView } from "./state.ts";
 
 /** Verified chains of persons, services and teams, certificates as shown, verified revocations. */
 export class KnownDirectory implements DirectoryView {

@@ -11,7 +11,8 @@ import { type IdentitySeeds, identityKeys } from "./hybrid.ts";
 import { pad, unpad } from "./padding.ts";
 import { type Reason, Refused, attempt, attemptAsync, refused } from "./reasons.ts";
 import { keyId } from "./records.ts";
-import { type DirectoryView, speaksFor } from "./verify.ts";
+import { type DirectoryView } from "./state.ts";
+import { speaksFor } from "./steps.ts";
 
 /** Key and nonce for one header under one seed. */
 function boxKey(ikm: Bytes, salt: Bytes, label: string, h: Bytes): { key: Bytes; nonce: Bytes } {

@@ -10,9 +10,8 @@ import {
   type EpochRecord, type HistoryRecord, type MessageRecord, type RawRecord, type ThreadRecord, isEpoch, isHistory, isMessage,
   isRedact, readRecord,
 } from "./records.ts";
-import {
-  CHUNK, type DirectoryView, type EpochInfo, type Head, type ThreadState, type VerifiedChunk, verifyThread,
-} from "./verify.ts";
+import { type DirectoryView, type EpochInfo, type Head, type ThreadState } from "./state.ts";
+import { CHUNK, type VerifiedChunk, verifyThread } from "./verify.ts";
 
 /** The reader's own encryption keys: those of the person and of the teams it may read for. */
 export interface Keyring {

@@ -5,7 +5,8 @@ import { type Signer, verify as verifyEd25519 } from "./ed25519.ts";
 import { type Bytes, b64, pae, sameBytes, unb64, utf8 } from "./encoding.ts";
 import { bytes, headerObject, id, integer, longId, oneOf, onlyMembers, positive, versionAndType } from "./form.ts";
 import { type EndingReason, Refused, attemptAsync, refused } from "./reasons.ts";
-import { type DirectoryView, type ThreadState, isCurrent, voicesOf } from "./verify.ts";
+import { type DirectoryView, type ThreadState } from "./state.ts";
+import { isCurrent, voicesOf } from "./steps.ts";
 
 export const RECEIPT_KINDS = ["delivered", "read", "unreadable"] as const;
 export type ReceiptKind = (typeof RECEIPT_KINDS)[number];

@@ -10,7 +10,7 @@ import { pad } from "./padding.ts";
 import {
   type AttachmentName, type Role, SUITE, type ThreadRecord, chainHash, genesisHash, keyId, readRecord, signedBytes, wrapsHash,
 } from "./records.ts";
-import { type Head } from "./verify.ts";
+import { type Head } from "./state.ts";
 
 /** A record as it travels. */
 export interface RecordText {

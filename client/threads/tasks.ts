@@ -14,7 +14,9 @@ import {
   type Made, type Place, type Recipient, type RecordText, sealEpoch, sealHistory, sealMessage, sealRedact,
 } from "../crypto/seal.ts";
 import { type Json } from "../crypto/strictjson.ts";
-import { ThreadState, verifyTail, voicesOf } from "../crypto/verify.ts";
+import { ThreadState } from "../crypto/state.ts";
+import { voicesOf } from "../crypto/steps.ts";
+import { verifyTail } from "../crypto/verify.ts";
 import { verifyItems } from "../keys/directory.ts";
 import { type KeyMaterial, Keyring } from "../keys/keyring.ts";
 import { type DirectoryItem } from "../keys/shapes.ts";

@@ -5,7 +5,7 @@ import { forgetPlatform } from "../ed25519.ts";
 import { randomBytes } from "../encoding.ts";
 import { ThreadReader } from "../open.ts";
 import { allowNative } from "../platform.ts";
-import { ThreadState } from "../verify.ts";
+import { ThreadState } from "../state.ts";
 import { attachmentDisagreement, disagreement, objects, readCorpus, reportDisagreement, runCase } from "./corpus.ts";
 import { runVectorFile } from "./vectors.ts";
 import { Conversation, lindenWorld } from "./world.ts";

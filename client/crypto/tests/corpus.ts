@@ -9,7 +9,9 @@ import { Keys, OPEN_STEPS, type OpenStep, ThreadReader } from "../open.ts";
 import { type Reason, type ReaderReason, attemptAsync, refused } from "../reasons.ts";
 import { type RawRecord, isMessage, keyId } from "../records.ts";
 import { type Json, type JsonObject, readText } from "../strictjson.ts";
-import { type DirectoryView, type Head, type Maker, STEPS, type StepTables, ThreadState, verifyThread } from "../verify.ts";
+import { type DirectoryView, type Head, type Maker, ThreadState } from "../state.ts";
+import { STEPS, type StepTables } from "../steps.ts";
+import { verifyThread } from "../verify.ts";
 
 export interface Corpus {
   readonly thread: string;

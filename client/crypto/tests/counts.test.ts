@@ -11,7 +11,7 @@ import { OBJECT_STEPS } from "../objects.ts";
 import { OPEN_STEPS, openStepsWithout } from "../open.ts";
 import { RECEIPT_STEPS } from "../receipts.ts";
 import { TEAM_STEPS } from "../teams.ts";
-import { STEPS, stepsWithout } from "../verify.ts";
+import { STEPS, stepsWithout } from "../steps.ts";
 import { type RunOptions, disagreement, readCorpus, runCase } from "./corpus.ts";
 import { type Tables, runVectorFile } from "./vectors.ts";
 

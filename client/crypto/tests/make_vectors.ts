@@ -23,7 +23,8 @@ import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { type Place, sealEpoch, sealHistory, sealRedact } from "../seal.ts";
 import { generateOrk, recoveryKeys, splitOrk, writeSheet } from "../sheets.ts";
 import { makeTeamRecord } from "../teams.ts";
-import { ThreadState, verifyThread } from "../verify.ts";
+import { ThreadState } from "../state.ts";
+import { verifyThread } from "../verify.ts";
 import { runVectorFile } from "./vectors.ts";
 import { Conversation, NOON, type Person, World, good, lindenWorld } from "./world.ts";
 

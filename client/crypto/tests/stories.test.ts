@@ -25,7 +25,8 @@ import {
 import { identityHeader, safetyNumber, teamHeader } from "../safety.ts";
 import { sealHistory, sealRedact } from "../seal.ts";
 import { type Heirs, openTeam, verifyTeamChain } from "../teams.ts";
-import { ThreadState, verifyTail } from "../verify.ts";
+import { ThreadState } from "../state.ts";
+import { verifyTail } from "../verify.ts";
 import { ENGLISH_WORDS } from "../words/english.ts";
 import { KNOWN_PASSPHRASES } from "../words/known.ts";
 import { SPANISH_WORDS } from "../words/spanish.ts";

@@ -21,7 +21,9 @@ import { safetyNumber } from "../safety.ts";
 import { openSheets, splitOrk, writeSheet } from "../sheets.ts";
 import { type Json, type JsonObject } from "../strictjson.ts";
 import { type TeamStep, type TeamText, openTeam, verifyTeamChain } from "../teams.ts";
-import { type Head, type StepTables, ThreadState, verifyThread } from "../verify.ts";
+import { type Head, ThreadState } from "../state.ts";
+import { type StepTables } from "../steps.ts";
+import { verifyThread } from "../verify.ts";
 import { disagreement, object, objects, runThread } from "./corpus.ts";
 
 export interface VectorRun {

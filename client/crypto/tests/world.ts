@@ -13,7 +13,7 @@ import { Refused, refused } from "../reasons.ts";
 import { type Role } from "../records.ts";
 import { type Made, type Place, type Recipient, type RecordText, sealEpoch, sealMessage } from "../seal.ts";
 import { type TeamText, makeTeamRecord, verifyTeamChain } from "../teams.ts";
-import { type Head } from "../verify.ts";
+import { type Head } from "../state.ts";
 
 export const NOON = Date.UTC(2026, 10, 22, 12);
 
