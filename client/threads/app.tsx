@@ -20,8 +20,10 @@ import { Desk } from "./desk.ts";
 import { useChanges } from "./hooks.ts";
 import { InboxModel } from "./inbox.ts";
 import { NewQuestion } from "./new.tsx";
-import { ThreadPane, birthOf, memberName, subjectOf } from "./pane.tsx";
+import { ThreadPane } from "./pane.tsx";
+import { memberName } from "./readers.ts";
 import type { ThreadModel } from "./thread.ts";
+import { birthOf, subjectOf } from "./unsent.ts";
 import { ForWhom } from "./whose.tsx";
 
 const LOOK_MS = 60_000;

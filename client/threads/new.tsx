@@ -15,11 +15,13 @@ import { day } from "../views/format.ts";
 import { has, t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, Topic } from "../views/types.ts";
+import { ChipPicker } from "./chips.tsx";
 import { Composing, takesFiles } from "./compose.ts";
 import { ContextModel, type PatientLine, lookAlikesOf } from "./context.ts";
 import type { Desk } from "./desk.ts";
 import { useAddress, useChanges } from "./hooks.ts";
-import { ChipPicker, memberName, problemOf } from "./pane.tsx";
+import { problemOf } from "./pane.tsx";
+import { memberName } from "./readers.ts";
 import { urgencyOf } from "./urgency.ts";
 import { ForWhom, Switching, patientName, sentFor, switchedFrom } from "./whose.tsx";
 

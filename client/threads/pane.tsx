@@ -5,36 +5,34 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { newId } from "../crypto/encoding.ts";
 import { pharmacyView, troubleWords } from "../frame/page.tsx";
-import { isOfTheLine } from "../live/api.ts";
-import { Banner, Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
-import { Composer, type ComposerProps, type EmergencyNumbers, type ReaderLine } from "../views/components/composer.tsx";
-import { medicineChip, orderChip, orderWords } from "../views/components/context.tsx";
+import { Button, EmptyState, Icon, LinkButton, Spinner } from "../views/components/basics.tsx";
+import { Composer, type ComposerProps, type EmergencyNumbers } from "../views/components/composer.tsx";
+import { medicineChip, orderChip } from "../views/components/context.tsx";
 import { Dialog } from "../views/components/dialog.tsx";
 import { MessageList, type Place } from "../views/components/message-list.tsx";
-import { HOURS, type MessageActs, ReasonCode } from "../views/components/message.tsx";
+import { HOURS, type MessageActs } from "../views/components/message.tsx";
 import { More } from "../views/components/more.tsx";
-import { day, list, moment, phoneUri } from "../views/format.ts";
-import { has, t } from "../views/i18n.ts";
-import { reasonWords } from "../views/reasons.ts";
+import { moment, phoneUri } from "../views/format.ts";
+import { t } from "../views/i18n.ts";
 import { readNotice } from "../views/shell.tsx";
 import type { ChipView, FileView, MessageView, Panel, Pharmacy, TextMessage } from "../views/types.ts";
-import { detailsOf, resourceOf, subjectOrWords } from "./body.ts";
+import { ChipDetails, ChipPicker, asItStands } from "./chips.tsx";
 import { type Composing, takesFiles } from "./compose.ts";
 import { type ContextModel, mayCarryMedicines } from "./context.ts";
 import type { Desk } from "./desk.ts";
 import { openFile, picture, save, withoutThumbs } from "./files.ts";
 import { useChanges } from "./hooks.ts";
 import { printed } from "./printing.tsx";
-import type { Parcel } from "./send.ts";
-import type { BodyView, RecordView } from "./shapes.ts";
-import { type Pending, type Writer, keyOf, toViews } from "./show.ts";
-import { MadeSure } from "./sure.tsx";
+import { carersOf, changedOf, memberName, readersOf, writerOf, writesFor } from "./readers.ts";
+import type { RecordView } from "./shapes.ts";
+import { type Pending, keyOf, toViews } from "./show.ts";
+import { Changes, Held, Missing, Standing } from "./standing.tsx";
 import type { ThreadModel } from "./thread.ts";
+import { birthOf, pendingOf, subjectOf } from "./unsent.ts";
 import { urgencyOf } from "./urgency.ts";
-import { LetIn, Switching, TakeOut, patientName, sentFor, switchedFrom } from "./whose.tsx";
+import { LetIn, Switching, TakeOut, sentFor, switchedFrom } from "./whose.tsx";
 
 const LOOK_MS = 1_000;
-const RECENT_MS = 7 * 24 * 3_600_000;
 /** Pictures of so many newest messages are fetched by themselves. */
 const PICTURES_OF = 50;
 
@@ -348,228 +346,6 @@ export function problemOf(composing: Composing, problem: string | null, onClose:
   return problem === null ? {} : { problem: { words: problem, onClose } };
 }
 
-/** Chips to pick from, as large rows. */
-export function ChipPicker({ chips, onPick }: { readonly chips: readonly ChipView[]; readonly onPick: (chip: ChipView) => void }) {
-  return (
-    <ul class="stack-tight">
-      {chips.map((one) => (
-        <li key={one.id}>
-          <button type="button" class="tile" onClick={() => onPick(one)} translate={false}>
-            <Icon name={one.kind === "medicine" ? "pill" : "box"} />
-            <strong>{one.name}</strong>
-            {one.detail === "" ? null : <span class="tile__hint">{one.detail}</span>}
-          </button>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-/** A medicine or an order of a message in words. What the record says today stands beside it; the data themselves are for staff. */
-function ChipDetails({ chip, staff, panel, pharmacy, onClose }: {
-  readonly chip: ChipView; readonly staff: boolean; readonly panel: Panel | null; readonly pharmacy: string; readonly onClose: () => void;
-}) {
-  const resource = resourceOf(chip);
-  const ordered = resource["authoredOn"];
-  const medicine = chip.kind === "medicine" ? panel?.medicines.find((one) => one.id === resource["id"]) : undefined;
-  const order = chip.kind === "order" ? panel?.orders.find((one) => one.id === resource["id"]) : undefined;
-  const now = [
-    medicine?.status ?? order?.stateWords ?? "",
-    medicine === undefined || medicine.dose === chip.detail ? (order?.stateReason ?? "") : medicine.dose,
-  ]
-    .filter((one) => one !== "")
-    .join(" · ");
-  const facts: readonly (readonly [string, string])[] = [
-    [chip.kind === "medicine" ? "how" : "item", order?.item ?? chip.detail],
-    [chip.kind === "medicine" ? "prescribed" : "ordered", typeof ordered === "string" ? day(ordered) : ""],
-    ["by", medicine?.prescriber ?? ""],
-    ["now", now],
-    ["source", t("views.chip.source-of", { name: panel?.source ?? pharmacy })],
-    ["rxnorm", staff ? chip.code : ""],
-  ];
-  return (
-    <Dialog title={chip.name} onClose={onClose}>
-      <dl class="facts" translate={false}>
-        {facts.filter(([, words]) => words !== "").map(([name, words]) => <div key={name}><dt>{t(`views.chip.${name}`)}</dt><dd>{words}</dd></div>)}
-      </dl>
-      <p class="small soft">{t("threads.chip.from-message")}</p>
-      {staff ? (
-        <details class="small"><summary>{t("views.chip.raw")}</summary>
-          <dl class="facts" translate={false}>{detailsOf(resource).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
-        </details>
-      ) : null}
-    </Dialog>
-  );
-}
-
-/** An order in a message, with what is in it and how it stands now: the message itself holds no more than its number and day. */
-function asItStands(chip: ChipView, panel: Panel | null): ChipView {
-  if (chip.kind !== "order") return chip;
-  const resource = resourceOf(chip);
-  const order = panel?.orders.find((one) => one.id === resource["id"]);
-  if (order !== undefined) return { ...chip, detail: orderWords(order) };
-  const ordered = resource["authoredOn"];
-  return typeof ordered === "string"
-    ? { ...chip, detail: [chip.detail, t("views.context.ordered", { date: day(ordered) })].filter((one) => one !== "").join(" · ") }
-    : chip;
-}
-
-/** How sure the page is of what it shows. */
-function Standing({ thread, phone, staff }: { readonly thread: ThreadModel; readonly phone: string | null; readonly staff: boolean }) {
-  const { opening } = thread;
-  if (opening.kind === "checking") return <Banner slim icon="lock"><p>{t("threads.checking", { percent: Math.floor(opening.share * 100) })}</p></Banner>;
-  if (opening.kind === "refused") {
-    const key = `threads.refused.${opening.reason}`;
-    return (
-      <Banner tone="urgent" title={t("threads.refused.title")} announce>
-        <p>{t(has(key) ? key : "threads.refused.other", { why: reasonWords(opening.reason) })}</p>
-        <ReasonCode reason={opening.reason} />
-        <div class="button-row">
-          <Button look="quiet" onClick={() => location.reload()}>
-            {t("common.try-again")}
-          </Button>
-          {phone === null ? (
-            <LinkButton look="quiet" href="/contact">
-              {t("common.nav.contact")}
-            </LinkButton>
-          ) : (
-            <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>
-              {t("common.call", { phone })}
-            </LinkButton>
-          )}
-        </div>
-      </Banner>
-    );
-  }
-  if (staff && thread.info?.members.some((one) => one.undone === true) === true) {
-    return <Banner tone="warn" icon="stop" title={t("threads.undone.title")}><p>{t("threads.undone.body")}</p></Banner>;
-  }
-  if (staff && thread.info?.waits_for_keys === true) return <Banner slim icon="key"><p>{t("threads.waits-for-keys")}</p></Banner>;
-  return null;
-}
-
-/** Somebody started again: nothing is sent before a person has made sure who it is. */
-function Held({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
-  const { directory } = desk.ready;
-  const birth = birthOf(desk, thread.id);
-  const [, setKnown] = useState(false);
-  useEffect(() => {
-    if (birth === undefined) return;
-    // A new question may have been held on the page before: whose keys they are is not known on this one yet.
-    desk.know(birth.members.map((one) => one.id)).then(() => setKnown(true), (error: unknown) => { if (!isOfTheLine(error)) throw error; });
-  }, [thread.id, birth === undefined]);
-  const member = thread.unconfirmed() ?? birth?.members.find((one) => directory.sendingHeld(one.id));
-  // Where the keys do not verify the conversation may not open at all, and whom it lists is the server's word.
-  const doubtful = [...(member === undefined ? [] : [member]), ...(thread.info?.members ?? [])].find((one) => directory.notVerified(one.id));
-  if (doubtful !== undefined) return <NotVerified desk={desk} id={doubtful.id} />;
-  if (member === undefined) return null;
-  const held = member;
-  const since = directory.newKeysSince(held.id);
-  const name = held.id === desk.me ? t("views.message.you") : directory.name(held.id) ?? t("threads.somebody");
-  const title = since === undefined ? t("threads.held.title", { name }) : t("threads.held.since", { name, time: moment(since) });
-  const sure = (): Promise<void> => desk.confirm(held, thread.info?.patient ?? birth?.patient ?? "");
-  // Under an old epoch every reader asks for a pharmacist's word; in a new conversation whoever writes to the new keys may make sure.
-  if (thread.startedAgain() !== undefined ? !thread.mayVouch() : !desk.staff && held.id === desk.me) {
-    return (
-      <Banner tone="warn" icon="key" announce title={held.id === desk.me ? t("threads.held.own") : title}>
-        <p>{t(held.id === desk.me ? "threads.held.own-body" : "threads.held.patient")}</p>
-        <div class="button-row"><LinkButton look="quiet" href="/new">{t("views.inbox.new")}</LinkButton></div>
-      </Banner>
-    );
-  }
-  return (
-    <Banner tone="warn" icon="key" announce title={title}>
-      <p>{t(desk.staff ? "threads.held.body" : "threads.held.body-other", { name })}</p>
-      {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
-      {desk.saysWho ? <MadeSure desk={desk} account={held.id} name={name} onSure={sure} /> : (
-        <Button busy={busy} onClick={() => {
-          setBusy(true);
-          setProblem(null);
-          sure().catch((error: unknown) => setProblem(troubleWords(error))).finally(() => setBusy(false));
-        }}>{t("threads.held.confirm", { name })}</Button>
-      )}
-    </Banner>
-  );
-}
-
-/**
- * The keys that the server shows do not verify, or are others than before, or this person has compared them and they were not the
- * same: nothing is sent to them before they are compared and are.
- */
-function NotVerified({ desk, id }: { readonly desk: Desk; readonly id: string }) {
-  const name = memberName(desk, id);
-  const compared = desk.ready.directory.compared(id)?.same === false;
-  const phone = desk.pharmacy(id.slice(0, Math.max(0, id.lastIndexOf("_"))))?.phone;
-  return (
-    <Banner tone="warn" icon="key" announce title={t(compared ? "compare.held-title" : "threads.fault.title", { name })}>
-      <p>{t(compared ? "compare.held-body" : "threads.fault.body")}</p>
-      <div class="button-row">
-        {desk.staff ? null : <LinkButton look="quiet" href="/compare">{t("compare.link")}</LinkButton>}
-        {phone === undefined ? <LinkButton look="quiet" href="/contact">{t("common.nav.contact")}</LinkButton> : (
-          <LinkButton look="quiet" icon="phone" href={phoneUri(phone)}>{t("common.call", { phone })}</LinkButton>
-        )}
-        <LinkButton look="quiet" icon="stop" href="/something-wrong">{t("wrong.link")}</LinkButton>
-      </div>
-    </Banner>
-  );
-}
-
-/** Corrections and retractions that are not sent yet: they have no place of their own in the list. */
-function Changes({ desk, thread }: { readonly desk: Desk; readonly thread: ThreadModel }) {
-  const waiting = desk.outbox.list(thread.id).filter((one) => bodyOfParcel(one.parcel as Parcel)?.kind !== "text");
-  if (waiting.length === 0) return null;
-  const failed = waiting.filter((one) => one.facts.state === "failed");
-  return (
-    <Banner slim tone={failed.length > 0 ? "warn" : "info"} announce>
-      <p>{t(failed.length > 0 ? "threads.change.failed" : "threads.change.waiting")}</p>
-      {failed.length === 0 ? null : (
-        <div class="button-row">
-          <Button look="quiet" onClick={() => { for (const one of failed) void desk.outbox.retry(one.id); }}>{t("views.message.retry")}</Button>
-          <Button look="plain" onClick={() => { for (const one of failed) void desk.outbox.remove(one.id); }}>{t("views.message.discard")}</Button>
-        </div>
-      )}
-    </Banner>
-  );
-}
-
-function Missing({ desk, lost, unsent }: { readonly desk: Desk; readonly lost: boolean; readonly unsent: readonly Pending[] }) {
-  return (
-    <div class="pane">
-      {unsent.length === 0 ? null : (
-        <Banner tone="warn" announce title={t("threads.missing.unsent")}>
-          <div class="button-row">
-            <Button
-              look="quiet"
-              onClick={() => {
-                for (const one of unsent) void desk.outbox.remove(one.id);
-              }}
-            >
-              {t("views.message.discard")}
-            </Button>
-          </div>
-        </Banner>
-      )}
-      <EmptyState
-        icon={lost ? "key" : "message"}
-        heading
-        title={t(lost ? "threads.lost.title" : "threads.missing.title")}
-        action={
-          <div class="button-row">
-            <LinkButton href={desk.staff ? "/inbox" : "/messages"}>{t("threads.missing.back")}</LinkButton>
-            <LinkButton look="quiet" href="/contact">
-              {t("common.nav.contact")}
-            </LinkButton>
-          </div>
-        }
-      >
-        {t(lost ? "threads.lost.body" : "threads.missing.body")}
-      </EmptyState>
-    </div>
-  );
-}
-
 function blockedWords(thread: ThreadModel, composing: Composing): string | null {
   if (thread.opening.kind === "refused") return t("threads.blocked.refused");
   if (thread.info?.patient_active === false) return t("threads.blocked.inactive");
@@ -579,80 +355,6 @@ function blockedWords(thread: ThreadModel, composing: Composing): string | null 
   if (composing.files.some((one) => one.view.failed)) return t("threads.blocked.file-failed");
   if (!composing.filesReady) return t("threads.blocked.files");
   return null;
-}
-
-/** Somebody by name and role, as the directory says. */
-export function writerOf(desk: Desk, thread: ThreadModel, user: string, forWhom: string): Writer {
-  const role = user === desk.me ? desk.ready.account.role : desk.ready.directory.person(user)?.role ?? "";
-  const words = thread.isProxy(user) ? forWhom : has(`common.role.${role}`) ? t(`common.role.${role}`) : "";
-  return { name: desk.ready.directory.name(user) ?? t("threads.somebody"), role: words, staff: desk.isStaff(user) };
-}
-
-/** Beside the name of whoever writes for the patient: for whom. */
-function writesFor(desk: Desk, thread: ThreadModel, context: ContextModel | undefined): string {
-  const one = desk.patients.find((other) => other.patient === thread.info?.patient);
-  if (one?.kind === "self") return t("threads.whose.writes-for-you");
-  const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
-  const name = one === undefined ? panel?.patient.name : patientName(one, context);
-  return name === undefined ? t("threads.whose.writes-for-patient") : t("threads.whose.writes-for", { name });
-}
-
-/** A member in words: a team with its pharmacy, a person by name. */
-export function memberName(desk: Desk, id: string): string {
-  const cut = id.lastIndexOf("_");
-  const [pharmacy, kind] = [id.slice(0, Math.max(0, cut)), id.slice(cut + 1)];
-  if (cut > 0 && has(`threads.team.${kind}`)) return t(`threads.team.${kind}`, { pharmacy: desk.pharmacy(pharmacy)?.name ?? pharmacy });
-  return desk.ready.directory.name(id) ?? t("threads.somebody");
-}
-
-/** Who can read, for the line above the composer. */
-export function readersOf(desk: Desk, members: readonly { readonly id: string; readonly role?: string }[], forWhom?: string): readonly ReaderLine[] {
-  return members.map(({ id, role }) => {
-    const team = desk.ready.directory.known.team(id);
-    if (team === undefined) {
-      const name = id === desk.me ? t("views.readers.you") : memberName(desk, id);
-      const helps = role === "proxy" && id !== desk.me && forWhom !== undefined;
-      return { name: helps ? t("threads.carer.reader", { name, what: forWhom }) : name, count: null, people: [] };
-    }
-    const people = team.newest.members.map((one) => memberName(desk, one.id));
-    return { name: memberName(desk, id), count: team.newest.members.filter((one) => one.role !== "service").length, people, ...comparedOf(desk, id) };
-  });
-}
-
-/** Whether the patient has compared the keys of a team. */
-function comparedOf(desk: Desk, team: string): Pick<ReaderLine, "compared"> {
-  if (desk.staff) return {};
-  const compared = desk.ready.directory.compared(team);
-  const name = memberName(desk, team);
-  return {
-    compared: compared === undefined ? t("compare.reader.never", { name })
-      : t(compared.same ? "compare.reader.same" : "compare.reader.other", { name, time: moment(compared.at) }),
-  };
-}
-
-/** To the patient: who acts for her and may be let in here, and whom she may take out. */
-function carersOf(desk: Desk, thread: ThreadModel): readonly { readonly id: string; readonly into: boolean }[] {
-  if (thread.opening.kind !== "ready" || !thread.canWrite) return [];
-  const mine = thread.members.some((one) => one.id === desk.me && one.role === "patient");
-  if (!mine) return [];
-  const out = thread.readers.filter((one) => one.role === "proxy").map((one) => ({ id: one.id, into: false }));
-  return [...(thread.info?.carers ?? []).map((id) => ({ id, into: true })), ...out];
-}
-
-/** Who can read since lately: the newest change of members within a week. */
-function changedOf(desk: Desk, records: readonly RecordView[]): { readersChanged?: string } {
-  const epochs = records.filter((one) => one.t === "epoch");
-  const last = epochs.findLast((one, index) =>
-    one.members.some((member) => index > 0 && !epochs[index - 1]!.members.some((before) => before.id === member.id)),
-  );
-  if (last === undefined || last === epochs[0] || Date.now() - last.ts > RECENT_MS) return {};
-  const before = epochs[epochs.indexOf(last) - 1]!;
-  const now = epochs.at(-1)!.members;
-  // Who was taken out since reads no more.
-  const fresh = last.members.filter((one) => now.some((other) => other.id === one.id) && !before.members.some((other) => other.id === one.id));
-  if (fresh.length === 0) return {};
-  const names = fresh.map((one) => (one.id === desk.me ? t("views.readers.you") : memberName(desk, one.id)));
-  return { readersChanged: t("views.readers.changed", { time: moment(last.ts), name: list(names) }) };
 }
 
 function useViews(
@@ -753,66 +455,6 @@ async function download(desk: Desk, thread: ThreadModel, file: FileView): Promis
   return desk.outbox.list(thread.id).length > 0 ? t("threads.file.not-sent") : t("threads.file.gone");
 }
 
-function bodyOfParcel(parcel: Parcel): BodyView | undefined {
-  if (parcel.wish.kind === "redact") return undefined;
-  const body = JSON.parse(parcel.wish.body) as {
-    id: string;
-    type: string;
-    subject?: string;
-    text: string;
-    inReplyTo?: string;
-    replaces?: string;
-    fhir?: [];
-    files?: [];
-  };
-  if (body.type === "correct") return { kind: "correct", id: body.id, replaces: body.replaces ?? "", text: body.text };
-  return { kind: "text", id: body.id, subject: body.subject, text: body.text, inReplyTo: body.inReplyTo, fhir: body.fhir ?? [], files: body.files ?? [] };
-}
-
-function pendingOf(desk: Desk, thread: ThreadModel): readonly Pending[] {
-  return desk.outbox.list(thread.id).map((one) => {
-    const parcel = one.parcel as Parcel;
-    return {
-      id: one.id,
-      at: one.at,
-      urgent: one.urgent,
-      body: bodyOfParcel(parcel),
-      target: parcel.wish.kind === "redact" ? parcel.wish.target : null,
-      state: one.facts.state === "held" ? "waiting" : one.facts.state,
-      why: parcel.kind === "birth" && notOpen(desk, parcel) ? t("threads.waiting.not-open") : one.facts.state === "failed" ? whyNot(one.facts.reason) : "",
-    };
-  });
-}
-
-/** Nobody sits in the team of a new question yet: it waits here until the pharmacy opens for messages. */
-function notOpen(desk: Desk, { pharmacy, members }: Extract<Parcel, { kind: "birth" }>): boolean {
-  const teams = desk.pharmacy(pharmacy)?.teams ?? {};
-  return members.some((one) => one.role === "team" && teams[one.id.slice(one.id.lastIndexOf("_") + 1)] === null);
-}
-
-/** Why the server or the protocol did not take a message, in words; empty where there is nothing to say about it. */
-function whyNot(reason: string | null): string {
-  if (reason === null) return "";
-  for (const key of [`threads.failed.${reason}`, `errors.${reason}`, `keys.refused.${reason}`]) if (has(key)) return t(key);
-  return t("threads.failed.other", { reason });
-}
-
-/** What a thread that is not born yet is about, from the outbox. */
-export function birthOf(desk: Desk, thread: string): Extract<Parcel, { kind: "birth" }> | undefined {
-  return desk.outbox.list(thread).map((one) => one.parcel as Parcel).find((one): one is Extract<Parcel, { kind: "birth" }> => one.kind === "birth");
-}
-
 function seqOf(records: readonly RecordView[], key: string): number | undefined {
   return records.find((one) => one.t === "msg" && keyOf(one) === key)?.seq;
 }
-
-/** The subject of a thread, once its first message is open. */
-export function subjectOf(thread: ThreadModel, desk: Desk): string | undefined {
-  for (const record of thread.records) {
-    if (record.t === "msg" && record.content.kind === "body" && record.content.body.kind === "text") return subjectOrWords(record.content.body);
-  }
-  const birth = birthOf(desk, thread.id);
-  const body = birth === undefined ? undefined : bodyOfParcel(birth);
-  return body?.kind === "text" ? subjectOrWords(body) : undefined;
-}
-
