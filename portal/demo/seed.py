@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from portal.ehr.client import EhrClient
+from portal.ehr.contract import LOINC, ORDER_STATE, RXNORM, SNOMED
 from portal.ehr.names import table
-from portal.ehr.projection import LOINC, ORDER_STATE, RXNORM, SNOMED
 from portal.ehr.transport import Deadline
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from portal.core import clock
-from portal.ehr import projection
+from portal.ehr import contract, findings, projection
 from portal.ehr.cache import BoundedCache
 from portal.ehr.client import EhrClient
 from portal.ehr.consents import Grant, grants
@@ -54,7 +54,7 @@ class _Part:
 
 def _parts(patient_id: str) -> tuple[_Part, ...]:
     of = ("patient", patient_id)
-    labs, vitals = (",".join(f"{projection.LOINC}|{c}" for c in observation_names(g)) for g in ("labs", "vitals"))
+    labs, vitals = (",".join(f"{contract.LOINC}|{c}" for c in observation_names(g)) for g in ("labs", "vitals"))
     newest = ("_sort", "-date")
     return (
         _Part("patient", "Patient", (("_id", patient_id),)),
@@ -318,7 +318,7 @@ def _context(
 ) -> PatientContext:
     fills = reader.dispenses(kept["dispenses"], included)
     requests, other = reader.medication_requests(kept["medications"], fills, included)
-    allergies, state = projection.allergies(kept["allergies"])
+    allergies, state = findings.allergies(kept["allergies"])
     if sections["allergies"] not in (SectionState.OK, SectionState.PARTIAL) and state is not AllergyState.RECORDED:
         state = AllergyState.UNAVAILABLE
     named = [request.pharmacy for request in requests if request.is_current] + [fill.pharmacy for fill in fills]
@@ -328,11 +328,11 @@ def _context(
         other_dispenses=other,
         allergies=allergies,
         allergy_state=state,
-        conditions=projection.conditions(kept["conditions"]),
+        conditions=findings.conditions(kept["conditions"]),
         orders=reader.orders(kept["orders"], kept["tasks"], kept["deliveries"], kept["services"], included),
         labs=reader.observations(kept["labs"], "labs", LABS_EACH),
         vitals=reader.observations(kept["vitals"], "vitals", VITALS_EACH),
-        coverages=projection.coverages(kept["coverage"]),
+        coverages=findings.coverages(kept["coverage"]),
         sections=sections,
         dropped=dropped,
         source=source,

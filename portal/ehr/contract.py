@@ -6,6 +6,11 @@ from typing import Any
 
 from portal.core import resources
 
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+LOINC = "http://loinc.org"
+SNOMED = "http://snomed.info/sct"
+ORDER_STATE = "urn:portal:fhir:CodeSystem:order-status"
+
 
 @cache
 def load(name: str) -> Any:

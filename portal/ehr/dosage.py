@@ -17,8 +17,7 @@ from babel.lists import format_list
 
 from portal.core import texts
 from portal.ehr.model import Json
-from portal.ehr.projection import plain_number
-from portal.ehr.reading import boolean, code_in, codings, day, items, number, obj, text, whole, words_of
+from portal.ehr.reading import boolean, code_in, codings, day, items, number, obj, plain_number, text, whole, words_of
 
 SNOMED = "http://snomed.info/sct"
 MAX_STEPS = 12

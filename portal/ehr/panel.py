@@ -24,7 +24,7 @@ from portal.ehr.model import (
     PatientContext,
 )
 from portal.ehr.names import finding_name, medicine_name
-from portal.ehr.projection import plain_number
+from portal.ehr.reading import plain_number
 
 FHIR_VERSION = "4.0.1"
 _MASKED = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]}

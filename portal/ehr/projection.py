@@ -6,20 +6,16 @@ entered in error is dropped; unknown codes keep the EHR's own words.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from portal.ehr.contract import observation_names, order_states
+from portal.ehr import chips
+from portal.ehr.contract import LOINC, ORDER_STATE, RXNORM, observation_names, order_states
+from portal.ehr.findings import observation
 from portal.ehr.model import (
-    Allergy,
-    AllergyState,
-    Condition,
-    Coverage,
     Delivery,
     Dispense,
     Dropped,
     Identifier,
     Json,
-    Measure,
     Medication,
     MedicationRequest,
     Observation,
@@ -42,16 +38,14 @@ from portal.ehr.reading import (
     moment,
     number,
     obj,
+    order_number,
     partial_date,
+    quantity_words,
     text,
     whole,
     words_of,
 )
 
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
-LOINC = "http://loinc.org"
-SNOMED = "http://snomed.info/sct"
-ORDER_STATE = "urn:portal:fhir:CodeSystem:order-status"
 # Which element names the patient, for each type that belongs to one (R4).
 SUBJECT = {
     "MedicationRequest": "subject",
@@ -69,24 +63,8 @@ SUBJECT = {
 }
 # Numbers that open other doors than the pharmacy's: never shown, never in a chip.
 _PRIVATE_IDENTIFIERS = frozenset({"SS", "SB", "NI", "DL", "PPN", "TAX"})
-# SNOMED CT: "no known allergy" and its narrower kin; 160244002 is the retired situation that older records carry.
-_NONE_KNOWN = {
-    "716186003": "all",
-    "160244002": "all",
-    "409137002": "medicine",
-    "429625007": "food",
-    "428607008": "environment",
-}
-# UCUM as people write it; all other units stay as the EHR has them.
-_UNIT_WORDS = {
-    "mm[Hg]": "mmHg",
-    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
-    "mL/min/1.73m2": "mL/min/1.73 m²",
-    "10*3/uL": "10³/µL",
-    "{INR}": "",
-    "Cel": "°C",
-}
-MAX_CHIP_DOSAGE = 16_000
+
+
 _SHOWN_INTENTS = frozenset(
     {"order", "original-order", "reflex-order", "filler-order", "instance-order", "plan", "directive"}
 )
@@ -183,7 +161,7 @@ class Reader:
             pharmacy=self._pharmacy(obj(supply, "performer")),
             fills=tuple(fills),
             qualified="modifierExtension" in resource or "implicitRules" in resource,
-            resource=_chip_request(resource, concept, self.patient_id),
+            resource=chips.prescription(resource, concept, self.patient_id),
         )
 
     def dispenses(self, resources: Iterable[Json], included: Mapping[str, Json]) -> tuple[Dispense, ...]:
@@ -197,7 +175,7 @@ class Reader:
                 prepared_on=day(resource, "whenPrepared"),
                 handed_over_on=day(resource, "whenHandedOver"),
                 days_supply=_days(obj(resource, "daysSupply")),
-                quantity=_quantity_words(obj(resource, "quantity")),
+                quantity=quantity_words(obj(resource, "quantity")),
                 pharmacy=self._performing_pharmacy(resource),
             )
             for resource in resources
@@ -275,9 +253,9 @@ class Reader:
         sent = tuple(sorted(parcels.get(reference, ()), key=lambda parcel: (str(parcel.occurred_on or ""), parcel.id)))
         return replace(
             order,
-            quantity=_quantity_words(obj(resource, "quantity")),
+            quantity=quantity_words(obj(resource, "quantity")),
             deliveries=sent,
-            resource=_chip_supply(resource, concept or {"text": words or order.number}, self.patient_id),
+            resource=chips.supply(resource, concept or {"text": words or order.number}, self.patient_id),
         )
 
     def _service_order(self, resource: Json, tasks: Mapping[str, Json]) -> Order:
@@ -285,7 +263,7 @@ class Reader:
         task = tasks.get(f"ServiceRequest/{resource['id']}", {})
         return replace(
             self._order(resource, OrderKind.SERVICE, item, task),
-            resource=_chip_service(resource, self.patient_id),
+            resource=chips.service(resource, self.patient_id),
         )
 
     def _order(self, resource: Json, kind: OrderKind, item: Medication, task: Json) -> Order:
@@ -294,7 +272,7 @@ class Reader:
         return Order(
             id=resource["id"],
             kind=kind,
-            number=_order_number(resource),
+            number=order_number(resource),
             status=text(resource, "status", 40) or "unknown",
             state=code if code in order_states() else "",
             state_words=words_of(state),
@@ -313,7 +291,7 @@ class Reader:
         """The newest `each` of every known kind in `group` (`labs` or `vitals`), newest first."""
         names = observation_names(group)
         found = [
-            _observation(resource, name)
+            observation(resource, name)
             for resource in resources
             if resource.get("status") not in ("entered-in-error", "cancelled", "registered")
             and (
@@ -370,119 +348,6 @@ def name_words(resource: Json) -> list[str]:
     return [word for part in parts for word in folded_words(part)]
 
 
-def allergies(resources: Iterable[Json]) -> tuple[tuple[Allergy, ...], AllergyState]:
-    """Allergies, the dangerous first, and the answer to "any allergies?". "No known allergies" is an entry of its
-    own and counts only while nothing active contradicts it."""
-    found = sorted(
-        (_allergy(resource) for resource in resources),
-        key=lambda one: (not one.is_active, one.criticality != "high", one.words.casefold(), one.id),
-    )
-    found = [one for one in found if one.verification not in ("entered-in-error", "refuted")]
-    real = tuple(one for one in found if not one.none_known)
-    if any(one.is_active for one in real):
-        return real, AllergyState.RECORDED
-    statements = tuple(one for one in found if one.none_known and one.is_active)
-    if any(one.none_known == "all" for one in statements):
-        return (*real, *statements), AllergyState.NONE_KNOWN
-    return (*real, *statements), AllergyState.RECORDED if real or statements else AllergyState.NOTHING_RECORDED
-
-
-def _allergy(resource: Json) -> Allergy:
-    concept = obj(resource, "code")
-    clinical = next((code for _, code, _ in codings(obj(resource, "clinicalStatus")) if code), "")
-    verification = next((code for _, code, _ in codings(obj(resource, "verificationStatus")) if code), "")
-    reactions = list(items(resource, "reaction"))
-    severities = [text(reaction, "severity", 20) for reaction in reactions]
-    signs = [sign for reaction in reactions for sign in items(reaction, "manifestation")]
-    named = words_of(concept) or words_of(first(first(resource, "reaction"), "substance"))
-    return Allergy(
-        id=text(resource, "id", 64),
-        words=named,
-        criticality=text(resource, "criticality", 40),
-        reactions=tuple(dict.fromkeys(words for sign in signs if (words := words_of(sign))))[:10],
-        severity=next((level for level in ("severe", "moderate", "mild") if level in severities), ""),
-        kind=text(resource, "type", 20),
-        verification=verification,
-        is_active=clinical not in ("inactive", "resolved"),
-        recorded_on=partial_date(resource, "recordedDate"),
-        none_known=_NONE_KNOWN.get(code_in(concept, SNOMED), ""),
-        codes={words_of(one): code for one in (*signs, concept) if (code := code_in(one, SNOMED))},
-    )
-
-
-def conditions(resources: Iterable[Json]) -> tuple[Condition, ...]:
-    """Problems, the active first, newest first."""
-    found = []
-    for resource in resources:
-        verification = next((code for _, code, _ in codings(obj(resource, "verificationStatus")) if code), "")
-        if verification in ("entered-in-error", "refuted"):
-            continue
-        found.append(
-            Condition(
-                id=text(resource, "id", 64),
-                words=words_of(obj(resource, "code")),
-                clinical_status=next((code for _, code, _ in codings(obj(resource, "clinicalStatus")) if code), ""),
-                verification=verification,
-                onset=partial_date(resource, "onsetDateTime"),
-                recorded_on=partial_date(resource, "recordedDate"),
-            )
-        )
-    found.sort(key=lambda one: (one.onset or one.recorded_on, one.id), reverse=True)
-    return tuple(sorted(found, key=lambda one: not one.is_active))
-
-
-def coverages(resources: Iterable[Json]) -> tuple[Coverage, ...]:
-    """Insurances, the one that ends last first."""
-    found = [
-        Coverage(
-            id=text(resource, "id", 64),
-            status=text(resource, "status", 40),
-            payor=text(first(resource, "payor"), "display", 120),
-            starts_on=day(obj(resource, "period"), "start"),
-            ends_on=day(obj(resource, "period"), "end"),
-        )
-        for resource in resources
-        if resource.get("status") not in ("entered-in-error", "draft")
-    ]
-    return tuple(sorted(found, key=lambda one: (str(one.ends_on or "9999"), one.id), reverse=True))
-
-
-def _observation(resource: Json, name: str) -> Observation:
-    names = observation_names("components")
-    parts = []
-    for component in items(resource, "component"):
-        part = next((names[c] for s, c, _ in codings(obj(component, "code")) if s == LOINC and c in names), "")
-        if part:
-            parts.append((part, _measure(component)))
-    limits = first(resource, "referenceRange")
-    low, high = _quantity_words(obj(limits, "low")), _quantity_words(obj(limits, "high"))
-    return Observation(
-        id=resource["id"],
-        name=name,
-        words=words_of(obj(resource, "code")),
-        taken_at=moment(resource, "effectiveDateTime") or moment(resource, "effectiveInstant"),
-        taken_on=partial_date(resource, "effectiveDateTime") or partial_date(obj(resource, "effectivePeriod"), "start"),
-        measure=_measure(resource),
-        components=tuple(sorted(parts, key=lambda part: part[0] != "systolic")),
-        flag=next((code for _, code, _ in codings(first(resource, "interpretation")) if code), "")[:10],
-        reference_range=text(limits, "text", 80) or " – ".join(part for part in (low, high) if part),
-        preliminary=resource.get("status") == "preliminary",
-    )
-
-
-def _measure(resource: Json) -> Measure:
-    quantity = obj(resource, "valueQuantity")
-    reason = next((code for _, code, _ in codings(obj(resource, "dataAbsentReason")) if code), "")
-    unit = text(quantity, "unit", 40) or text(quantity, "code", 40)
-    return Measure(
-        value=number(quantity, "value"),
-        unit=_UNIT_WORDS.get(unit, unit),
-        comparator=text(quantity, "comparator", 2),
-        words=text(resource, "valueString", 120) or words_of(obj(resource, "valueCodeableConcept")),
-        absent_reason=reason[:40],
-    )
-
-
 def _identifiers(resource: Json) -> tuple[Identifier, ...]:
     found = []
     for identifier in items(resource, "identifier"):
@@ -505,12 +370,6 @@ def _delivery(resource: Json) -> Delivery:
     )
 
 
-def _order_number(resource: Json) -> str:
-    placed = [one for one in items(resource, "identifier") if text(one, "system").endswith("order-number")]
-    numbers = [text(one, "value", 60) for one in (*placed, *items(resource, "identifier"))]
-    return next((value for value in numbers if value), "")
-
-
 def _changed(task: Json) -> str:
     at = moment(task, "lastModified") or moment(obj(task, "meta"), "lastUpdated")
     return at.isoformat() if at else ""
@@ -523,109 +382,6 @@ def _days(quantity: Json) -> int | None:
     return int(value * factor) if value is not None and factor is not None and 0 <= value * factor < 3650 else None
 
 
-def _quantity_words(quantity: Json) -> str:
-    value = number(quantity, "value")
-    if value is None:
-        return ""
-    return " ".join(
-        part for part in (plain_number(value), text(quantity, "unit", 40) or text(quantity, "code", 40)) if part
-    )
-
-
-def plain_number(value: float) -> str:
-    """A number as a label prints it: no trailing zero (5, not 5.0), a leading one (0.5, not .5), a point in every
-    language, since that is what stands on the bottle (ISMP's list of error-prone dose designations)."""
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6f}".rstrip("0")
-
-
 def _texts(value: Json, key: str) -> list[str]:
     found = value.get(key)
     return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
-
-
-# Chips: the least that says the same, without narrative, extensions, notes or anything that points outside ------------
-
-
-def _concept(concept: Json) -> Json:
-    coded: list[dict[str, Any]] = [
-        {key: value for key, value in (("system", s), ("code", c), ("display", d)) if value}
-        for s, c, d in codings(concept)[:5]
-        if c or d
-    ]
-    words = text(concept, "text")
-    return {**({"coding": coded} if coded else {}), **({"text": words} if words else {})}
-
-
-def _chip_request(resource: Json, concept: Json, patient_id: str) -> Json:
-    dosage = [_chip_dosage(one) for one in list(items(resource, "dosageInstruction"))[:12]]
-    if len(str(dosage)) > MAX_CHIP_DOSAGE:
-        dosage = []
-    chip: Json = {
-        "resourceType": "MedicationRequest",
-        "id": resource["id"],
-        "status": text(resource, "status", 40) or "unknown",
-        "intent": text(resource, "intent", 40) or "order",
-        "medicationCodeableConcept": _concept(concept) or {"text": "?"},
-        "subject": {"reference": f"Patient/{patient_id}"},
-    }
-    authored = partial_date(resource, "authoredOn")
-    return {
-        **chip,
-        **({"authoredOn": authored} if authored else {}),
-        **({"dosageInstruction": dosage} if dosage else {}),
-    }
-
-
-_DOSAGE_PARTS = frozenset(
-    {"sequence", "text", "patientInstruction", "timing", "asNeededBoolean", "asNeededCodeableConcept", "route"}
-    | {"doseAndRate", "maxDosePerPeriod", "additionalInstruction"}
-)
-
-
-def _chip_dosage(step: Json) -> Json:
-    """A Dosage for a chip. One with a modifier we cannot read keeps only the prescriber's words."""
-    known = {"text", "patientInstruction"} if "modifierExtension" in step else _DOSAGE_PARTS
-    kept = _plain({key: value for key, value in step.items() if key in known})
-    return kept if isinstance(kept, dict) else {}
-
-
-def _plain(value: Any) -> Any:
-    """`value` without extensions, its texts cleaned."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items() if key not in ("extension", "id")}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return clean(value) if isinstance(value, str) else value
-
-
-def _chip_supply(resource: Json, concept: Json, patient_id: str) -> Json:
-    quantity = {
-        key: value for key, value in obj(resource, "quantity").items() if key in ("value", "unit", "system", "code")
-    }
-    return {
-        **_chip_order(resource),
-        "itemCodeableConcept": _concept(concept) or {"text": "?"},
-        "quantity": quantity or {"value": 1},
-        "deliverTo": {"reference": f"Patient/{patient_id}"},
-    }
-
-
-def _chip_service(resource: Json, patient_id: str) -> Json:
-    return {
-        **_chip_order(resource),
-        "intent": text(resource, "intent", 40) or "order",
-        "code": _concept(obj(resource, "code")) or {"text": "?"},
-        "subject": {"reference": f"Patient/{patient_id}"},
-    }
-
-
-def _chip_order(resource: Json) -> Json:
-    found = _order_number(resource)
-    authored = partial_date(resource, "authoredOn")
-    return {
-        "resourceType": resource["resourceType"],
-        "id": resource["id"],
-        "status": text(resource, "status", 40) or "unknown",
-        **({"identifier": [{"value": found}]} if found else {}),
-        **({"authoredOn": authored} if authored else {}),
-    }

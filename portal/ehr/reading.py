@@ -215,3 +215,26 @@ def local_reference(reference: object, base_url: str) -> str:
 
 def _no_constant(name: str) -> float:
     raise ValueError(name)
+
+
+def order_number(resource: Json) -> str:
+    """The number that people know an order by: the placer's own, else the first; "" without one."""
+    placed = [one for one in items(resource, "identifier") if text(one, "system").endswith("order-number")]
+    numbers = [text(one, "value", 60) for one in (*placed, *items(resource, "identifier"))]
+    return next((value for value in numbers if value), "")
+
+
+def quantity_words(quantity: Json) -> str:
+    """A Quantity as a label prints it; "" without a value."""
+    value = number(quantity, "value")
+    if value is None:
+        return ""
+    return " ".join(
+        part for part in (plain_number(value), text(quantity, "unit", 40) or text(quantity, "code", 40)) if part
+    )
+
+
+def plain_number(value: float) -> str:
+    """A number as a label prints it: no trailing zero (5, not 5.0), a leading one (0.5, not .5), a point in every
+    language, since that is what stands on the bottle (ISMP's list of error-prone dose designations)."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6f}".rstrip("0")

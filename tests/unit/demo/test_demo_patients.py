@@ -10,7 +10,7 @@ import pytest
 
 from portal.demo import seed
 from portal.demo.sandbox import create_sandbox
-from portal.ehr import projection
+from portal.ehr import findings, projection
 from portal.ehr.contract import order_states
 from portal.ehr.dosage import DirectionsFrom, directions
 from portal.ehr.model import AllergyState
@@ -102,7 +102,7 @@ def test_orders_have_the_numbers_and_states_of_the_story() -> None:
 
 def test_allergies_tell_recorded_from_none_known_from_nothing() -> None:
     states = {
-        login: projection.allergies(resources(DAYS[0], login, "AllergyIntolerance"))[1]
+        login: findings.allergies(resources(DAYS[0], login, "AllergyIntolerance"))[1]
         for login in ("alice", "alicia", "judy", "pat", "mia")
     }
     assert states == {
@@ -115,7 +115,7 @@ def test_allergies_tell_recorded_from_none_known_from_nothing() -> None:
 
 
 def test_trents_coverage_ended_forty_days_ago() -> None:
-    (coverage,) = projection.coverages(resources(DAYS[0], "trent", "Coverage"))
+    (coverage,) = findings.coverages(resources(DAYS[0], "trent", "Coverage"))
     assert coverage.ends_on is not None
     assert (DAYS[0] - coverage.ends_on).days == 40
     assert not coverage.is_in_force(DAYS[0])

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from ehr_answers import prescription
 
-from portal.ehr import projection
+from portal.ehr import findings, projection
+from portal.ehr.contract import LOINC, ORDER_STATE, RXNORM, SNOMED
 from portal.ehr.model import AllergyState, Dropped, OrderKind
 from portal.ehr.panel import medication_chip
-from portal.ehr.projection import LOINC, ORDER_STATE, RXNORM, SNOMED, Reader
+from portal.ehr.projection import Reader
 from portal.ehr.validation import validate
 
 Json = dict[str, Any]
@@ -325,18 +326,18 @@ CLINICAL = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
     ],
 )
 def test_the_answers_to_any_allergies(entries: list[Json], state: AllergyState) -> None:
-    assert projection.allergies(entries)[1] is state
+    assert findings.allergies(entries)[1] is state
 
 
 def test_a_statement_that_there_is_none_gives_way_to_an_allergy() -> None:
-    found, _ = projection.allergies([allergy("716186003"), allergy()])
+    found, _ = findings.allergies([allergy("716186003"), allergy()])
     assert [one.words for one in found] == ["Penicillin"]
     assert not found[0].none_known
 
 
 def test_dangerous_allergies_come_first_with_their_reactions() -> None:
     reaction = [{"manifestation": [{"text": "Anaphylaxis"}, {"text": "Hives"}], "severity": "severe"}]
-    found, _ = projection.allergies(
+    found, _ = findings.allergies(
         [
             allergy("1"),
             allergy("2", criticality="high", reaction=reaction),
@@ -349,7 +350,7 @@ def test_dangerous_allergies_come_first_with_their_reactions() -> None:
 
 def test_an_allergy_keeps_the_codes_of_its_words_and_signs() -> None:
     rash = {"manifestation": [{**coded(SNOMED, "271807003", "Eruption of skin"), "text": "Rash"}, {"text": "Hives"}]}
-    found, _ = projection.allergies([allergy("91936005", reaction=[rash])])
+    found, _ = findings.allergies([allergy("91936005", reaction=[rash])])
     assert found[0].codes == {found[0].words: "91936005", "Rash": "271807003"}
 
 
@@ -511,7 +512,7 @@ def test_blood_pressure_has_the_upper_value_first() -> None:
 )
 def test_coverage(period: Json, status: str, in_force: bool) -> None:
     entry = {"resourceType": "Coverage", "id": "c", "status": status, "beneficiary": HERS, "period": period}
-    assert projection.coverages([entry])[0].is_in_force(TODAY) is in_force
+    assert findings.coverages([entry])[0].is_in_force(TODAY) is in_force
 
 
 def test_conditions_keep_what_is_active_first_and_drop_errors() -> None:
@@ -529,7 +530,7 @@ def test_conditions_keep_what_is_active_first_and_drop_errors() -> None:
         {"id": "err", "code": {"text": "x"}, "verificationStatus": coded(verification, "entered-in-error")},
         {"id": "silent", "code": {"text": "Asthma"}},
     ]
-    assert [(one.id, one.is_active) for one in projection.conditions(entries)] == [
+    assert [(one.id, one.is_active) for one in findings.conditions(entries)] == [
         ("now", True),
         ("silent", True),
         ("old", False),
@@ -576,7 +577,7 @@ def test_junk_in_any_element_is_missing_not_an_error(junk: Any) -> None:
     READER.medication_requests([made | {"intent": "order"}], READER.dispenses([broken | {"id": "d"}], {}), {})
     READER.orders([broken | {"id": "o", "resourceType": "SupplyRequest"}], [broken], [broken | {"id": "p"}], [], {})
     READER.observations([broken | {"id": "x"}, observation("4548-4", 1, "2026-01-01") | {"component": junk}], "labs", 3)
-    projection.allergies([broken])
-    projection.conditions([broken])
-    projection.coverages([broken])
+    findings.allergies([broken])
+    findings.conditions([broken])
+    findings.coverages([broken])
     projection.patient(broken)
