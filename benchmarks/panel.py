@@ -22,7 +22,7 @@ from benchmarks.people import People
 from portal.accounts import patients
 from portal.audit import Agent
 from portal.core import clock
-from portal.demo import seed
+from portal.demo import chapter, seed
 from portal.ehr import context as contexts
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.pharmacies import care
@@ -89,7 +89,7 @@ def _patients(people: People, ehr: Served) -> list[tuple[str, str]]:
     base = f"http://localhost:{ehr.port}/fhir"
     with closing(EhrClient(EhrConnection(base, source="EHR", private_network=True))) as client:
         seed.seed(client, clock.now().date())
-        found = [client.search("Patient", (("identifier", f"{seed.LOGIN_SYSTEM}|{name}"),)) for name in SHOWN]
+        found = [client.search("Patient", (("identifier", f"{chapter.LOGIN_SYSTEM}|{name}"),)) for name in SHOWN]
     ids = [one.matches[0]["id"] for one in found if one.matches]
     shown = []
     with people.database.transaction() as session:

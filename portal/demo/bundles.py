@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from portal.core.errors import BadInput
+from portal.demo.chapter import LOGIN_SYSTEM
 from portal.demo.sandbox.index import served_types
-from portal.demo.seed import LOGIN_SYSTEM
 from portal.ehr import projection
 from portal.ehr.errors import InvalidResource
 from portal.ehr.validation import validate

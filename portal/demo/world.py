@@ -15,8 +15,8 @@ from portal.core import clock, ids
 from portal.core.database import Database
 from portal.core.errors import PortalError
 from portal.demo.bundles import LoadedPatient
+from portal.demo.chapter import LOGIN_SYSTEM
 from portal.demo.people import CARE, PEOPLE, DemoPerson, pharmacies
-from portal.demo.seed import LOGIN_SYSTEM
 from portal.ehr.client import EhrClient
 from portal.ehr.context import ContextReader
 from portal.pharmacies import care, profiles

@@ -28,7 +28,8 @@ from portal.connector.client import PortalClient, ServerRefused
 from portal.connector.member import Member, OpenThread
 from portal.connector.messages import Message
 from portal.core import ids
-from portal.demo.seed import LOGIN_SYSTEM, seed
+from portal.demo.chapter import LOGIN_SYSTEM
+from portal.demo.seed import seed
 from portal.e2ee.records import Role
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.ehr.context import ContextReader

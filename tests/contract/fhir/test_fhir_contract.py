@@ -14,7 +14,7 @@ from waiting import until
 
 from portal.core import ids
 from portal.core.errors import PortalError
-from portal.demo import seed
+from portal.demo import chapter, seed
 from portal.ehr.client import EhrClient
 from portal.ehr.consents import WhyNot
 from portal.ehr.context import ContextReader
@@ -277,7 +277,7 @@ class FhirContract:
         today = date(2026, 11, 24)
         server.client.transaction(seed.demo_bundles(today)["alice"], deadline=Deadline(60))
         reader = ContextReader(server.client)
-        (alice,) = reader.find_patients(seed.LOGIN_SYSTEM, "alice")
+        (alice,) = reader.find_patients(chapter.LOGIN_SYSTEM, "alice")
         context = reader.read(alice.id)
         metformin = next(one for one in context.medication_requests if one.medication.rxnorm == "860975")
         assert metformin.days_left(today) == 9

@@ -15,8 +15,8 @@ from werkzeug.serving import make_server
 
 from portal.core.errors import BadInput
 from portal.demo.bundles import read_bundles
+from portal.demo.chapter import LOGIN_SYSTEM
 from portal.demo.sandbox import create_sandbox
-from portal.demo.seed import LOGIN_SYSTEM
 from portal.ehr.client import EhrClient, EhrConnection
 from portal.ehr.context import ContextReader
 from portal.ehr.contract import load
