@@ -84,24 +84,7 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
         {living.length > 1 ? <p>{t("keys.devices.lost")}</p> : <p class="soft">{t("keys.devices.only")}</p>}
         <ul class="list">
           {living.map((one) => (
-            <li key={one.id} class="stack-tight" data-device={one.id}>
-              <div class="row row-apart">
-                <h3 translate={false}>{one.name}</h3>
-                {one.id === ready.keyring.device ? <Tag tone="ok" icon="check">{t("keys.devices.this")}</Tag>
-                  : one.state === "stale" ? <Tag tone="warn" icon="warn">{t("keys.devices.stale")}</Tag> : null}
-              </div>
-              <p class="soft">
-                {t("keys.devices.added", { time: moment(Date.parse(one.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(one.seen_at)) })}
-              </p>
-              {one.id === ready.keyring.device ? (
-                <DeviceKind ready={ready} shared={one.shared} onAsking={setAsking} />
-              ) : (
-                <div class="button-row">
-                  <Button look="danger" onClick={() => void end(one)} label={t("keys.end.label", { name: one.name })}>{t("keys.end.do")}</Button>
-                </div>
-              )}
-              <Rename device={one} onDone={reload} />
-            </li>
+            <Living key={one.id} ready={ready} device={one} onEnd={() => void end(one)} onAsking={setAsking} onDone={reload} />
           ))}
         </ul>
         <div class="button-row"><LinkButton look="quiet" href="/add-device">{t("keys.offer.title")}</LinkButton></div>
@@ -148,10 +131,40 @@ function Devices({ page }: { readonly page: Page<Ready> }) {
   );
 }
 
-/** Gives a device another name: one field, behind a word. */
-function Rename({ device, onDone }: { readonly device: OwnDevice; readonly onDone: () => Promise<void> }) {
+/** A device that opens messages, and what can be done with it. */
+function Living({ ready, device, onEnd, onAsking, onDone }: {
+  readonly ready: Ready; readonly device: OwnDevice; readonly onEnd: () => void; readonly onAsking: (asking: Asking) => void;
+  readonly onDone: () => Promise<void>;
+}) {
+  const [naming, setNaming] = useState(false);
+  const own = device.id === ready.keyring.device;
+  const rename = naming ? null : (
+    <Button look="quiet" onClick={() => setNaming(true)} label={t("keys.devices.rename-label", { name: device.name })}>{t("keys.devices.rename")}</Button>
+  );
+  return (
+    <li class="stack-tight" data-device={device.id}>
+      <div class="row row-apart">
+        <h3 translate={false}>{device.name}</h3>
+        {own ? <Tag tone="ok" icon="check">{t("keys.devices.this")}</Tag>
+          : device.state === "stale" ? <Tag tone="warn" icon="warn">{t("keys.devices.stale")}</Tag> : null}
+      </div>
+      <p class="soft">
+        {t("keys.devices.added", { time: moment(Date.parse(device.created_at)) })} · {t("keys.devices.seen", { time: moment(Date.parse(device.seen_at)) })}
+      </p>
+      {own ? <DeviceKind ready={ready} shared={device.shared} more={rename} onAsking={onAsking} /> : (
+        <div class="button-row">
+          <Button look="danger" onClick={onEnd} label={t("keys.end.label", { name: device.name })}>{t("keys.end.do")}</Button>
+          {rename}
+        </div>
+      )}
+      {naming ? <Rename device={device} onDone={onDone} onClose={() => setNaming(false)} /> : null}
+    </li>
+  );
+}
+
+/** Gives a device another name. */
+function Rename({ device, onDone, onClose }: { readonly device: OwnDevice; readonly onDone: () => Promise<void>; readonly onClose: () => void }) {
   const [name, setName] = useState(device.name);
-  const [open, setOpen] = useState(false);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const field = `name-${device.id}`;
   const submit = async (event: Event): Promise<void> => {
@@ -160,24 +173,17 @@ function Rename({ device, onDone }: { readonly device: OwnDevice; readonly onDon
     try {
       await put(`/api/keys/devices/${device.id}/name`, { name });
       await onDone();
-      setOpen(false);
+      onClose();
     } catch (error) {
       setProblem(troubleWords(error));
     }
   };
-  if (!open) {
-    return (
-      <div class="button-row">
-        <Button look="quiet" onClick={() => setOpen(true)} label={t("keys.devices.rename-label", { name: device.name })}>{t("keys.devices.rename")}</Button>
-      </div>
-    );
-  }
   return (
     <form class="stack-tight" onSubmit={(event) => void submit(event)} noValidate>
       <TextField id={field} label={t("keys.devices.name")} value={name} onInput={setName} error={problem} autoComplete="off" />
       <div class="button-row">
         <Button type="submit">{t("common.save")}</Button>
-        <Button look="quiet" onClick={() => setOpen(false)}>{t("common.cancel")}</Button>
+        <Button look="quiet" onClick={onClose}>{t("common.cancel")}</Button>
       </div>
     </form>
   );

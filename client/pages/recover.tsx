@@ -66,6 +66,10 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
     }
   };
   useEffect(() => { void load(); }, []);
+  useEffect(() => {
+    // Who has never been here gets nothing back.
+    if (ways?.ahead != null) document.title = `${t("keys.ahead.title", { name: ways.ahead.name })} · ${t("common.product")}`;
+  }, [ways]);
   const { wraps, ahead } = ways ?? {};
   const why = asked.get("why") ?? "new-browser";
   const methods = [...new Set(wraps?.map((wrap) => wrap.method))];

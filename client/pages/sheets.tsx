@@ -170,7 +170,7 @@ function Sheets({ page }: { readonly page: Page<Ready> }) {
             {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
             <div class="button-row">
               {standing.act !== null ? null
-                : <Button icon="print" onClick={() => void begin()}>{t(standing.sheets === null ? "sheets.make" : "sheets.anew")}</Button>}
+                : <Button icon="print" onClick={() => void begin()}>{t("sheets.make.begin")}</Button>}
               <LinkButton look="quiet" href="/recovery-sheets">{t("common.cancel")}</LinkButton>
             </div>
           </div>
@@ -214,7 +214,7 @@ function Holders({ again, busy, onMake }: {
       )}
       {busy ? <Spinner>{t("keys.secret.working")}</Spinner> : null}
       <div class="button-row">
-        <Button type="submit" busy={busy}>{t("sheets.make")}</Button>
+        <Button type="submit" busy={busy}>{t("sheets.make.now")}</Button>
         <LinkButton look="quiet" href="/recovery-sheets">{t("common.cancel")}</LinkButton>
       </div>
     </form>

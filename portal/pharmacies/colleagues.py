@@ -1,6 +1,6 @@
 """The people who work at a pharmacy: who came by whom, in which teams they stand, until when; and leaving them all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -138,7 +138,7 @@ def leave_all(session: Session, *, actor: Actor, pharmacy_id: str) -> dict[str, 
     policy.allow_see_teams(actor, pharmacy_id=pharmacy_id)
     own = {team: state for team, state in teams.seats_of(session, actor.account_id).items() if _at(team, pharmacy_id)}
     member = [team for team, state in own.items() if state is teams.State.MEMBER]
-    alone = [team for team in member if teams.who_came(session, teams.members(session, team)) == {actor.account_id}]
+    alone = _alone(session, actor, member)
     if alone:
         raise Conflict("sole-member", extra={"teams": alone})
     for team, state in sorted(own.items()):
@@ -147,6 +147,16 @@ def leave_all(session: Session, *, actor: Actor, pharmacy_id: str) -> dict[str, 
         elif state is not teams.State.LEAVING:
             teams.decline(session, actor=actor, team=team, account_id=actor.account_id)
     return {team: teams.members(session, team) for team in member}
+
+
+def alone_in(session: Session, *, actor: Actor, pharmacy_id: str) -> list[TeamKind]:
+    """The teams whose key the actor alone holds: what is there would be lost, so `leave_all` is refused."""
+    own = sorted(team for team in teams.teams_of(session, actor.account_id) if _at(team, pharmacy_id))
+    return [teams.pharmacy_of(session, team)[1] for team in _alone(session, actor, own)]
+
+
+def _alone(session: Session, actor: Actor, own: Sequence[str]) -> list[str]:
+    return [team for team in own if teams.who_came(session, teams.members(session, team)) == {actor.account_id}]
 
 
 def _at(team: str, pharmacy_id: str) -> bool:

@@ -24,7 +24,7 @@ def beginning(stage: Stage, who: str = "bob") -> Page:
     code = stage.with_code(who)
     stage.with_keys(who, "/sheets")
     page = afresh(stage, who, "/sheets")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Begin").click()
     confirm_with(page, code)
     page.locator("#holder-1").wait_for()
     return page
@@ -39,7 +39,7 @@ def name_holders(page: Page) -> Page:
     """Say who holds the sheets; they are shown next."""
     for number, holder in enumerate(HOLDERS, start=1):
         page.locator(f"#holder-{number}").fill(holder)
-    page.get_by_role("button", name="Make the sheets").click()
+    page.get_by_role("button", name="Make them now").click()
     page.locator("[data-sheet='3']").wait_for()
     return page
 

@@ -171,7 +171,7 @@ def confirm(ruth: Page) -> None:
 def sheets(stage: Stage, ruth: Page) -> None:
     """Three sheets are made and printed, and two of them typed back."""
     ruth.get_by_role("link", name="Make the sheets").click()
-    ruth.get_by_role("button", name="Make the sheets").click()
+    ruth.get_by_role("button", name="Begin").click()
     confirm(ruth)
     paper = on_paper(name_holders(ruth))
     ruth.get_by_role("button", name="Print", exact=True).click()

@@ -57,6 +57,7 @@ def test_oscar_who_was_only_invited_by_mail_starts_alone_and_reads_and_answers_a
     stage.offline("bob")
 
     oscar = stage.at("oscar", "/inbox")
+    expect(oscar).to_have_title("Bob Rivera has let you in · Pharmacy messages")
     oscar.locator("#secret-code").fill(code)
     oscar.get_by_role("button", name="Come in").click()
     oscar.wait_for_url("**/inbox")

@@ -180,7 +180,7 @@ def _(stage: Stage) -> Page:
 def _(stage: Stage) -> Page:
     nothing_asked(stage)
     page = beginning(stage)
-    page.get_by_role("button", name="Make the sheets").click()
+    page.get_by_role("button", name="Make them now").click()
     page.get_by_role("alert").wait_for()
     return page
 

@@ -393,11 +393,37 @@ def _(stage: Stage) -> Page:
 
 @state("staff-alone")
 def _(stage: Stage) -> Page:
-    stage.found_team("grace", "supervisors")
+    supervised(stage)
+    seats = "UPDATE team_seat SET state = ? WHERE kind = 'supervisors' AND account_id != " + GRACE
+    stage.write(seats, "member")
     page = stage.at("grace", STAFF)
+    stage.write(seats, "left")
     page.get_by_role("button", name="Leave all teams now").click()
     page.get_by_role("alert").wait_for()
     return page
+
+
+@state("staff-leave")
+def _(stage: Stage) -> Page:
+    supervised(stage)
+    stage.write("UPDATE team_seat SET state = 'member' WHERE kind = 'supervisors'")
+    return stage.at("grace", STAFF)
+
+
+GRACE = "(SELECT id FROM account WHERE email = 'grace@demo.example')"
+
+
+def supervised(stage: Stage) -> None:
+    """Grace has set up the supervisors; Heidi's seat beside hers is there, and left."""
+    if "supervised" not in stage.kept:
+        stage.found_team("grace", "supervisors")
+        stage.at("heidi", "/account")
+        stage.write(
+            "INSERT INTO team_seat (pharmacy_id, kind, account_id, state, since) SELECT pharmacy_id, kind, "
+            "(SELECT id FROM account WHERE email = 'heidi@demo.example'), 'left', since FROM team_seat "
+            "WHERE kind = 'supervisors' AND account_id = " + GRACE
+        )
+        stage.kept["supervised"] = "yes"
 
 
 def inviting(stage: Stage, which: str, mail: str) -> Page:

@@ -1,5 +1,6 @@
 // On the page of devices: whether others use this one too, its PIN, and making it the other kind.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 import { byPin, changeGuard, guardByPasskey, guardedDevice, lockOfSession } from "../../keys/guarding.ts";
@@ -20,8 +21,11 @@ import { NO_PIN, NewPin, type PinTyped, ownershipOf, pinTrouble } from "./sharin
 type Doing = "nothing" | "change" | "share" | "forget";
 
 /** `onAsking`: becoming another device needs the root key, which the page asks for. */
-export function DeviceKind({ ready, shared, onAsking }: {
-  readonly ready: Ready; readonly shared: boolean; readonly onAsking: (asking: Asking) => void;
+export function DeviceKind({ ready, shared, more, onAsking }: {
+  readonly ready: Ready; readonly shared: boolean;
+  /** What else can be done with the device, beside the rest. */
+  readonly more: ComponentChildren;
+  readonly onAsking: (asking: Asking) => void;
 }) {
   const hasPasskey = ready.own.recovery.some((way) => way.method === "passkey");
   const [doing, setDoing] = useState<Doing>("nothing");
@@ -140,6 +144,7 @@ export function DeviceKind({ ready, shared, onAsking }: {
               <Button look="quiet" icon="out" onClick={() => setDoing("forget")}>{t("keys.forget.do")}</Button>
             </>
           ) : <Button look="quiet" icon="people" onClick={() => setDoing("share")}>{t("keys.devices.make-shared")}</Button>}
+          {more}
         </div>
       ) : (
         <form class="stack" noValidate onSubmit={submit}>

@@ -8,10 +8,10 @@ import { t } from "../../views/i18n.ts";
 
 /** Who may sit where; the server checks it again (portal/pharmacies/teams.py). */
 const ROLES: Readonly<Record<string, readonly string[]>> = {
-  pharmacists: ["pharmacist"], desk: ["technician", "pharmacist"], supervisors: ["supervisor"], privacy: ["privacy"],
+  pharmacists: ["pharmacist"], desk: ["pharmacist", "technician"], supervisors: ["supervisor"], privacy: ["privacy"],
 };
 
-/** The roles that a kind of team takes, the usual one first. */
+/** The roles that a kind of team takes; the first one is who is asked to set it up, here and on the checklist. */
 export function rolesOf(kind: string): readonly string[] {
   return ROLES[kind] ?? [];
 }

@@ -157,6 +157,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         invited, following, why_not = _invited(session, actor, pharmacy_id)
         ways = staff_invitations.ways_in(session, actor=actor, rows=invited)
         inviters = names.names_of(session, [row.invited_by for row in invited])
+        alone = colleagues.alone_in(session, actor=actor, pharmacy_id=pharmacy_id)
     mine = next((one for one in people if one.account == actor.account_id), None)
     return render_template(
         "clinic/staff.html",
@@ -170,6 +171,7 @@ def _list_page(pharmacy_id: str, problem: PortalError | None = None) -> str:
         why_not=why_not,
         moves=frozenset() if why_not else staff_invitations.BRINGS.get(actor.role, frozenset()),
         mine=mine,
+        alone=[kind.value for kind in alone],
         me=actor.account_id,
         operator=actor.role is Role.OPERATOR,
         checklist=actor.role is Role.OPERATOR or actor.role in CLINICAL,

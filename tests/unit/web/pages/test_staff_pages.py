@@ -187,6 +187,19 @@ def test_leaving_is_one_button_and_says_where_nobody_would_be_left(
     assert "Leave all teams" not in page(browser_of("frank"))
 
 
+def test_who_alone_has_a_key_is_told_what_would_be_lost_and_has_no_button(
+    bob: Browser, browser_of: BrowserOf, keys: Keys
+) -> None:
+    assert "Leave all teams now" in page(bob)
+    keys.team("riverside_desk", "bob", "bob")
+    shown = page(bob)
+    assert "Leave all teams now" not in shown
+    assert "You are the only one with the key of: Service desk." in " ".join(shown.split())
+    assert 'href="/recovery-sheets"' in shown
+    # Erin, who is not alone with the pharmacists, goes with one button.
+    assert "Leave all teams now" in page(browser_of("erin"))
+
+
 def test_the_page_says_when_a_last_day_leaves_a_team_with_nobody(bob: Browser, world: World) -> None:
     said = "Nobody else stays who has the key."
     assert said not in page(bob)
