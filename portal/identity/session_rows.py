@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Select, String, bindparam, column, func, select, table
+from sqlalchemy import Boolean, ColumnElement, Select, String, bindparam, column, func, select, table
 from sqlalchemy.orm import Session
 
 from portal.core import clock, ids
@@ -40,14 +40,14 @@ _account = table(
 )
 _TABLE = table_of(LoginSession)
 # Rows with what their accounts say now; made once, since every request asks.
-ROWS = select(
+_ROWS = select(
     *_TABLE.c,
     _account.c.id.label("account_found"),
     *(part.label(f"account_{part.name}") for part in _account.c if part.name != "id"),
 ).select_from(_TABLE.outerjoin(_account, _account.c.id == _TABLE.c.account_id))
-_BY_COOKIE = ROWS.where(_TABLE.c.id_hash == bindparam("id_hash"))
-_Kept: Any = namedtuple("_Kept", [column.key for column in ROWS.selected_columns])  # type: ignore[misc]
-_BY_REF = ROWS.where(_TABLE.c.ref == bindparam("ref"))
+_BY_COOKIE = _ROWS.where(_TABLE.c.id_hash == bindparam("id_hash"))
+_Kept: Any = namedtuple("_Kept", [column.key for column in _ROWS.selected_columns])  # type: ignore[misc]
+_BY_REF = _ROWS.where(_TABLE.c.ref == bindparam("ref"))
 # Only what `_state` looks at: asked every few seconds for all open streams.
 _STATES = (
     select(
@@ -108,7 +108,7 @@ def browser_of(session: Session, ref: str | None) -> str | None:
 def own(session: Session, account_id: str) -> list[CurrentSession]:
     """The sessions of an account that have not ended, the one used last first."""
     rows = session.execute(
-        ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None)).order_by(
+        _ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None)).order_by(
             LoginSession.active_at.desc(), LoginSession.ref
         )
     )
@@ -120,7 +120,7 @@ def due(now: datetime) -> Select[Any]:
     staff = func.coalesce(_account.c.role, "") != PATIENT
     idle = (staff & (LoginSession.active_at <= now - IDLE["staff"])) | (LoginSession.active_at <= now - IDLE["patient"])
     idle = idle | (LoginSession.shared & (LoginSession.active_at <= now - SHARED_IDLE))
-    return ROWS.where(
+    return _ROWS.where(
         LoginSession.ended_at.is_(None),
         (LoginSession.ends_at <= now)
         | (LoginSession.shared & (LoginSession.active_at <= now - SHARED_END))
@@ -135,14 +135,13 @@ def known(session: Session, ref: str) -> CurrentSession:
     return read(session.execute(_BY_REF, {"ref": ref}).one())
 
 
-def unended(session: Session, account_id: str) -> Sequence[CurrentSession]:
-    """The sessions of an account whose rows do not say yet that they have ended."""
-    rows = session.execute(ROWS.where(LoginSession.account_id == account_id, LoginSession.ended_at.is_(None))).all()
-    return [read(row) for row in rows]
+def unended(session: Session, condition: ColumnElement[bool]) -> Sequence[CurrentSession]:
+    """The sessions of which this holds and whose rows do not say yet that they have ended."""
+    return [read(row) for row in session.execute(_ROWS.where(condition, LoginSession.ended_at.is_(None))).all()]
 
 
 def read(kept: Any) -> CurrentSession:
-    """A row of `ROWS` as it stands at this moment."""
+    """A session from its row and its account's, as it stands at this moment."""
     # A row outlives its account only as an ended one; the role at login then stands in.
     role = kept.account_role or kept.data["role"]
     lock_at = _lock_at(kept)

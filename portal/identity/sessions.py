@@ -24,7 +24,7 @@ from portal.identity.session_life import (
     idle_limit,
     touch_every,
 )
-from portal.identity.session_rows import ROWS, due, known, own, read, unended
+from portal.identity.session_rows import due, known, own, read, unended
 from portal.identity.tables import LoginSession
 
 # How long an ended session stays in the list and in the table.
@@ -73,13 +73,7 @@ def begin(
     )
     session.flush()
     current = known(session, ref)
-    record(
-        session,
-        Action.LOGIN_SUCCEEDED,
-        agent=current.agent(request_id=request_id),
-        pharmacy_id=current.pharmacy_id,
-        entity=Entity("Session", current.ref),
-    )
+    _on_record(session, Action.LOGIN_SUCCEEDED, current, current.agent(request_id=request_id))
     return cookie, current
 
 
@@ -96,36 +90,23 @@ def confirm(
 
     Raises LoginExpired when the session was ended in the meantime.
     """
-    cookie, now = ids.token(32), clock.now()
-    data = _data(current.role, current.web)
     # Who is back at a shared device by a login has not opened it: it binds the session again when its keys are opened.
     taken_off = {"device_id": None, "stay": None} if unlocked and current.shared else {}
-    kept = session.execute(
-        update(LoginSession)
-        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
-        .values(
-            id_hash=ids.digest(cookie),
-            locked_at=None,
-            active_at=now,
-            auth_time=proof.auth_time,
-            acr=proof.acr,
-            amr=list(proof.amr),
-            idp_sid=proof.idp_sid,
-            id_token=proof.id_token,
-            data=data,
-            **taken_off,
-        )
-        .returning(LoginSession.ref)
-    ).one_or_none()
-    if kept is None:
-        raise LoginExpired()
-    record(
+    cookie = _new_cookie(
         session,
-        Action.SESSION_UNLOCKED if unlocked else Action.LOGIN_STEPPED_UP,
-        agent=current.agent(request_id=request_id),
-        pharmacy_id=current.pharmacy_id,
-        entity=Entity("Session", current.ref),
+        current,
+        locked_at=None,
+        active_at=clock.now(),
+        auth_time=proof.auth_time,
+        acr=proof.acr,
+        amr=list(proof.amr),
+        idp_sid=proof.idp_sid,
+        id_token=proof.id_token,
+        data=_data(current.role, current.web),
+        **taken_off,
     )
+    action = Action.SESSION_UNLOCKED if unlocked else Action.LOGIN_STEPPED_UP
+    _on_record(session, action, current, current.agent(request_id=request_id))
     _announce(session, bus, current.ref, State.ACTIVE)
     return cookie, known(session, current.ref)
 
@@ -189,29 +170,16 @@ def unlock_on_device(
     Not a login: what asks for a fresh one still does. Returns the new cookie value; the old is dead. The caller checks
     the proof. Raises LoginExpired when the session was ended in the meantime.
     """
-    cookie, now = ids.token(32), clock.now()
-    kept = session.execute(
-        update(LoginSession)
-        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None), LoginSession.locked_at.is_not(None))
-        .values(
-            id_hash=ids.digest(cookie),
-            locked_at=None,
-            active_at=now,
-            stay=stay,
-            data=_data(current.role, current.web),
-        )
-        .returning(LoginSession.ref)
-    ).one_or_none()
-    if kept is None:
-        raise LoginExpired()
-    record(
+    cookie = _new_cookie(
         session,
-        Action.SESSION_UNLOCKED,
-        agent=current.agent(request_id=request_id),
-        pharmacy_id=current.pharmacy_id,
-        entity=Entity("Session", current.ref),
-        reason="guard",
+        current,
+        LoginSession.locked_at.is_not(None),
+        locked_at=None,
+        active_at=clock.now(),
+        stay=stay,
+        data=_data(current.role, current.web),
     )
+    _on_record(session, Action.SESSION_UNLOCKED, current, current.agent(request_id=request_id), reason="guard")
     _announce(session, bus, current.ref, State.ACTIVE)
     return cookie, known(session, current.ref)
 
@@ -236,16 +204,7 @@ def take_up(session: Session, bus: Bus, current: CurrentSession) -> tuple[str, C
     Raises LoginExpired when the session was ended in the meantime.
     """
     lock(session, bus, current)
-    cookie = ids.token(32)
-    kept = session.execute(
-        update(LoginSession)
-        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None))
-        .values(id_hash=ids.digest(cookie))
-        .returning(LoginSession.ref)
-    ).one_or_none()
-    if kept is None:
-        raise LoginExpired()
-    return cookie, known(session, current.ref)
+    return _new_cookie(session, current), known(session, current.ref)
 
 
 def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
@@ -264,13 +223,7 @@ def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str
     ).one_or_none()
     if changed is None:
         return
-    record(
-        session,
-        Action.SESSION_LOCKED,
-        agent=current.agent(request_id=request_id),
-        pharmacy_id=current.pharmacy_id,
-        entity=Entity("Session", current.ref),
-    )
+    _on_record(session, Action.SESSION_LOCKED, current, current.agent(request_id=request_id))
     _announce(session, bus, current.ref, State.LOCKED)
 
 
@@ -294,14 +247,8 @@ def end(
     ).one_or_none()
     if changed is None:
         return False
-    record(
-        session,
-        _ACTIONS.get(by, Action.SESSION_REVOKED),
-        agent=agent or current.agent(),
-        pharmacy_id=current.pharmacy_id,
-        entity=Entity("Session", current.ref),
-        reason=by.value,
-    )
+    action = _ACTIONS.get(by, Action.SESSION_REVOKED)
+    _on_record(session, action, current, agent or current.agent(), reason=by.value)
     _announce(session, bus, current.ref, State.ENDED)
     return True
 
@@ -314,7 +261,9 @@ def end_others(session: Session, bus: Bus, current: CurrentSession, *, agent: Ag
 
 def end_all(session: Session, bus: Bus, account_id: str, by: EndedBy, *, agent: Agent) -> int:
     """End all sessions of an account: disabled, role changed, or on an operator's word. Returns how many."""
-    count = sum(end(session, bus, one, by, agent=agent) for one in unended(session, account_id))
+    count = sum(
+        end(session, bus, one, by, agent=agent) for one in unended(session, LoginSession.account_id == account_id)
+    )
     _after_commit(session, bus, f"account:{account_id}", {"kind": "session", "state": State.ENDED.value})
     return count
 
@@ -329,8 +278,7 @@ def end_by_provider(session: Session, bus: Bus, *, account_id: str | None, sid: 
         condition = LoginSession.account_id == account_id
     else:
         return 0
-    rows = session.execute(ROWS.where(condition, LoginSession.ended_at.is_(None)))
-    return sum(end(session, bus, read(row), EndedBy.PROVIDER, agent=agent) for row in rows.all())
+    return sum(end(session, bus, one, EndedBy.PROVIDER, agent=agent) for one in unended(session, condition))
 
 
 def settle(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
@@ -359,6 +307,27 @@ def sweep(database: Database, bus: Bus, *, limit: int = 200) -> int:
                 settle(session, bus, current)
             session.execute(delete(LoginSession).where(LoginSession.ends_at < now - KEEP_ENDED))
     return len(settling)
+
+
+def _new_cookie(session: Session, current: CurrentSession, *only: ColumnElement[bool], **values: Any) -> str:
+    # The old value is dead with it. Raises LoginExpired when the session was ended in the meantime, or is not `only`.
+    cookie = ids.token(32)
+    kept = session.execute(
+        update(LoginSession)
+        .where(LoginSession.ref == current.ref, LoginSession.ended_at.is_(None), *only)
+        .values(id_hash=ids.digest(cookie), **values)
+        .returning(LoginSession.ref)
+    ).one_or_none()
+    if kept is None:
+        raise LoginExpired()
+    return cookie
+
+
+def _on_record(
+    session: Session, action: Action, current: CurrentSession, agent: Agent, *, reason: str | None = None
+) -> None:
+    entity = Entity("Session", current.ref)
+    record(session, action, agent=agent, pharmacy_id=current.pharmacy_id, entity=entity, reason=reason)
 
 
 def _data(role: str, web: dict[str, Any], challenge: str | None = None) -> dict[str, Any]:
