@@ -220,7 +220,10 @@ def revoke(session: Session, *, actor: Actor, invitation_id: str) -> None:
     Raises NotFound, Conflict `carer-invitation-over`.
     """
     seen = session.get(CarerInvitation, invitation_id)
-    consent = consents.lock(session, seen.consent_id) if seen is not None and seen.consent_id is not None else None
+    if seen is None:
+        raise NotFound()
+    policy.allow_carers(actor, patient_id=seen.patient_id)
+    consent = consents.lock(session, seen.consent_id) if seen.consent_id is not None else None
     row = _own(session, actor, invitation_id)
     if LIFE.after(state_of(row), Event.REVOKE) is None:
         raise Conflict("carer-invitation-over")

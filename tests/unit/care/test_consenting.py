@@ -11,6 +11,7 @@ from ehr_fakes import FakeEhr, context_of
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from world import World, build
+from world_routes import statements
 
 from portal.accounts import carer_invitations, carers, consents, relations, stops
 from portal.accounts.actor import Actor
@@ -444,6 +445,18 @@ def test_a_code_that_alice_takes_back_is_her_no_as_well(world: World, ehr: FakeE
     with pytest.raises(Unprocessable) as refused:
         invite(world, ehr, whose="alice")
     assert refused.value.code == "consent-stands-not"
+
+
+def test_for_dave_an_invitation_of_alices_on_a_consent_is_like_one_that_never_was(world: World, ehr: FakeEhr) -> None:
+    hers, _ = invite(world, ehr, whose="alice")
+    dave = world.actor("dave")
+    asked: dict[str, list[str]] = {}
+    for which in (hers, "0" * 32):
+        with statements(world.database) as seen, pytest.raises(NotFound), world.database.transaction() as session:
+            carer_invitations.revoke(session, actor=dave, invitation_id=which)
+        asked[which] = seen
+    assert asked[hers] == asked["0" * 32]
+    assert not any("carer_consent " in one for one in asked[hers])
 
 
 def test_who_has_an_account_by_now_is_not_brought_into_care_by_an_old_code(world: World, ehr: FakeEhr) -> None:
