@@ -131,7 +131,12 @@ def remove(
     once for each time that the person came to this browser, as only a login puts the tile back. Not told is what the
     person did in the own session `current`; a locked one proves nobody. Returns whether that was one of this browser's.
     """
-    row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True)
+    seen = session.get(BrowserTile, (ids.digest(browser), account_id))
+    if seen is None:
+        return False
+    # The session before the tile, as somebody who chooses this person at the same moment takes them.
+    sessions.hold(session, seen.session_ref)
+    row = session.get(BrowserTile, (ids.digest(browser), account_id), with_for_update=True, populate_existing=True)
     if row is None:
         return False
     living = _living(session, row.session_ref)

@@ -207,6 +207,11 @@ def take_up(session: Session, bus: Bus, current: CurrentSession) -> tuple[str, C
     return _new_cookie(session, current), known(session, current.ref)
 
 
+def hold(session: Session, ref: str) -> None:
+    """Nobody else changes this session before the caller has committed."""
+    session.execute(select(LoginSession.ref).where(LoginSession.ref == ref).with_for_update())
+
+
 def lock(session: Session, bus: Bus, current: CurrentSession, *, request_id: str | None = None) -> None:
     """Lock: the session answers nothing but login, logout and its own state until a fresh login or, on a shared device,
     a proof that its person opened the keys there."""

@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from at_once import MANY, at_once, codes
 from browsing import Browser, location
 from misbehaving import MisbehavingProvider
 from sqlalchemy import select
-from world import World
+from sqlalchemy.orm import Session
+from world import NOBODY, World
 
 from portal.accounts import devices, notices, tiles
 from portal.accounts.tables import Account
@@ -278,6 +280,34 @@ def test_of_nine_people_the_one_not_seen_longest_goes(world: World, database: Da
         tiles.choose(rows, MemoryBus(), browser=value, account_id=begun[0].account_id, current=None)
     taken = again(database, begun[1], value)
     assert taken.state is State.LOCKED
+
+
+def test_who_is_chosen_and_taken_off_at_the_same_moment_is_one_or_the_other(world: World, database: Database) -> None:
+    for name in list(world.accounts)[:3]:
+        value = ids.token(32)
+        with database.transaction() as rows:
+            _, current = sessions.begin(
+                rows,
+                account_id=world.accounts[name],
+                role=current_role(rows, world.accounts[name]),
+                proof=session_life.Proof(None, None, (), None, None),
+                shared=True,
+            )
+            tiles.put(rows, browser=value, current=current)
+
+        def choose(rows: Session, value: str = value, name: str = name) -> None:
+            tiles.choose(rows, MemoryBus(), browser=value, account_id=world.accounts[name], current=None)
+            tiles.renew(rows, value)
+
+        def remove(rows: Session, value: str = value, name: str = name) -> bool:
+            who: dict[str, Any] = {"account_id": world.accounts[name], "agent": NOBODY, "current": None}
+            return tiles.remove(rows, MemoryBus(), browser=value, **who)
+
+        outcomes = at_once(database, [choose, remove] * (MANY // 2))
+        assert set(codes(outcomes)) <= {"not-found", "login-expired"}
+        gone = any(one is True for one in outcomes)
+        with database.reading() as rows:
+            assert (session_rows.state(rows, current.ref) is State.ENDED) == gone
 
 
 def current_role(rows: Any, account_id: str) -> str:
