@@ -322,20 +322,26 @@ def _grant_of(row: CarerConsent, grants: Sequence[Grant]) -> Grant | None:
 
 
 def _stands_not(session: Session, row: CarerConsent, grants: Sequence[Grant]) -> Ended | None:
-    """Why what is kept does not stand any more by what the EHR says now; None: it does, or is a paper, or the EHR does
-    not show who it is."""
+    """Why what is kept does not stand any more by what the EHR says now; None: it does, or is a paper, or somebody acts
+    on it whom the EHR does not show."""
     if row.fhir_id is None:
         return None
     found = _grant_of(row, grants)
-    if found is not None and found.why_not is WhyNot.UNSHOWN:
-        return None
-    # That another Consent forbids somebody who is not shown lets nobody in anew. It parts nobody who acts already.
-    if found is None or found.why_not not in (WhyNot.NO, WhyNot.UNSURE):
+    # Who is not shown, or may be whom another Consent forbids, is not let in anew, by no code that is out either. It
+    # parts nobody who acts already.
+    unclear = found is not None and found.why_not in (WhyNot.UNSHOWN, WhyNot.UNSURE) and _acts(session, row)
+    if found is None or (found.why_not is not WhyNot.NO and not unclear):
         return Ended.WITHDRAWN
+    if found.why_not is WhyNot.UNSHOWN:
+        return None
     ends_at = _end_of(found.last_day, profiles.get(session, row.pharmacy_id).time_zone)
     shorter = ends_at is not None and (row.ends_at is None or ends_at < row.ends_at)
     reaches = found.kind == row.kind and Scope(found.step).reaches(Scope(row.scope))
     return None if reaches and not shorter else Ended.NARROWER
+
+
+def _acts(session: Session, row: CarerConsent) -> bool:
+    return any(one.consent_id == row.id for one in relations.live(session, patient_id=row.patient_id))
 
 
 def _was_refused(session: Session, patient_id: str, address: Address, grant: Grant) -> bool:

@@ -234,6 +234,20 @@ def test_an_ehr_that_does_not_show_judy_is_silent_about_her_alone(world: World, 
     assert recorded(world, "carer.consent-ended")[0][1]["why"] == "unconfirmed"
 
 
+@pytest.mark.parametrize("unclear", [WhyNot.UNSURE, WhyNot.UNSHOWN])
+def test_a_code_that_is_out_lets_nobody_in_while_it_is_not_clear_who_that_is(
+    world: World, ehr: FakeEhr, unclear: WhyNot
+) -> None:
+    made = invite(world, ehr)
+    ehr.grants = {"ann": (replace(GRANT, why_not=unclear),)}
+    assert [one.stands for one in look(world, ehr).held] == [False]
+    clock.shift(timedelta(days=1))
+    assert consenting.ask_again(world.database, ehr) == 1
+    with pytest.raises(Unprocessable):
+        accept(world, made)
+    assert scope_of(world) is None
+
+
 def test_a_paper_needs_its_kind_its_day_and_an_end_within_a_year(world: World, ehr: FakeEhr) -> None:
     ehr.grants = None
     today = clock.now().date()
