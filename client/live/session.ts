@@ -68,6 +68,11 @@ export class LiveSession {
     if (!this.over) this.say({ kind: "active", account: this.account, lockAt: this.lockAt, endsAt: this.endsAt });
   }
 
+  /** Whether the screen was locked here, or the session has ended: nothing of it may be drawn any more. */
+  get left(): boolean {
+    return this.over;
+  }
+
   /** Called when keys must go from memory: keyrings, opened texts, streams. */
   onWipe(wipe: () => void): void {
     this.wipes.push(wipe);

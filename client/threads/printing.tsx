@@ -38,7 +38,8 @@ export async function printed(
   }
   const chain = desk.staff ? chainToCompare(desk, thread) : undefined;
   const picture = chain === undefined ? undefined : await pictureOf(chain);
-  if (picture === "ended") return;
+  // Whoever has left the screen meanwhile leaves no sheet behind.
+  if (picture === "ended" || desk.page.live.left) return;
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
   const pharmacy = desk.pharmacy(thread.info?.pharmacy ?? "");
   printSheet(

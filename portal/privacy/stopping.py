@@ -5,11 +5,13 @@ as a thief's hand may have made it: devices let in, invitations, keys made ahead
 sheets, waiting for new keys. What a person has made is made anew in a minute.
 
 The privacy officers of every pharmacy that has to do with the person are told, on a page and by mail; where a pharmacy
-has none, its supervisors, or else its pharmacists: nobody presses it and is not heard. Staff who made
-sure who it is end the stop at once: a pharmacist, a supervisor or the privacy officer, of a pharmacy that works with
-the person, and never the person.
+has none, its supervisors, or else its pharmacists, as long as they are not stopped themselves. Who presses it where
+there is nobody to be told reads that, and whom to call. Staff who made sure
+who it is end the stop at once: a pharmacist, a supervisor or the privacy officer, of a pharmacy that works with the
+person, and never the person.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,11 +80,11 @@ class Waiting:
     role: str
 
 
-def press(session: Session, *, actor: Actor, bus: Bus) -> dict[str, frozenset[str]]:
+def press(session: Session, *, actor: Actor, bus: Bus) -> tuple[dict[str, frozenset[str]], bool]:
     """Stop the actor's account: keys stay as they are, all sessions end, the privacy officers hear of it.
 
     What the account has offered is over for good. Returns the members of the teams that need a new generation by it,
-    for `teams.tell` after the commit.
+    for `teams.tell` after the commit, and whether there was anybody to be told.
     """
     stops.press(session, actor=actor)
     for take_back in TAKEN_BACK:
@@ -90,19 +92,24 @@ def press(session: Session, *, actor: Actor, bus: Bus) -> dict[str, frozenset[st
     left = staff_invitations.revoke_all_of(session, actor.account_id, agent=actor.agent)
     for one in session_rows.own(session, actor.account_id):
         sessions.end(session, bus, one, EndedBy.PERSON, agent=actor.agent)
-    tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED, but=actor.account_id)
+    heard = tell_officers(session, _pharmacies(session, actor), Template.SOMEBODY_STOPPED, but=actor.account_id)
     session.flush()
-    return {team: teams.members(session, team) for team in dict.fromkeys(left)}
+    return {team: teams.members(session, team) for team in dict.fromkeys(left)}, heard
 
 
-def tell_officers(session: Session, pharmacies: set[str], what: Template, *, but: str | None = None) -> None:
+def tell_officers(session: Session, pharmacies: set[str], what: Template, *, but: str | None = None) -> bool:
     """Tell the privacy officers of some pharmacies, or who stands in for them, by mail once the caller has committed.
 
-    `but`: the account of who did it, and is not told of it here. Whom it is about stands on the page.
+    `but`: the account of who did it, and is not told of it here. Whom it is about stands on the page. Returns whether
+    there was anybody.
     """
     at = clock.now().isoformat(timespec="seconds")
-    for told in (account for place in sorted(pharmacies) for account in _told(session, place, TOLD[what], but)):
-        enqueue(session, OFFICE_JOB, {"account": told, "at": at, "what": what.value})
+    # Who is stopped may end nothing, and whoever pressed it may have somebody else's hand in the mailbox.
+    out = {one.account_id for one in stops.all_standing(session)} | {but or ""}
+    told = [account for place in sorted(pharmacies) for account in _told(session, place, TOLD[what], out)]
+    for account in told:
+        enqueue(session, OFFICE_JOB, {"account": account, "at": at, "what": what.value})
+    return bool(told)
 
 
 def waiting(session: Session, *, actor: Actor) -> list[Waiting]:
@@ -198,14 +205,14 @@ def _pharmacies(session: Session, actor: Actor) -> set[str]:
     return {pharmacy for some in caring.values() for pharmacy in some}
 
 
-def _told(session: Session, pharmacy: str, roles: tuple[Role, ...], but: str | None) -> list[str]:
-    """The working accounts, `but` one, of the first of `roles` that somebody of the pharmacy has, by id."""
+def _told(session: Session, pharmacy: str, roles: tuple[Role, ...], out: Collection[str]) -> list[str]:
+    """The working accounts, those of `out` left out, of the first of `roles` that somebody of the pharmacy has."""
     for role in roles:
         wanted = select(Account.id).where(
             Account.role == role,
             Account.pharmacy_id == pharmacy,
             Account.disabled_at.is_(None),
-            Account.id != (but or ""),
+            Account.id.not_in(out),
         )
         if found := list(session.scalars(wanted.order_by(Account.id))):
             return found

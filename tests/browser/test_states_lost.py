@@ -58,6 +58,11 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("wrong-alone", spanish=True)
+def _(stage: Stage) -> Page:
+    return shown(stage.page("nobody"), "/something-wrong?done=alone")
+
+
 @state("wrong-stopped", spanish=True)
 def _(stage: Stage) -> Page:
     stop(stage, "peggy")

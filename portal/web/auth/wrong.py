@@ -25,6 +25,8 @@ from portal.web.wiring import client_address, request_id, services
 
 blueprint = Blueprint("wrong", __name__)
 PAGE = "/something-wrong"
+# What the page is told of a press: whether there was anybody to hear of it.
+_DONE = {True: "1", False: "alone"}
 
 
 @blueprint.get(PAGE)
@@ -45,7 +47,8 @@ def show() -> str:
         # What stands is told to whoever has signed in since, not to somebody at a locked screen.
         stop=stop if current is not None and current.state is State.ACTIVE else None,
         devices=ones,
-        done=current is None and request.args.get("done") == "1",
+        done=current is None and request.args.get("done") in _DONE.values(),
+        heard=request.args.get("done") == _DONE[True],
         places=[profile] if profile is not None else known_pharmacies(),
     )
 
@@ -76,11 +79,11 @@ def press() -> ResponseReturnValue:
     who: Any = {"login": current, "address": client_address(), "request_id": request_id()}
     with services().database.transaction() as session:
         actor = load_actor(session, current.account_id, **who)
-        left = stopping.press(session, actor=actor, bus=services().bus)
+        left, heard = stopping.press(session, actor=actor, bus=services().bus)
     for team, members in left.items():
         teams.tell(services().bus, team, members)
     flask_session.sign_out()
-    return redirect(f"{PAGE}?done=1", 303)
+    return redirect(f"{PAGE}?done={_DONE[heard]}", 303)
 
 
 @blueprint.post(f"{PAGE}/undo")

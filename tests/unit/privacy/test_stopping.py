@@ -108,6 +108,19 @@ def test_where_nobody_is_privacy_officer_the_pharmacists_are_told_and_never_who_
         assert [job.payload["account"] for job in jobs].count(world.accounts["bob"]) == 1
 
 
+def test_who_is_stopped_too_is_not_told_and_where_nobody_is_left_that_is_said(world: World) -> None:
+    press(world, "heidi")
+    press(world, "alice")
+    # Heidi's stop went to Grace, and so does Alice's: Heidi may end nothing now.
+    assert told(world, stopping.OFFICE_JOB) == {"grace"}
+    with world.database.transaction() as session:
+        everybody = select(Account).where(Account.pharmacy_id == "riverside", Account.id != world.accounts["bob"])
+        for account in session.scalars(everybody):
+            account.disabled_at = clock.now()
+    with world.database.transaction() as session:
+        assert stopping.press(session, actor=world.actor("bob"), bus=MemoryBus()) == ({}, False)
+
+
 @pytest.mark.parametrize(
     ("what", "place"),
     [("somebody-stopped", "/stops"), ("somebody-unbound", "/privacy-office?action=relation.undone")],
