@@ -104,6 +104,15 @@ async function start<Person extends SignedIn>(
     render(null, app);
     render(content, app);
   };
+  // Whoever steps away while the page still opens is heard, too, and then sees none of it.
+  let page: Page<Person> | undefined;
+  let leaving = false;
+  addEventListener("keydown", (event) => {
+    if (!isLockKey(event) || !(page?.person.session.shared ?? isShared())) return;
+    event.preventDefault();
+    leaving = true;
+    if (page !== undefined) void lockNow(page);
+  });
   try {
     const { person, wipe } = await begin();
     const { account, session } = person;
@@ -124,7 +133,8 @@ async function start<Person extends SignedIn>(
       keep();
     }
     live.start();
-    const page: Page<Person> = { person, live, pharmacies, pharmacy: inView(account, session, pharmacies) };
+    page = { person, live, pharmacies, pharmacy: inView(account, session, pharmacies) };
+    if (leaving && session.shared) return await lockNow(page);
     draw(<Shell plan={plan} page={page} />);
     // A private window, or a line that breaks just now: the page goes on without.
     if (!isShared()) keepHelp().catch(() => undefined);
@@ -186,16 +196,6 @@ function Shell<Person extends SignedIn>({ plan, page }: { readonly plan: Plan<Pe
   const { account, session } = page.person;
   const [screen, setScreen] = useState<Screen>({ kind: "open" });
   useEffect(() => { page.live.onScreen(setScreen); }, []);
-  useEffect(() => {
-    if (!session.shared) return;
-    const press = (event: KeyboardEvent): void => {
-      if (!isLockKey(event)) return;
-      event.preventDefault();
-      void lockNow(page);
-    };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
-  }, []);
   const over = screen.kind === "locked" || screen.kind === "ended";
   const hidden = over || screen.kind === "covered";
   return (
@@ -247,7 +247,10 @@ function WrongPins({ tried }: { readonly tried: NonNullable<SessionState["wrong_
   return (
     <Banner tone="warn" announce title={t("keys.pin.tried", { count: tried.count, time: moment(Date.parse(tried.last_at)) })}>
       <p>{t("keys.pin.tried-body")}</p>
-      <div class="button-row"><Button look="quiet" onClick={() => void say()}>{t("keys.pin.tried-do")}</Button></div>
+      <div class="button-row">
+        <Button look="quiet" onClick={() => void say()}>{t("keys.pin.tried-do")}</Button>
+        {location.pathname === "/devices" ? null : <LinkButton look="quiet" href="/devices">{t("keys.pin.change")}</LinkButton>}
+      </div>
     </Banner>
   );
 }

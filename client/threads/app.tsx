@@ -107,7 +107,11 @@ function Line({ desk }: { readonly desk: Desk }) {
     look();
     return () => { for (const event of ["online", "offline"]) removeEventListener(event, look); };
   }, []);
-  useEffect(() => desk.stream.listen((news) => { if (news.kind !== "thread") setLine(desk.stream.line); }), [desk]);
+  useEffect(() => {
+    // As above: it may have come since the first drawing, and then says no more.
+    setLine(desk.stream.line);
+    return desk.stream.listen((news) => { if (news.kind !== "thread") setLine(desk.stream.line); });
+  }, [desk]);
   useEffect(() => {
     setLate(false);
     if (line !== "down") return undefined;

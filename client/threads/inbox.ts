@@ -72,7 +72,8 @@ export class InboxModel {
   private row(head: HeadItem): InboxRow {
     const preview = this.previews.get(head.thread);
     const pharmacy = this.desk.pharmacy(head.pharmacy)?.name ?? "";
-    const readable = preview?.at !== null && preview !== undefined;
+    // Checked, and something of it opens: after a new start it is the one without the other.
+    const readable = preview !== undefined && preview.at !== null && (preview.subject !== null || preview.last !== null);
     return {
       thread: head.thread,
       patient: head.patient,

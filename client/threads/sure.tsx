@@ -25,6 +25,10 @@ export function MadeSure({ desk, account, name, onSure }: {
   useEffect(() => {
     desk.identityCheck(account).then(setCheck, (error: unknown) => setProblem(troubleWords(error)));
   }, [account]);
+  const choose = (chosen: How): void => {
+    setHow(chosen);
+    setProblem(null);
+  };
   const go = async (): Promise<void> => {
     const passed = check?.state === "passed";
     if (!passed && how === null) return setProblem(t("check.choose"));
@@ -53,7 +57,7 @@ export function MadeSure({ desk, account, name, onSure }: {
         <Banner slim tone="warn" icon="stop" title={t("check.objected")}><p>{t("check.objected-body")}</p></Banner>
       ) : over ? <p>{t(check.how === "waited" ? "check.over" : "check.passed")}</p> : null}
       {over ? null : (
-        <TileChoice legend={t("check.how")} value={how} onChange={setHow} options={ways.map((one) => ({ value: one, label: t(`check.${one}`) }))} />
+        <TileChoice legend={t("check.how")} value={how} onChange={choose} options={ways.map((one) => ({ value: one, label: t(`check.${one}`) }))} />
       )}
       {problem === null ? null : <p class="field__error" role="alert">{problem}</p>}
       {stale ? <SignInAgain /> : null}

@@ -40,8 +40,8 @@ class What(StrEnum):
     STOP_ENDED = "stop-ended"
 
 
-# Where the mail's link leads, where that is not the account.
-_NEXT = dict.fromkeys((What.STOPPED, What.STOP_ENDING, What.STOP_ENDED), "/something-wrong")
+# Where every such mail leads: devices can be ended there and everything stopped, also in a browser that has no keys.
+_NEXT = "/something-wrong"
 
 
 def tell(session: Session, actor: Actor, what: What) -> None:
@@ -118,7 +118,7 @@ class KeyNotice(AccountMail):
             job,
             account,
             Template(job.payload["what"]),
-            next=_NEXT.get(job.payload["what"], "/account"),
+            next=_NEXT,
             earlier=bool(job.payload.get("earlier")),
             when=moment(datetime.fromisoformat(job.payload["at"]), zone_of(account)),
             browser=describe(browser) or NAMELESS,

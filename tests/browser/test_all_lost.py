@@ -35,6 +35,7 @@ def test_dave_comes_by_and_reads_again_what_he_had_written(stage: Stage) -> None
     dave, bob = stage.with_keys("dave", "/home"), stage.with_keys("bob", "/inbox")
     old = ask(dave, "Asked before the flood")
     dave = stage.begins_again("dave", "/messages")
+    expect(dave.get_by_text("Cannot be read here").first).to_be_visible()
     dave.goto(old)
     expect(dave.get_by_text("You started again with new keys").first).to_be_visible()
     assert dave.get_by_text("Asked before the flood").count() == 0

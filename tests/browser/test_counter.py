@@ -8,7 +8,8 @@ from checks import axe
 from complaints import Complaints
 from counter import lock, share_with_pin, unlock
 from demo_world import Demo, get_code, give_password, sign_in
-from playwright.sync_api import Page, expect
+from patience import until
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.browser
 PIN = "402715"
@@ -180,6 +181,17 @@ def test_an_own_device_becomes_shared_and_back_again(person: Callable[..., Page]
     lock(peggy)
     unlock(peggy, PIN)
     expect(peggy.get_by_text("This PIN is wrong").first).to_be_visible()
+    unlock(peggy, "918273")
+    expect(peggy.locator("[data-kind=shared]")).to_be_visible()
+    # Who steps away while the page still opens is heard, too.
+    held: list[Route] = []
+    peggy.route("**/api/pharmacies", lambda route: held.append(route))
+    peggy.reload(wait_until="commit")
+    until(peggy, lambda: bool(held), "the page asks for its pharmacies")
+    peggy.keyboard.press("F8")
+    held[0].continue_()
+    peggy.locator("#pin").wait_for()
+    peggy.unroute("**/api/pharmacies")
     unlock(peggy, "918273")
     peggy.locator("[data-kind=shared]").get_by_role("button", name="Only I use it now").click()
     peggy.locator("dialog").get_by_role("button", name="Only I use it now").click()

@@ -158,6 +158,21 @@ def test_code_and_passphrase_each_bring_everything_back_in_a_fresh_profile(perso
     expect(dave.locator("[data-device]")).to_have_count(2)
 
 
+def test_who_lost_the_only_way_back_is_led_from_the_question_to_a_new_start(person: Person) -> None:
+    frank = person("frank")
+    sign_in(frank, "frank", "/recovery")
+    get_code(frank)
+    frank.goto("/recovery")
+    frank.get_by_role("button", name="Replace").click()
+    frank.get_by_role("link", name="I have none of these any more").click()
+    frank.wait_for_url(at("/recover"))
+    heading(frank, "Your ways back are lost")
+    frank.locator("#again-sure").check()
+    frank.get_by_role("button", name="Start again with new keys").click()
+    frank.wait_for_url(at("/recovery"))
+    expect(frank.locator("[data-way=code]")).to_contain_text("Not set")
+
+
 def page_tag(page: Page, words: str) -> Locator:
     """The short mark beside a device's name."""
     return page.locator(".tag", has_text=words)

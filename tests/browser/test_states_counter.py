@@ -98,6 +98,12 @@ def _(stage: Stage) -> Page:
     return counter(stage, "pat")
 
 
+@state("signed-in-again-shared", spanish=True)
+def _(stage: Stage) -> Page:
+    counter(stage, "pat")
+    return stage.at("shared by pat", "/signed-in-again", login="pat")
+
+
 @state("devices-pin")
 def _(stage: Stage) -> Page:
     page = counter(stage, "pat")

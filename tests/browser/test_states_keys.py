@@ -400,6 +400,16 @@ def _(stage: Stage) -> Page:
     return page
 
 
+@state("recover-ways-lost", spanish=True)
+def _(stage: Stage) -> Page:
+    page = at_recovery(stage, "judy")
+    page.get_by_role("button", name="Replace").click()
+    page.get_by_role("link", name="I have none of these any more").click()
+    page.get_by_role("heading", name="Your ways back are lost").wait_for()
+    page.locator("#again-sure").wait_for()
+    return page
+
+
 @state("recovery-weak-passphrase")
 def _(stage: Stage) -> Page:
     page = at_recovery(stage, "judy")

@@ -202,8 +202,11 @@ export function RootDialog({ ready, asking, onDone, onClose }: {
           </div>
         </>
       ) : wraps.length === 0 ? <p>{t("keys.secret.none")} <a href="/recovery">{t("keys.recovery.title")}</a></p> : (
-        <SecretForm account={ready.account.id} wraps={wraps} label={act.confirm} busyWords={t("keys.secret.working")} onCancel={onClose}
-          onSecret={async (wrap, secret) => go(await openRootKey(wrap, ready.account.id, secret))} />
+        <>
+          <SecretForm account={ready.account.id} wraps={wraps} label={act.confirm} busyWords={t("keys.secret.working")} onCancel={onClose}
+            onSecret={async (wrap, secret) => go(await openRootKey(wrap, ready.account.id, secret))} />
+          <p><a href={`/recover?${new URLSearchParams({ why: "ways-lost", do: "again", next: location.pathname }).toString()}`}>{t("keys.secret.lost")}</a></p>
+        </>
       )}
     </Dialog>
   );

@@ -91,8 +91,8 @@ def signed_in_as() -> str:
 @blueprint.get("/signed-in-again")
 def signed_in_again() -> str:
     """Where a step-up in a tab of its own ends: the page that asked for it goes on."""
-    flask_session.require_login()
-    return render_template("auth/again.html")
+    # On a shared device the new sign-in has closed the tabs that stood open: the PIN comes first.
+    return render_template("auth/again.html", shared=flask_session.require_login().shared)
 
 
 @blueprint.get("/login/callback")

@@ -43,7 +43,7 @@ def test_alice_is_asked_whether_it_was_her(world: World) -> None:
     KeyNotice(world.database, post, "https://portal.test/")(job(world))
     (mail,) = post.sent
     assert (mail.to, mail.subject) == ("alice@example.org", "Somebody asked for your keys in a new browser")
-    assert "https://portal.test/login?next=/account" in mail.text.split("\n")
+    assert "https://portal.test/login?next=/something-wrong" in mail.text.split("\n")
     with world.database.reading() as session:
         (row,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "notice.sent"))
     assert row.detail == {"to": world.accounts["alice"], "what": "recovery-read"}

@@ -320,3 +320,14 @@ def again(database: Database, one: CurrentSession, value: str) -> CurrentSession
         taken = tiles.choose(rows, MemoryBus(), browser=value, account_id=one.account_id, current=None)
     assert taken is not None
     return taken[1]
+
+
+def test_who_signed_in_again_in_a_tab_is_told_of_the_pin_only_where_there_is_one(
+    counter: Browser, both: tuple[str, str], new_browser: NewBrowser
+) -> None:
+    assert "Your PIN opens it again" in counter.client.get("/signed-in-again").get_data(as_text=True)
+    own = new_browser()
+    own.sign_in("bob", email="bob@example.org", email_verified=True)
+    page = own.client.get("/signed-in-again").get_data(as_text=True)
+    assert "Close this tab" in page
+    assert "PIN" not in page
