@@ -118,11 +118,15 @@ export class InboxModel {
     await this.take(page.items);
   }
 
-  /** What waits where this person does not sit: no stream tells of it. */
-  look(): Promise<void> {
-    return this.then(async () => {
+  /** What waits where this person does not sit: no stream tells of it. An answer says nothing about the lines, which may still be missing. */
+  async look(): Promise<void> {
+    try {
       this.closed = (await get<{ items: readonly ClosedQueue[] }>("/api/threads/closed")).items;
-    });
+    } catch (error) {
+      // The next look may do better.
+      if (!isOfTheLine(error)) throw error;
+    }
+    this.notify();
   }
 
   /** Older lines. */
