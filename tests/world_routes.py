@@ -189,7 +189,8 @@ def consented(world: World, by: str) -> str:
             kind=Kind.CARER,
             scope=Scope.ORDERS,
             ends_at=None,
-            paper=(consents.Paper.SIGNED, clock.now().date()),
+            paper=consents.Paper.SIGNED,
+            dated=clock.now().date(),
         )
         return consents.keep(session, actor=actor, patient_id=world.patients["dave"], basis=basis).id
 

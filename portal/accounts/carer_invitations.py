@@ -265,7 +265,7 @@ def offers(session: Session, *, actor: Actor) -> list[Offer]:
         )
         .order_by(CarerInvitation.created_at, CarerInvitation.id)
     ).all()
-    return _offers(session, rows)
+    return _offers(session, rows, actor.account_id)
 
 
 def offered(session: Session, *, actor: Actor, code: str) -> Offer:
@@ -278,7 +278,7 @@ def offered(session: Session, *, actor: Actor, code: str) -> Offer:
     )
     if row is None or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")
-    found = _offers(session, [row])
+    found = _offers(session, [row], actor.account_id)
     if not found:
         raise Unprocessable("carer-code")
     return found[0]
@@ -439,9 +439,20 @@ def _offered_to(session: Session, actor: Actor, invitation_id: str, code: str | 
     by_mail = row.mail is not None and row.mail == _verified_mail(session, actor)
     if not (by_code or by_mail):
         raise Unprocessable("carer-code")
-    if not _vouched_for(session, row):
+    if not _vouched_for(session, row) or _refused(session, row, actor.account_id):
         raise Unprocessable("carer-code")
     return row
+
+
+def _refused(session: Session, row: CarerInvitation, account_id: str) -> bool:
+    """Whether the patient has ended or narrowed what the account did, and nothing was said since: neither her own
+    invitation, nor what a pharmacy's rests on. Her no is about the account, whoever asks it, and on whatever."""
+    refused = relations.refused_at(session, account_id=account_id, patient_id=row.patient_id)
+    if refused is None:
+        return False
+    if row.consent_id is None:
+        return row.asked_at <= refused
+    return not consents.is_later(session.get_one(CarerConsent, row.consent_id).dated, refused)
 
 
 def _vouched_for(session: Session, row: CarerInvitation) -> bool:
@@ -471,8 +482,8 @@ def _verified_mail(session: Session, actor: Actor) -> str | None:
     return normal_address(account.email)
 
 
-def _offers(session: Session, rows: Iterable[CarerInvitation]) -> list[Offer]:
-    found = [one for one in rows if _vouched_for(session, one)]
+def _offers(session: Session, rows: Iterable[CarerInvitation], account_id: str) -> list[Offer]:
+    found = [one for one in rows if _vouched_for(session, one) and not _refused(session, one, account_id)]
     asking = names.names_of(session, [one.invited_by for one in found])
     known = names.selves(session, [one.patient_id for one in found])
     return [

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts import names, notices, policy, relations, stops, telling
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.roles import INVITED_TO, Kind, Scope
 from portal.accounts.tables import Account, CarerConsent, Relation
 from portal.core import clock
@@ -147,9 +147,13 @@ def change(
         if consent.ends_at is not None and (ends_at is None or consent.ends_at < ends_at):
             ends_at, by_age = consent.ends_at, False
     longer = relation.ends_at is not None and (ends_at is None or ends_at > relation.ends_at)
+    shorter = ends_at is not None and (relation.ends_at is None or ends_at < relation.ends_at)
     if longer or not Scope(relation.scope).reaches(wanted):
         policy.needs_step_up(actor)
         stops.hold(session, actor.account_id)
+        relation.refused_at = None
+    if shorter or not wanted.reaches(Scope(relation.scope)):
+        relation.refused_at = clock.now()
     relations.change(session, agent=actor.agent, relation=relation, scope=wanted, until=ends_at, by_age=by_age)
     tell(session, [actor.account_id, relation.account_id], What.CHANGED, clock.now())
 
@@ -157,6 +161,7 @@ def change(
 def end(session: Session, *, actor: Actor, relation_id: str) -> str | None:
     """End what somebody may do, at once. Gives the id of the consent it rested on, if any. Raises NotFound."""
     relation = _access(session, actor, relation_id)
+    relation.refused_at = clock.now()
     relations.end(session, agent=actor.agent, relation_id=relation.id)
     tell(session, [actor.account_id, relation.account_id], What.CHANGED, clock.now())
     return relation.consent_id
@@ -276,10 +281,14 @@ def tell(session: Session, account_ids: Iterable[str], what: What, at: datetime)
 
 
 def _access(session: Session, actor: Actor, relation_id: str) -> Relation:
-    relation = session.get(Relation, relation_id, with_for_update=True, populate_existing=True)
-    if relation is None:
+    seen = session.get(Relation, relation_id)
+    if seen is None:
         raise NotFound()
-    policy.allow_carers(actor, patient_id=relation.patient_id)
+    policy.allow_carers(actor, patient_id=seen.patient_id)
+    # Whoever takes up another code at this moment is waited for: accounts are locked before relations there as well.
+    for account_id in sorted({actor.account_id, seen.account_id}):
+        one_at_a_time(session, account_id)
+    relation = session.get_one(Relation, relation_id, with_for_update=True, populate_existing=True)
     over = relation.ends_at is not None and relation.ends_at <= clock.now()
     if over or relation.kind == Kind.SELF:
         raise NotFound()

@@ -6,14 +6,14 @@ relations, so that the next message is sealed without the carer, and open invita
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import carers, names, policy, relations
-from portal.accounts.actor import Actor
+from portal.accounts.actor import Actor, one_at_a_time
 from portal.accounts.carers import What
 from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import CarerConsent, CarerInvitation, Relation
@@ -23,6 +23,8 @@ from portal.core.errors import NotFound
 
 # A paper cannot be asked whether it still holds, so that somebody looks at it anew.
 LONGEST_ON_PAPER = timedelta(days=366)
+# Where a day begins first.
+_FIRST_ZONE = timezone(timedelta(hours=14))
 
 
 class Paper(StrEnum):
@@ -49,20 +51,21 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True)
 class Basis:
-    """What is kept: `reference` is the Consent (connection, FHIR id, version, person), `paper` its kind and day."""
+    """What is kept: `reference` is the Consent (connection, FHIR id, version, person), `paper` its kind, `dated` when
+    either was said."""
 
     pharmacy_id: str
     kind: Kind
     scope: Scope
     ends_at: datetime | None
     reference: tuple[str, str, str, str] | None = None
-    paper: tuple[Paper, date] | None = None
+    paper: Paper | None = None
+    dated: date | None = None
 
 
 def keep(session: Session, *, actor: Actor, patient_id: str, basis: Basis) -> CarerConsent:
     """Keep what somebody is invited on, for a caller that has asked policy."""
     connection_id, fhir_id, version, person = basis.reference or (None,) * 4
-    paper, dated = basis.paper or (None, None)
     now = clock.now()
     row = CarerConsent(
         id=ids.random_id(),
@@ -72,8 +75,8 @@ def keep(session: Session, *, actor: Actor, patient_id: str, basis: Basis) -> Ca
         fhir_id=fhir_id,
         version=version,
         person=person,
-        paper=paper,
-        dated=dated,
+        paper=basis.paper,
+        dated=basis.dated,
         kind=basis.kind.value,
         scope=basis.scope.value,
         ends_at=basis.ends_at,
@@ -173,7 +176,9 @@ def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
     if seen is None:
         raise NotFound()
     policy.allow_carers(actor, patient_id=seen.patient_id)
-    held = _locked(session, seen.patient_id)
+    for account_id in sorted({actor.account_id, seen.account_id}):
+        one_at_a_time(session, account_id)
+    held = locked(session, seen.patient_id)
     on = carers.end(session, actor=actor, relation_id=relation_id)
     acts = {one.consent_id for one in relations.live(session, patient_id=seen.patient_id)}
     for one in held:
@@ -181,8 +186,12 @@ def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
             end(session, agent=actor.agent, row=one, why=Ended.PATIENT)
 
 
-def _locked(session: Session, patient_id: str) -> Sequence[CarerConsent]:
-    """What is in use for a patient at any pharmacy, locked in one order for who ends several of them."""
+def locked(session: Session, patient_id: str) -> Sequence[CarerConsent]:
+    """What is in use for a patient at any pharmacy, locked in one order for who may end several of them.
+
+    Who locks several things here takes accounts by id, then the patient, then consents by id, then invitations, then
+    relations.
+    """
     return session.scalars(
         select(CarerConsent)
         .where(CarerConsent.patient_id == patient_id, _in_use())
@@ -202,6 +211,12 @@ def refused_at(session: Session, *, patient_id: str, connection_id: str, person:
             CarerConsent.why_ended == Ended.PATIENT.value,
         )
     )
+
+
+def is_later(said: date | None, refused: datetime) -> bool:
+    """Whether something was said on a later day than the patient's no, in any zone, and not on one that is to come."""
+    today = clock.now().astimezone(_FIRST_ZONE).date()
+    return said is not None and refused.astimezone(_FIRST_ZONE).date() < said <= today
 
 
 def note_invitation(

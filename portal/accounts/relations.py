@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.roles import Kind, Scope, scopes_reaching
@@ -102,6 +102,15 @@ def live(session: Session, *, account_id: str | None = None, patient_id: str | N
     if patient_id is not None:
         wanted = wanted.where(Relation.patient_id == patient_id)
     return list(session.scalars(wanted.order_by(Relation.starts_at, Relation.id)))
+
+
+def refused_at(session: Session, *, account_id: str, patient_id: str) -> datetime | None:
+    """When the patient last ended or narrowed what this account may do; None: never, or she has widened it since."""
+    return session.scalar(
+        select(func.max(Relation.refused_at)).where(
+            Relation.patient_id == patient_id, Relation.account_id == account_id
+        )
+    )
 
 
 def accounts_of(

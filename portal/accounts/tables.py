@@ -104,6 +104,8 @@ class Relation(Base):
     consent_id: Mapped[str | None] = mapped_column(ForeignKey("carer_consent.id"), index=True)
     # Both sides were told that the end is near.
     warned_at: Mapped[datetime | None] = mapped_column(Moment)
+    # When the patient last ended or narrowed it: her no to the account, which nothing said before undoes.
+    refused_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class CarerConsent(Base):
@@ -123,7 +125,7 @@ class CarerConsent(Base):
     fhir_id: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[str | None] = mapped_column(String(64))
     person: Mapped[str | None] = mapped_column(String(80))
-    # The kind of paper, and the day that stands on it.
+    # The kind of paper, and the day that stands on it or on the Consent.
     paper: Mapped[str | None] = mapped_column(String(24))
     dated: Mapped[date | None] = mapped_column(Date)
     kind: Mapped[str] = mapped_column(String(12))
@@ -135,6 +137,8 @@ class CarerConsent(Base):
     # When the EHR last said that it stands, and when it was last asked.
     confirmed_at: Mapped[datetime] = mapped_column(Moment)
     asked_at: Mapped[datetime] = mapped_column(Moment)
+    # The first question since then that nobody answered.
+    silent_at: Mapped[datetime | None] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     why_ended: Mapped[str | None] = mapped_column(String(16))
 

@@ -7,19 +7,20 @@ hangs on it (portal/accounts/consents.py). Each look is a row of the patient's r
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.accounts import carer_invitations, carers, consents, names, patients, policy, relations
+from portal.accounts import carer_invitations, carers, consents, names, patients, policy, relations, stops
 from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer
 from portal.accounts.carers import Circumstances
 from portal.accounts.consents import Basis, Ended, Paper
 from portal.accounts.roles import INVITED_TO, Kind, Scope
 from portal.accounts.tables import CarerConsent, CarerInvitation
+from portal.accounts.tables import Patient as PatientRow
 from portal.audit import Action, Agent, Entity, Purpose, record
 from portal.care.inviting import note_shown
 from portal.care.matching import open_record
@@ -38,8 +39,6 @@ from portal.pharmacies.tables import EhrConnection
 ASK_EVERY = timedelta(hours=6)
 UNHEARD = timedelta(days=7)
 _OLDEST_PAPER = date(1900, 1, 1)
-# Where a day begins first.
-_FIRST_ZONE = timezone(timedelta(hours=14))
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,10 @@ def settle(database: Database, readers: EhrReaders, *, actor: Actor, pharmacy_id
         return
     with database.transaction() as session:
         known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)
-        rows = consents.of_patient(session, patient_id=known.id, pharmacy_id=pharmacy_id) if known is not None else []
+        # Each of them, since the patient ends several at once in this order.
+        rows = consents.locked(session, known.id) if known is not None else []
         for row in rows:
-            if row.connection_id == address.id:
+            if row.pharmacy_id == pharmacy_id and row.connection_id == address.id:
                 _judge(session, row, grants, agent=actor.agent)
 
 
@@ -136,8 +136,8 @@ def invite(
     """
     policy.allow_invite_on_consent(actor, pharmacy_id=pharmacy_id)
     policy.needs_step_up(actor)
-    address, who, grants, _ = _asked(database, readers, actor, pharmacy_id, fhir_id)
-    if who is None:
+    address, who, grants, down = _asked(database, readers, actor, pharmacy_id, fhir_id)
+    if who is None or (down and chosen):
         raise EhrUnavailable(DownReason.CONNECTION)
     grant: Grant | None = None
     with database.transaction() as session:
@@ -157,15 +157,17 @@ def invite(
             raise Unprocessable("consent-not-in-care")
         if grant is not None and _was_refused(session, patient.id, address, grant):
             raise Unprocessable("consent-stands-not")
-        row = consents.keep(session, actor=actor, patient_id=patient.id, basis=basis)
         of_age = min(
             ages.of_pharmacy(profile.country, profile.parents_until_age, otherwise_of_age),
             ages.of_patient(session, patient.id, otherwise_of_age),
         )
         where = Circumstances(zone=profile.time_zone, of_age=of_age, born=whole_day(who.birth_date))
-        said = whole_day(grant.said_on) if grant is not None else seen.dated
-        if _of_childhood(basis, said, where):
+        if _of_childhood(basis, basis.dated, where):
             raise Unprocessable("consent-stands-not")
+        # Who keeps locks what the row refers to: in the order in which `make` does.
+        stops.hold(session, actor.account_id)
+        session.get_one(PatientRow, patient.id, with_for_update=True)
+        row = consents.keep(session, actor=actor, patient_id=patient.id, basis=_until_grown(basis, where))
         return carer_invitations.make(
             session, actor=actor, patient_id=patient.id, newcomer=newcomer, where=where, consent=row
         )
@@ -242,7 +244,9 @@ def ask_again(database: Database, readers: EhrReaders) -> int:
             if grants is not None:
                 _note_fetched(session, Agent(None, None), found.patient_id, found.pharmacy_id, str(connection_id))
                 heard = _judge(session, found, grants, agent=Agent(None, None))
-            if not heard and found.confirmed_at <= clock.now() - UNHEARD:
+            if not heard and found.silent_at is None:
+                found.silent_at = clock.now()
+            if found.silent_at is not None and found.silent_at <= clock.now() - UNHEARD:
                 consents.end(session, agent=Agent(None, None), row=found, why=Ended.UNCONFIRMED)
     return len(rows)
 
@@ -314,6 +318,7 @@ def _judge(session: Session, row: CarerConsent, grants: Sequence[Grant], *, agen
         return False
     if row.fhir_id is not None:
         row.confirmed_at = row.asked_at = clock.now()
+        row.silent_at = None
     return True
 
 
@@ -348,8 +353,7 @@ def _was_refused(session: Session, patient_id: str, address: Address, grant: Gra
     """Whether the patient has ended what this person did, and the Consent was not said on a later day, in any zone: a
     new version, or another Consent of old, is no new word of hers."""
     refused = consents.refused_at(session, patient_id=patient_id, connection_id=address.id, person=grant.person)
-    said = whole_day(grant.said_on)
-    return refused is not None and (said is None or said <= refused.astimezone(_FIRST_ZONE).date())
+    return refused is not None and not consents.is_later(whole_day(grant.said_on), refused)
 
 
 def _on_consent(pharmacy_id: str, address: Address, grant: Grant, zone: str) -> Basis:
@@ -359,6 +363,7 @@ def _on_consent(pharmacy_id: str, address: Address, grant: Grant, zone: str) -> 
         scope=Scope(grant.step),
         ends_at=_end_of(grant.last_day, zone),
         reference=(address.id, grant.consent_id, grant.version, grant.person),
+        dated=whole_day(grant.said_on),
     )
 
 
@@ -380,18 +385,28 @@ def _on_paper(pharmacy_id: str, newcomer: Newcomer, seen: SeenPaper, zone: str) 
         kind=kind,
         scope=INVITED_TO[-1],
         ends_at=_end_of(newcomer.last_day, zone),
-        paper=(paper, seen.dated),
+        paper=paper,
+        dated=seen.dated,
     )
 
 
 def _of_childhood(basis: Basis, said: date | None, where: Circumstances) -> bool:
-    """Whether it is the word of a parent or guardian about a child, and the child is of age: only who said it after
-    that day, and not by having been born, lets them in again (docs/decisions/0019)."""
-    if basis.kind not in carers.UNTIL_OF_AGE or where.born is None:
+    """Whether it was said for a child, and the child is of age, whoever was let in by it: only who says it after that
+    day, and not by having been born, lets them in again (docs/decisions/0019)."""
+    if where.born is None:
         return False
     grown = carers.comes_of_age(where.born, where.of_age, where.zone)
-    of_birth = basis.paper is not None and basis.paper[0] is Paper.BIRTH
+    of_birth = basis.paper is Paper.BIRTH
     return grown <= clock.now() and (of_birth or said is None or said < grown.date())
+
+
+def _until_grown(basis: Basis, where: Circumstances) -> Basis:
+    """What is said for a child lasts until it is of age at the longest, whoever is let in by it."""
+    if where.born is None:
+        return basis
+    grown = carers.comes_of_age(where.born, where.of_age, where.zone)
+    lasts = grown <= clock.now() or (basis.ends_at is not None and basis.ends_at <= grown)
+    return basis if lasts else replace(basis, ends_at=grown)
 
 
 def _end_of(last_day: date | None, zone: str) -> datetime | None:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from at_once import at_once, codes
+from at_once import all_at_once, at_once, codes
 from ehr_fakes import FakeEhr, context_of
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from world_routes import statements
 from portal.accounts import carer_invitations, carers, consents, relations, stops
 from portal.accounts.actor import Actor
 from portal.accounts.carer_invitations import Newcomer
+from portal.accounts.carers import Circumstances
 from portal.accounts.roles import Kind, Scope
 from portal.accounts.tables import Account, CarerConsent, CarerInvitation, Relation
 from portal.audit import Agent
@@ -26,7 +27,7 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import BadInput, Conflict, Forbidden, NotFound, StepUpNeeded, Unavailable, Unprocessable
 from portal.ehr.consents import Grant, WhyNot
-from portal.ehr.errors import EhrUnavailable
+from portal.ehr.errors import DownReason, EhrUnavailable
 from portal.outbox.tables import OutboxJob
 from portal.pharmacies import care
 
@@ -193,6 +194,9 @@ def test_what_does_not_stand_on_the_next_look_ends_what_hangs_on_it(
 def test_an_ehr_that_is_down_ends_nothing_until_it_was_silent_for_a_week(world: World, ehr: FakeEhr) -> None:
     accept(world, invite(world, ehr))
     ehr.down = True
+    # The worker stood still for a while: that nobody asked is no silence of the EHR.
+    clock.shift(timedelta(days=8))
+    assert consenting.ask_again(world.database, ehr) == 1
     clock.shift(timedelta(days=6))
     assert consenting.ask_again(world.database, ehr) == 1
     assert scope_of(world) == "refills"
@@ -224,6 +228,9 @@ def test_an_ehr_that_does_not_show_judy_is_silent_about_her_alone(world: World, 
     ehr.grants = {"ann": (replace(GRANT, why_not=WhyNot.UNSHOWN), replace(GRANT, person="RelatedPerson/bob"))}
     with pytest.raises(Unprocessable):
         invite(world, ehr)
+    assert consent(world).silent_at is None
+    clock.shift(timedelta(hours=7))
+    assert consenting.ask_again(world.database, ehr) == 1
     clock.shift(timedelta(days=6))
     assert consenting.ask_again(world.database, ehr) == 1
     consenting.settle(world.database, ehr, actor=world.actor("bob"), pharmacy_id="riverside", fhir_id="ann")
@@ -376,14 +383,15 @@ def test_a_pharmacy_that_the_patient_has_left_lets_nobody_in(world: World, ehr: 
     invite(world, ehr, whose="nora")
 
 
+@pytest.mark.parametrize("kind", ["parent", "carer"])
 @pytest.mark.parametrize("said_on", ["2015-03-01", "", "2015", "2026-13-45"])
 def test_a_consent_of_childhood_opens_nothing_once_the_child_is_of_age(
-    world: World, ehr: FakeEhr, said_on: str
+    world: World, ehr: FakeEhr, said_on: str, kind: str
 ) -> None:
     grown = context_of("ann")
     born = clock.now().date().replace(year=clock.now().year - 19, day=1)
     ehr.contexts["ann"] = replace(grown, patient=replace(grown.patient, birth_date=born.isoformat()))
-    ehr.grants = {"ann": (replace(GRANT, kind="parent", said_on=said_on),)}
+    ehr.grants = {"ann": (replace(GRANT, kind=kind, said_on=said_on),)}
     with pytest.raises(Unprocessable) as refused:
         invite(world, ehr)
     assert refused.value.code == "consent-stands-not"
@@ -397,7 +405,7 @@ def test_a_consent_of_childhood_opens_nothing_once_the_child_is_of_age(
             seen=SeenPaper(consents.Paper.BIRTH.value, clock.now().date() - timedelta(days=1)),
         )
     # What was said by a grown person counts.
-    ehr.grants = {"ann": (replace(GRANT, kind="parent", said_on=clock.now().date().isoformat()),)}
+    ehr.grants = {"ann": (replace(GRANT, kind=kind, said_on=clock.now().date().isoformat()),)}
     invite(world, ehr)
 
 
@@ -422,8 +430,13 @@ def test_a_no_of_the_patient_ends_the_codes_as_well_and_the_same_consent_brings_
         with pytest.raises(Unprocessable):
             invite(world, ehr, whose="alice", chosen=consenting.key_of(old))
     clock.shift(timedelta(days=2))
+    # Nor is a day that is to come, by a slip of the pen.
+    ehr.grants = {"alice": (replace(GRANT, said_on="2099-01-01"),)}
+    with pytest.raises(Unprocessable):
+        invite(world, ehr, whose="alice")
     ehr.grants = {"alice": (replace(GRANT, said_on=clock.now().date().isoformat()),)}
-    invite(world, ehr, whose="alice")
+    accept(world, invite(world, ehr, whose="alice"))
+    assert scope_of(world, "alice") == "refills"
 
 
 def test_whoever_alice_let_in_herself_and_ends_does_not_come_back_by_a_code_of_the_pharmacy(
@@ -446,6 +459,119 @@ def test_whoever_alice_let_in_herself_and_ends_does_not_come_back_by_a_code_of_t
     assert refused.value.code == "carer-code"
     assert scope_of(world, "alice") is None
     assert [one[1]["why"] for one in recorded(world, "carer.consent-ended")] == ["patient"]
+
+
+WHERE = Circumstances("UTC", 18, None)
+
+
+def on_paper(world: World, ehr: FakeEhr, dated: date) -> tuple[str, str | None]:
+    last = clock.now().date() + timedelta(days=100)
+    newcomer = replace(JUDY, name="Judy Hall", kind="carer", last_day=last)
+    seen = SeenPaper(consents.Paper.SIGNED.value, dated)
+    return invite(world, ehr, whose="alice", chosen="", newcomer=newcomer, seen=seen)
+
+
+def by_alice(world: World, scope: str = "refills") -> tuple[str, str | None]:
+    newcomer = Newcomer("Judy", None, "carer", scope)
+    with world.database.transaction() as session:
+        return carer_invitations.invite(
+            session, actor=world.actor("alice"), patient_id=world.patients["alice"], newcomer=newcomer, where=WHERE
+        )
+
+
+def end_by_alice(world: World, relation_id: str) -> None:
+    with world.database.transaction() as session:
+        consents.end_of_patient(session, actor=world.actor("alice"), relation_id=relation_id)
+
+
+def change_by_alice(world: World, relation_id: str, scope: str) -> None:
+    with world.database.transaction() as session:
+        carers.change(
+            session,
+            actor=world.actor("alice"),
+            relation_id=relation_id,
+            scope=scope,
+            last_day=None,
+            where=WHERE,
+        )
+
+
+def test_whom_alice_has_ended_comes_back_by_nothing_that_was_said_before(world: World, ehr: FakeEhr) -> None:
+    old, unused = clock.now().date() - timedelta(days=3), by_alice(world)
+    end_by_alice(world, accept(world, by_alice(world)))
+    paper, another = on_paper(world, ehr, old), invite(world, ehr, whose="alice")
+    for made in (unused, paper, another):
+        with world.database.reading() as session, pytest.raises(Unprocessable) as refused:
+            carer_invitations.offered(session, actor=world.actor("judy"), code=made[1] or "")
+        assert refused.value.code == "carer-code"
+        with pytest.raises(Unprocessable) as refused:
+            accept(world, made)
+        assert refused.value.code == "carer-code"
+    assert scope_of(world, "alice") is None
+    # What was said on a day after hers, and was judged so, is another word.
+    clock.shift(timedelta(days=3))
+    accept(world, on_paper(world, ehr, clock.now().date() - timedelta(days=1)))
+    assert scope_of(world, "alice") == "refills"
+
+
+def test_alices_own_later_invitation_is_her_word_again(world: World, ehr: FakeEhr) -> None:
+    end_by_alice(world, accept(world, by_alice(world)))
+    accept(world, by_alice(world))
+    assert scope_of(world, "alice") == "refills"
+
+
+def test_what_alice_has_narrowed_no_older_code_widens(world: World, ehr: FakeEhr) -> None:
+    wide, relation = by_alice(world), accept(world, by_alice(world))
+    change_by_alice(world, relation, "orders")
+    with pytest.raises(Unprocessable) as refused:
+        accept(world, wide)
+    assert refused.value.code == "carer-code"
+    assert scope_of(world, "alice") == "orders"
+    # What she widens again is open again.
+    change_by_alice(world, relation, "refills")
+    accept(world, wide)
+    assert scope_of(world, "alice") == "refills"
+
+
+def test_whoever_is_let_in_for_a_child_acts_until_it_is_of_age(world: World, ehr: FakeEhr) -> None:
+    child = context_of("ann")
+    born = clock.now().date().replace(year=clock.now().year - 17, day=1)
+    ehr.contexts["ann"] = replace(child, patient=replace(child.patient, birth_date=born.isoformat()))
+    accept(world, invite(world, ehr))
+    with world.database.reading() as session:
+        (relation,) = relations.live(session, patient_id=world.patients["ann"])
+        assert relation.ends_at is not None
+        assert relation.ends_at.date() - born > timedelta(days=18 * 365)
+    clock.shift(timedelta(days=400))
+    assert scope_of(world) is None
+
+
+def test_consents_that_are_down_are_told_as_down_when_inviting(
+    world: World, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object, **__: object) -> None:
+        raise EhrUnavailable(DownReason.TIMEOUT)
+
+    monkeypatch.setattr(FakeEhr, "consents", silent)
+    with pytest.raises(EhrUnavailable):
+        invite(world, ehr)
+
+
+def test_two_codes_and_a_change_at_the_same_moment_hold_up_nobody(world: World, ehr: FakeEhr) -> None:
+    relation = accept(world, by_alice(world))
+    with world.database.reading() as session:
+        assert session.get_one(Relation, relation).scope == "refills"
+    second, judy, alice = by_alice(world, "messages"), world.actor("judy"), world.actor("alice")
+
+    def say_yes(session: Session) -> str:
+        return carer_invitations.accept(session, actor=judy, invitation_id=second[0], code=second[1]).id
+
+    def end(session: Session) -> None:
+        consents.end_of_patient(session, actor=alice, relation_id=relation)
+
+    assert set(codes(at_once(world.database, [say_yes, end]))) <= {"carer-code", "not-found"}
+    asks = [lambda: invite(world, ehr), lambda: invite(world, ehr, by="erin")]
+    assert codes(all_at_once(asks)) == []
 
 
 def test_a_code_that_alice_takes_back_is_her_no_as_well(world: World, ehr: FakeEhr) -> None:
