@@ -115,7 +115,6 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
   useEffect(() => {
     void attempt(async () => {
       const now = await reload();
-      setClosed((await get<{ items: readonly ClosedQueue[] }>("/api/threads/closed")).items);
       const query = new URLSearchParams(location.search);
       // Begun once: a reload, or the address given to somebody, begins nothing.
       history.replaceState(null, "", location.pathname);
@@ -124,6 +123,8 @@ function Teams({ page }: { readonly page: Page<Ready> }) {
       const seat = team === undefined ? undefined : [...team.seats, ...expectedSeats(team)].find((one) => one.account === query.get("who"));
       const ofNobody = act === "found" || act === "renew" || act === "sheets";
       if (team !== undefined && act !== undefined && (seat !== undefined || ofNobody)) await begin(act, team, seat);
+      // Last: what a fresh sign-in came back for does not wait for it.
+      setClosed((await get<{ items: readonly ClosedQueue[] }>("/api/threads/closed")).items);
     });
     // Somebody asks, or lets this person in: shown without loading the page again, and at once when the page is looked at again.
     const look = (): void => {

@@ -178,7 +178,7 @@ def end(session: Session, *, actor: Actor, pharmacy_id: str, consent_id: str) ->
 
     Raises NotFound, Forbidden.
     """
-    row = session.get(CarerConsent, consent_id, with_for_update={"key_share": True})
+    row = session.get(CarerConsent, consent_id)
     if row is None or row.pharmacy_id != pharmacy_id or row.ended_at is not None:
         raise NotFound()
     policy.allow_invite_on_consent(actor, pharmacy_id=pharmacy_id)
