@@ -18,6 +18,7 @@ import { type Page, startKeyPage, troubleWords } from "../frame/page.tsx";
 import { Banner, Button, LinkButton, Spinner, Tag } from "../views/components/basics.tsx";
 import { ErrorSummary, PassphraseField } from "../views/components/forms.tsx";
 import { RecoverySheet } from "../views/components/recovery.tsx";
+import { dayOf } from "../views/format.ts";
 import { language, t } from "../views/i18n.ts";
 import { useAttempt } from "./parts/attempt.ts";
 import { NewPasskey, Passkeys } from "./parts/passkey.tsx";
@@ -256,7 +257,7 @@ function TypedWay({ method, way, first, onSet, onTry }: {
 function NewCode({ page, code, onTry, next }: {
   readonly page: Page<Ready>; readonly code: string; readonly onTry: () => void; readonly next: string;
 }) {
-  const made = new Date().toISOString().slice(0, 10);
+  const made = dayOf(Date.now());
   return (
     <div class="stack">
       <h1 class="no-print">{t("keys.code.title")}</h1>

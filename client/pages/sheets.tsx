@@ -18,7 +18,7 @@ import { Banner, Button, LinkButton, Spinner } from "../views/components/basics.
 import { ErrorSummary, PrivateArea, TextField } from "../views/components/forms.tsx";
 import { OrgSheet } from "../views/components/recovery.tsx";
 import { SafetyGroups } from "../views/components/safety.tsx";
-import { moment } from "../views/format.ts";
+import { dayOf, moment } from "../views/format.ts";
 import { t } from "../views/i18n.ts";
 import { useAttempt } from "./parts/attempt.ts";
 import { type Asking, RootDialog, prepare } from "./parts/root.tsx";
@@ -125,7 +125,7 @@ function Sheets({ page }: { readonly page: Page<Ready> }) {
             </div>
             {step.made.codes.map((lines, index) => (
               <OrgSheet key={index} pharmacy={pharmacy.name} number={index + 1} holder={step.holders[index] ?? ""} lines={lines}
-                safety={step.made.safety} madeOn={new Date().toISOString().slice(0, 10)} signInAt={location.origin} />
+                safety={step.made.safety} madeOn={dayOf(Date.now())} signInAt={location.origin} />
             ))}
           </>
         ) : step.kind === "check" ? (

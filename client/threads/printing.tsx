@@ -2,11 +2,12 @@
 
 import { teamNumber } from "../crypto/safety.ts";
 import type { TeamChain } from "../crypto/teams.ts";
+import type { PharmacyItem } from "../frame/page.tsx";
 import { pictureAddress } from "../keys/comparing.ts";
 import { isOfTheLine, post } from "../live/api.ts";
 import { WorkerEnded, runner } from "../live/worker.ts";
 import { day, stamp } from "../views/format.ts";
-import { t } from "../views/i18n.ts";
+import { type Translated, language, t, translations } from "../views/i18n.ts";
 import type { QrDrawing } from "../views/qr.ts";
 import type { MessageView } from "../views/types.ts";
 import { stateWords } from "../views/components/message.tsx";
@@ -37,11 +38,11 @@ export async function printed(
     throw error;
   }
   const chain = desk.staff ? chainToCompare(desk, thread) : undefined;
-  const picture = chain === undefined ? undefined : await pictureOf(chain);
+  const pharmacy = desk.pharmacy(thread.info?.pharmacy ?? "");
+  const [picture, languages] = chain === undefined ? [undefined, []] : await Promise.all([pictureOf(chain), spokenAt(pharmacy)]);
   // Whoever has left the screen meanwhile leaves no sheet behind.
   if (picture === "ended" || desk.page.live.left) return;
   const panel = context === undefined || context.state.state === "loading" ? null : context.state.panel;
-  const pharmacy = desk.pharmacy(thread.info?.pharmacy ?? "");
   printSheet(
     <article class="stack">
       <h1>{title ?? t(`threads.print.${what}`)}</h1>
@@ -52,7 +53,7 @@ export async function printed(
       {pharmacy === undefined ? null : <p>{pharmacy.name} · {pharmacy.phone}</p>}
       <p>{t("threads.print.made", { time: stamp(Date.now()), name: desk.ready.account.name })}</p>
       {views.map((view) => <Printed key={view.key} view={view} me={desk.ready.account.name} />)}
-      {chain === undefined ? null : <ToCompare chain={chain} picture={picture} />}
+      {chain === undefined ? null : <ToCompare chain={chain} picture={picture} languages={languages} />}
     </article>,
   );
 }
@@ -74,18 +75,27 @@ async function pictureOf(chain: TeamChain): Promise<QrDrawing | "ended" | undefi
   }
 }
 
-/** The number of the team that wrote, and its picture for the patient's phone. */
-function ToCompare({ chain, picture }: { readonly chain: TeamChain; readonly picture: QrDrawing | undefined }) {
+/** The languages of the pharmacy: staff may read another one than the patient; the own one where they cannot be fetched. */
+function spokenAt(pharmacy: PharmacyItem | undefined): Promise<readonly Translated[]> {
+  return translations(pharmacy?.languages ?? [language()]).catch(() => [{ language: language(), t }]);
+}
+
+/** The number of the team that wrote, and its picture for the patient's phone: what to do with them in each language. */
+function ToCompare({ chain, picture, languages }: {
+  readonly chain: TeamChain; readonly picture: QrDrawing | undefined; readonly languages: readonly Translated[];
+}) {
   return (
     <section class="card stack-tight" data-receipt={chain.id}>
-      <h2>{t("compare.poster.title")}</h2>
-      {picture === undefined ? null : <p>{t("compare.receipt.picture")}</p>}
+      {languages.map(({ language, t }) => (
+        <div key={language} lang={language} class="stack-tight">
+          <h2>{t("compare.poster.title")}</h2>
+          {picture === undefined ? null : <p>{t("compare.receipt.picture")}</p>}
+          <p>{t("compare.receipt", { address: `${location.origin}/compare` })}</p>
+        </div>
+      ))}
       <div class={picture === undefined ? "" : "handout__code"}>
         {picture === undefined ? null : <QrPicture drawing={picture} label={t("compare.poster.picture")} />}
-        <div class="stack-tight">
-          <p>{t("compare.receipt", { address: `${location.origin}/compare` })}</p>
-          <SafetyGroups groups={teamNumber(chain).groups} />
-        </div>
+        <SafetyGroups groups={teamNumber(chain).groups} />
       </div>
     </section>
   );

@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { beforeEach, test } from "node:test";
 
-import { clock, day, dayLine, list, moment, number, phoneUri, setZone, size } from "./format.ts";
+import { clock, day, dayLine, dayOf, list, moment, number, phoneUri, setZone, size } from "./format.ts";
 import { has, t, useTexts } from "./i18n.ts";
 import { type ContextJson, toPanel } from "./panel.ts";
 import { hoursLine, readNotice } from "./shell.tsx";
@@ -33,6 +33,7 @@ test("a moment is told in the person's zone, near ones by name", () => {
 
 test("the same moment is another day elsewhere", () => {
   const late = Date.UTC(2026, 10, 25, 3, 0);
+  assert.equal(dayOf(late), "2026-11-24");
   assert.equal(dayLine(late, NOW), "Today");
   setZone("Europe/Madrid", "Europe/Madrid");
   assert.notEqual(dayLine(late, NOW), "Today");

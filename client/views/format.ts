@@ -107,9 +107,13 @@ function formatter(language: string, options: Intl.DateTimeFormatOptions): Intl.
 }
 
 /** The count of the calendar day in the reader's zone, so that days can be subtracted. */
+/** The calendar day of a moment, as YYYY-MM-DD, where the reader is. */
+export function dayOf(at: number): string {
+  return formatter("en-CA", { year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
+}
+
 function dayNumber(at: number): number {
-  const parts = formatter("en-CA", { year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
-  return Math.round(Date.parse(`${parts}T00:00:00Z`) / DAY_MS);
+  return Math.round(Date.parse(`${dayOf(at)}T00:00:00Z`) / DAY_MS);
 }
 
 function known(name: string): boolean {

@@ -252,6 +252,9 @@ def test_what_bob_prints_for_her_carries_the_picture_and_her_phone_reads_it(stag
     assert not any("worker-drawing" in url for url in loaded)
     receipt = printing(bob, thread).locator(f"[data-receipt={TEAM}]")
     assert receipt.locator(".safety").text_content() == poster(stage).digits.replace(" ", "")
+    # Bob reads English; she may not.
+    expect(receipt).to_contain_text("Sign in and open")
+    expect(receipt).to_contain_text("Inicie sesión y abra")
     address = stage.demo.url + poster(stage).address
     assert holds(receipt.locator(".qr path").get_attribute("d") or "", address)
     the_same(pat, address)

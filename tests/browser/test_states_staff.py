@@ -307,6 +307,13 @@ def _(stage: Stage) -> Page:
 
 @state("pharmacy-checklist", spanish=True)
 def _(stage: Stage) -> Page:
+    stage.write("UPDATE pharmacy SET country = 'US' WHERE id = 'newtown'")
+    return stage.at("ivan", "/pharmacies/newtown")
+
+
+@state("pharmacy-checklist-country", spanish=True)
+def _(stage: Stage) -> Page:
+    stage.write("UPDATE pharmacy SET country = 'UY' WHERE id = 'newtown'")
     return stage.at("ivan", "/pharmacies/newtown")
 
 
