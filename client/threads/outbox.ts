@@ -30,6 +30,7 @@ export interface OutboxFacts {
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 60_000;
 const HELD_PAUSE_MS = 60_000;
+const AGAIN_MS = 1_000;
 /** The server keeps Idempotency-Keys for 30 days; an older entry could be accepted twice, so its writer is asked. */
 export const OLDEST_MS = 29 * 24 * 3_600_000;
 
@@ -168,8 +169,11 @@ export class Outbox {
   private kick(): void {
     if (this.closed) return;
     void navigator.locks.request(this.lock, { ifAvailable: true }, async (lock) => {
-      // Another tab is sending; it looks again when it hears of the new entry.
-      if (lock !== null) await this.sendAll();
+      if (lock !== null) return this.sendAll();
+      // Another tab is sending, and hears of what is new; or this one is about to stop, and looked before that was due.
+      if (this.closed || nextDue(this.list(), Date.now()) === undefined) return;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.kick(), AGAIN_MS);
     });
   }
 

@@ -336,6 +336,26 @@ def test_without_a_stream_messages_come_all_the_same(stage: Stage, status: int) 
     alice.unroute_all(behavior="ignoreErrors")
 
 
+def test_what_is_written_while_another_tab_is_about_to_stop_sending_goes_all_the_same(stage: Stage) -> None:
+    trent = stage.with_keys("trent", "/account")
+    ask(trent, "Are my tablets halved?")
+    # As the tab that sends does, and it has just looked for the last time.
+    trent.evaluate(
+        """async () => {
+            const { account } = await (await fetch("/api/session")).json();
+            await new Promise((taken) => navigator.locks.request(`portal-outbox-${account.id}`, () => {
+                taken();
+                return new Promise((done) => { window.stopSending = done; });
+            }));
+        }"""
+    )
+    say(trent, "Or in quarters?")
+    hears(trent, "Or in quarters?")
+    expect(said(trent, "Or in quarters?")).not_to_contain_text("Sent")
+    trent.evaluate("stopSending()")
+    sent(trent, "Or in quarters?")
+
+
 def status_of(page: Page, path: str) -> int:
     """What the server answers this person's browser."""
     found: int = page.evaluate("(path) => fetch(path).then((answer) => answer.status)", path)
