@@ -73,7 +73,9 @@ function Recover({ page }: { readonly page: Page<SignedIn> }) {
   const { wraps, ahead } = ways ?? {};
   const why = asked.get("why") ?? "new-browser";
   const methods = [...new Set(wraps?.map((wrap) => wrap.method))];
-  const body = why === "ways-lost" ? "keys.recover.ways-lost-body" : methods.includes("passkey") ? "keys.recover.body-passkey" : methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body";
+  const body = why === "ways-lost" ? "keys.recover.ways-lost-body"
+    : methods.includes("passkey") ? "keys.recover.body-passkey"
+    : methods.length === 1 ? `keys.recover.body-${methods[0]}` : "keys.recover.body";
   if (error !== undefined && !isCode(error, "recovery-reads")) return <TroubleInside error={error} />;
   return (
     <div class="narrow stack-wide">
