@@ -178,10 +178,13 @@ def end(session: Session, *, actor: Actor, pharmacy_id: str, consent_id: str) ->
 
     Raises NotFound, Forbidden.
     """
-    row = session.get(CarerConsent, consent_id)
-    if row is None or row.pharmacy_id != pharmacy_id or row.ended_at is not None:
+    seen = session.get(CarerConsent, consent_id)
+    if seen is None or seen.pharmacy_id != pharmacy_id:
         raise NotFound()
     policy.allow_invite_on_consent(actor, pharmacy_id=pharmacy_id)
+    row = consents.lock(session, consent_id)
+    if row.ended_at is not None:
+        raise NotFound()
     consents.end(session, agent=actor.agent, row=row, why=Ended.PHARMACY)
     return row.patient_id if care.in_care(session, patient_id=row.patient_id, pharmacy_id=pharmacy_id) else None
 
