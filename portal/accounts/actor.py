@@ -157,12 +157,14 @@ def actor_of(
     )
 
 
-def one_at_a_time(session: Session, account_id: str) -> None:
+def one_at_a_time(session: Session, *account_ids: str) -> None:
     """Let one transaction after the other count what an account has, so that several at once do not pass a bound.
 
-    Only PostgreSQL needs it; SQLite has one writer. What refers to the account is not held up (`FOR NO KEY UPDATE`).
+    Of several accounts the one with the lowest id first. Only PostgreSQL needs it; SQLite has one writer. What refers
+    to an account is not held up (`FOR NO KEY UPDATE`).
     """
-    session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+    for account_id in sorted(set(account_ids)):
+        session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
 
 
 def _one_each(relations: Sequence[Row]) -> tuple[ActingFor, ...]:

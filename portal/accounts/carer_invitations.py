@@ -430,8 +430,7 @@ def _offered_to(session: Session, actor: Actor, invitation_id: str, code: str | 
     if seen is None:
         raise Unprocessable("carer-code")
     # Waits for an emergency stop or a closing of either account that is under way; those lock accounts first, too.
-    for account_id in sorted({actor.account_id, seen.invited_by}):
-        one_at_a_time(session, account_id)
+    one_at_a_time(session, actor.account_id, seen.invited_by)
     row = session.get(CarerInvitation, invitation_id, with_for_update=True, populate_existing=True)
     if row is None or state_of(row) is not State.OPEN or row.invited_by == actor.account_id:
         raise Unprocessable("carer-code")

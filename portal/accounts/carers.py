@@ -286,8 +286,7 @@ def _access(session: Session, actor: Actor, relation_id: str) -> Relation:
         raise NotFound()
     policy.allow_carers(actor, patient_id=seen.patient_id)
     # Whoever takes up another code at this moment is waited for: accounts are locked before relations there as well.
-    for account_id in sorted({actor.account_id, seen.account_id}):
-        one_at_a_time(session, account_id)
+    one_at_a_time(session, actor.account_id, seen.account_id)
     relation = session.get_one(Relation, relation_id, with_for_update=True, populate_existing=True)
     over = relation.ends_at is not None and relation.ends_at <= clock.now()
     if over or relation.kind == Kind.SELF:

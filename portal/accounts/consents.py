@@ -176,8 +176,7 @@ def end_of_patient(session: Session, *, actor: Actor, relation_id: str) -> None:
     if seen is None:
         raise NotFound()
     policy.allow_carers(actor, patient_id=seen.patient_id)
-    for account_id in sorted({actor.account_id, seen.account_id}):
-        one_at_a_time(session, account_id)
+    one_at_a_time(session, actor.account_id, seen.account_id)
     held = locked(session, seen.patient_id)
     on = carers.end(session, actor=actor, relation_id=relation_id)
     acts = {one.consent_id for one in relations.live(session, patient_id=seen.patient_id)}

@@ -277,8 +277,7 @@ def confirm(
     address, _ = open_record(database, readers, pharmacy_id=pharmacy_id, fhir_id=fhir_id)
     with database.transaction() as session:
         # Accounts before requests, as an emergency stop locks them; who asked and is stopped now asks no longer.
-        for account_id in sorted({actor.account_id, asker}):
-            one_at_a_time(session, account_id)
+        one_at_a_time(session, actor.account_id, asker)
         stops.hold(session, actor.account_id)
         row = _waiting_row(session, actor, pharmacy_id, request_id)
         known = patients.known_as(session, connection_id=address.id, fhir_id=fhir_id)

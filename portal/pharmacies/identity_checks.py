@@ -122,8 +122,7 @@ def make(session: Session, *, actor: Actor, account_id: str, how: How) -> Check:
     gen = _gen(session, actor, account_id)
     if not teams.sits_with_known_keys(session, actor.account_id, str(actor.pharmacy_id)):
         raise Forbidden("not-in-team")
-    for one in sorted({actor.account_id, account_id}):
-        one_at_a_time(session, one)
+    one_at_a_time(session, actor.account_id, account_id)
     recovery.needs_own_keys(session, actor=actor)
     pharmacy_id = str(actor.pharmacy_id)
     rows = _rows(session, account_id, pharmacy_id, gen)
